@@ -1,0 +1,78 @@
+# The one place for commands: people and CI call the same targets. `make help` lists them.
+# Everything runs from .venv, which `make setup` builds from python3 alone with the locked dependencies.
+
+PYTHON ?= python3
+READY := .venv/.ready
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup serve check test test-peers documents bench soak fuzz docs lock always
+
+help: ## This list
+	@echo "Targets (ARGS=... passes options on):"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r name text; do \
+	  printf '  %-12s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## Make .venv with the locked dependencies and jotgate itself
+
+serve: $(READY) ## Start jotgate (ARGS="--port 9000 --data DIR ...")
+	@.venv/bin/jotgate up $(ARGS)
+
+check: $(READY) ## Style, formatting, types, import rings
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+test: check ## check, every test without outside counterparts, the documents' ledger
+	@.venv/bin/pytest -m "not peers" $(ARGS)
+	@$(MAKE) documents
+
+# pytest's exit status 5 means that no test carries the mark.
+test-peers: $(READY) ## Tests against real counterparts: a model, nginx, other libraries' clients
+	@.venv/bin/pytest -m peers $(ARGS); status=$$?; \
+	  if [ $$status -eq 5 ]; then echo "test-peers: no test needs a real counterpart yet"; exit 0; fi; \
+	  exit $$status
+
+documents: $(READY) ## The ledger of the five documents: every line accounted for
+	@.venv/bin/python -m tests.documents $(ARGS)
+
+bench: $(READY) ## Measure jotgate beside nginx (needs gcc; ARGS="--quick")
+	@.venv/bin/python -m bench $(ARGS)
+
+soak: ## Long runs under load
+	@echo "soak: nothing yet"
+
+fuzz: ## Fuzzers of the parsers
+	@echo "fuzz: nothing yet; the property tests of the parsers run with 'make test'"
+
+docs: ## Build the documentation
+	@echo "docs: nothing to build yet; read README.md and docs/ as they are"
+
+lock: ## Write requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	  $(PYTHON) -m venv "$$uv"; "$$uv/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
+	  compile() { "$$uv/bin/uv" pip compile --quiet pyproject.toml --overrides requirements/overrides.txt \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" $(ARGS) "$$@"; }; \
+	  compile -o requirements/runtime.txt; \
+	  compile --group dev --group peers -o requirements/dev.txt
+
+# The stamp holds the directory it was made for: an environment does not survive a move of its tree, and is then
+# made from nothing.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(READY): always
+endif
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "jotgate needs Python 3.11 or newer, and '$(PYTHON)' is not: make setup PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@moved=; if [ -f $(READY) ] && [ "$$(cat $(READY))" != "$(CURDIR)" ]; then moved=--clear; fi; \
+	  $(PYTHON) -m venv $$moved .venv || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  -r requirements/dev.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@printf '%s' "$(CURDIR)" > $(READY)

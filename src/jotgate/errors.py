@@ -3,6 +3,9 @@
     JotgateError
     ├── ConfigurationError              start-up and commands only; carries every (path, fault) found
     ├── CommandError                    a command cannot do what it was asked; exit code 1
+    │   ├── DirectoryRefused            DATA cannot be used: modes, owner, path, disk
+    │   ├── DirectoryBusy               another process holds DATA
+    │   └── AddressUnavailable          the host and port cannot be listened on
     ├── Refusal                         a caller is told no
     │   ├── TokenError                  401; RFC 6750 s3.1 invalid_token
     │   │   ├── TokenMissing            401 without an error attribute (RFC 6750 s3.1)
@@ -66,6 +69,9 @@ class Code(StrEnum):
     INTERNAL = "internal"
     CONFIGURATION = "configuration"
     COMMAND = "command"
+    DIRECTORY_REFUSED = "directory_refused"
+    DIRECTORY_BUSY = "directory_busy"
+    ADDRESS_UNAVAILABLE = "address_unavailable"
 
 
 class JotgateError(Exception):
@@ -98,6 +104,24 @@ class CommandError(JotgateError):
 
     code = Code.COMMAND
     status = 500
+
+
+class DirectoryRefused(CommandError):
+    """DATA, or a file in it, cannot be used: its mode, owner, path or disk."""
+
+    code = Code.DIRECTORY_REFUSED
+
+
+class DirectoryBusy(CommandError):
+    """Another process holds the lock on DATA."""
+
+    code = Code.DIRECTORY_BUSY
+
+
+class AddressUnavailable(CommandError):
+    """The host and port cannot be listened on."""
+
+    code = Code.ADDRESS_UNAVAILABLE
 
 
 class Refusal(JotgateError):
@@ -203,10 +227,17 @@ class CredentialsAmbiguous(RequestError):
 
 
 class RequestMalformed(RequestError):
-    """The request is not HTTP/1.1 as RFC 9112 has it, or its body is not what the operation takes."""
+    """The request is not HTTP/1.1 as RFC 9112 has it, or its body is not what the operation takes.
+
+    `param` names the body's member at fault, if it is one.
+    """
 
     code = Code.REQUEST_MALFORMED
     status = 400
+
+    def __init__(self, message: str, *, param: str = "", hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.param = param
 
 
 class BodyTooLarge(RequestError):

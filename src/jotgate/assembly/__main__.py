@@ -1,0 +1,36 @@
+"""The entry of every child of the supervisor: `python -m jotgate.assembly ROLE …` (see `processes.child`)."""
+
+import signal
+import sys
+
+from jotgate.errors import JotgateError
+from jotgate.processes.child import EXIT_REFUSED, Assignment, read_assignment
+
+
+def run_child(assignment: Assignment) -> None:
+    """Run the role to its end; each process imports its own role only."""
+    if assignment.role == "worker":
+        from jotgate.assembly import worker
+
+        worker.run(assignment)
+    else:
+        from jotgate.assembly import control
+
+        control.run(assignment)
+
+
+def main() -> int:
+    """Run the child that argv describes. Returns its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assignment = read_assignment(sys.argv[1:])
+    try:
+        run_child(assignment)
+    except JotgateError as error:
+        hint = f"\n  fix  {error.hint}" if error.hint else ""
+        sys.stderr.write(f"error {error.code}: {error.message}{hint}\n")
+        return EXIT_REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

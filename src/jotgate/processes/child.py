@@ -1,0 +1,91 @@
+"""What a child of the supervisor is told, and what it owes: an assignment in argv, a life line, a word when ready.
+
+The supervisor holds the only write end of the life line, a pipe. Its end of file means that the supervisor is gone,
+however it went; a child then ends by itself within a second, so that the next `jotgate up` finds DATA free. This
+module imports the standard library alone, because the supervisor imports it.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+EXIT_REFUSED: Final = 78
+"""A child that found a fault which starting it again will not mend (EX_CONFIG); it has said which on stderr."""
+
+EXIT_ORPHANED: Final = 75
+"""A child that was still there when its time after the supervisor's end had run out."""
+
+READY: Final = b"ready\n"
+_ORPHAN_GRACE_S: Final = 0.7
+_ROLES: Final[dict[str, Literal["worker", "control"]]] = {"worker": "worker", "control": "control"}
+
+
+class Assignment(NamedTuple):
+    """A child's whole task. Descriptors are open and inherited; a replacement inherits the same listening sockets.
+
+    `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
+    `config` is the path of `jotgate.toml`, or empty. `url` is what the gateway can be reached at on this machine.
+    """
+
+    role: Literal["worker", "control"]
+    slot: int
+    directory: str
+    listen_fds: tuple[int, ...]
+    life_fd: int
+    status_fd: int
+    config: str = ""
+    url: str = ""
+
+    def arguments(self) -> list[str]:
+        """The assignment as the arguments of `python -m jotgate.assembly`."""
+        listen = ",".join(map(str, self.listen_fds))
+        numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
+        return [self.role, *numbers, self.directory, self.config, self.url]
+
+    def report_ready(self) -> None:
+        """Tell the supervisor that this child serves. Call it once."""
+        try:
+            os.write(self.status_fd, READY)
+            os.close(self.status_fd)
+        except BrokenPipeError:
+            return  # The supervisor is gone; the life line says so too.
+
+    def follow_supervisor(self, stop: Callable[[], None]) -> None:
+        """Watch the life line from a thread of its own, from now on.
+
+        When the supervisor is gone, `stop` is called on that thread (so hand in something like
+        `lambda: loop.call_soon_threadsafe(stopping.set)`); a process that is still there 0.7 s later is ended hard.
+        """
+        thread = threading.Thread(target=self._await_end, args=(stop,), name="life-line", daemon=True)
+        thread.start()
+
+    def _await_end(self, stop: Callable[[], None]) -> None:
+        os.read(self.life_fd, 1)
+        watchdog = threading.Timer(_ORPHAN_GRACE_S, os._exit, (EXIT_ORPHANED,))
+        watchdog.daemon = True
+        watchdog.start()
+        stop()
+
+
+def read_assignment(arguments: Sequence[str]) -> Assignment:
+    """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
+    role, slot, listen, life_fd, status_fd, directory, config, url = arguments
+    if role not in _ROLES:
+        raise ValueError(f"no such role: {role}")
+    return Assignment(
+        role=_ROLES[role],
+        slot=int(slot),
+        directory=directory,
+        listen_fds=tuple(map(int, listen.split(","))),
+        life_fd=int(life_fd),
+        status_fd=int(status_fd),
+        config=config,
+        url=url,
+    )
+
+
+def command(assignment: Assignment) -> list[str]:
+    """The command line that starts the child; `-P` keeps the working directory out of its import path."""
+    return [sys.executable, "-P", "-m", "jotgate.assembly", *assignment.arguments()]

@@ -1,0 +1,170 @@
+"""The supervisor: starts control and workers, says when one dies, starts another, and stops all of them in order.
+
+It serves nothing and decides nothing, so that there is little that could go wrong with it. It owns what must outlive
+a child: the lock on DATA, the listening sockets, and the life line (see `processes.child`).
+"""
+
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+from jotgate.errors import JotgateError
+from jotgate.processes.child import EXIT_REFUSED, Assignment
+from jotgate.processes.offspring import Offspring, Place, describe_end
+
+_WORKER_GRACE_S: Final = 10.0
+_CONTROL_GRACE_S: Final = 5.0
+
+
+class Launch(NamedTuple):
+    """What the supervisor runs with. All descriptors are open; `worker_fds` has one listening socket per worker."""
+
+    directory: str
+    config: str
+    url: str
+    lock_fd: int
+    worker_fds: tuple[int, ...]
+    control_fds: tuple[int, int, int]
+
+
+class Supervisor:
+    """Runs the children until it is told to stop."""
+
+    def __init__(self, launch: Launch, announce: Callable[[], None]) -> None:
+        self._announce = announce
+        self._announced = False
+        self._failed = False
+        self._control_told = False
+        self._stop_deadline_s: float | None = None
+        life_fd, self._life_w = os.pipe2(os.O_CLOEXEC)  # The write end is kept open, never written to.
+        self._control = Offspring(_place(launch, life_fd, "control", 0))
+        self._workers = [Offspring(_place(launch, life_fd, "worker", slot)) for slot in range(len(launch.worker_fds))]
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> int:
+        """Run until SIGTERM, SIGINT, or a fault that starting again will not mend. Returns the exit code."""
+        wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._selector.register(wake_r, selectors.EVENT_READ)
+        while not self._done():
+            self._start_due()
+            for key, _ in self._selector.select(self._patience_s()):
+                if key.data is None:
+                    self._take_signals(os.read(key.fd, 512))
+                else:
+                    self._take_status(key.data, key.fd)
+            self._reap()
+            self._pursue_stop()
+        return 1 if self._failed else 0
+
+    @property
+    def _all(self) -> list[Offspring]:
+        return [self._control, *self._workers]
+
+    def _done(self) -> bool:
+        return self._stop_deadline_s is not None and not any(one.running for one in self._all)
+
+    def _patience_s(self) -> float | None:
+        if self._stop_deadline_s is not None:
+            return max(0.0, self._stop_deadline_s - time.monotonic())
+        due_s = [one.start_at_s for one in self._all if one.start_at_s is not None]
+        return max(0.0, min(due_s) - time.monotonic()) if due_s else None
+
+    def _start_due(self) -> None:
+        if self._stop_deadline_s is not None:
+            return
+        now_s = time.monotonic()
+        for one in self._all:
+            if one.start_at_s is None or one.start_at_s > now_s:
+                continue
+            try:
+                self._selector.register(one.start(), selectors.EVENT_READ, one)
+            except OSError as error:
+                delay_s = one.plan_restart()
+                say(f"{one.place.name} cannot be started: {error.strerror}; trying again in {delay_s:g} s")
+
+    def _take_signals(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number not in (signal.SIGTERM, signal.SIGINT):
+                continue
+            if self._stop_deadline_s is None:
+                self._begin_stop()
+            else:
+                self._send_all(signal.SIGKILL, self._all)
+
+    def _take_status(self, one: Offspring, status_fd: int) -> None:
+        self._selector.unregister(status_fd)
+        if not one.take_status(status_fd) or self._announced or not all(each.ready for each in self._all):
+            return
+        self._announced = True
+        try:
+            self._announce()
+        except JotgateError as error:
+            say(f"the first lines cannot be printed: {error.message}")
+
+    def _reap(self) -> None:
+        for one in self._all:
+            pid = one.pid
+            status = one.reap()
+            if status is not None and self._stop_deadline_s is None:
+                self._take_end(one, f"{one.place.name} (pid {pid}) {describe_end(status)}", status)
+
+    def _take_end(self, one: Offspring, what: str, status: int) -> None:
+        delay_s = one.plan_restart()
+        if not one.was_ready and (status == EXIT_REFUSED or one.hopeless):
+            say(f"{what}; stopping")
+            self._failed = True
+            self._begin_stop()
+        else:
+            say(f"{what}; starting another in {delay_s:g} s")
+
+    def _begin_stop(self) -> None:
+        # Workers go first: control must still be there to write down their last audit rows.
+        self._stop_deadline_s = time.monotonic() + _WORKER_GRACE_S
+        self._send_all(signal.SIGTERM, self._workers)
+
+    def _pursue_stop(self) -> None:
+        if self._stop_deadline_s is None:
+            return
+        left = [worker for worker in self._workers if worker.running]
+        if not left and not self._control_told:
+            self._control_told = True
+            self._stop_deadline_s = time.monotonic() + _CONTROL_GRACE_S
+            self._send_all(signal.SIGTERM, [self._control])
+        elif time.monotonic() >= self._stop_deadline_s:
+            for one in left or [self._control]:
+                say(f"{one.place.name} (pid {one.pid}) did not stop in time and is killed")
+            self._stop_deadline_s = time.monotonic() + _CONTROL_GRACE_S
+            self._send_all(signal.SIGKILL, left or [self._control])
+
+    def _send_all(self, number: signal.Signals, whom: Sequence[Offspring]) -> None:
+        for one in whom:
+            one.send(number)
+
+
+def say(text: str) -> None:
+    """Write one line to the operator, on stderr."""
+    sys.stderr.write(f"jotgate: {text}\n")
+    sys.stderr.flush()
+
+
+def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slot: int) -> Place:
+    listen_fds = launch.control_fds if role == "control" else (launch.worker_fds[slot],)
+    assignment = Assignment(
+        role=role,
+        slot=slot,
+        directory=launch.directory,
+        listen_fds=listen_fds,
+        life_fd=life_fd,
+        status_fd=-1,
+        config=launch.config,
+        url=launch.url,
+    )
+    return Place(assignment, (launch.lock_fd, life_fd, *listen_fds))

@@ -1,0 +1,45 @@
+"""The places that a rule lets pass, each with its reason; an entry that nothing needs any more is a fault.
+
+A place is `path::Qualified.function`, `path::*` for a whole file, or a folder ending in `/`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from tests.architecture import rules
+from tests.architecture.rules import Finding
+
+ALLOWED: Final[Mapping[str, Mapping[str, str]]] = {
+    rules.no_local_import.__name__: {
+        "src/jotgate/cli/": "`jotgate --help` answers in 0.2 s: a command imports what it needs when it runs",
+    },
+    rules.no_print.__name__: {
+        "src/jotgate/cli/": "commands answer on stdout",
+    },
+    rules.no_broad_except.__name__: {},
+    rules.no_sleep.__name__: {},
+    rules.empty_init.__name__: {
+        "src/jotgate/__init__.py::*": "the version",
+        "src/jotgate/cli/__init__.py::*": "`main`, which the console script names",
+    },
+    rules.frozen_structs.__name__: {},
+}
+
+
+def unlisted(rule: Callable[..., object], findings: Iterable[Finding]) -> list[str]:
+    """The findings that no entry covers, then the entries that cover none: both are faults."""
+    entries = ALLOWED.get(rule.__name__, {})
+    found = list(findings)
+    wrong = [str(finding) for finding in found if not any(covers(entry, finding) for entry in entries)]
+    idle = [entry for entry in entries if not any(covers(entry, finding) for finding in found)]
+    return wrong + [
+        f"tests/architecture/allowed.py: {rule.__name__}: {entry} is not needed" for entry in idle
+    ]
+
+
+def covers(entry: str, finding: Finding) -> bool:
+    """Whether an entry speaks of the place of this finding."""
+    if entry.endswith("/"):
+        return finding.path.startswith(entry)
+    path, _, place = entry.partition("::")
+    return finding.path == path and place in ("*", finding.place)

@@ -6,6 +6,7 @@
     │   ├── DirectoryRefused            DATA cannot be used: modes, owner, path, disk
     │   ├── DirectoryBusy               another process holds DATA
     │   └── AddressUnavailable          the host and port cannot be listened on
+    ├── KeyRefused                      a key or a key set cannot be used as it is given
     ├── Refusal                         a caller is told no
     │   ├── TokenError                  401; RFC 6750 s3.1 invalid_token
     │   │   ├── TokenMissing            401 without an error attribute (RFC 6750 s3.1)
@@ -72,6 +73,7 @@ class Code(StrEnum):
     DIRECTORY_REFUSED = "directory_refused"
     DIRECTORY_BUSY = "directory_busy"
     ADDRESS_UNAVAILABLE = "address_unavailable"
+    KEY_REFUSED = "key_refused"
 
 
 class JotgateError(Exception):
@@ -122,6 +124,13 @@ class AddressUnavailable(CommandError):
     """The host and port cannot be listened on."""
 
     code = Code.ADDRESS_UNAVAILABLE
+
+
+class KeyRefused(JotgateError):
+    """A key or a key set that is malformed, too weak, or not what its algorithm needs."""
+
+    code = Code.KEY_REFUSED
+    status = 500
 
 
 class Refusal(JotgateError):

@@ -1,0 +1,183 @@
+"""A call as far as jotgate must understand it: the request, its body's top level, what goes to an upstream.
+
+The body is decoded to raw members, checked and re-encoded, so that what was authorised is what is sent: a second
+`model` member, for instance, could be read otherwise by the upstream, and is refused (RFC 8259 s4).
+"""
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jotgate.core.operations import Operation
+from jotgate.core.principals import Principal
+from jotgate.errors import JotgateError, RequestMalformed
+
+BODY_DEPTH_MAX: Final = 64
+
+_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
+_decode_string: Final = msgspec.json.Decoder(str).decode
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_FALSE: Final = Raw(b"false")
+
+
+class Request(Struct):
+    """One HTTP request as the edge read it.
+
+    `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `principal` or `refusal`
+    is set by the gateway once the head is known, before a large body is read.
+    """
+
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: dict[bytes, bytes]
+    peer: str
+    begun_s: float
+    body: bytes = b""
+    request_id: str = ""
+    operation: Operation | None = None
+    principal: Principal | None = None
+    refusal: JotgateError | None = None
+
+
+class Outbound(Struct, frozen=True):
+    """A request to an upstream. `lines` are whole header lines that the gateway adds; the adapter adds its own.
+
+    `operation` is empty where a path is passed on as it came (to the control process).
+    """
+
+    operation: str
+    method: bytes
+    target: bytes
+    lines: bytes
+    body: bytes
+    stream: bool = False
+
+
+class ResponseHead(Struct, frozen=True):
+    """The head of an upstream's answer; names in lower case. `length` None: not known beforehand."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    length: int | None
+
+
+class Body(Struct, frozen=True):
+    """A request body: its raw top-level members, their compact form, and the ones that decide something."""
+
+    members: dict[str, Raw]
+    compact: bytes
+    model: str
+    stream: bool
+
+
+def read_body(raw: bytes) -> Body:
+    """Decode a body's top level.
+
+    Raises:
+        RequestMalformed: not a JSON object in UTF-8, nested deeper than 64, a repeated member, no `model`, or a
+            `model` or `stream` of another type.
+    """
+    try:
+        str(raw, "utf-8")
+        members = _decode_members(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestMalformed(
+            "the body is not a JSON object in UTF-8",
+            hint="Send a JSON object with Content-Type: application/json",
+        ) from None
+    compact = _encode(members)
+    if len(raw) != len(compact) and members:
+        _require_unique(raw, members)
+    if raw.count(b"[") + raw.count(b"{") > BODY_DEPTH_MAX:
+        _require_shallow(raw)
+    stream = members.get("stream")
+    return Body(members, compact, _model(members), False if stream is None else _flag(stream))
+
+
+def write_body(body: Body, model: str) -> bytes:
+    """The body as it goes to the upstream, for the upstream's own name of the model.
+
+    `store` is forced to false: what an upstream keeps under the shared credential has no owner there.
+    """
+    changed: dict[str, Raw] = {}
+    if "store" in body.members:
+        changed["store"] = _FALSE
+    if model != body.model:
+        changed["model"] = Raw(_encode(model))
+    return _encode({**body.members, **changed}) if changed else body.compact
+
+
+def _model(members: dict[str, Raw]) -> str:
+    raw = members.get("model")
+    try:
+        model = "" if raw is None else _decode_string(raw)
+    except msgspec.DecodeError:
+        raise RequestMalformed("'model' is not a string", param="model") from None
+    if not model:
+        raise RequestMalformed(
+            "the body names no 'model'", param="model", hint="GET /v1/models lists the models"
+        )
+    return model
+
+
+def _flag(raw: Raw) -> bool:
+    text = bytes(raw)
+    if text == b"true":
+        return True
+    if text in (b"false", b"null"):
+        return False
+    raise RequestMalformed("'stream' is neither true nor false", param="stream")
+
+
+def _require_unique(raw: bytes, members: dict[str, Raw]) -> None:
+    """Refuse repeated members. Called when the compact form is shorter than the body: white space, or a repeat.
+
+    A dict keeps a repeated name at its first place with its last value, so a walk over the body in the dict's order
+    meets every member exactly once, or stops at the first repeat.
+    """
+    position = _skip_space(raw, 0) + 1
+    for name, value in members.items():
+        position = _skip_name(raw, position, name)
+        position = _expect(raw, position, b":")
+        position = _expect(raw, position, bytes(value))
+        position = _skip_space(raw, position) + 1
+    if raw[position - 1 : position] != b"}":
+        raise _repeated()
+
+
+def _skip_space(raw: bytes, position: int) -> int:
+    found = _SPACE.match(raw, position)
+    return found.end() if found else position
+
+
+def _skip_name(raw: bytes, position: int, name: str) -> int:
+    found = _STRING.match(raw, _skip_space(raw, position))
+    if found is None or _decode_string(found[0]) != name:
+        raise _repeated()
+    return found.end()
+
+
+def _expect(raw: bytes, position: int, wanted: bytes) -> int:
+    start = _skip_space(raw, position)
+    if not raw.startswith(wanted, start):
+        raise _repeated()
+    return start + len(wanted)
+
+
+def _repeated() -> RequestMalformed:
+    return RequestMalformed("a member of the body's top level stands twice", hint="Send each member once")
+
+
+def _require_shallow(raw: bytes) -> None:
+    brackets = _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    depth = 0
+    for bracket in brackets:
+        depth += 1 if bracket in b"[{" else -1
+        if depth > BODY_DEPTH_MAX:
+            raise RequestMalformed(f"the body is nested deeper than {BODY_DEPTH_MAX} levels")

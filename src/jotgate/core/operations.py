@@ -1,0 +1,67 @@
+"""The closed table of operations: every AI call that jotgate knows. A path that is no row is refused."""
+
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+from jotgate.errors import MethodRefused, UnknownOperation
+
+ALL_OPERATIONS_SCOPE: Final = "ai"
+
+
+class Operation(Struct, frozen=True):
+    """One row. `name` is also the scope that it needs.
+
+    `path` is matched byte for byte, never normalised; one that ends in `/` takes the rest as the model's name.
+    `forwarded` operations carry a JSON body with `model`; the others are answered from the snapshot.
+    """
+
+    name: str
+    method: bytes
+    path: bytes
+    forwarded: bool
+
+
+OPERATIONS: Final = (
+    Operation("chat.completions", b"POST", b"/v1/chat/completions", True),
+    Operation("completions", b"POST", b"/v1/completions", True),
+    Operation("embeddings", b"POST", b"/v1/embeddings", True),
+    Operation("models", b"GET", b"/v1/models", False),
+    Operation("models", b"GET", b"/v1/models/", False),
+)
+SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS}
+
+_BY_PATH: Final = {row.path: row for row in OPERATIONS}
+_MODEL: Final = _BY_PATH[b"/v1/models/"]
+
+
+def find_operation(method: bytes, path: bytes) -> Operation:
+    """The row for this method and raw path.
+
+    Raises:
+        UnknownOperation: no row has this path.
+        MethodRefused: the row has another method.
+    """
+    row = _BY_PATH.get(path)
+    if row is None and path.startswith(_MODEL.path):
+        row = _MODEL
+    if row is None or path == _MODEL.path:
+        raise UnknownOperation("this path is not one of the operations that jotgate serves")
+    if row.method != method:
+        raise MethodRefused(row.method.decode("ascii"), f"{row.name} takes {row.method.decode('ascii')} only")
+    return row
+
+
+def model_of_path(path: bytes) -> str:
+    """The model alias that ends a `/v1/models/…` path, percent-decoded once; empty for any other path.
+
+    Raises:
+        UnknownOperation: the decoded bytes are not UTF-8.
+    """
+    if not path.startswith(_MODEL.path):
+        return ""
+    try:
+        return unquote_to_bytes(path[len(_MODEL.path) :]).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnknownOperation("the model's name in this path is not UTF-8") from None

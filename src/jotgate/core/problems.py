@@ -1,0 +1,84 @@
+"""Renders a refusal for the native and `/v1` dialect: the OpenAI error object and the RFC 6750 challenge."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.errors import (
+    InsufficientScope,
+    JotgateError,
+    MethodRefused,
+    PermissionRefused,
+    RequestMalformed,
+    TokenError,
+    TokenMissing,
+    Unavailable,
+)
+
+_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Error(Struct, frozen=True):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class _Envelope(Struct, frozen=True):
+    error: _Error
+
+
+class Problem(Struct, frozen=True):
+    """A rendered refusal: status, whole header lines (CRLF-ended), body."""
+
+    status: int
+    lines: bytes
+    body: bytes
+
+
+def render(error: JotgateError) -> Problem:
+    """The error as its caller may see it: message, hint and code, never `debug`."""
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    param = error.param if isinstance(error, RequestMalformed) and error.param else None
+    text = f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
+    lines = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+    challenge = _challenge(error)
+    if challenge:
+        lines += b"WWW-Authenticate: " + challenge + b"\r\n"
+    if isinstance(error, MethodRefused):
+        lines += b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
+    if isinstance(error, Unavailable):
+        lines += b"Retry-After: %d\r\n" % error.retry_after_s
+    return Problem(error.status, lines, _encode(_Envelope(_Error(text, kind, param, error.code))))
+
+
+def _challenge(error: JotgateError) -> bytes:
+    """RFC 6750 s3: each parameter once, quoted; without credentials the challenge carries no error."""
+    if isinstance(error, TokenMissing):
+        return b'Bearer realm="jotgate"'
+    if isinstance(error, TokenError):
+        return b'Bearer realm="jotgate", error="invalid_token", error_description="%b"' % _scrub(error.message)
+    if isinstance(error, InsufficientScope):
+        return b'Bearer realm="jotgate", error="insufficient_scope", error_description="%b", scope="%b"' % (
+            _scrub(error.message),
+            _scrub(error.scope),
+        )
+    if isinstance(error, PermissionRefused):
+        return b'Bearer realm="jotgate", error="insufficient_scope", error_description="%b"' % _scrub(error.message)
+    return b""
+
+
+def _scrub(text: str) -> bytes:
+    """Only %x20-21, %x23-5B and %x5D-7E may stand in a quoted parameter (RFC 6750 s3)."""
+    return bytes(
+        byte if 0x20 <= byte <= 0x7E and byte not in b'"\\' else 0x3F for byte in text.encode("ascii", "replace")
+    )

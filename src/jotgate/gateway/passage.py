@@ -1,0 +1,121 @@
+"""Passes a request to the control process, which for the edge is one more upstream.
+
+The request has been parsed, checked and is written anew; the peer's address travels in a field that is stripped from
+outside. Control authenticates its own requests.
+"""
+
+from typing import Final
+
+from jotgate.core.calls import Outbound, Request, ResponseHead
+from jotgate.core.problems import render
+from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
+from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
+
+_TO_CONTROL: Final = (b"accept", b"authorization", b"content-type", b"if-match", b"if-none-match", b"user-agent")
+# The edge writes framing and connection fields itself.
+_NOT_TO_CALLER: Final = frozenset(
+    {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date", b"server", b"upgrade"}
+)
+_DEADLINE_S: Final = 30.0
+
+
+class Passage:
+    """One request on its way to control and back. Mutable: it is the state of a request in progress."""
+
+    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_settled")
+
+    def __init__(self, caller: Caller, deadline_s: float) -> None:
+        self._caller = caller
+        self._deadline_s = deadline_s
+        self._exchange: UpstreamExchange | None = None
+        self._begun = False
+        self._settled = False
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more comes of this."""
+        return self._settled
+
+    def sent(self, exchange: UpstreamExchange) -> None:
+        """The request is on its way."""
+        self._exchange = exchange
+
+    def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        """Pass on what came (ports.UpstreamEvents)."""
+        if head is None and complete:
+            self._caller.end(piece)
+        elif head is None:
+            self._caller.write(piece)
+        else:
+            lines = b"".join([b"%b: %b\r\n" % field for field in head.headers if field[0] not in _NOT_TO_CALLER])
+            if complete:
+                self._caller.respond(head.status, lines, piece)
+            else:
+                self._begun = True
+                self._caller.start(head.status, lines, head.length, piece)
+        self._settled = self._settled or complete
+
+    def failed(self, error: UpstreamError, written: bool) -> None:
+        """Control does not answer (ports.UpstreamEvents)."""
+        self._settled = True
+        if self._begun:
+            self._caller.abort()
+            return
+        problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
+        self._caller.respond(problem.status, problem.lines, problem.body)
+
+    def caller_gone(self) -> None:
+        """Nobody reads the answer (ports.Running)."""
+        if not self._settled:
+            self._settled = True
+            self._abort_exchange()
+
+    def caller_paused(self) -> None:
+        """Slow control down (ports.Running)."""
+        if self._exchange is not None:
+            self._exchange.pause()
+
+    def caller_resumed(self) -> None:
+        """Let control go on (ports.Running)."""
+        if self._exchange is not None:
+            self._exchange.resume()
+
+    def check_deadline(self, now_s: float) -> None:
+        """Give control up when the answer takes too long."""
+        if not self._settled and now_s > self._deadline_s:
+            self._abort_exchange()
+            self.failed(UpstreamTimeout("control exceeded its deadline"), written=True)
+
+    def _abort_exchange(self) -> None:
+        if self._exchange is not None:
+            self._exchange.abort()
+
+
+class ControlDoor:
+    """Where the edge hands in requests for control. Mutable in the passages that are open."""
+
+    def __init__(self, port: UpstreamPort, clock: Clock) -> None:
+        self._port = port
+        self._clock = clock
+        self._open: set[Passage] = set()
+
+    def run(self, request: Request, caller: Caller) -> Passage:
+        """Send the request to control; its answer goes to the caller."""
+        passage = Passage(caller, self._clock.monotonic_s() + _DEADLINE_S)
+        target = request.path + (b"?" + request.query if request.query else b"")
+        lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
+        for name in _TO_CONTROL:
+            value = request.headers.get(name)
+            if value is not None:
+                lines += b"%b: %b\r\n" % (name, value)
+        outbound = Outbound("", request.method, target, lines, request.body)
+        self._open.add(passage)
+        passage.sent(self._port.begin(outbound, passage))
+        return passage
+
+    def check_deadlines(self) -> None:
+        """Forget what has ended and give up what takes too long. Called a few times a second."""
+        now_s = self._clock.monotonic_s()
+        self._open = {passage for passage in self._open if not passage.settled}
+        for passage in tuple(self._open):
+            passage.check_deadline(now_s)

@@ -1,0 +1,107 @@
+"""Writes the one audit record in which every request of the gateway ends."""
+
+from typing import Final
+
+from jotgate.core.audit import CallRecord, encode
+from jotgate.core.calls import Request
+from jotgate.core.principals import Principal
+from jotgate.gateway.relay import Relay
+from jotgate.ports import Clock, Trail
+
+_NOBODY: Final = Principal(
+    issuer="",
+    subject="",
+    client_id="",
+    token_id="",
+    kid="",
+    scopes=frozenset(),
+    models=None,
+    expires_at_s=0.0,
+    not_before_s=0.0,
+)
+
+
+class Recorder:
+    """Builds records for one worker instance and hands them, encoded, to the trail."""
+
+    def __init__(self, *, clock: Clock, trail: Trail, instance: str) -> None:
+        self._clock = clock
+        self._trail = trail
+        self._instance = instance
+
+    @property
+    def full(self) -> bool:
+        """No further call may be admitted."""
+        return self._trail.full
+
+    def refused(self, request: Request, status: int, code: str) -> None:
+        """The request was told no. One that proved nothing is left out when the trail is crowded."""
+        principal = request.principal
+        if principal is None and self._trail.crowded:
+            return
+        self._append_plain(request, principal or _NOBODY, status=status, code=code)
+
+    def answered(self, request: Request, principal: Principal, *, model: str, bytes_out: int) -> None:
+        """The request was answered from the snapshot."""
+        self._append_plain(request, principal, status=200, model=model, bytes_out=bytes_out)
+
+    def settled(self, relay: Relay) -> None:
+        """The call has ended, whichever way."""
+        request, principal = relay.call.request, relay.call.principal
+        duration_us, at_us = self._times(request)
+        tokens_in, tokens_out = relay.usage
+        record = CallRecord(
+            at=at_us,
+            duration_us=duration_us,
+            request_id=request.request_id,
+            worker=self._instance,
+            row=self._trail.next_row(),
+            peer=request.peer,
+            operation=relay.call.operation.name,
+            model=relay.call.route.alias,
+            upstream="" if relay.place is None else relay.place.upstream.name,
+            subject=principal.subject,
+            client_id=principal.client_id,
+            issuer=principal.issuer,
+            token=principal.token_id,
+            kid=principal.kid,
+            status=relay.status,
+            outcome=relay.outcome,
+            code=relay.code,
+            stream=relay.streams,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            bytes_in=len(request.body),
+            bytes_out=relay.bytes_out,
+        )
+        self._trail.append(encode(record))
+
+    def _append_plain(
+        self, request: Request, principal: Principal, *, status: int, code: str = "", model: str = "", bytes_out: int = 0
+    ) -> None:
+        duration_us, at_us = self._times(request)
+        record = CallRecord(
+            at=at_us,
+            duration_us=duration_us,
+            request_id=request.request_id,
+            worker=self._instance,
+            row=self._trail.next_row(),
+            peer=request.peer,
+            operation="" if request.operation is None else request.operation.name,
+            model=model,
+            subject=principal.subject,
+            client_id=principal.client_id,
+            issuer=principal.issuer,
+            token=principal.token_id,
+            kid=principal.kid,
+            status=status,
+            outcome="refused" if code else "complete",
+            code=code,
+            bytes_in=len(request.body),
+            bytes_out=bytes_out,
+        )
+        self._trail.append(encode(record))
+
+    def _times(self, request: Request) -> tuple[int, int]:
+        duration_s = self._clock.monotonic_s() - request.begun_s
+        return int(duration_s * 1e6), int((self._clock.now_s() - duration_s) * 1e6)

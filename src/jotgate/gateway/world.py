@@ -1,0 +1,62 @@
+"""What a worker holds of one snapshot: typed keys, routes by alias, upstream connections. Read once per call."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from jotgate.core.routes import Route, Upstream
+from jotgate.core.snapshot import Issuer, Limits, Snapshot
+from jotgate.jose.jwt import Expectation
+from jotgate.jose.keys import KeySet
+from jotgate.ports import UpstreamPort
+from jotgate.services.verifier import Verifier
+
+
+class Place(Struct, frozen=True):
+    """An upstream as configured, and the port that reaches it."""
+
+    upstream: Upstream
+    port: UpstreamPort
+
+
+class World(Struct, frozen=True):
+    """One version of the world, ready for use."""
+
+    snapshot: Snapshot
+    limits: Limits
+    verifier: Verifier
+    routes: Mapping[str, Route]
+    places: Mapping[str, Place]
+
+
+def build_verifier(issuer: Issuer, capacity: int) -> Verifier:
+    """The verifier of an issuer's expectation."""
+    expectation = Expectation(
+        issuer=issuer.issuer,
+        audience=issuer.audience,
+        types=issuer.types,
+        algorithms=issuer.algorithms,
+        leeway_s=issuer.leeway_s,
+        lifetime_max_s=issuer.lifetime_max_s,
+    )
+    return Verifier(
+        keys=KeySet.from_jwks(issuer.jwks),
+        expectation=expectation,
+        default_scopes=frozenset(issuer.default_scopes),
+        capacity=capacity,
+    )
+
+
+def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World | None) -> World:
+    """Make a snapshot usable. The verifier, with its cache, is carried over when its issuer's content is equal."""
+    same = previous is not None and previous.snapshot.issuer == snapshot.issuer
+    verifier = (
+        previous.verifier if same and previous else build_verifier(snapshot.issuer, snapshot.limits.verified_tokens)
+    )
+    return World(
+        snapshot=snapshot,
+        limits=snapshot.limits,
+        verifier=verifier,
+        routes={route.alias: route for route in snapshot.routes},
+        places=places,
+    )

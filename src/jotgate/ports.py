@@ -1,0 +1,110 @@
+"""Every seam between deciding and the outside, as a narrow Protocol.
+
+The clock, chance, the caller's connection, an upstream and the audit trail are handed in; nothing inward of the
+adapters reaches for them.
+"""
+
+from typing import Protocol
+
+from jotgate.core.calls import Outbound, Request, ResponseHead
+from jotgate.errors import UpstreamError
+
+
+class Clock(Protocol):
+    """Both clocks: the civil one for claims and records, the monotonic one for spans."""
+
+    def now_s(self) -> float:
+        """Seconds since the epoch (RFC 7519 s2 NumericDate)."""
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never goes back; only differences mean anything."""
+
+
+class Entropy(Protocol):
+    """Chance that nobody can foresee."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """`count` bytes from a cryptographic source."""
+
+
+class Caller(Protocol):
+    """The connection that a request came in on, while this request is the one being answered.
+
+    Header lines are complete (`Name: value CRLF`) and never hold framing or connection fields: the edge writes those.
+    """
+
+    def respond(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send a whole response."""
+
+    def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
+        """Send the head and the first piece of a response of `length` bytes (None: not known beforehand)."""
+
+    def write(self, piece: bytes) -> None:
+        """Send a further piece."""
+
+    def end(self, piece: bytes) -> None:
+        """Send the last piece, which may be empty, and finish the response."""
+
+    def abort(self) -> None:
+        """Close the connection: the response was begun and cannot be finished."""
+
+
+class Running(Protocol):
+    """A request that is being answered; the edge tells it what becomes of the caller."""
+
+    def caller_gone(self) -> None:
+        """The caller closed the connection: nothing may be written to it any more."""
+
+    def caller_paused(self) -> None:
+        """The caller reads more slowly than the upstream writes."""
+
+    def caller_resumed(self) -> None:
+        """The caller has caught up."""
+
+
+class UpstreamEvents(Protocol):
+    """What an upstream tells the one who asked it. After `complete` or `failed` nothing more comes."""
+
+    def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        """Take the head (once, first), body bytes freed of their framing, and whether the answer is complete."""
+
+    def failed(self, error: UpstreamError, written: bool) -> None:
+        """The upstream could not be reached (`written` False: it never saw the request) or broke off."""
+
+
+class UpstreamExchange(Protocol):
+    """One request under way at an upstream."""
+
+    def abort(self) -> None:
+        """Give up: close the connection; no event follows."""
+
+    def pause(self) -> None:
+        """Stop reading the answer until `resume`."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class UpstreamPort(Protocol):
+    """A place that answers AI calls."""
+
+    def begin(self, outbound: Outbound, events: UpstreamEvents) -> UpstreamExchange:
+        """Send the request; what comes of it is told to `events`, never before this returns."""
+
+
+class Trail(Protocol):
+    """Takes encoded audit records; a settled call is never refused a place, see `full`."""
+
+    @property
+    def full(self) -> bool:
+        """No further call may be admitted: its record might find no place."""
+
+    @property
+    def crowded(self) -> bool:
+        """Refusals of callers who proved nothing are no longer kept."""
+
+    def append(self, line: bytes) -> None:
+        """Keep one encoded record for the next batch."""
+
+    def next_row(self) -> int:
+        """The number of the next record of this process instance, from 1."""

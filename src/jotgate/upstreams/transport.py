@@ -1,0 +1,286 @@
+"""HTTP/1.1 to an upstream: one request at a time on kept connections, straight from the event loop's callbacks.
+
+A pool belongs to one endpoint (TCP, TLS or a Unix socket) and one event loop. A connection goes back to it only when
+its answer ended where the framing said; anything else closes it.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+
+import httptools
+from msgspec import Struct
+
+from jotgate.core.calls import ResponseHead
+from jotgate.errors import UpstreamError, UpstreamTorn, UpstreamUnavailable
+from jotgate.ports import UpstreamEvents
+
+_HEADER_BYTES_MAX: Final = 65_536
+_STATUS_NO_BODY: Final = frozenset({204, 304})
+# Less than the keep-alive time of the servers in use (uvicorn 5 s), so that a request seldom meets a closing connection.
+_IDLE_MAX_S: Final = 4.0
+_IDLE_CONNECTIONS_MAX: Final = 512
+
+
+class Endpoint(Struct, frozen=True):
+    """Where to connect. `unix_path` wins over host and port."""
+
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+    unix_path: str = ""
+    connect_timeout_s: float = 5.0
+
+
+class Exchange:
+    """One request under way (ports.UpstreamExchange). Mutable: bound to a connection once there is one."""
+
+    __slots__ = ("connection", "events", "paused")
+
+    def __init__(self, events: UpstreamEvents) -> None:
+        self.events: UpstreamEvents | None = events
+        self.connection: _Connection | None = None
+        self.paused = False
+
+    def abort(self) -> None:
+        """Give up: close the connection; no event follows."""
+        self.events = None
+        if self.connection is not None:
+            self.connection.close()
+
+    def pause(self) -> None:
+        """Stop reading the answer."""
+        if not self.paused:
+            self.paused = True
+            if self.connection is not None:
+                self.connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.paused:
+            self.paused = False
+            if self.connection is not None:
+                self.connection.transport.resume_reading()
+
+
+class Pool:
+    """The connections to one endpoint. Mutable: the idle ones, newest last, and the connects under way."""
+
+    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
+        self._endpoint = endpoint
+        self._loop = loop
+        self._tls = ssl.create_default_context() if endpoint.tls else None
+        self._idle: deque[_Connection] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def begin(self, request: bytes, events: UpstreamEvents) -> Exchange:
+        """Send a whole request; what comes of it is told to `events`, never before this returns."""
+        exchange = Exchange(events)
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open and self._loop.time() - connection.idle_since_s < _IDLE_MAX_S:
+                connection.send(request, exchange)
+                return exchange
+            connection.close()
+        task = self._loop.create_task(self._connect(request, exchange))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        return exchange
+
+    def give_back(self, connection: "_Connection") -> None:
+        """Take a connection whose answer is complete."""
+        if len(self._idle) >= _IDLE_CONNECTIONS_MAX:
+            connection.close()
+            return
+        connection.idle_since_s = self._loop.time()
+        self._idle.append(connection)
+
+    def forget(self, connection: "_Connection") -> None:
+        """A connection is gone."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close_idle(self) -> None:
+        """Close what has been idle for too long. Called a few times a second."""
+        now_s = self._loop.time()
+        while self._idle and now_s - self._idle[0].idle_since_s >= _IDLE_MAX_S:
+            self._idle.popleft().close()
+
+    def close(self) -> None:
+        """Close every idle connection; running ones end by themselves."""
+        while self._idle:
+            self._idle.popleft().close()
+
+    async def _connect(self, request: bytes, exchange: Exchange) -> None:
+        endpoint = self._endpoint
+        try:
+            async with asyncio.timeout(endpoint.connect_timeout_s):
+                connection = await self._open()
+        except (OSError, TimeoutError) as fault:
+            if exchange.events is not None:
+                exchange.events.failed(
+                    UpstreamUnavailable("no connection to the upstream could be made", debug=str(fault)), False
+                )
+            return
+        if exchange.events is None:
+            connection.close()
+            return
+        connection.send(request, exchange)
+
+    async def _open(self) -> "_Connection":
+        endpoint = self._endpoint
+        if endpoint.unix_path:
+            _, connection = await self._loop.create_unix_connection(self._protocol, endpoint.unix_path)
+        elif self._tls is not None:
+            _, connection = await self._loop.create_connection(
+                self._protocol, endpoint.host, endpoint.port, ssl=self._tls, server_hostname=endpoint.host
+            )
+        else:
+            _, connection = await self._loop.create_connection(self._protocol, endpoint.host, endpoint.port)
+        return connection
+
+    def _protocol(self) -> "_Connection":
+        return _Connection(self)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; httptools calls the `on_…` methods while `data_received` feeds it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: Pool) -> None:
+        self.idle_since_s = 0.0
+        self.open = True
+        self._pool = pool
+        self._parser = httptools.HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header_bytes = 0
+        self._head: ResponseHead | None = None
+        self._pieces: list[bytes] = []
+        self._in_answer = False
+        self._until_close = False
+        self._complete = False
+        self._keep = False
+
+    def send(self, request: bytes, exchange: Exchange) -> None:
+        """Write a request; the connection is this exchange's until its answer is complete."""
+        self._exchange = exchange
+        exchange.connection = self
+        if exchange.paused:
+            self.transport.pause_reading()
+        self.transport.write(request)
+
+    def close(self) -> None:
+        """Close without telling anyone."""
+        self._exchange = None
+        self.open = False
+        self.transport.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:
+            self.close()  # An answer that nobody asked for: the next one could not be told from it.
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
+            self._break_off("the upstream's answer is not HTTP/1.1", str(fault))
+            return
+        head, pieces = self._head, self._pieces
+        if head is None and not pieces and not self._complete:
+            return
+        exchange = self._exchange
+        piece = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        complete = self._complete
+        self._head = None
+        if pieces:
+            self._pieces = []
+        if complete:
+            self._release(exchange)
+        if exchange.events is not None:
+            exchange.events.received(head, piece, complete)
+
+    def connection_lost(self, fault: Exception | None) -> None:
+        self.open = False
+        self._pool.forget(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or exchange.events is None:
+            return
+        exchange.connection = None
+        if self._until_close and fault is None:
+            exchange.events.received(self._head, b"".join(self._pieces), True)
+            return
+        error: UpstreamError = (
+            UpstreamTorn("the upstream's answer broke off", debug=str(fault))
+            if self._in_answer
+            else UpstreamUnavailable("the upstream closed the connection without an answer", debug=str(fault))
+        )
+        exchange.events.failed(error, True)
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._keep = False  # Bytes behind the end of the answer: not a connection to use again.
+            return
+        self._headers = []
+        self._header_bytes = 0
+        self._in_answer = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_answer or self._complete:
+            return  # Trailers are not passed on.
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > _HEADER_BYTES_MAX:
+            raise ValueError("header section too large")
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200 or self._complete:
+            return
+        length: int | None = None
+        chunked = False
+        for name, value in self._headers:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                chunked = True
+        self._in_answer = True
+        self._until_close = length is None and not chunked and status not in _STATUS_NO_BODY
+        self._head = ResponseHead(status, self._headers, length)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._complete:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self._in_answer or self._complete:
+            return  # An interim response (RFC 9110 s15.2); the final one follows.
+        self._complete = True
+        self._keep = self._parser.should_keep_alive()
+
+    # How an exchange ends
+
+    def _release(self, exchange: Exchange) -> None:
+        exchange.connection = None
+        self._exchange = None
+        self._complete = False
+        self._in_answer = False
+        if self._keep and not exchange.paused:
+            self._pool.give_back(self)
+        else:
+            self.close()
+
+    def _break_off(self, what: str, debug: str) -> None:
+        exchange = self._exchange
+        self.close()
+        if exchange is not None and exchange.events is not None:
+            exchange.events.failed(UpstreamTorn(what, debug=debug), True)

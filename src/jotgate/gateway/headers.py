@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# What an upstream needs to understand the request. Accept-Encoding is missing on purpose: usage is read from plain text.
+# What an upstream needs to understand the request. Accept-Encoding is missing on purpose: usage is read from text.
 _TO_UPSTREAM: Final = (b"accept", b"openai-beta", b"traceparent", b"tracestate")
 
 _TO_CALLER: Final = frozenset(

@@ -11,7 +11,14 @@ from jotgate.core.problems import render
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
 from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
 
-_TO_CONTROL: Final = (b"accept", b"authorization", b"content-type", b"if-match", b"if-none-match", b"user-agent")
+_TO_CONTROL: Final = (
+    b"accept",
+    b"authorization",
+    b"content-type",
+    b"if-match",
+    b"if-none-match",
+    b"user-agent",
+)
 # The edge writes framing and connection fields itself.
 _NOT_TO_CALLER: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date", b"server", b"upgrade"}
@@ -55,7 +62,7 @@ class Passage:
                 self._caller.start(head.status, lines, head.length, piece)
         self._settled = self._settled or complete
 
-    def failed(self, error: UpstreamError, written: bool) -> None:
+    def failed(self, error: UpstreamError, written: bool) -> None:  # noqa: ARG002 - the port has both
         """Control does not answer (ports.UpstreamEvents)."""
         self._settled = True
         if self._begun:

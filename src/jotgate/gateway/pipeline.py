@@ -5,7 +5,6 @@ in one audit record: settled calls by their relay, refusals here.
 """
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -118,10 +117,9 @@ class Gateway:
             relay.check_deadlines(now_s)
 
     def _forward(self, call: Call, world: World, caller: Caller) -> Relay:
-        def advance(relay: Relay) -> None:
+        def next_attempt(relay: Relay) -> None:
             send_next_attempt(relay, world)
 
-        next_attempt: Callable[[Relay], None] = advance
         relay = Relay(call, caller, self._clock, next_attempt=next_attempt, settle=self._settle)
         self.live.add(relay)
         send_attempt(relay, world)
@@ -146,6 +144,8 @@ class Gateway:
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         problem = render(refusal)
+        if not request.request_id:
+            request.request_id = self._name(request.headers.get(b"x-request-id"))
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, problem.status, refusal.code)

@@ -77,7 +77,14 @@ class Recorder:
         self._trail.append(encode(record))
 
     def _append_plain(
-        self, request: Request, principal: Principal, *, status: int, code: str = "", model: str = "", bytes_out: int = 0
+        self,
+        request: Request,
+        principal: Principal,
+        *,
+        status: int,
+        code: str = "",
+        model: str = "",
+        bytes_out: int = 0,
     ) -> None:
         duration_us, at_us = self._times(request)
         record = CallRecord(

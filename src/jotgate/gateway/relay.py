@@ -28,8 +28,24 @@ class Relay:
     """One admitted call on its way. Mutable: it is the state of a call in progress."""
 
     __slots__ = (
-        "_begun", "_caller", "_clock", "_next", "_paused", "_settled", "_settle", "_tap", "_touched_s", "attempt",
-        "bytes_out", "call", "code", "exchange", "outcome", "place", "status", "streams",
+        "_begun",
+        "_caller",
+        "_clock",
+        "_next",
+        "_paused",
+        "_settle",
+        "_settled",
+        "_tap",
+        "_touched_s",
+        "attempt",
+        "bytes_out",
+        "call",
+        "code",
+        "exchange",
+        "outcome",
+        "place",
+        "status",
+        "streams",
     )  # fmt: skip
 
     def __init__(
@@ -198,7 +214,8 @@ def _misplaced(status: int) -> UpstreamError | None:
     """What a status means that must not be passed on: it speaks of jotgate's own request, not of the caller's."""
     if status in (401, 403, 407):
         return UpstreamRefused(
-            "the upstream refused jotgate's own credential", hint="Its operator must mend the upstream's credential"
+            "the upstream refused jotgate's own credential",
+            hint="Its operator must mend the upstream's credential",
         )
     if 300 <= status < 400:
         return UpstreamTorn("the upstream answered with a redirect, which is not followed")

@@ -78,9 +78,11 @@ def frame(message: FromWorker | FromControl) -> bytes:
 
 def read_from_worker(payload: bytes) -> FromWorker:
     """Decode the payload of one frame sent by a worker. Raises msgspec.DecodeError."""
-    return _from_worker.decode(payload)
+    message: FromWorker = _from_worker.decode(payload)
+    return message
 
 
 def read_from_control(payload: bytes) -> FromControl:
     """Decode the payload of one frame sent by control. Raises msgspec.DecodeError."""
-    return _from_control.decode(payload)
+    message: FromControl = _from_control.decode(payload)
+    return message

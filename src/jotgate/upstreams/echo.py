@@ -157,9 +157,7 @@ def _stream(
         return {"delta": role | {"content": text}} if chat else {"text": text}
 
     texts = [word if number == 0 else " " + word for number, word in enumerate(words)]
-    pieces = [
-        event(delta(text, first=number == 0) | {"finish_reason": None}, {}) for number, text in enumerate(texts)
-    ]
+    pieces = [event(delta(text, first=number == 0) | {"finish_reason": None}, {}) for number, text in enumerate(texts)]
     last: dict[str, object] = {"delta": {}} if chat else {"text": ""}
     pieces.append(event(last | {"finish_reason": finish}, {}))
     if ask.stream_options is not None and ask.stream_options.include_usage:

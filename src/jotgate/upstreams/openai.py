@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible HTTP API as an upstream: `base_url` plus the operation's path, the upstream's own credential."""
+"""Any OpenAI-compatible HTTP API as an upstream: `base_url` plus the operation's path, with its own credential."""
 
 import asyncio
 from typing import Final

@@ -18,7 +18,7 @@ from jotgate.ports import UpstreamEvents
 
 _HEADER_BYTES_MAX: Final = 65_536
 _STATUS_NO_BODY: Final = frozenset({204, 304})
-# Less than the keep-alive time of the servers in use (uvicorn 5 s), so that a request seldom meets a closing connection.
+# Less than the keep-alive time of the servers in use (uvicorn 5 s): a request seldom meets a closing connection.
 _IDLE_MAX_S: Final = 4.0
 _IDLE_CONNECTIONS_MAX: Final = 512
 
@@ -120,7 +120,8 @@ class Pool:
         except (OSError, TimeoutError) as fault:
             if exchange.events is not None:
                 exchange.events.failed(
-                    UpstreamUnavailable("no connection to the upstream could be made", debug=str(fault)), False
+                    UpstreamUnavailable("no connection to the upstream could be made", debug=str(fault)),
+                    False,
                 )
             return
         if exchange.events is None:

@@ -1,0 +1,86 @@
+"""Checks of a request's head that the parser leaves to its user (RFC 9112, RFC 9110).
+
+httptools accepts repeated and missing Host fields, repeated Authorization fields and odd transfer codings; here is
+where they are refused, before anything is decided from them.
+"""
+
+from typing import Final
+
+import httptools
+
+from jotgate.errors import CredentialsAmbiguous, RequestMalformed
+
+Fields = list[tuple[bytes, bytes]]
+
+# Fields that decide framing, routing or identity, and so may stand once only.
+_SINGLE: Final = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-type",
+        b"content-encoding",
+        b"expect",
+        b"x-request-id",
+    }
+)
+
+
+def gather_fields(fields: Fields) -> dict[bytes, bytes]:
+    """The fields by lower-case name; repeated ones are joined (RFC 9110 s5.2).
+
+    Raises:
+        CredentialsAmbiguous: two Authorization fields (RFC 6750 s2).
+        RequestMalformed: another field that may not repeat does.
+    """
+    gathered: dict[bytes, bytes] = {}
+    for written, value in fields:
+        name = written.lower()
+        if name not in gathered:
+            gathered[name] = value
+        elif name == b"authorization":
+            raise CredentialsAmbiguous("the request has two Authorization fields")
+        elif name in _SINGLE:
+            raise RequestMalformed("a header field that may stand once is repeated")
+        else:
+            gathered[name] += b", " + value
+    return gathered
+
+
+def check_head(headers: dict[bytes, bytes], version: str) -> None:
+    """Refuse heads whose host or framing is in doubt (RFC 9112 s3.2, s6.1, s6.3).
+
+    Raises:
+        RequestMalformed: says which rule is broken.
+    """
+    if version not in ("1.1", "1.0"):
+        raise RequestMalformed("the request is not HTTP/1.1", hint="Send HTTP/1.1, or put an HTTP/2 proxy in front")
+    if b"host" not in headers and version == "1.1":
+        raise RequestMalformed("the request has no Host field")
+    coding = headers.get(b"transfer-encoding")
+    if coding is None:
+        return
+    if version == "1.0":
+        raise RequestMalformed("HTTP/1.0 has no Transfer-Encoding")
+    if b"content-length" in headers:
+        raise RequestMalformed("the request has both Content-Length and Transfer-Encoding")
+    if coding.lower() != b"chunked":
+        raise RequestMalformed("the only transfer coding taken is chunked")
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request target, byte for byte (RFC 9112 s3.2).
+
+    Raises:
+        RequestMalformed: neither origin-form, absolute-form nor `*`.
+    """
+    if target.startswith(b"/") or target == b"*":
+        path, _, query = target.partition(b"?")
+        return path, query
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        raise RequestMalformed("the request target is not a path") from None
+    if not parsed.schema or not parsed.host:
+        raise RequestMalformed("the request target is not a path")
+    return parsed.path or b"/", parsed.query or b""

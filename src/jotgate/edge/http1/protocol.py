@@ -1,0 +1,318 @@
+"""The hot edge: one client connection of HTTP/1.1, requests answered in the order in which they came.
+
+Reads with httptools, refuses what that lets through, and is the `ports.Caller` of the request whose turn it is. A
+request whose head is refused is answered without waiting for its body, and the connection is closed behind the answer.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final, Protocol
+
+import httptools
+from msgspec import Struct
+
+from jotgate.core.calls import Request
+from jotgate.core.snapshot import Limits
+from jotgate.edge.http1.heads import Fields, check_head, gather_fields, split_target
+from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, HeadWriter, chunk
+from jotgate.errors import BodyTooLarge, HeadersTooLarge, JotgateError, RequestMalformed
+from jotgate.ports import Caller, Clock, Running
+
+# A refused body up to this size is read to its end, so that the connection can be kept.
+_READ_REFUSED_BYTES: Final = 65_536
+_UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
+
+
+class Application(Protocol):
+    """What the edge serves."""
+
+    def open(self, request: Request) -> None:
+        """The head is read: name the request and decide what its head decides."""
+
+    def run(self, request: Request, caller: Caller) -> Running | None:
+        """The body is read: answer, now or later."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What all connections of a listener share."""
+
+    application: Application
+    clock: Clock
+    heads: HeadWriter
+    limits: Limits
+    connections: set["Connection"]
+
+
+class _Turn(Struct, frozen=True):
+    """A request that is read and waits for its turn."""
+
+    request: Request
+    keep_alive: bool
+    http10: bool
+
+
+class Connection(asyncio.Protocol):
+    """One client connection. Mutable: the request being read, those waiting, the one being answered."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        self._limits = surroundings.limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._peer = ""
+        # The request being read.
+        self._target = b""
+        self._fields: Fields = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._request: Request | None = None
+        self._pieces: list[bytes] = []
+        self._body_bytes = 0
+        self._upgrading = False
+        # The requests that are read.
+        self._waiting: deque[_Turn] = deque()
+        self._last_read = False
+        # The request being answered.
+        self._turn: _Turn | None = None
+        self._running: Running | None = None
+        self._chunked = False
+        self._keep_alive = True
+        self._advancing = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being answered, and nothing waits."""
+        return self._turn is None and not self._waiting
+
+    def close_when_idle(self) -> None:
+        """Take no further request; close when what is read has been answered."""
+        self._last_read = True
+        if self.idle:
+            self.transport.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._around.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._last_read:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse_rest(RequestMalformed("the request is not HTTP/1.1"))
+        if self._in_head and not self._last_read:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.header_bytes:
+                self._refuse_rest(HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes"))
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        self._around.connections.discard(self)
+        self._waiting.clear()
+        self._last_read = True
+        running, self._running, self._turn = self._running, None, None
+        if running is not None:
+            running.caller_gone()
+
+    def pause_writing(self) -> None:
+        if self._running is not None:
+            self._running.caller_paused()
+
+    def resume_writing(self) -> None:
+        if self._running is not None:
+            self._running.caller_resumed()
+
+    # httptools: a request is read
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._fields = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._request = None
+        self._body_bytes = 0
+
+    def on_url(self, target: bytes) -> None:
+        self._target += target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head and len(self._fields) <= self._limits.header_count:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._last_read:
+            return
+        request = Request(
+            method=self._parser.get_method(),
+            path=self._target,
+            query=b"",
+            headers={},
+            peer=self._peer,
+            begun_s=self._around.clock.monotonic_s(),
+        )
+        self._request = request
+        try:
+            self._read_head(request)
+        except JotgateError as refusal:
+            request.refusal = refusal
+            self._finish_reading(keep_alive=False)
+            return
+        self._around.application.open(request)
+        self._await_body(request)
+
+    def on_body(self, piece: bytes) -> None:
+        request = self._request
+        if request is None or self._last_read:
+            return
+        self._body_bytes += len(piece)
+        if request.refusal is not None:
+            if self._body_bytes > _READ_REFUSED_BYTES:
+                self._finish_reading(keep_alive=False)
+        elif self._body_bytes > self._limits.body_bytes:
+            request.refusal = BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
+            self._finish_reading(keep_alive=False)
+        else:
+            self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._request is not None and not self._upgrading:
+            self._finish_reading(keep_alive=self._parser.should_keep_alive())
+
+    # The request being read
+
+    def _read_head(self, request: Request) -> None:
+        if len(self._fields) > self._limits.header_count:
+            raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
+        if sum(len(name) + len(value) for name, value in self._fields) > self._limits.header_bytes:
+            raise HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
+        headers = gather_fields(self._fields)
+        check_head(headers, self._parser.get_http_version())
+        request.path, request.query = split_target(self._target)
+        request.headers = headers
+        self._upgrading = self._parser.should_upgrade()
+
+    def _await_body(self, request: Request) -> None:
+        """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
+        length = int(request.headers.get(b"content-length", b"0"))
+        if request.refusal is None and length > self._limits.body_bytes:
+            request.refusal = BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
+        expects = request.headers.get(b"expect", b"").lower() == b"100-continue"
+        if request.refusal is not None and (length > _READ_REFUSED_BYTES or expects):
+            self._finish_reading(keep_alive=False)
+        elif expects and self.idle:
+            self.transport.write(CONTINUE)
+
+    def _finish_reading(self, *, keep_alive: bool) -> None:
+        request, self._request = self._request, None
+        if request is None or self._last_read:
+            return
+        pieces, self._pieces = self._pieces, []
+        request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(self._waiting) + 1 >= self._limits.pipelined_requests:
+            keep_alive = False
+        if not keep_alive:
+            self._last_read = True
+        self._waiting.append(_Turn(request, keep_alive, self._parser.get_http_version() == "1.0"))
+
+    def _refuse_rest(self, refusal: JotgateError) -> None:
+        """Answer what cannot be read as a request, after everything before it; then close."""
+        self._request = Request(
+            method=b"",
+            path=b"",
+            query=b"",
+            headers={},
+            peer=self._peer,
+            begun_s=self._around.clock.monotonic_s(),
+        )
+        self._request.refusal = refusal
+        self._finish_reading(keep_alive=False)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 (RFC 9110 s7.8): read the request again without its wish, and the body behind it."""
+        if not self._upgrading:
+            return
+        self._upgrading = False
+        fields = b"".join(b"%b: %b\r\n" % field for field in self._fields if field[0].lower() not in _UPGRADE_FIELDS)
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self._parser.get_method(), self._target, fields)
+        self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(head + rest)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse_rest(RequestMalformed("the request is not HTTP/1.1"))
+
+    # The request being answered (ports.Caller)
+
+    def respond(self, status: int, lines: bytes, body: bytes) -> None:
+        """Send a whole response."""
+        head = self._head(status, lines, b"Content-Length: %d\r\n" % len(body))
+        self.transport.write(head if self._bodiless() else head + body)
+        self._finish_turn()
+
+    def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
+        """Send the head and the first piece."""
+        self._chunked = False
+        if length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif self._turn is not None and self._turn.http10:
+            framing = b""
+            self._keep_alive = False
+        else:
+            framing = b"Transfer-Encoding: chunked\r\n"
+            self._chunked = True
+        head = self._head(status, lines, framing)
+        self.transport.write(head + (chunk(piece) if self._chunked else piece))
+
+    def write(self, piece: bytes) -> None:
+        """Send a further piece."""
+        self.transport.write(chunk(piece) if self._chunked else piece)
+
+    def end(self, piece: bytes) -> None:
+        """Send the last piece and finish the response."""
+        self.transport.write(chunk(piece) + LAST_CHUNK if self._chunked else piece)
+        self._finish_turn()
+
+    def abort(self) -> None:
+        """Close the connection after what is written: the response cannot be finished."""
+        self._running = None
+        self._last_read = True
+        self.transport.close()
+
+    def _head(self, status: int, lines: bytes, framing: bytes) -> bytes:
+        return self._around.heads.head(status, lines, framing, keep_alive=self._keep_alive)
+
+    def _bodiless(self) -> bool:
+        return self._turn is not None and self._turn.request.method == b"HEAD"
+
+    def _finish_turn(self) -> None:
+        self._turn = None
+        self._running = None
+        if not self._keep_alive or (self._last_read and not self._waiting):
+            self._waiting.clear()
+            self._last_read = True
+            self.transport.close()
+        else:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Run the waiting requests, one at a time, until one of them takes longer than this turn of the loop."""
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._turn is None and self._waiting:
+            turn = self._waiting.popleft()
+            self._turn = turn
+            self._keep_alive = turn.keep_alive
+            running = self._around.application.run(turn.request, self)
+            if self._turn is turn:
+                self._running = running
+        self._advancing = False

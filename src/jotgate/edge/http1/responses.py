@@ -1,0 +1,37 @@
+"""Writes the framing of HTTP/1.1 responses (RFC 9112): status lines, Date, length or chunks."""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from jotgate.ports import Clock
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+_CLOSE: Final = b"Connection: close\r\n"
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
+}
+
+
+class HeadWriter:
+    """Makes response heads. Mutable in the Date line alone, which is made anew each second (RFC 9110 s6.6.1)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._date = b""
+
+    def head(self, status: int, lines: bytes, framing: bytes, *, keep_alive: bool) -> bytes:
+        """The head of a response; `framing` is the Content-Length or Transfer-Encoding line, or empty."""
+        second = int(self._clock.now_s())
+        if second != self._second:
+            self._second = second
+            self._date = b"Date: %b\r\n" % formatdate(second, usegmt=True).encode("ascii")
+        status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"%b%b%b%b%b\r\n" % (status_line, self._date, lines, framing, b"" if keep_alive else _CLOSE)
+
+
+def chunk(piece: bytes) -> bytes:
+    """One chunk (RFC 9112 s7.1); an empty piece is no chunk, since that would end the body."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""

@@ -1,0 +1,70 @@
+"""The native surface: which paths are the gateway's, the control process's and health's.
+
+Paths are compared byte for byte, as they were sent. What is not health's or control's is the gateway's, whose table of
+operations is closed.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate import __version__
+from jotgate.core.calls import Request
+from jotgate.errors import JotgateError, MethodRefused
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.pipeline import Gateway
+from jotgate.ports import Caller, Running
+
+_HEALTH: Final = frozenset({b"/health", b"/health/live", b"/health/ready"})
+_CONTROL: Final = (b"/.well-known/", b"/oauth/", b"/admin/")
+_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Health(Struct, frozen=True, omit_defaults=True):
+    status: str
+    version: str = ""
+    snapshot: int = 0
+    reason: str = ""
+
+
+class NativeSurface:
+    """Serves one listener (edge.http1.protocol.Application)."""
+
+    def __init__(self, gateway: Gateway, control: ControlDoor) -> None:
+        self._gateway = gateway
+        self._control = control
+
+    def open(self, request: Request) -> None:
+        """Let the gateway authenticate what is the gateway's."""
+        path = request.path
+        if path in _HEALTH:
+            if request.method not in (b"GET", b"HEAD"):
+                request.refusal = MethodRefused("GET", "health is read with GET")
+        elif not path.startswith(_CONTROL):
+            self._gateway.open(request)
+
+    def run(self, request: Request, caller: Caller) -> Running | None:
+        """Answer, or hand over to the gateway or to control."""
+        if request.refusal is None and request.path in _HEALTH:
+            self._answer_health(request.path, caller)
+            return None
+        if request.refusal is None and request.path.startswith(_CONTROL):
+            return self._control.run(request, caller)
+        return self._gateway.run(request, caller)
+
+    def _answer_health(self, path: bytes, caller: Caller) -> None:
+        """Live: this process answers. Ready, and the summary: it may let calls through."""
+        if path == b"/health/live":
+            caller.respond(200, _LINES, _encode(_Health("ok")))
+            return
+        try:
+            world = self._gateway.fresh_world()
+        except JotgateError as fault:
+            caller.respond(503, _LINES, _encode(_Health("unavailable", __version__, reason=fault.code)))
+            return
+        if path == b"/health/ready":
+            caller.respond(200, _LINES, _encode(_Health("ok")))
+        else:
+            caller.respond(200, _LINES, _encode(_Health("ok", __version__, world.snapshot.version)))

@@ -1,0 +1,95 @@
+"""The worker's end of the bus: stays connected to whichever control process there is.
+
+Frames are those of `messages`. When control goes, the link asks for it again until it is back: the listening socket is
+the supervisor's, so a connection waits there for the next control process.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from jotgate.processes.messages import (
+    FRAME_BYTES_MAX,
+    FromControl,
+    FromWorker,
+    frame,
+    read_from_control,
+)
+
+_RETRY_S: Final = 0.1
+_LENGTH_BYTES: Final = 4
+
+
+class Link:
+    """The connection to control. Mutable: the current transport and the bytes of an unfinished frame."""
+
+    def __init__(
+        self, path: str, *, connected: Callable[[], None], received: Callable[[FromControl], None]
+    ) -> None:
+        self._path = path
+        self._connected = connected
+        self._received = received
+        self._stream: _Stream | None = None
+
+    def send(self, message: FromWorker) -> bool:
+        """Send a message; False when there is no control process to send it to."""
+        if self._stream is None:
+            return False
+        self._stream.transport.write(frame(message))
+        return True
+
+    async def keep(self) -> None:
+        """Connect, and connect again whenever the connection is lost. Runs until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                _, stream = await loop.create_unix_connection(self._make, self._path)
+            except OSError:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            self._stream = stream
+            self._connected()
+            await stream.lost
+            self._stream = None
+
+    def _make(self) -> "_Stream":
+        return _Stream(self._received)
+
+
+class _Stream(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self, received: Callable[[FromControl], None]) -> None:
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._received = received
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= _LENGTH_BYTES:
+            length = int.from_bytes(buffer[:_LENGTH_BYTES], "big")
+            if length > FRAME_BYTES_MAX:
+                self.transport.abort()
+                return
+            end = _LENGTH_BYTES + length
+            if len(buffer) < end:
+                return
+            payload = bytes(buffer[_LENGTH_BYTES:end])
+            del buffer[:end]
+            try:
+                message = read_from_control(payload)
+            except msgspec.DecodeError:
+                self.transport.abort()
+                return
+            self._received(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        if not self.lost.done():
+            self.lost.set_result(None)

@@ -34,7 +34,7 @@ def test_unit_tests_mirror_the_source() -> None:
         "https://files.python" + "hosted.org/packages/x.whl",
         "PYPI" + ".ORG",
         "--index" + "-url https://index.example/",
-        "https://index.example/api/simple" + "/jotgate",
+        "https://index.example/api/" + "simple/jotgate",
         "Co-Authored" + "-By: somebody",
         "the found" + "er decides",
     ],

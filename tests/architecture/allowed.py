@@ -35,9 +35,7 @@ def unlisted(rule: Callable[..., object], findings: Iterable[Finding]) -> list[s
     found = list(findings)
     wrong = [str(finding) for finding in found if not any(covers(entry, finding) for entry in entries)]
     idle = [entry for entry in entries if not any(covers(entry, finding) for finding in found)]
-    return wrong + [
-        f"tests/architecture/allowed.py: {rule.__name__}: {entry} is not needed" for entry in idle
-    ]
+    return wrong + [f"tests/architecture/allowed.py: {rule.__name__}: {entry} is not needed" for entry in idle]
 
 
 def covers(entry: str, finding: Finding) -> bool:

@@ -126,7 +126,9 @@ def no_any(source: Source) -> Iterator[Finding]:
 def no_mock(source: Source) -> Iterator[Finding]:
     """Tests use real implementations; nothing imports a mocking library."""
     for place, node in _placed(source):
-        if any(name.split(".")[0] == "mock" or name == "unittest.mock" for name in _imported(node)):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        if any(f"{name}.".startswith(("mock.", "unittest.mock.")) for name in _imported(node)):
             yield Finding(source.path, node.lineno, place, "a mocking library")
 
 
@@ -202,12 +204,9 @@ def _renamed_sleeps(source: Source) -> Iterator[str]:
             yield from (alias.asname for alias in node.names if alias.name == "sleep" and alias.asname)
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    if isinstance(node, ast.ImportFrom) and node.module is not None:
-        yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    origin = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    yield from (f"{origin}{alias.name}" for alias in node.names)
 
 
 def _is_broad(node: ast.expr) -> bool:

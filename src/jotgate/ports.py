@@ -4,10 +4,12 @@ The clock, chance, the caller's connection, an upstream and the audit trail are 
 adapters reaches for them.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from jotgate.core.calls import Outbound, Request, ResponseHead
+from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.errors import UpstreamError
+from jotgate.jose.keys import SigningKey
 
 
 class Clock(Protocol):
@@ -108,3 +110,48 @@ class Trail(Protocol):
 
     def next_row(self) -> int:
         """The number of the next record of this process instance, from 1."""
+
+
+class AuditLog(Protocol):
+    """The audit log of this process instance, as `stores.segments` keeps it. All raise AuditUnavailable."""
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Chain encoded records and keep them for the next flush: all of them or, on error, none."""
+
+    def flush(self) -> None:
+        """Hand what waits to the system: from here on it survives the end of this process."""
+
+    def sync(self) -> None:
+        """Flush, and wait until the disk has it."""
+
+    def close(self) -> None:
+        """End the log properly."""
+
+
+class Files(Protocol):
+    """Small private files in one directory, each written whole or not at all. All raise DirectoryRefused."""
+
+    def names(self) -> list[str]:
+        """The names, sorted."""
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None when there is no such file."""
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file, in place of whatever had its name."""
+
+
+class Keystore(Protocol):
+    """Where signing keys are kept. All raise DirectoryRefused."""
+
+    def load(self) -> Sequence[SigningKey]:
+        """All keys, in a stable order."""
+
+    def active(self) -> str | None:
+        """The `kid` of the key that signs, if one was named."""
+
+    def add(self, key: SigningKey) -> None:
+        """Keep a key; durable when this returns."""
+
+    def activate(self, kid: str) -> None:
+        """Name the key that signs; durable when this returns."""

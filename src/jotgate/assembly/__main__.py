@@ -5,18 +5,16 @@ import sys
 
 from jotgate.errors import JotgateError
 from jotgate.processes.child import EXIT_REFUSED, Assignment, read_assignment
+from jotgate.processes.console import show_error
 
 
 def run_child(assignment: Assignment) -> None:
     """Run the role to its end; each process imports its own role only."""
     if assignment.role == "worker":
-        from jotgate.assembly import worker
-
-        worker.run(assignment)
+        from jotgate.assembly.worker import run
     else:
-        from jotgate.assembly import control
-
-        control.run(assignment)
+        from jotgate.assembly.control import run
+    run(assignment)
 
 
 def main() -> int:
@@ -26,8 +24,7 @@ def main() -> int:
     try:
         run_child(assignment)
     except JotgateError as error:
-        hint = f"\n  fix  {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error {error.code}: {error.message}{hint}\n")
+        show_error(error)
         return EXIT_REFUSED
     return 0
 

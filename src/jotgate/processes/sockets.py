@@ -82,3 +82,8 @@ def listen_unix(path: Path) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL of what listens there, as this machine reaches it."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -7,16 +7,16 @@ a child: the lock on DATA, the listening sockets, and the life line (see `proces
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from jotgate.errors import JotgateError
 from jotgate.processes.child import EXIT_REFUSED, Assignment
+from jotgate.processes.console import say
 from jotgate.processes.offspring import Offspring, Place, describe_end
 
-_WORKER_GRACE_S: Final = 10.0
+_WORKER_GRACE_S: Final = 35.0  # longer than a worker takes to drain its running calls
 _CONTROL_GRACE_S: Final = 5.0
 
 
@@ -147,12 +147,6 @@ class Supervisor:
     def _send_all(self, number: signal.Signals, whom: Sequence[Offspring]) -> None:
         for one in whom:
             one.send(number)
-
-
-def say(text: str) -> None:
-    """Write one line to the operator, on stderr."""
-    sys.stderr.write(f"jotgate: {text}\n")
-    sys.stderr.flush()
 
 
 def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slot: int) -> Place:

@@ -1,0 +1,85 @@
+"""The control process: opens DATA, serves the operator, the edge and the workers, and writes the audit log."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import uvloop
+
+from jotgate import __version__
+from jotgate.assembly.authority import Authority, open_authority
+from jotgate.assembly.system import SystemClock
+from jotgate.control.operator import Status, build_operator
+from jotgate.control.public import build_public
+from jotgate.control.server import ControlServer
+from jotgate.core.compiler import compile_snapshot
+from jotgate.core.snapshot import Snapshot
+from jotgate.processes.bus import BusServer
+from jotgate.processes.child import Assignment
+from jotgate.stores.directory import DataDirectory
+from jotgate.stores.settings import read_config, read_credentials
+
+_FIRST_VERSION = 1
+
+
+def run(assignment: Assignment) -> None:
+    """Run control until SIGTERM or the end of its supervisor.
+
+    Raises:
+        ConfigurationError, DirectoryRefused: a fault that starting again will not mend.
+        AuditUnavailable: the audit log cannot be written.
+    """
+    os.umask(0o077)
+    directory = DataDirectory(Path(assignment.directory))
+    config_file = Path(assignment.config) if assignment.config else None
+    config = read_config(config_file)
+    credentials = read_credentials(config, os.environ, config_file)
+    authority = open_authority(directory, config, assignment.url)
+    jwks = authority.keyring.key_set.to_jwks()
+    snapshot = compile_snapshot(config, authority.issuer_url, jwks, credentials, _FIRST_VERSION)
+    authority.recorder.record(
+        "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
+    )
+    uvloop.run(_serve(assignment, directory, authority, snapshot))
+    authority.log.close()
+
+
+async def _serve(assignment: Assignment, directory: DataDirectory, authority: Authority, snapshot: Snapshot) -> None:
+    operator_fd, edge_fd, bus_fd = assignment.listen_fds
+    bus = BusServer(snapshot, authority.log)
+
+    def status() -> Status:
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            issuer=authority.issuer_url,
+            kid=authority.keyring.signing_key.kid,
+            workers=bus.workers,
+            snapshot=snapshot.version,
+        )
+
+    server = ControlServer(
+        operator_path=str(directory.control_socket),
+        operator=build_operator(authority.tokens, authority.verifier, SystemClock(), status),
+        public=build_public(snapshot.issuer.jwks),
+    )
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.call_soon_threadsafe(server.stop)
+
+    assignment.follow_supervisor(orphaned)
+    await bus.start(socket.socket(fileno=bus_fd))
+    serving = loop.create_task(
+        server.run([socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd)], assignment.report_ready)
+    )
+    keeping = loop.create_task(bus.keep_time())
+    await asyncio.wait([serving, keeping], return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    await serving
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
+    bus.stop()

@@ -1,0 +1,49 @@
+"""The command `jotgate`: one module per noun. Exit codes: 0 done, 1 failed or refused, 2 wrong usage.
+
+What a command needs beyond the standard library is imported when it runs, so that `--help` is quick.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from jotgate import __version__
+from jotgate.cli import audit, token, up
+from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageError
+from jotgate.errors import JotgateError
+from jotgate.processes.console import describe, show_error
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; docs/cli.md is checked against it."""
+    parser = _Parser(prog="jotgate", description="The gate that JWTs open: one identity plane for AI traffic.")
+    parser.add_argument("--version", action="version", version=f"jotgate {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for noun in (up, token, audit):
+        noun.register(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (default: that of this process). Returns the exit code."""
+    try:
+        chosen = build_parser().parse_args(arguments)
+        code: int = chosen.run(chosen)
+    except UsageError as error:
+        sys.stderr.write(describe("usage", error.message, error.hint))
+        return EXIT_USAGE
+    except ControlRefusal as error:
+        sys.stderr.write(describe(error.name, error.message, error.hint))
+        return EXIT_FAILED
+    except JotgateError as error:
+        show_error(error)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+    return code

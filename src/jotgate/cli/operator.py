@@ -1,0 +1,131 @@
+"""Asks the running control process over its socket in DATA; when none runs, takes the lock on DATA instead.
+
+There is no moment at which neither works for long: whoever holds the lock either serves the socket or will soon be
+gone. So a command tries one, then the other, and again.
+"""
+
+import http.client
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.cli.common import ControlRefusal
+from jotgate.errors import CommandError
+from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory
+from jotgate.stores.files import refused
+
+_PATIENCE_S: Final = 5.0
+_ANSWER_S: Final = 10.0
+_RETRY_S: Final = 0.05
+_OK: Final = range(200, 300)
+
+_Result = TypeVar("_Result")
+
+
+class _Fault(Struct, frozen=True):
+    code: str
+    message: str
+    hint: str
+
+
+class _Envelope(Struct, frozen=True):
+    error: _Fault
+
+
+class _NoControlError(Exception):
+    """Nobody serves the socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("control", timeout=_ANSWER_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask_or_open(directory: DataDirectory, ask: Callable[[], _Result], open_data: Callable[[], _Result]) -> _Result:
+    """What the running control says to `ask`, or else what `open_data` gives under the lock on DATA.
+
+    Raises:
+        ControlRefusal: control refused.
+        DirectoryBusy: something else held DATA for five seconds.
+        CommandError: control did not answer in time; and what `open_data` raises.
+    """
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except _NoControlError:
+            lock_fd = directory.try_lock() if directory.path.exists() else None
+        if lock_fd is not None:
+            try:
+                return open_data()
+            finally:
+                os.close(lock_fd)
+        if not directory.path.exists():
+            directory.prepare()
+        elif time.monotonic() >= deadline_s:
+            raise directory.busy()
+        else:
+            time.sleep(_RETRY_S)
+
+
+def ask_control(directory: DataDirectory, path: str, content: Struct, answer: type[_Result]) -> _Result:
+    """POST the content to the running control, and read its answer.
+
+    Raises:
+        ControlRefusal: it refused.
+        CommandError: it did not answer in time, or the socket may not be used.
+    """
+    status, body = _exchange(directory, path, msgspec.json.encode(content))
+    if status in _OK:
+        return msgspec.json.decode(body, type=answer)
+    try:
+        fault = msgspec.json.decode(body, type=_Envelope).error
+    except msgspec.DecodeError:
+        raise CommandError(
+            f"the running jotgate answered with status {status}",
+            hint="Is it of another version? Stop it and start it again",
+        ) from None
+    raise ControlRefusal(fault.code, fault.message, fault.hint)
+
+
+def ask_running(directory: DataDirectory, path: str, content: Struct, answer: type[_Result]) -> _Result:
+    """`ask_control` where control is known to run. Raises CommandError when it just went."""
+    try:
+        return ask_control(directory, path, content, answer)
+    except _NoControlError:
+        raise CommandError("control has just ended") from None
+
+
+def _exchange(directory: DataDirectory, path: str, body: bytes) -> tuple[int, bytes]:
+    socket_path = directory.control_socket
+    if len(os.fsencode(socket_path)) > SOCKET_PATH_BYTES_MAX:
+        raise _NoControlError  # None can run there.
+    connection = _Connection(str(socket_path))
+    try:
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (FileNotFoundError, NotADirectoryError, ConnectionError, http.client.HTTPException):
+        raise _NoControlError from None
+    except TimeoutError:
+        raise CommandError(
+            f"the jotgate that runs on '{directory.path}' did not answer within {_ANSWER_S:g} s",
+            hint="Look at what it says on its terminal or in its log",
+        ) from None
+    except OSError as error:
+        raise refused(socket_path, error) from None
+    finally:
+        connection.close()

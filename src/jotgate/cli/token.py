@@ -1,0 +1,181 @@
+"""`jotgate token`: creates access tokens, checks them, and shows what is in them."""
+
+import argparse
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from jotgate.cli.common import (
+    EXIT_OK,
+    UsageError,
+    add_config_option,
+    add_data_option,
+    config_file,
+    data_directory,
+)
+
+if TYPE_CHECKING:
+    from jotgate.core.principals import Principal
+
+_TOKEN_CHARS_MAX: Final = 65_536
+_GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, where no process list shows it"
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `jotgate token` and its actions."""
+    noun = commands.add_parser("token", help="create, check and show access tokens", description="Access tokens.")
+    actions = noun.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _register_create(actions)
+
+    check = actions.add_parser(
+        "verify",
+        help="check a token as the gateway would",
+        description="Check the token on stdin or in JOTGATE_TOKEN as the gateway would. Exit status 0: it is good; "
+        "1: it is not, for the reason given.",
+    )
+    _add_argv_trap(check)
+    add_data_option(check)
+    add_config_option(check)
+    check.set_defaults(run=verify)
+
+    show = actions.add_parser(
+        "inspect",
+        help="show what is in a token, unchecked",
+        description="Print header and claims of the token on stdin or in JOTGATE_TOKEN as JSON. Nothing is checked.",
+    )
+    _add_argv_trap(show)
+    show.add_argument("--insecure", action="store_true", help="required: you know that what is shown may be forged")
+    add_data_option(show)
+    show.set_defaults(run=inspect)
+
+
+def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    create_parser = actions.add_parser(
+        "create",
+        help="create an access token",
+        description="Create an access token (RFC 9068) and print it, and nothing else, on stdout.",
+        epilog='example: export OPENAI_API_KEY="$(jotgate token create --subject me --ttl 8h --model echo)"',
+    )
+    create_parser.add_argument("--subject", required=True, metavar="NAME", help="whom it is for (claim sub)")
+    create_parser.add_argument(
+        "--ttl",
+        default="1h",
+        metavar="TIME",
+        help="how long it lives: 90s, 30m, 24h, 7d, 4w; at most 365d (default: 1h)",
+    )
+    create_parser.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        metavar="SCOPE",
+        help="what it may do; repeat it, or write several with spaces (default: ai, which is all)",
+    )
+    create_parser.add_argument(
+        "--model", action="append", metavar="MODEL", help="a model it may use; repeat it (default: every model)"
+    )
+    create_parser.add_argument(
+        "--audience", action="append", default=[], metavar="URL", help="who should accept it (default: this gateway)"
+    )
+    add_data_option(create_parser)
+    add_config_option(create_parser)
+    create_parser.set_defaults(run=create)
+
+
+def _add_argv_trap(parser: argparse.ArgumentParser) -> None:
+    """Take a token in argv only to refuse it with advice; a parser's own message would repeat it."""
+    parser.add_argument("misplaced", nargs="*", help=argparse.SUPPRESS)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Print a new token."""
+    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.core.claims import Issued, TokenRequest
+    from jotgate.core.values import parse_duration_s
+    from jotgate.stores.directory import DataDirectory
+
+    request = TokenRequest(
+        subject=arguments.subject,
+        ttl_s=parse_duration_s(arguments.ttl),
+        scopes=tuple(" ".join(arguments.scope).split()),
+        models=tuple(arguments.model) if arguments.model else None,
+        audiences=tuple(arguments.audience),
+    )
+    directory = DataDirectory(data_directory(arguments))
+
+    def open_data() -> Issued:
+        from jotgate.assembly.offline import issue
+
+        return issue(directory, config_file(arguments), request)
+
+    issued = ask_or_open(directory, lambda: ask_control(directory, "/tokens", request, Issued), open_data)
+    sys.stdout.write(issued.token + "\n")
+    return EXIT_OK
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check a token, and say whom it speaks for."""
+    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.core.claims import TokenText
+    from jotgate.core.principals import Principal
+    from jotgate.stores.directory import DataDirectory
+
+    token = _read_token(arguments)
+    directory = DataDirectory(data_directory(arguments))
+
+    def open_data() -> Principal:
+        from jotgate.assembly.offline import verify
+
+        return verify(directory, config_file(arguments), token.encode("utf-8", "replace"))
+
+    principal = ask_or_open(
+        directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Principal), open_data
+    )
+    sys.stdout.write(_describe(principal))
+    return EXIT_OK
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """Print header and claims, unchecked."""
+    import json
+
+    from jotgate.jose.jwt import peek_unverified
+
+    token = _read_token(arguments)
+    if not arguments.insecure:
+        raise UsageError(
+            "what 'inspect' shows is not checked, and anybody can have written it",
+            hint="Check the token with 'jotgate token verify', or say that you know with --insecure",
+        )
+    header, claims = peek_unverified(token.encode("utf-8", "replace"))
+    sys.stdout.write(json.dumps({"verified": False, "header": header, "claims": claims}, indent=2) + "\n")
+    return EXIT_OK
+
+
+def _read_token(arguments: argparse.Namespace) -> str:
+    if arguments.misplaced:
+        raise UsageError("a token does not belong on the command line", hint=_GIVE)
+    token = os.environ.get("JOTGATE_TOKEN", "")
+    if not token and sys.stdin.isatty():
+        raise UsageError("there is no token to read", hint=_GIVE)
+    token = (token or sys.stdin.read(_TOKEN_CHARS_MAX)).strip()
+    if not token:
+        raise UsageError("the token to read is empty", hint=_GIVE)
+    return token
+
+
+def _describe(principal: "Principal") -> str:
+    left_s = int(principal.expires_at_s - time.time())
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(principal.expires_at_s))
+    models = "all" if principal.models is None else " ".join(sorted(principal.models)) or "none"
+    rows = {
+        "subject": principal.subject,
+        "scopes": " ".join(sorted(principal.scopes)) or "none",
+        "models": models,
+        "expires": f"{until} (in {left_s} s)",
+        "issuer": principal.issuer,
+        "client": principal.client_id,
+        "id": principal.token_id,
+        "key": principal.kid,
+    }
+    return "the token is good\n" + "".join(f"  {name:<9}{value}\n" for name, value in rows.items())

@@ -1,0 +1,112 @@
+"""`jotgate up`: starts the gateway, and prints how to use it once it serves."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from jotgate.cli.common import (
+    add_config_option,
+    add_data_option,
+    config_file,
+    data_directory,
+    default_data_directory,
+)
+
+if TYPE_CHECKING:
+    from jotgate.stores.directory import DataDirectory
+
+_PORT_MAX: Final = 65_535
+_WORKERS_MAX: Final = 64
+_SUBJECT: Final = "me"
+_BODY: Final = '{"model":"echo","messages":[{"role":"user","content":"hello"}]}'
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `jotgate up`."""
+    parser = commands.add_parser(
+        "up",
+        help="start the gateway",
+        description="Start the gateway, and run it until it gets SIGTERM or Ctrl-C (a second one stops it at once). "
+        "What is given here goes before what the configuration says.",
+    )
+    add_data_option(parser)
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen on; 0 picks one (default: 8080)")
+    parser.add_argument("--workers", type=_workers, metavar="N", help="worker processes (default: 1)")
+    add_config_option(parser)
+    parser.set_defaults(run=up)
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Run the gateway."""
+    from jotgate.assembly.supervisor import UpOptions, run
+    from jotgate.stores.directory import DataDirectory
+
+    directory = DataDirectory(data_directory(arguments))
+    options = UpOptions(
+        directory=directory,
+        config=config_file(arguments),
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+    )
+    return run(options, lambda url: _announce(directory, url))
+
+
+def _announce(directory: "DataDirectory", url: str) -> None:
+    """Print the first lines. Only a terminal is shown a token: anything else may be a log."""
+    token = _new_token(directory) if sys.stdout.isatty() else f"$({_create_command(directory.path)})"
+    lines = (
+        f"jotgate serves {url}\n\n"
+        f"Try it:\n"
+        f'  curl {url}/v1/chat/completions -H "Authorization: Bearer {token}"'
+        f" -H \"Content-Type: application/json\" -d '{_BODY}'\n\n"
+        f"For the OpenAI SDKs:\n"
+        f"  export OPENAI_BASE_URL={url}/v1\n"
+        f'  export OPENAI_API_KEY="{token}"\n'
+    )
+    sys.stdout.write(lines)
+    sys.stdout.flush()
+
+
+def _new_token(directory: "DataDirectory") -> str:
+    from jotgate.cli.operator import ask_running
+    from jotgate.core.claims import Issued, TokenRequest
+
+    return ask_running(directory, "/tokens", TokenRequest(subject=_SUBJECT), Issued).token
+
+
+def _create_command(data: Path) -> str:
+    words = [*_program(), "token", "create", "--subject", _SUBJECT]
+    if data != default_data_directory():
+        words += ["--data", str(data)]
+    return shlex.join(words)
+
+
+def _program() -> list[str]:
+    """How to run this program again: by its name if the PATH finds it, else as it was run."""
+    invoked = Path(sys.argv[0])
+    if invoked.name == "__main__.py":
+        return [sys.executable, "-m", "jotgate"]
+    found = shutil.which("jotgate")
+    if found and os.path.realpath(found) == os.path.realpath(invoked):
+        return ["jotgate"]
+    return [os.path.abspath(invoked)]
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, _PORT_MAX)
+
+
+def _workers(text: str) -> int:
+    return _whole_number(text, 1, _WORKERS_MAX)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most and len(text) < 9):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,88 @@
+"""What control answers to commands on its 0600 socket: tokens made and checked, and how it is doing.
+
+Who can open the socket is the operator; no token is asked for. Errors are `{"error": {"code", "message", "hint"}}`.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jotgate.core.claims import TokenRequest, TokenText
+from jotgate.core.principals import Principal
+from jotgate.errors import CommandError, InternalError, JotgateError
+from jotgate.ports import Clock
+from jotgate.services.issuer import TokenIssuer
+from jotgate.services.verifier import Verifier
+
+_REFUSED: Final = 400
+
+
+class Status(Struct, frozen=True):
+    """The body of GET /status. `workers` counts those connected to the bus."""
+
+    version: str
+    pid: int
+    issuer: str
+    kid: str
+    workers: int
+    snapshot: int
+
+
+class _Fault(Struct, frozen=True):
+    code: str
+    message: str
+    hint: str
+
+
+class _Envelope(Struct, frozen=True):
+    error: _Fault
+
+
+_Body = TypeVar("_Body", TokenRequest, TokenText)
+
+
+def build_operator(issuer: TokenIssuer, verifier: Verifier, clock: Clock, status: Callable[[], Status]) -> Starlette:
+    """The application."""
+
+    async def create(request: Request) -> Response:
+        return _json(issuer.issue(_read(await request.body(), TokenRequest)), 201)
+
+    async def verify(request: Request) -> Response:
+        token = _read(await request.body(), TokenText).token
+        principal: Principal = verifier.verify(token.encode("utf-8", "replace"), clock.now_s())
+        return _json(principal, 200)
+
+    async def report(request: Request) -> Response:
+        return _json(status(), 200)
+
+    return Starlette(
+        routes=[
+            Route("/tokens", create, methods=["POST"]),
+            Route("/tokens/verify", verify, methods=["POST"]),
+            Route("/status", report, methods=["GET"]),
+        ],
+        exception_handlers={JotgateError: _refuse, Exception: _refuse},
+    )
+
+
+def _read(body: bytes, kind: type[_Body]) -> _Body:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise CommandError(f"the request of the command is not understood: {error}") from None
+
+
+def _json(content: Struct, status: int) -> Response:
+    return Response(msgspec.json.encode(content), status, {"Cache-Control": "no-store"}, media_type="application/json")
+
+
+async def _refuse(request: Request, exception: Exception) -> Response:
+    error = exception if isinstance(exception, JotgateError) else InternalError("control failed")
+    status = _REFUSED if isinstance(error, CommandError) else error.status
+    return _json(_Envelope(_Fault(error.code, error.message, error.hint)), status)

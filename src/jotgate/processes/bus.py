@@ -1,0 +1,143 @@
+"""Control's end of the bus: gives each worker its world, takes its audit rows, and beats once a second.
+
+A batch is confirmed only when its rows are in the segment file. When a batch cannot be taken the connection is
+closed: the worker keeps its rows, comes back, and sends them again.
+"""
+
+import asyncio
+import socket
+from typing import Final
+
+import msgspec
+
+from jotgate.core.snapshot import Snapshot
+from jotgate.errors import AuditUnavailable
+from jotgate.ports import AuditLog
+from jotgate.processes.console import say
+from jotgate.processes.messages import (
+    BEAT_INTERVAL_S,
+    FRAME_BYTES_MAX,
+    AuditWritten,
+    Beat,
+    Hello,
+    World,
+    frame,
+    read_from_worker,
+)
+
+_FLUSH_INTERVAL_S: Final = 0.2
+_FLUSHES_PER_SYNC: Final = 5
+_UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
+
+
+class _Connection:
+    """One worker: what it sent and what of that was confirmed."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.greeted = False
+        self.taken = 0
+        self.confirmed = 0
+
+    def send(self, message: World | AuditWritten | Beat) -> None:
+        if self.writer.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
+            self.writer.transport.abort()  # It reads nothing; its supervisor will see to it.
+            return
+        self.writer.write(frame(message))
+
+
+class BusServer:
+    """Serves workers. It drives the log: flushed each 200 ms, synced each second."""
+
+    def __init__(self, snapshot: Snapshot, log: AuditLog) -> None:
+        self._snapshot = snapshot
+        self._log = log
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._fault = ""
+
+    @property
+    def workers(self) -> int:
+        """How many workers are connected."""
+        return sum(connection.greeted for connection in self._connections)
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept workers on a listening Unix socket."""
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+    async def keep_time(self) -> None:
+        """Beat, flush and sync until cancelled.
+
+        Raises:
+            AuditUnavailable: the disk refused to sync. Nobody then knows what of the file is left: let this
+                process end, so that the next one begins a file of its own.
+        """
+        ticks = 0
+        while True:
+            await asyncio.sleep(_FLUSH_INTERVAL_S)
+            ticks += 1
+            if self._flush() and ticks % _FLUSHES_PER_SYNC == 0:
+                self._log.sync()
+            if ticks % round(BEAT_INTERVAL_S / _FLUSH_INTERVAL_S) == 0:
+                self._beat()
+
+    def stop(self) -> None:
+        """Take no more, and confirm what is on file."""
+        if self._server is not None:
+            self._server.close()
+        self._flush()
+        for connection in self._connections:
+            connection.writer.close()
+
+    def _beat(self) -> None:
+        for connection in self._connections:
+            if connection.greeted:
+                connection.send(Beat())
+
+    def _flush(self) -> bool:
+        try:
+            self._log.flush()
+        except AuditUnavailable as error:
+            self._complain(error.message)
+            return False
+        self._complain("")
+        for connection in self._connections:
+            if connection.taken > connection.confirmed:
+                connection.confirmed = connection.taken
+                connection.send(AuditWritten(connection.taken))
+        return True
+
+    def _complain(self, fault: str) -> None:
+        if fault != self._fault:
+            say(fault or "the audit log is written again")
+        self._fault = fault
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(writer)
+        self._connections.add(connection)
+        try:
+            while True:
+                length = int.from_bytes(await reader.readexactly(4), "big")
+                if length > FRAME_BYTES_MAX:
+                    raise ValueError(f"a frame of {length} bytes")
+                self._take(connection, await reader.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return  # The worker is gone; if it died, the supervisor says so.
+        except (ValueError, msgspec.DecodeError) as error:
+            say(f"a worker broke the rules of the bus and is cut off: {error}")
+        except AuditUnavailable as error:
+            self._complain(error.message)
+        finally:
+            self._connections.discard(connection)
+            writer.close()
+
+    def _take(self, connection: _Connection, payload: bytes) -> None:
+        message = read_from_worker(payload)
+        if isinstance(message, Hello):
+            connection.greeted = True
+            connection.send(World(self._snapshot))
+            return
+        if not connection.greeted:
+            raise ValueError("the first message is not 'hello'")
+        self._log.append(message.lines)
+        connection.taken = message.number

@@ -15,6 +15,7 @@ help: ## This list
 	  printf '  %-12s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## Make .venv with the locked dependencies and jotgate itself
+	@echo ".venv is ready"
 
 serve: $(READY) ## Start jotgate (ARGS="--port 9000 --data DIR ...")
 	@.venv/bin/jotgate up $(ARGS)

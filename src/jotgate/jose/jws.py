@@ -1,0 +1,152 @@
+"""The compact JWS (RFC 7515 s7.1): parsed strictly before any cryptography, verified, signed.
+
+No other serialization exists here. A header never brings its own key (`jwk`, `jku`, `x5u`, `x5c` are not
+looked at), and no extension is understood, so that `crit` is always refused (RFC 7515 s4.1.11).
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenMalformed
+from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.jose.encoding import b64url_decode, b64url_encode, encode_object, parse_object
+from jotgate.jose.keys import KID_CHARS_MAX, KeySet, SigningKey, VerificationKey, is_kid
+
+TOKEN_BYTES_MAX: Final = 16_384
+HEADER_BYTES_MAX: Final = 4_096
+
+_JWS_SEGMENTS: Final = 3
+_JWE_SEGMENTS: Final = 5
+_REFUSED_MEMBERS: Final = {
+    "crit": "asks for an extension ('crit'), and jotgate understands none",
+    "b64": "has 'b64', which no JWT has (RFC 7797 s7)",
+    "enc": "is that of an encrypted token ('enc')",
+    "zip": "is that of an encrypted token ('zip')",
+}
+
+
+class Jws(Struct, frozen=True):
+    """A parsed compact JWS. Nothing in it is verified. `signing_input` and `signature` are bytes as they were sent."""
+
+    header: Mapping[str, object]
+    alg: str
+    kid: str | None
+    typ: str | None
+    payload: bytes
+    signing_input: bytes
+    signature: bytes
+
+
+def parse(token: bytes) -> Jws:
+    """Take a compact JWS apart (RFC 7515 s5.2, steps 1 to 7).
+
+    Raises:
+        TokenMalformed: longer than `TOKEN_BYTES_MAX`, another serialization, an encoding with a second form,
+            or a header that is not strict JSON, is longer than `HEADER_BYTES_MAX` or has members that are
+            never taken.
+    """
+    if len(token) > TOKEN_BYTES_MAX:
+        raise TokenMalformed(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
+    segments = token.split(b".")
+    if len(segments) != _JWS_SEGMENTS:
+        raise _not_compact(token, len(segments))
+    protected, payload, signature = segments
+    raw_header = b64url_decode(protected)
+    if len(raw_header) > HEADER_BYTES_MAX:
+        raise TokenMalformed(f"the token's header is longer than {HEADER_BYTES_MAX} bytes")
+    header = parse_object(raw_header, "token's header")
+    alg, kid, typ = _read_header(header)
+    return Jws(
+        header=header,
+        alg=alg,
+        kid=kid,
+        typ=typ,
+        payload=b64url_decode(payload),
+        signing_input=token[: len(protected) + 1 + len(payload)],
+        signature=b64url_decode(signature),
+    )
+
+
+def verify(jws: Jws, keys: KeySet, algorithms: Collection[str]) -> VerificationKey:
+    """Verify the signature and return the key that made it.
+
+    The key is the one under the token's `kid`; a token without `kid` is taken only if the set has exactly one
+    key of its algorithm.
+
+    Raises:
+        AlgorithmRefused: `alg` is not among `algorithms`, or is not that of the key (RFC 8725 s3.1).
+        KeyUnknown: no key, or no single one.
+        SignatureInvalid: the signature is not that of the key.
+    """
+    if jws.alg not in algorithms or jws.alg not in ALGORITHMS:
+        raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
+    key = _single(keys, jws.alg) if jws.kid is None else keys.get(jws.kid)
+    if key is None:
+        raise KeyUnknown("no key of the issuer is the one that the token names")
+    if key.algorithm.name != jws.alg:
+        raise AlgorithmRefused("the token's 'alg' is not that of the key that it names")
+    if not key.verify(jws.signing_input, jws.signature):
+        raise SignatureInvalid("the token's signature is not that of the key that it names")
+    return key
+
+
+def sign(header: Mapping[str, object], payload: bytes, key: SigningKey) -> bytes:
+    """Make a compact JWS. `alg` and `kid` come from the key; `header` holds the other members.
+
+    Raises:
+        AlgorithmRefused, KeyUnknown: `header` has an `alg` or a `kid` that is not the key's.
+        TokenMalformed: the result is not one that `parse` takes.
+    """
+    if header.get("alg", key.algorithm.name) != key.algorithm.name:
+        raise AlgorithmRefused("the header's 'alg' is not that of the signing key")
+    if header.get("kid", key.kid) != key.kid:
+        raise KeyUnknown("the header's 'kid' is not that of the signing key")
+    protected = encode_object({**header, "alg": key.algorithm.name, "kid": key.kid}, "token's header")
+    signing_input = b64url_encode(protected) + b"." + b64url_encode(payload)
+    token = signing_input + b"." + b64url_encode(key.sign(signing_input))
+    parse(token)
+    return token
+
+
+def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None]:
+    """`alg`, `kid` and `typ`, of the right types (RFC 7515 s4.1)."""
+    for member, fault in _REFUSED_MEMBERS.items():
+        if member in header:
+            raise TokenMalformed(f"the token's header {fault}")
+    alg = header.get("alg")
+    if not isinstance(alg, str):
+        raise TokenMalformed("the token's header has no 'alg' that is a string")
+    return alg, _read_kid(header), _read_typ(header)
+
+
+def _read_kid(header: dict[str, object]) -> str | None:
+    if "kid" not in header:
+        return None
+    kid = header["kid"]
+    if not is_kid(kid):
+        raise TokenMalformed(f"the token's 'kid' is not 1 to {KID_CHARS_MAX} printable ASCII characters")
+    return kid
+
+
+def _read_typ(header: dict[str, object]) -> str | None:
+    if "typ" not in header:
+        return None
+    typ = header["typ"]
+    if not isinstance(typ, str):
+        raise TokenMalformed("the token's 'typ' is not a string")
+    return typ
+
+
+def _single(keys: KeySet, alg: str) -> VerificationKey | None:
+    candidates = keys.with_algorithm(alg)
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _not_compact(token: bytes, segments: int) -> TokenMalformed:
+    if token.lstrip().startswith(b"{"):
+        return TokenMalformed("the token is in a JSON serialization; only the compact one is taken")
+    if segments == _JWE_SEGMENTS:
+        return TokenMalformed("the token is encrypted (JWE); only signed ones are taken")
+    return TokenMalformed(f"a token has {_JWS_SEGMENTS} parts between dots, and this one has not")

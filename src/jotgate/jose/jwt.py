@@ -1,0 +1,243 @@
+"""The JWT (RFC 7519): claims read strictly, checked against an expectation as a pure function, signed.
+
+Whoever verifies states what is expected, whole: issuer, audience, types, algorithms, leeway, lifetime,
+required claims (RFC 8725 s3.12). There is no option that turns a check off.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.errors import ClaimRefused, ConfigurationError, TokenExpired, TokenImmature, TokenMalformed
+from jotgate.jose import jws
+from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.jose.encoding import encode_object, parse_object
+from jotgate.jose.keys import KeySet, SigningKey, VerificationKey
+
+LEEWAY_S_MAX: Final = 60
+ACCESS_TOKEN_TYPE: Final = "at+jwt"
+# RFC 9068 s2.2
+ACCESS_TOKEN_CLAIMS: Final = frozenset(("iss", "exp", "aud", "sub", "client_id", "iat", "jti"))
+# RFC 6749 s3.3: scope-token *( SP scope-token )
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+_NESTED: Final = "jwt"
+
+
+class Expectation(Struct, frozen=True):
+    """What a verifier demands of one kind of token from one issuer.
+
+    `types` are the values of `typ` that are taken, `algorithms` those of `alg`. `leeway_s`, 0 to 60, is what
+    clocks may differ by. `lifetime_max_s` bounds `exp` - `iat`, or `exp` - now for a token without `iat`.
+    `required` are the names of claims that must be there; a token without `exp` has no bounded lifetime and
+    is refused in any case.
+    """
+
+    issuer: str
+    audience: str
+    types: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    leeway_s: int = 5
+    lifetime_max_s: int = 31_536_000
+    required: frozenset[str] = ACCESS_TOKEN_CLAIMS
+
+    def __post_init__(self) -> None:
+        """Refuse an expectation that would let everything, or nothing, through.
+
+        Raises:
+            ConfigurationError: with every fault.
+        """
+        faults = [
+            (name, "is empty") for name in ("issuer", "audience", "types", "algorithms") if not getattr(self, name)
+        ]
+        if not ALGORITHMS.keys() >= set(self.algorithms):
+            faults.append(("algorithms", f"has one that is not known; use some of {', '.join(ALGORITHMS)}"))
+        if not 0 <= self.leeway_s <= LEEWAY_S_MAX:
+            faults.append(("leeway_s", f"is not 0 to {LEEWAY_S_MAX} seconds"))
+        if self.lifetime_max_s <= 0:
+            faults.append(("lifetime_max_s", "is not a positive number of seconds"))
+        if faults:
+            raise ConfigurationError(faults)
+
+
+class Claims(Struct, frozen=True):
+    """A claims set whose registered members have the right types; None where one is absent.
+
+    Times are seconds since the epoch. `scope` is the string of RFC 6749 s3.3. `raw` is the whole set.
+    """
+
+    raw: Mapping[str, object]
+    iss: str | None = None
+    sub: str | None = None
+    aud: tuple[str, ...] = ()
+    exp: int | float | None = None
+    iat: int | float | None = None
+    nbf: int | float | None = None
+    jti: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
+
+
+class Verified(Struct, frozen=True):
+    """A token whose signature and claims are good."""
+
+    claims: Claims
+    key: VerificationKey
+    header: Mapping[str, object]
+
+
+def verify(token: bytes, keys: KeySet, expectation: Expectation, now_s: float) -> Verified:
+    """Verify a JWT at `now_s` (seconds since the epoch): form, algorithm, key, signature, then claims.
+
+    Raises:
+        TokenError: one subclass for each reason.
+    """
+    parsed = jws.parse(token)
+    key = jws.verify(parsed, keys, expectation.algorithms)
+    _check_not_nested(parsed.header)
+    claims = read_claims(parsed.payload)
+    check(claims, parsed.typ, expectation, now_s)
+    return Verified(claims, key, parsed.header)
+
+
+def read_claims(payload: bytes) -> Claims:
+    """Read a claims set (RFC 7519 s4); nothing but its form is checked.
+
+    Raises:
+        TokenMalformed: not one strict JSON object.
+        ClaimRefused: a registered claim is not of its type.
+    """
+    raw = parse_object(payload, "claims set")
+    return Claims(
+        raw=raw,
+        iss=_name(raw, "iss"),
+        sub=_name(raw, "sub"),
+        aud=_audience(raw),
+        exp=_time(raw, "exp"),
+        iat=_time(raw, "iat"),
+        nbf=_time(raw, "nbf"),
+        jti=_name(raw, "jti"),
+        client_id=_name(raw, "client_id"),
+        scope=_scope(raw),
+    )
+
+
+def check(claims: Claims, typ: str | None, expectation: Expectation, now_s: float) -> None:
+    """Compare claims with what is expected at `now_s`; pure.
+
+    Names are compared as whole strings (RFC 7519 s4.1.1, s4.1.3), `typ` as a media type (RFC 9068 s4).
+
+    Raises:
+        ClaimRefused: a claim is missing or is not the one expected, or the lifetime is too long.
+        TokenExpired: now is on or after `exp` plus leeway.
+        TokenImmature: now is before `nbf` or `iat` minus leeway.
+    """
+    if typ is None:
+        raise ClaimRefused("typ", "missing", "the token has no 'typ'")
+    if typ not in expectation.types and _media_type(typ) not in map(_media_type, expectation.types):
+        raise ClaimRefused("typ", "mismatch", "the token's 'typ' is of another kind of token")
+    if not expectation.required <= claims.raw.keys():
+        missing = min(expectation.required - claims.raw.keys())
+        raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}'")
+    if claims.iss != expectation.issuer:
+        raise ClaimRefused("iss", "mismatch", "the token is of another issuer")
+    if expectation.audience not in claims.aud:
+        raise ClaimRefused("aud", "mismatch", "the token is for another audience")
+    _check_times(claims, expectation, now_s)
+
+
+def sign(claims: Mapping[str, object], typ: str, key: SigningKey) -> bytes:
+    """Sign a claims set as a JWT of the given type.
+
+    Raises:
+        TokenMalformed, ClaimRefused: the claims are not such as `read_claims` takes, or the token would be
+            too long.
+    """
+    payload = encode_object(claims, "claims set")
+    read_claims(payload)
+    return jws.sign({"typ": typ}, payload, key)
+
+
+def peek_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]]:
+    """Header and claims of a token that NOTHING vouches for: to show to a person, never to decide by.
+
+    Raises:
+        TokenMalformed: not a compact JWS, or its payload is not a JSON object.
+    """
+    parsed = jws.parse(token)
+    return dict(parsed.header), parse_object(parsed.payload, "claims set")
+
+
+def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None:
+    # Each condition says what is good, so that a time that is not a number is refused.
+    exp, iat, nbf, leeway_s = claims.exp, claims.iat, claims.nbf, expectation.leeway_s
+    if exp is None:
+        raise ClaimRefused("exp", "missing", "the token has no claim 'exp'")
+    if not now_s < exp + leeway_s:
+        raise TokenExpired("the token has expired")
+    if nbf is not None and not now_s >= nbf - leeway_s:
+        raise TokenImmature("the token is not valid yet ('nbf')")
+    if iat is not None and not now_s >= iat - leeway_s:
+        raise TokenImmature("the token was issued in the future ('iat')")
+    begin_s = now_s if iat is None else iat
+    if iat is not None and iat > exp:
+        raise ClaimRefused("iat", "invalid", "the token was issued after it expired")
+    if not exp - begin_s <= expectation.lifetime_max_s:
+        raise ClaimRefused("exp", "invalid", f"the token lives longer than {expectation.lifetime_max_s} seconds")
+
+
+def _check_not_nested(header: Mapping[str, object]) -> None:
+    """RFC 7519 s5.2: `cty` "JWT" says that the payload is another token; none is unwrapped."""
+    cty = header.get("cty")
+    if cty is not None and (not isinstance(cty, str) or _media_type(cty) == _NESTED):
+        raise TokenMalformed("the token is nested in another one ('cty')")
+
+
+def _media_type(text: str) -> str:
+    """RFC 7515 s4.1.9: a type without a slash stands for `application/` and itself; case does not matter."""
+    return text.lower().removeprefix("application/") if text.isascii() else text
+
+
+def _invalid(name: str, wanted: str) -> ClaimRefused:
+    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}")
+
+
+def _name(raw: Mapping[str, object], name: str) -> str | None:
+    """A non-empty string without control, formatting or surrogate characters: it goes to logs and terminals."""
+    value = raw.get(name)
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    if name in raw:
+        raise _invalid(name, "a non-empty printable string")
+    return None
+
+
+def _audience(raw: Mapping[str, object]) -> tuple[str, ...]:
+    value = raw.get("aud")
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if "aud" in raw:
+        raise _invalid("aud", "a string or a non-empty array of strings")
+    return ()
+
+
+def _time(raw: Mapping[str, object], name: str) -> int | float | None:
+    """NumericDate (RFC 7519 s2); the decoder has refused numbers that are not finite, and `bool` is none."""
+    value = raw.get(name)
+    if type(value) is int or type(value) is float:
+        return value
+    if name in raw:
+        raise _invalid(name, "a number of seconds")
+    return None
+
+
+def _scope(raw: Mapping[str, object]) -> str | None:
+    value = raw.get("scope")
+    if isinstance(value, str) and _SCOPE.fullmatch(value):
+        return value
+    if "scope" in raw:
+        raise _invalid("scope", "a list of scopes in one string with single spaces")
+    return None

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from tests.architecture.sources import FOREIGN, ROOT, files
 
-_FENCE: Final = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^(`{3,}|~{3,})([^\n]*)\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _SPAN: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _HEADING: Final = re.compile(r"^(#{1,6}) +(.+?) *#*$", re.MULTILINE)
 _LINK: Final = re.compile(r"\[[^\]\n]*\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)")
@@ -40,9 +40,9 @@ class Page(NamedTuple):
         prose = _SPAN.sub("", self.prose)
         return [target for target in _LINK.findall(prose) if not _SCHEME.match(target)]
 
-    def blocks(self) -> list[str]:
-        """The contents of the fenced blocks."""
-        return [body for _, body in _FENCE.findall(self.text)]
+    def blocks(self, language: str | None = None) -> list[str]:
+        """The contents of the fenced blocks, all or those of one language."""
+        return [body for _, named, body in _FENCE.findall(self.text) if language in (None, named.strip())]
 
     def spans(self) -> list[str]:
         """The contents of inline code."""

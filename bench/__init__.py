@@ -1,0 +1,1 @@
+"""Measure jotgate beside a bare nginx on this machine: `python -m bench`, explained in docs/bench.md."""

@@ -1,0 +1,71 @@
+"""The closed table of figures, and how each follows from what was counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.load import LoadResult
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the report. `ratio`: whether jotgate over nginx says something."""
+
+    key: str
+    title: str
+    unit: str
+    digits: int
+    ratio: bool
+
+
+METRICS: Final = (
+    Metric("request_cpu_us", "CPU per request", "µs", 1, True),
+    Metric("requests_per_s", "requests per second, closed loop", "1/s", 0, True),
+    Metric("candidate_busy_pct", "… its own core busy meanwhile", "%", 0, False),
+    Metric("load_busy_pct", "… the load's core busy meanwhile", "%", 0, False),
+    Metric("latency_p50_us", "latency at the fixed rate, p50", "µs", 0, False),
+    Metric("latency_p99_us", "latency at the fixed rate, p99", "µs", 0, False),
+    Metric("added_p50_us", "added to the straight latency, p50", "µs", 0, True),
+    Metric("added_p99_us", "added to the straight latency, p99", "µs", 0, True),
+    Metric("chunk_cpu_us", "CPU per streamed chunk, paced", "µs", 2, True),
+    Metric("chunk_delay_p50_us", "… age of a chunk on arrival, p50", "µs", 0, False),
+    Metric("chunk_delay_p99_us", "… age of a chunk on arrival, p99", "µs", 0, False),
+    Metric("blast_cpu_us", "CPU per streamed chunk, as fast as it goes", "µs", 2, True),
+)
+
+
+def closed_figures(result: LoadResult, candidate_ns: int | None, mock_ns: int) -> Figures:
+    """Figures of a closed loop. `candidate_ns` is None for the mock upstream straight, which is not on trial."""
+    figures = {
+        "requests_per_s": result.ok / result.seconds,
+        "load_busy_pct": (result.cpu_s + mock_ns / 1e9) / result.seconds * 100,
+    }
+    if candidate_ns is not None and result.ok:
+        figures["request_cpu_us"] = candidate_ns / 1e3 / result.ok
+        figures["candidate_busy_pct"] = candidate_ns / 1e9 / result.seconds * 100
+    return figures
+
+
+def rate_figures(result: LoadResult) -> Figures:
+    """Figures at a fixed rate."""
+    if result.latency_us is None:
+        return {}
+    return {"latency_p50_us": result.latency_us["p50"], "latency_p99_us": result.latency_us["p99"]}
+
+
+def paced_figures(result: LoadResult, candidate_ns: int) -> Figures:
+    """Figures of streams whose events come one by one."""
+    if result.chunk_us is None:
+        return {}
+    return {
+        "chunk_cpu_us": candidate_ns / 1e3 / result.chunks,
+        "chunk_delay_p50_us": result.chunk_us["p50"],
+        "chunk_delay_p99_us": result.chunk_us["p99"],
+    }
+
+
+def blast_figures(result: LoadResult, candidate_ns: int) -> Figures:
+    """Figures of streams whose events come as fast as the candidate takes them."""
+    return {"blast_cpu_us": candidate_ns / 1e3 / result.chunks} if result.chunks else {}

@@ -1,0 +1,70 @@
+"""How long each part of the bench takes and how hard it pushes: the full run and the quick one."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Event streams read together: `connections` of them, each `rounds` times, `chunks` events `interval_us` apart.
+
+    An interval of 0 sends the events as fast as the socket takes them.
+    """
+
+    connections: int
+    rounds: int
+    chunks: int
+    interval_us: int
+
+    @property
+    def expected(self) -> int:
+        """Events that arrive when nothing is lost."""
+        return self.connections * self.rounds * self.chunks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One run. Times are in whole seconds, as the load generator takes them."""
+
+    name: str
+    rounds: int
+    warm_s: int
+    closed_s: int
+    closed_connections: int
+    rate_rps: int
+    rate_s: int
+    rate_connections: int
+    paced: Stream
+    blast: Stream
+    start_samples: int
+    help_samples: int
+
+
+FULL: Final = Plan(
+    name="full",
+    rounds=7,
+    warm_s=1,
+    closed_s=3,
+    closed_connections=32,
+    rate_rps=500,
+    rate_s=3,
+    rate_connections=16,
+    paced=Stream(connections=200, rounds=1, chunks=100, interval_us=20_000),
+    blast=Stream(connections=16, rounds=2, chunks=2_000, interval_us=0),
+    start_samples=5,
+    help_samples=9,
+)
+QUICK: Final = Plan(
+    name="quick",
+    rounds=3,
+    warm_s=1,
+    closed_s=1,
+    closed_connections=32,
+    rate_rps=500,
+    rate_s=1,
+    rate_connections=16,
+    paced=Stream(connections=200, rounds=1, chunks=50, interval_us=20_000),
+    blast=Stream(connections=16, rounds=1, chunks=1_000, interval_us=0),
+    start_samples=3,
+    help_samples=5,
+)

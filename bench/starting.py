@@ -1,0 +1,70 @@
+"""How long jotgate makes people wait: for the first answer after `jotgate up`, and for `jotgate --help`."""
+
+import time
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Final
+
+from bench.jotgate import create_token, launch_jotgate, run_jotgate
+from bench.load import render_request
+from bench.server import Server, running
+
+ANSWER_BYTES_MAX: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Seconds, one per sample.
+
+    `first_s`: an empty directory, until /health/ready says 200. `again_s`: a directory with a key, until an
+    authenticated completion has come back. `help_s`: the whole command.
+    """
+
+    first_s: list[float]
+    again_s: list[float]
+    help_s: list[float]
+
+
+def measure_starts(folder: Path, configuration: Path, samples: int, help_samples: int) -> Starts:
+    """Start and stop jotgate in turn; on any core, as a person would."""
+    known = folder / "known"
+    token = create_token(known)
+    completion = render_request(token, None)
+    ready = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    first, again = [], []
+    for number in range(samples):
+        first.append(_start(folder / f"empty-{number}", configuration, ready))
+        again.append(_start(known, configuration, completion))
+    return Starts(first, again, [_timed_help() for _ in range(help_samples)])
+
+
+def _start(installation: Path, configuration: Path, request: bytes) -> float:
+    began = time.perf_counter()
+    with running(launch_jotgate(installation, configuration, core=None)) as server:
+        server.wait_until(lambda: answers(server, request))
+        took = time.perf_counter() - began
+        server.stop()
+    return took
+
+
+def answers(server: Server, request: bytes) -> bool:
+    """Whether the server answers this raw request with 200 now."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+    try:
+        connection.connect()
+        connection.sock.sendall(request)
+        with connection.response_class(connection.sock) as response:
+            response.begin()
+            response.read(ANSWER_BYTES_MAX)
+            return response.status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _timed_help() -> float:
+    began = time.perf_counter()
+    run_jotgate("--help")
+    return time.perf_counter() - began

@@ -1,0 +1,110 @@
+"""The report in both forms."""
+
+import json
+
+import pytest
+
+from bench.gates import judge
+from bench.plan import FULL
+from bench.report import Report, to_json, to_markdown
+from bench.rounds import Visit
+from bench.starting import Starts
+from bench.summary import medians, ratios
+
+
+def report(*, jotgate_us: float = 38.0, faults: tuple[str, ...] = (), starts: Starts | None = None) -> Report:
+    visits = [
+        Visit("straight", 1, {"requests_per_s": 70_000.0}, ()),
+        Visit("nginx", 1, {"request_cpu_us": 20.0, "chunk_cpu_us": 10.0, "requests_per_s": 40_000.0}, ()),
+        Visit("jotgate", 1, {"request_cpu_us": jotgate_us, "chunk_cpu_us": 13.0, "requests_per_s": 2e4}, ()),
+    ]
+    found = ratios(visits, "jotgate", "nginx")
+    return Report(
+        taken_at="2026-01-02T03:04:05+00:00",
+        plan=FULL,
+        machine={"kernel": "6.1"},
+        visits=visits,
+        medians=medians(visits),
+        ratios=found,
+        starts=starts,
+        verdicts=judge(found, starts),
+        accounted="The audit log has a row for each of 10 requests.",
+        faults=faults,
+    )
+
+
+STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
+
+
+def test_when_all_holds_it_says_so() -> None:
+    page = to_markdown(report(starts=STARTS))
+
+    assert report(starts=STARTS).good
+    assert "Everything holds." in page
+    assert "| CPU per request over nginx's | 1.90 x (1.90 to 1.90) | 2.2 x | 1.8 x | holds |" in page
+    assert "| CPU per streamed chunk over nginx's | 1.30 x (1.30 to 1.30) | 1.8 x | 1.4 x | goal reached |" in page
+    assert "| `jotgate --help` | 0.10 s (0.10 to 0.10) | 0.2 s |  | holds |" in page
+
+
+def test_a_figure_stands_under_its_candidate_and_the_ratio_last() -> None:
+    lines = to_markdown(report()).splitlines()
+
+    assert "| | straight | nginx | jotgate | jotgate / nginx |" in lines
+    rps = next(line for line in lines if line.startswith("| requests per second"))
+    assert rps.split(" | ")[1:] == [
+        "70,000 (70,000 to 70,000)",
+        "40,000 (40,000 to 40,000)",
+        "20,000 (20,000 to 20,000)",
+        "0.50 x (0.50 to 0.50) |",
+    ]
+    cost = next(line for line in lines if line.startswith("| CPU per request (µs)"))
+    assert cost.split(" | ")[1] == ""
+
+
+def test_a_metric_that_nobody_was_measured_by_is_left_out() -> None:
+    assert "latency at the fixed rate" not in to_markdown(report())
+
+
+def test_gates_without_a_figure_keep_it_from_saying_that_everything_holds() -> None:
+    page = to_markdown(report(starts=None))
+
+    assert report(starts=None).good
+    assert "Everything holds." not in page
+    assert "not measured" in page
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (report(jotgate_us=44.2, starts=STARTS), "- gate broken: CPU per request over nginx's"),
+        (report(faults=("nginx, round 1: one was 502",), starts=STARTS), "- nginx, round 1: one was 502"),
+    ],
+)
+def test_a_broken_gate_and_a_fault_are_named_first(found: Report, line: str) -> None:
+    page = to_markdown(found)
+
+    assert not found.good
+    assert "**Not good.**" in page
+    assert page.index(line) < page.index("| gate |")
+    assert json.loads(to_json(found))["good"] is False
+
+
+def test_it_warns_of_virtual_machines() -> None:
+    assert "flatters" in to_markdown(report())
+
+
+def test_the_json_form_holds_every_sample() -> None:
+    found = json.loads(to_json(report(starts=STARTS)))
+
+    assert found["format"] == 1
+    assert found["visits"][2]["figures"]["request_cpu_us"] == 38.0
+    assert found["gates"][0] == {
+        "key": "request_cpu_us",
+        "title": "CPU per request over nginx's",
+        "unit": "x",
+        "limit": 2.2,
+        "goal": 1.8,
+        "measured": {"median": 1.9, "low": 1.9, "high": 1.9},
+        "standing": "holds",
+    }
+    assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1]}

@@ -1,0 +1,31 @@
+"""Real gateways for the integration tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from jotgate.testing.running import Gateway, running_gateway, short_directory
+
+
+@pytest.fixture
+def start_gateway() -> Iterator[Callable[..., Gateway]]:
+    """Start gateways, each with its own configuration text, options and DATA; all are ended after the test."""
+    with ExitStack() as stack:
+        yield lambda config="", *arguments, **options: stack.enter_context(
+            running_gateway(config, *arguments, **options)
+        )
+
+
+@pytest.fixture
+def gateway(start_gateway: Callable[..., Gateway]) -> Gateway:
+    """A gateway without configuration."""
+    return start_gateway()
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A private directory with a short path."""
+    with short_directory() as path:
+        yield path

@@ -1,0 +1,42 @@
+"""Wrong tokens about algorithms and keys: rows A01 to A06 of the attack list."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from jotgate.errors import Code
+from jotgate.testing.forge import ABSENT, Forge, assemble, to_json
+from jotgate.testing.public_forms import public_forms
+
+_NONES: Final = ("none", "None", "NONE", "nOnE", "noNE", "none ", "")
+_NO_TEXT: Final[tuple[object, ...]] = (None, ABSENT, [], ["ES256"], {}, 0, True)
+_FOREIGN: Final = (
+    *("FOO", "HS1024", "es256", "rs256", "ES256 ", " ES256", "EdDSA", "Ed448", "ES256K"),
+    *("RS384", "RS512", "PS256", "PS384", "PS512", "ES384", "ES512", "HS384", "HS512", "ML-DSA-44"),
+    *("ES256", "RS256", "HS256", "Ed25519"),
+)
+_EMPTY_SECRETS: Final = {"empty": b"", "nul": b"\0", "space": b" ", "nuls": bytes(32)}
+
+
+def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
+    """Each wrong token as (name, token, code)."""
+    payload = to_json(forge.claims())
+    for number, alg in enumerate(_NONES):
+        raw_header = to_json(forge.header(alg=alg))
+        yield f"A01_none_{number}_unsigned", assemble(raw_header, payload, b""), Code.ALGORITHM_REFUSED
+        yield f"A01_none_{number}_signed", forge.seal(raw_header, payload), Code.ALGORITHM_REFUSED
+    for number, value in enumerate(_NO_TEXT):
+        raw_header = to_json(forge.header(alg=value))
+        yield f"A01_no_text_{number}_unsigned", assemble(raw_header, payload, b""), Code.TOKEN_MALFORMED
+        yield f"A01_no_text_{number}_signed", forge.seal(raw_header, payload), Code.TOKEN_MALFORMED
+    for number, alg in enumerate(_FOREIGN):
+        if alg == forge.key.algorithm.name:
+            continue
+        raw_header = to_json(forge.header(alg=alg))
+        yield f"A01b_{number}_unsigned", assemble(raw_header, payload, b""), Code.ALGORITHM_REFUSED
+        yield f"A03_{number}_signed", forge.seal(raw_header, payload), Code.ALGORITHM_REFUSED
+    for form, secret in public_forms(forge.key).items():
+        yield f"A02_{form}", forge.seal_with_secret(secret), Code.ALGORITHM_REFUSED
+        yield f"A02_{form}_without_kid", forge.seal_with_secret(secret, kid=ABSENT), Code.ALGORITHM_REFUSED
+    for name, secret in _EMPTY_SECRETS.items():
+        yield f"A06_{name}", forge.seal_with_secret(secret), Code.ALGORITHM_REFUSED
+        yield f"A06_{name}_file", forge.seal_with_secret(secret, kid="/dev/null"), Code.ALGORITHM_REFUSED

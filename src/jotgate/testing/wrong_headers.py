@@ -1,0 +1,120 @@
+"""Wrong tokens about header parameters: rows C01 to C11 of the attack list. Most carry a good signature."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from jotgate.errors import Code
+from jotgate.jose.encoding import b64url_encode
+from jotgate.jose.keys import generate, public_jwk, thumbprint
+from jotgate.testing.forge import ABSENT, Forge, to_json
+
+_URLS: Final = (
+    "https://attacker.example/jwks.json",
+    "http://127.0.0.1/jwks.json",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[::1]/jwks.json",
+    "http://2130706433/jwks.json",
+    "file:///etc/passwd",
+    "https://good.example@attacker.example/jwks.json",
+)
+_UNKNOWN_KIDS: Final = (
+    "../../../../dev/null",
+    "/dev/null",
+    "' UNION SELECT 'secret' -- ",
+    "*)(uid=*))(|(uid=*",
+    '{"$ne": null}',
+    "| cat /etc/passwd",
+    "__proto__",
+    "constructor",
+    "next",
+    "0",
+    " ",
+)
+_KIDS_OF_NO_FORM: Final = ("", "a\r\nb", "a\0b", "\u0430", "\u202e", "k" * 257, 1, 1.5, True, None, ["k"], {"k": "v"})
+_CRITS: Final[tuple[object, ...]] = (
+    [],
+    ["exp"],
+    ["alg"],
+    ["x", "x"],
+    ["absent"],
+    "x",
+    None,
+    {},
+    [1],
+    [["x"]],
+    ["kid"],
+    ["b64"],
+)
+_OTHER_TYPES: Final = (
+    *("JWT", "jwt", "id", "dpop+jwt", "logout+jwt", "secevent+jwt", "oauth-id-jag+jwt", "txntoken+jwt", "rt+jwt"),
+    *("token-introspection+jwt", "at+jwt;v=1", "at+jwt ", " at+jwt", "text/at+jwt", "application/application/at+jwt"),
+    *("at jwt", "at+JWTs", "", "application/", "\u0430t+jwt"),
+)
+
+
+def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
+    """Each wrong token as (name, token, code)."""
+    yield from _brought_keys(forge)
+    for number, kid in enumerate(_UNKNOWN_KIDS):
+        yield f"C04_unknown_{number}", forge.with_header(kid=kid), Code.KEY_UNKNOWN
+    yield "C04_other_case", forge.with_header(kid=forge.key.kid.swapcase()), Code.KEY_UNKNOWN
+    yield "C04_prefix", forge.with_header(kid=forge.key.kid[:-1]), Code.KEY_UNKNOWN
+    yield "C04_nul_behind", forge.with_header(kid=forge.key.kid + "\0"), Code.TOKEN_MALFORMED
+    for number, value in enumerate(_KIDS_OF_NO_FORM):
+        yield f"C04_form_{number}", forge.with_header(kid=value), Code.TOKEN_MALFORMED
+    for number, crit in enumerate(_CRITS):
+        yield f"C06_crit_{number}", forge.with_header(crit=crit, x=1, exp=1), Code.TOKEN_MALFORMED
+    for number, b64 in enumerate((False, True, "false", None)):
+        yield f"C07_b64_{number}", forge.with_header(b64=b64), Code.TOKEN_MALFORMED
+        yield f"C07_b64_{number}_crit", forge.with_header(b64=b64, crit=["b64"]), Code.TOKEN_MALFORMED
+    header, _, signature = forge.with_claims().split(b".")
+    yield "C07_detached", header + b".." + signature, Code.SIGNATURE_INVALID
+    yield "C08_zip", forge.with_header(zip="DEF"), Code.TOKEN_MALFORMED
+    yield "C08_zip_unknown", forge.with_header(zip="GZ"), Code.TOKEN_MALFORMED
+    for number, typ in enumerate(_OTHER_TYPES):
+        yield f"C10_typ_{number}", forge.with_header(typ=typ), Code.CLAIM_REFUSED
+    yield "C10_typ_absent", forge.with_header(typ=ABSENT), Code.CLAIM_REFUSED
+    for number, value in enumerate((None, 1, ["at+jwt"], {}, True)):
+        yield f"C10_typ_form_{number}", forge.with_header(typ=value), Code.TOKEN_MALFORMED
+    yield "C11_nested", forge.seal(forge.header(cty="JWT"), forge.with_claims()), Code.TOKEN_MALFORMED
+    yield "C11_nested_in_name", forge.with_header(cty="application/jwt"), Code.TOKEN_MALFORMED
+    yield "C11_enc", forge.with_header(enc="A256GCM"), Code.TOKEN_MALFORMED
+    long_header = forge.seal(forge.header(x="A" * 4_096), forge.claims())
+    yield "D10_header", long_header, Code.TOKEN_MALFORMED
+
+
+def _brought_keys(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
+    """Tokens that bring or name the key which made them: it is a stranger's."""
+    stranger = Forge(generate(forge.key.algorithm.name), forge.issuer, forge.audience, forge.now_s)
+    jwk = public_jwk(stranger.key.verification_key)
+    certificate = b64url_encode(b"a certificate").decode()
+    brought: list[dict[str, object]] = [
+        {"jwk": jwk},
+        {"x5c": [certificate], "x5t": certificate},
+    ]
+    for url in _URLS:
+        brought += [{"jku": url}, {"x5u": url}]
+    for number, members in enumerate(brought):
+        under_our_name = stranger.with_header(kid=forge.key.kid, **members)
+        yield f"C01_brought_{number}", stranger.with_header(kid=thumbprint(jwk), **members), Code.KEY_UNKNOWN
+        yield f"C01_brought_{number}_our_kid", under_our_name, Code.SIGNATURE_INVALID
+
+
+def header_bytes(forge: Forge) -> dict[str, bytes]:
+    """Headers that are not strict JSON objects, by name."""
+    good = to_json(forge.header())
+    return {
+        "twice": good[:-1] + b',"alg":"none"}',
+        "twice_equal": good[:-1] + b',"typ":"at+jwt"}',
+        "twice_escaped": good[:-1] + b',"al\\u0067":"none"}',
+        "empty": b"",
+        "array": b"[" + good + b"]",
+        "text": b'"none"',
+        "two": good + good,
+        "comment": good + b"//",
+        "bom": b"\xef\xbb\xbf" + good,
+        "utf16": good.decode().encode("utf-16"),
+        "not_utf8": good[:-1] + b',"x":"\xff"}',
+        "lone_surrogate": good[:-1] + b',"x":"\\ud800"}',
+        "comma": good[:-1] + b",}",
+    }

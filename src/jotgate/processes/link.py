@@ -6,7 +6,7 @@ the supervisor's, so a connection waits there for the next control process.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -25,9 +25,7 @@ _LENGTH_BYTES: Final = 4
 class Link:
     """The connection to control. Mutable: the current transport and the bytes of an unfinished frame."""
 
-    def __init__(
-        self, path: str, *, connected: Callable[[], None], received: Callable[[FromControl], None]
-    ) -> None:
+    def __init__(self, path: str, *, connected: Callable[[], None], received: Callable[[FromControl], None]) -> None:
         self._path = path
         self._connected = connected
         self._received = received
@@ -67,8 +65,7 @@ class _Stream(asyncio.Protocol):
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer

@@ -7,7 +7,7 @@ its answer ended where the framing said; anything else closes it.
 import asyncio
 import ssl
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 import httptools
 from msgspec import Struct
@@ -182,8 +182,7 @@ class _Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:

@@ -6,7 +6,7 @@ request whose head is refused is answered without waiting for its body, and the 
 
 import asyncio
 from collections import deque
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 from msgspec import Struct
@@ -94,8 +94,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._around.connections.add(self)

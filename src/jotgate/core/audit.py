@@ -35,9 +35,7 @@ _TO_PREFIX: Final = bytes.maketrans(b"+/=", b"-_ ")
 _FROM_PREFIX: Final = bytes.maketrans(b"-_ ", b"+/=")
 
 
-class CallRecord(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="call"
-):
+class CallRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind", tag="call"):
     """One AI call, settled. It never holds a token, a key or any part of a prompt or an answer.
 
     `at` is when the call began, in microseconds since the epoch (UTC). `worker` is the name of the worker

@@ -30,10 +30,9 @@ from jotgate.core.audit import (
 )
 
 _LINE_BYTES_MAX: Final = PREFIX_BYTES + RECORD_BYTES_MAX
+_CLOSE_START: Final = b'{"kind":"close",'
 _FAULTS_MAX: Final = 100  # for each file; a file that was rewritten as a whole needs no longer list
-_MISFIT: Final = (
-    "the digest does not fit: this record was changed, or one before it was removed, added or moved"
-)
+_MISFIT: Final = "the digest does not fit: this record was changed, or one before it was removed, added or moved"
 _NO_RECORD: Final = "not a record: no digest and space at the start, or longer than a record can be"
 
 
@@ -137,7 +136,8 @@ class SegmentVerifier:
                 self._blame(self._line + 1, self._offset, "bytes after the close record")
             else:
                 torn = TornTail(self._file, self._line + 1, self._offset, unended, self._last_at)
-        elif self._suspect is not None and _is_close(self._suspect_line):
+        elif self._suspect is not None and _CLOSE_START in self._suspect_line:
+            # A whole line with a close record in it: the file was ended properly, and changed afterwards.
             self._convict()
         elif self._suspect is not None:
             start = self._suspect.offset
@@ -228,13 +228,6 @@ class SegmentVerifier:
             self._faults.append(Fault(self._file, line, offset, reason))
 
 
-def _is_close(line: bytes) -> bool:
-    try:
-        return read_head(line[PREFIX_BYTES:]).kind == "close"
-    except msgspec.DecodeError:
-        return False
-
-
 def last_digest(block: bytes, *, is_whole: bool) -> bytes | None:
     """The digest of the last good record in the end of a segment.
 
@@ -322,6 +315,4 @@ class RowTally:
     @property
     def missing(self) -> int:
         """Numbers between a worker's rows that are in no row. The ends are unknown and not counted."""
-        return sum(
-            after[0] - before[1] - 1 for runs in self._runs.values() for before, after in pairwise(runs)
-        )
+        return sum(after[0] - before[1] - 1 for runs in self._runs.values() for before, after in pairwise(runs))

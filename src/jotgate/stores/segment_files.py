@@ -74,6 +74,17 @@ def newest_records(directory: Path, count: int) -> list[Entry]:
     return entries
 
 
+def records_after(directory: Path, file: str, offset: int) -> list[Entry]:
+    """The complete lines that the log has got since `offset` of `file`, that file's and those of newer ones.
+
+    Raises:
+        AuditUnavailable: a file cannot be read.
+    """
+    # A newer name means that the file before it is complete: so the names are read first.
+    names = [name for name in segments(directory) if name >= file]
+    return [entry for name in names for entry in read_records(directory / name, offset if name == file else 0)]
+
+
 def newest_link(directory: Path, names: tuple[str, ...]) -> Link | None:
     """What the next segment's `previous` is, when these are the names there are. Reads ends of files only.
 

@@ -6,7 +6,6 @@ A directory has one writer at a time, which holds the lock on DATA. What `append
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from jotgate.core.audit import (
 )
 from jotgate.errors import AuditUnavailable
 from jotgate.ports import Clock
+from jotgate.stores.files import prepare_directory
 from jotgate.stores.segment_files import newest_link, segments, unavailable
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -39,8 +39,8 @@ class SegmentWriter:
     """The chain of one process instance. One thread calls it, and its owner keeps the time.
 
     Every method raises AuditUnavailable when the disk is full or fails. What was appended is then kept, and a
-    later call goes on where the disk stopped; only a failed fsync is final, because nobody knows what of the
-    file is left: let the process end and the next instance go on.
+    later call goes on where the disk stopped. Only a failed fsync is final, because nobody knows what of the
+    file is left, and so is a removed file: let the process end and the next instance go on.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class SegmentWriter:
         `segment_bytes_max`.
 
         Raises:
-            AuditUnavailable: the directory is open to others, or cannot be written.
+            DirectoryRefused: the directory cannot be made, is not ours, or is open to others.
+            AuditUnavailable: it cannot be written.
             ValueError: `instance` is something else.
         """
         if _INSTANCE.fullmatch(instance) is None:
@@ -72,8 +73,9 @@ class SegmentWriter:
         self._ending = False
         self._ended = False
         self._broken = ""
+        prepare_directory(directory)
         try:
-            _prepare(directory)
+            _sync_directory(directory.parent)
             older = segments(directory)
             self._started = _start_name(clock.now_s(), instance, older)
             self._previous = newest_link(directory, older)
@@ -148,11 +150,17 @@ class SegmentWriter:
             previous=self._previous,
         )
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(self._directory / name, flags, 0o600)
+        descriptor = os.open(self._directory / name, flags, 0o600)
+        try:
+            _sync_directory(self._directory)
+        except OSError:
+            os.close(descriptor)
+            (self._directory / name).unlink()
+            raise
+        self._descriptor = descriptor
         self._name, self._number, self._ending = name, number, False
         self._digest, self._bytes, self._records = START_DIGEST, 0, 0
         self._chain([encode(opening)])
-        self._sync_directory()
         self._write()
         self._fsync()
 
@@ -175,24 +183,18 @@ class SegmentWriter:
             del self._waiting[:written]
 
     def _fsync(self) -> None:
-        if self._unsynced:
-            self._sync_descriptor(self._descriptor)
-            self._unsynced = False
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not self._unsynced:
+            return
         try:
-            self._sync_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sync_descriptor(self, descriptor: int) -> None:
-        try:
-            os.fsync(descriptor)
+            os.fsync(self._descriptor)
         except OSError as error:
             # The kernel may have dropped the pages that it could not write, and says so only once.
             self._broken = f"fsync failed: {error.strerror}"
             raise
+        if os.fstat(self._descriptor).st_nlink == 0:
+            self._broken = f"{self._name} was removed while it was being written"
+            self._check_usable()
+        self._unsynced = False
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -217,14 +219,12 @@ class SegmentWriter:
             self.path.unlink(missing_ok=True)
 
 
-def _prepare(directory: Path) -> None:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    mode = stat.S_IMODE(directory.stat().st_mode)
-    if mode & 0o077:
-        raise AuditUnavailable(
-            f"The audit log is open to others: {directory} has mode {mode:04o}",
-            hint=f"Close it: chmod 700 '{directory}'",
-        )
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _start_name(now_s: float, instance: str, older: tuple[str, ...]) -> str:
@@ -234,11 +234,20 @@ def _start_name(now_s: float, instance: str, older: tuple[str, ...]) -> str:
     """
     start = datetime.fromtimestamp(int(now_s), UTC)
     if older:
-        newest = datetime.strptime(older[-1].partition("-")[0], _TIME).replace(tzinfo=UTC)
-        start = max(start, newest)
+        start = max(start, _named_start(older[-1]))
         if f"{start.strftime(_TIME)}-{instance}" <= older[-1]:
             start += timedelta(seconds=1)
     return start.strftime(_TIME)
+
+
+def _named_start(name: str) -> datetime:
+    try:
+        return datetime.strptime(name.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise AuditUnavailable(
+            f"'{name}' in the audit log is not a segment of jotgate: its name is no time",
+            hint="Move it out of the directory",
+        ) from error
 
 
 def _microseconds(clock: Clock) -> int:

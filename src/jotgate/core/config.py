@@ -74,8 +74,8 @@ class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     credential_env: Text = ""
     credential_file: Text = ""
     models: Annotated[
-        tuple[Alias, ...] | dict[Alias, Alias],
-        Meta(description="a list of models, or a table of alias = the upstream's name for it", min_length=1),
+        Annotated[tuple[Alias, ...], Meta(min_length=1)] | Annotated[dict[Alias, Alias], Meta(min_length=1)],
+        Meta(description="a list of models, or a table of alias = the upstream's name for it, and not empty"),
     ]
     connect_timeout: Span = "5s"
     first_byte_timeout: Span = "2m"

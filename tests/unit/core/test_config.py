@@ -1,0 +1,134 @@
+"""`jotgate.toml`: what it may say, and what each fault tells its owner."""
+
+import tomllib
+
+import pytest
+
+from jotgate.core.config import Config, parse, seconds
+from jotgate.core.snapshot import Limits
+from jotgate.errors import Code, ConfigurationError
+
+UPSTREAM = '[[upstreams]]\nname = "one"\nkind = "openai"\nbase_url = "https://h/v1"\nmodels = ["m"]\n'
+
+
+def faults_of(text: str) -> dict[str, str]:
+    """The faults of a document, by path."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(tomllib.loads(text))
+    assert caught.value.code is Code.CONFIGURATION
+    return dict(caught.value.faults)
+
+
+def test_an_empty_file_means_the_defaults() -> None:
+    config = parse({})
+    assert config == Config()
+    assert (config.server.host, config.server.port, config.server.workers) == ("127.0.0.1", 8080, 1)
+    assert config.server.public_url == ""
+    assert config.issuer.default_scopes == ()
+    assert seconds(config.issuer.leeway) == 5
+    assert config.limits == Limits()
+
+
+def test_everything_that_may_be_set_is_read() -> None:
+    config = parse(
+        tomllib.loads(
+            """
+            [server]
+            host = "::1"
+            port = 0
+            workers = 4
+            public_url = "https://gateway.example"
+            [issuer]
+            default_scopes = ["ai", "models"]
+            leeway = "0s"
+            [limits]
+            header_bytes = 1024
+            header_count = 8
+            body_bytes = 1024
+            pipelined_requests = 1
+            verified_tokens = 2
+            audit_rows = 64
+            max_staleness_s = 5
+            [[upstreams]]
+            name = "one"
+            kind = "openai"
+            base_url = "http://127.0.0.1:9/v1"
+            credential_env = "KEY"
+            models = { "gpt-4o" = "gpt-4o-2024", small = "s" }
+            connect_timeout = "1s"
+            first_byte_timeout = "2m"
+            idle_timeout = "3h"
+            total_timeout = "1d"
+            [[upstreams]]
+            name = "two"
+            kind = "openai"
+            base_url = "https://h"
+            credential_file = "key.txt"
+            models = ["small"]
+            """
+        )
+    )
+    assert config.server.public_url == "https://gateway.example"
+    assert seconds(config.issuer.leeway) == 0
+    assert config.limits == Limits(1024, 8, 1024, 1, 2, 64, 5.0)
+    one, two = config.upstreams
+    assert one.routes == {"gpt-4o": "gpt-4o-2024", "small": "s"}
+    assert two.routes == {"small": "small"}
+    assert [seconds(span) for span in (one.connect_timeout, one.idle_timeout, one.total_timeout)] == [1, 10_800, 86_400]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    found = faults_of(
+        "colour = 1\n[server]\nprot = 1\nport = 70000\n[issuer]\nleeway = '61s'\n[limits]\nbody_bytes = '1M'\n"
+        + UPSTREAM.replace("https", "ftp")
+    )
+    assert set(found) == {
+        "colour", "server.prot", "server.port", "issuer.leeway", "limits.body_bytes", "upstreams[0].base_url",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "fault"),
+    [
+        ("[sever]\n", "sever", "did you mean 'server'?"),
+        ("[server]\nxyzzy = 1\n", "server.xyzzy", "known here: host, port, workers, public_url"),
+        ("server = 1\n", "server", "must be a table: [server]"),
+        ("[server]\nport = true\n", "server.port", "is True, and must be a whole number from 0 to 65535"),
+        ("[server]\nport = '80'\n", "server.port", "is '80', and must be a whole number"),
+        ("[server]\nworkers = 0\n", "server.workers", "must be a whole number from 1 to 64"),
+        ("[server]\npublic_url = 'https://h/'\n", "server.public_url", "has a path"),
+        ("[server]\npublic_url = 'gateway.example'\n", "server.public_url", "not an http or https URL"),
+        ("[server]\npublic_url = 'http://h:x'\n", "server.public_url", "is not a URL"),
+        ("[issuer]\nleeway = '5'\n", "issuer.leeway", "must be a duration in quotes"),
+        ("[issuer]\nleeway = '2m'\n", "issuer.leeway", 'must be at most "60s"'),
+        ("[issuer]\ndefault_scopes = ['chat.completion']\n", "issuer.default_scopes", "did you mean 'chat.completions'?"),
+        ("upstreams = 1\n", "upstreams", "each headed [[upstreams]]"),
+        ("upstreams = [1]\n", "upstreams[0]", "must be a table"),
+        (UPSTREAM.replace("https://h/v1", "https://u:p@h/v1"), "upstreams[0].base_url", "user name or password"),
+        (UPSTREAM.replace("https://h/v1", "https://h/v1?a=b"), "upstreams[0].base_url", "query or fragment"),
+        (UPSTREAM.replace("https://h/v1", "https://h h/v1"), "upstreams[0].base_url", "characters that no URL has"),
+        (UPSTREAM.replace('["m"]', "[]"), "upstreams[0].models", "is a list, and must be a list of models"),
+        (UPSTREAM.replace('["m"]', "{}"), "upstreams[0].models", "and not empty"),
+        (UPSTREAM.replace('["m"]', '["m", "m"]'), "upstreams[0].models", "names a model twice"),
+        (UPSTREAM.replace('["m"]', '["echo"]'), "upstreams[0].models", "is built in"),
+        (UPSTREAM.replace('"one"', '"echo"'), "upstreams[0].name", "is built in"),
+        (UPSTREAM.replace('"openai"', '"echo"'), "upstreams[0].kind", "the echo upstream is built in"),
+        (UPSTREAM.replace('name = "one"', ""), "upstreams[0].name", "is missing; write 1 to 64 letters"),
+        (UPSTREAM + UPSTREAM, "upstreams[1].name", "is 'one' as in upstreams[0]"),
+        (UPSTREAM + 'total_timeout = "25h"', "upstreams[0].total_timeout", "longer than a day"),
+        (UPSTREAM + 'credential_env = "A"\ncredential_file = "b"', "upstreams[0].credential_file", "one of them"),
+    ],
+)  # fmt: skip
+def test_a_fault_says_where_what_and_what_to_write(text: str, path: str, fault: str) -> None:
+    assert fault in faults_of(text)[path]
+
+
+@pytest.mark.parametrize("name", ["credential", "api_key", "key", "token", "secret", "password"])
+def test_a_secret_in_the_file_is_refused_and_not_repeated(name: str) -> None:
+    found = faults_of(UPSTREAM + f'{name} = "sk-hush"\n')
+    assert "write credential_env" in found[f"upstreams[0].{name}"]
+    assert "hush" not in str(found)
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    assert "hush" not in str(faults_of(UPSTREAM.replace("https://h/v1", "https://u:hush@h/v1")))

@@ -5,6 +5,7 @@ adapters reaches for them.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from jotgate.core.calls import Outbound, ResponseHead
@@ -62,6 +63,10 @@ class Running(Protocol):
 
     def caller_resumed(self) -> None:
         """The caller has caught up."""
+
+
+Answer = Callable[[Caller], Running | None]
+"""Answers a request, now or later; what goes on after it returns is told of the caller's fate."""
 
 
 class UpstreamEvents(Protocol):

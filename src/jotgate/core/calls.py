@@ -10,9 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from jotgate.core.operations import Operation
-from jotgate.core.principals import Principal
-from jotgate.errors import JotgateError, RequestMalformed
+from jotgate.errors import RequestMalformed
 
 BODY_DEPTH_MAX: Final = 64
 
@@ -28,8 +26,8 @@ _FALSE: Final = Raw(b"false")
 class Request(Struct):
     """One HTTP request as the edge read it.
 
-    `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `principal` or `refusal`
-    is set by the gateway once the head is known, before a large body is read.
+    `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `body` is there when the
+    whole of it is read, `request_id` and `operation` as soon as they are known. `begun_s` is monotonic.
     """
 
     method: bytes
@@ -40,9 +38,7 @@ class Request(Struct):
     begun_s: float
     body: bytes = b""
     request_id: str = ""
-    operation: Operation | None = None
-    principal: Principal | None = None
-    refusal: JotgateError | None = None
+    operation: str = ""
 
 
 class Outbound(Struct, frozen=True):
@@ -120,9 +116,7 @@ def _model(members: dict[str, Raw]) -> str:
     except msgspec.DecodeError:
         raise RequestMalformed("'model' is not a string", param="model") from None
     if not model:
-        raise RequestMalformed(
-            "the body names no 'model'", param="model", hint="GET /v1/models lists the models"
-        )
+        raise RequestMalformed("the body names no 'model'", param="model", hint="GET /v1/models lists the models")
     return model
 
 

@@ -1,10 +1,12 @@
 """The life of a call: authenticate → admit → forward → relay → settle.
 
-The edge calls `open` when a request's head is read and `run` when its body is. Every request that gets this far ends
-in one audit record: settled calls by their relay, refusals here.
+The edge calls `open` when a request's head is read, and what that returns when its body is. Every request that gets
+this far ends in one audit record: settled calls by their relay, refusals here.
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,16 +17,26 @@ from jotgate.core.operations import Operation, find_operation
 from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, JotgateError, NotReady
-from jotgate.gateway.admission import Call, admit, authenticate, find_alias, permitted_aliases
+from jotgate.gateway.admission import admit, authenticate, find_alias, permitted_aliases
 from jotgate.gateway.forward import send_attempt, send_next_attempt
 from jotgate.gateway.records import Recorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import World
-from jotgate.ports import Caller, Clock, Running
+from jotgate.ports import Answer, Caller, Clock, Running
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrecorded"
 _encode_json: Final = msgspec.json.Encoder().encode
+
+
+class _Opened(Struct, frozen=True):
+    """A request whose head is decided, and the one world that the rest is decided in."""
+
+    request: Request
+    world: World
+    operation: Operation
+    principal: Principal
 
 
 class _Model(Struct, frozen=True):
@@ -79,36 +91,26 @@ class Gateway:
         if self._clock.monotonic_s() - self._control_seen_s > world.limits.max_staleness_s:
             raise ControlStale("the control process has been silent for too long")
         if self._recorder.full:
-            raise AuditUnavailable("the audit buffer is full, and no call is let through unrecorded")
+            raise AuditUnavailable(_AUDIT_FULL)
         return world
 
-    def open(self, request: Request) -> None:
-        """Name the request, find its operation and authenticate it; a refusal is kept in the request."""
-        request.request_id = self._name(request.headers.get(b"x-request-id"))
-        try:
-            world = self.fresh_world()
-            request.operation = find_operation(request.method, request.path)
-            request.principal = authenticate(request, world, self._clock.now_s())
-        except JotgateError as refusal:
-            request.refusal = refusal
+    def open(self, request: Request) -> Answer:
+        """Name the request, find its operation and authenticate it; what answers it once its body is read.
 
-    def run(self, request: Request, caller: Caller) -> Running | None:
-        """Answer an opened request; what runs on after this returns is told of the caller's fate."""
-        try:
-            if request.refusal is not None:
-                raise request.refusal
-            operation, principal = request.operation, request.principal
-            if operation is None or principal is None:
-                raise NotReady("the request was never opened")
-            world = self.fresh_world()
-            if not operation.forwarded:
-                self._answer_models(request, operation, principal, world, caller)
-                return None
-            call = admit(request, operation, principal, world)
-        except JotgateError as refusal:
-            self._refuse(request, refusal, caller)
-            return None
-        return self._forward(call, world, caller)
+        Raises:
+            RequestError, TokenError, Unavailable: the request goes no further; hand the error to `refuse`.
+        """
+        request.request_id = self._name(request)
+        world = self.fresh_world()
+        operation = find_operation(request.method, request.path)
+        request.operation = operation.name
+        principal = authenticate(request, world, self._clock.now_s())
+        answer = self._forward if operation.forwarded else self._answer_models
+        return partial(self._answer, answer, _Opened(request, world, operation, principal))
+
+    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller no, and record it."""
+        self._refuse(request, refusal, caller, None)
 
     def check_deadlines(self) -> None:
         """Give up the live calls whose upstream has exceeded a deadline. Called a few times a second."""
@@ -116,7 +118,21 @@ class Gateway:
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
 
-    def _forward(self, call: Call, world: World, caller: Caller) -> Relay:
+    def _answer(
+        self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
+    ) -> Running | None:
+        try:
+            if self._recorder.full:
+                raise AuditUnavailable(_AUDIT_FULL)
+            return answer(opened, caller)
+        except JotgateError as refusal:
+            self._refuse(opened.request, refusal, caller, opened.principal)
+            return None
+
+    def _forward(self, opened: _Opened, caller: Caller) -> Relay:
+        world = opened.world
+        call = admit(opened.request, opened.operation, opened.principal, world)
+
         def next_attempt(relay: Relay) -> None:
             send_next_attempt(relay, world)
 
@@ -125,31 +141,30 @@ class Gateway:
         send_attempt(relay, world)
         return relay
 
-    def _name(self, given: bytes | None) -> str:
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given.decode("ascii")
-        self._requests += 1
-        return f"req-{self._instance}-{self._requests:x}"
-
-    def _answer_models(
-        self, request: Request, operation: Operation, principal: Principal, world: World, caller: Caller
-    ) -> None:
-        alias = find_alias(request, principal, operation, world)
+    def _answer_models(self, opened: _Opened, caller: Caller) -> None:
+        request, principal, world = opened.request, opened.principal, opened.world
+        alias = find_alias(request, principal, opened.operation, world)
         aliases = [alias] if alias else permitted_aliases(principal, world)
         rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in aliases]
         body = _encode_json(rows[0] if alias else _ModelList(rows))
-        lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES
-        caller.respond(200, lines, body)
+        caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES, body)
         self._recorder.answered(request, principal, model=alias, bytes_out=len(body))
 
-    def _refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+    def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
+        request.request_id = request.request_id or self._name(request)
         problem = render(refusal)
-        if not request.request_id:
-            request.request_id = self._name(request.headers.get(b"x-request-id"))
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
-        self._recorder.refused(request, problem.status, refusal.code)
+        self._recorder.refused(request, principal, status=problem.status, code=refusal.code)
 
     def _settle(self, relay: Relay) -> None:
         self.live.discard(relay)
         self._recorder.settled(relay)
+
+    def _name(self, request: Request) -> str:
+        """The caller's request id if it is one, else the next of this worker's own."""
+        given = request.headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        self._requests += 1
+        return f"req-{self._instance}-{self._requests:x}"

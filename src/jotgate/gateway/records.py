@@ -34,9 +34,8 @@ class Recorder:
         """No further call may be admitted."""
         return self._trail.full
 
-    def refused(self, request: Request, status: int, code: str) -> None:
+    def refused(self, request: Request, principal: Principal | None, *, status: int, code: str) -> None:
         """The request was told no. One that proved nothing is left out when the trail is crowded."""
-        principal = request.principal
         if principal is None and self._trail.crowded:
             return
         self._append_plain(request, principal or _NOBODY, status=status, code=code)
@@ -57,7 +56,7 @@ class Recorder:
             worker=self._instance,
             row=self._trail.next_row(),
             peer=request.peer,
-            operation=relay.call.operation.name,
+            operation=request.operation,
             model=relay.call.route.alias,
             upstream="" if relay.place is None else relay.place.upstream.name,
             subject=principal.subject,
@@ -94,7 +93,7 @@ class Recorder:
             worker=self._instance,
             row=self._trail.next_row(),
             peer=request.peer,
-            operation="" if request.operation is None else request.operation.name,
+            operation=request.operation,
             model=model,
             subject=principal.subject,
             client_id=principal.client_id,

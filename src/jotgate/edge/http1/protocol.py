@@ -6,6 +6,7 @@ request whose head is refused is answered without waiting for its body, and the 
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Final, Protocol, cast
 
 import httptools
@@ -16,7 +17,7 @@ from jotgate.core.snapshot import Limits
 from jotgate.edge.http1.heads import Fields, check_head, gather_fields, split_target
 from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, HeadWriter, chunk
 from jotgate.errors import BodyTooLarge, HeadersTooLarge, JotgateError, RequestMalformed
-from jotgate.ports import Caller, Clock, Running
+from jotgate.ports import Answer, Caller, Clock, Running
 
 # A refused body up to this size is read to its end, so that the connection can be kept.
 _READ_REFUSED_BYTES: Final = 65_536
@@ -26,11 +27,15 @@ _UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"connection", b"http2-settings"
 class Application(Protocol):
     """What the edge serves."""
 
-    def open(self, request: Request) -> None:
-        """The head is read: name the request and decide what its head decides."""
+    def open(self, request: Request) -> Answer:
+        """The head is read: decide what it decides, and return what answers once the body is read.
 
-    def run(self, request: Request, caller: Caller) -> Running | None:
-        """The body is read: answer, now or later."""
+        Raises:
+            JotgateError: the request goes no further than `refuse`.
+        """
+
+    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+        """Answer a request that goes no further."""
 
 
 class Surroundings(Struct, frozen=True):
@@ -46,9 +51,10 @@ class Surroundings(Struct, frozen=True):
 class _Turn(Struct, frozen=True):
     """A request that is read and waits for its turn."""
 
-    request: Request
+    answer: Answer
     keep_alive: bool
     http10: bool
+    bodiless: bool
 
 
 class Connection(asyncio.Protocol):
@@ -65,8 +71,11 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._fields: Fields = []
         self._head_bytes = 0
+        self._received = 0
         self._in_head = True
         self._request: Request | None = None
+        self._answer: Answer | None = None
+        self._refused = False
         self._pieces: list[bytes] = []
         self._body_bytes = 0
         self._upgrading = False
@@ -102,16 +111,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._last_read:
             return
+        self._received = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse_rest(RequestMalformed("the request is not HTTP/1.1"))
+            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
         if self._in_head and not self._last_read:
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.header_bytes:
-                self._refuse_rest(HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes"))
+                self._refuse_unread(HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes"))
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
@@ -138,6 +148,8 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._in_head = True
         self._request = None
+        self._answer = None
+        self._refused = False
         self._body_bytes = 0
 
     def on_url(self, target: bytes) -> None:
@@ -163,10 +175,12 @@ class Connection(asyncio.Protocol):
         try:
             self._read_head(request)
         except JotgateError as refusal:
-            request.refusal = refusal
-            self._finish_reading(keep_alive=False)
+            self._refuse_now(request, refusal)
             return
-        self._around.application.open(request)
+        try:
+            self._answer = self._around.application.open(request)
+        except JotgateError as refusal:
+            self._refuse(request, refusal)
         self._await_body(request)
 
     def on_body(self, piece: bytes) -> None:
@@ -174,12 +188,11 @@ class Connection(asyncio.Protocol):
         if request is None or self._last_read:
             return
         self._body_bytes += len(piece)
-        if request.refusal is not None:
+        if self._refused:
             if self._body_bytes > _READ_REFUSED_BYTES:
                 self._finish_reading(keep_alive=False)
         elif self._body_bytes > self._limits.body_bytes:
-            request.refusal = BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
-            self._finish_reading(keep_alive=False)
+            self._refuse_now(request, self._too_large())
         else:
             self._pieces.append(piece)
 
@@ -192,7 +205,7 @@ class Connection(asyncio.Protocol):
     def _read_head(self, request: Request) -> None:
         if len(self._fields) > self._limits.header_count:
             raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
-        if sum(len(name) + len(value) for name, value in self._fields) > self._limits.header_bytes:
+        if self._head_bytes + self._received > self._limits.header_bytes and self._fields_too_large():
             raise HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
         headers = gather_fields(self._fields)
         check_head(headers, self._parser.get_http_version())
@@ -200,41 +213,52 @@ class Connection(asyncio.Protocol):
         request.headers = headers
         self._upgrading = self._parser.should_upgrade()
 
+    def _fields_too_large(self) -> bool:
+        size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._fields)
+        return size > self._limits.header_bytes
+
     def _await_body(self, request: Request) -> None:
         """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
         length = int(request.headers.get(b"content-length", b"0"))
-        if request.refusal is None and length > self._limits.body_bytes:
-            request.refusal = BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
         expects = request.headers.get(b"expect", b"").lower() == b"100-continue"
-        if request.refusal is not None and (length > _READ_REFUSED_BYTES or expects):
+        if not self._refused and length > self._limits.body_bytes:
+            self._refuse(request, self._too_large())
+        if self._refused and (length > _READ_REFUSED_BYTES or expects):
             self._finish_reading(keep_alive=False)
         elif expects and self.idle:
             self.transport.write(CONTINUE)
 
     def _finish_reading(self, *, keep_alive: bool) -> None:
-        request, self._request = self._request, None
-        if request is None or self._last_read:
-            return
+        request, answer = self._request, self._answer
+        self._request = None
         pieces, self._pieces = self._pieces, []
+        if request is None or answer is None or self._last_read:
+            return
         request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if len(self._waiting) + 1 >= self._limits.pipelined_requests:
+        if not keep_alive or len(self._waiting) + 1 >= self._limits.pipelined_requests:
             keep_alive = False
-        if not keep_alive:
             self._last_read = True
-        self._waiting.append(_Turn(request, keep_alive, self._parser.get_http_version() == "1.0"))
+        http10 = self._parser.get_http_version() == "1.0"
+        self._waiting.append(_Turn(answer, keep_alive, http10, request.method == b"HEAD"))
 
-    def _refuse_rest(self, refusal: JotgateError) -> None:
-        """Answer what cannot be read as a request, after everything before it; then close."""
-        self._request = Request(
-            method=b"",
-            path=b"",
-            query=b"",
-            headers={},
-            peer=self._peer,
-            begun_s=self._around.clock.monotonic_s(),
-        )
-        self._request.refusal = refusal
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
+
+    def _refuse(self, request: Request, refusal: JotgateError) -> None:
+        """Answer with the refusal when the rest of the request has been read, and dropped."""
+        self._refused = True
+        self._answer = partial(self._around.application.refuse, request, refusal)
+
+    def _refuse_now(self, request: Request, refusal: JotgateError) -> None:
+        """Answer with the refusal, after everything before it, without reading on; then close."""
+        self._request = request
+        self._refuse(request, refusal)
         self._finish_reading(keep_alive=False)
+
+    def _refuse_unread(self, refusal: JotgateError) -> None:
+        """Refuse what cannot be read as a request."""
+        begun_s = self._around.clock.monotonic_s()
+        self._refuse_now(Request(b"", b"", b"", {}, self._peer, begun_s), refusal)
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 (RFC 9110 s7.8): read the request again without its wish, and the body behind it."""
@@ -247,7 +271,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(head + rest)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._refuse_rest(RequestMalformed("the request is not HTTP/1.1"))
+            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
 
     # The request being answered (ports.Caller)
 
@@ -290,7 +314,7 @@ class Connection(asyncio.Protocol):
         return self._around.heads.head(status, lines, framing, keep_alive=self._keep_alive)
 
     def _bodiless(self) -> bool:
-        return self._turn is not None and self._turn.request.method == b"HEAD"
+        return self._turn is not None and self._turn.bodiless
 
     def _finish_turn(self) -> None:
         self._turn = None
@@ -311,7 +335,7 @@ class Connection(asyncio.Protocol):
             turn = self._waiting.popleft()
             self._turn = turn
             self._keep_alive = turn.keep_alive
-            running = self._around.application.run(turn.request, self)
+            running = turn.answer(self)
             if self._turn is turn:
                 self._running = running
         self._advancing = False

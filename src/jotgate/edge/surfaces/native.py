@@ -4,6 +4,7 @@ Paths are compared byte for byte, as they were sent. What is not health's or con
 operations is closed.
 """
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from jotgate.core.calls import Request
 from jotgate.errors import JotgateError, MethodRefused
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
-from jotgate.ports import Caller, Running
+from jotgate.ports import Answer, Caller
 
 _HEALTH: Final = frozenset({b"/health", b"/health/live", b"/health/ready"})
 _CONTROL: Final = (b"/.well-known/", b"/oauth/", b"/admin/")
@@ -36,23 +37,24 @@ class NativeSurface:
         self._gateway = gateway
         self._control = control
 
-    def open(self, request: Request) -> None:
-        """Let the gateway authenticate what is the gateway's."""
+    def open(self, request: Request) -> Answer:
+        """Decide who answers, from the head alone; the gateway authenticates what is the gateway's.
+
+        Raises:
+            JotgateError: nobody does; hand the error to `refuse`.
+        """
         path = request.path
         if path in _HEALTH:
             if request.method not in (b"GET", b"HEAD"):
-                request.refusal = MethodRefused("GET", "health is read with GET")
-        elif not path.startswith(_CONTROL):
-            self._gateway.open(request)
+                raise MethodRefused("GET", "health is read with GET")
+            return partial(self._answer_health, path)
+        if path.startswith(_CONTROL):
+            return partial(self._control.run, request)
+        return self._gateway.open(request)
 
-    def run(self, request: Request, caller: Caller) -> Running | None:
-        """Answer, or hand over to the gateway or to control."""
-        if request.refusal is None and request.path in _HEALTH:
-            self._answer_health(request.path, caller)
-            return None
-        if request.refusal is None and request.path.startswith(_CONTROL):
-            return self._control.run(request, caller)
-        return self._gateway.run(request, caller)
+    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller no."""
+        self._gateway.refuse(request, refusal, caller)
 
     def _answer_health(self, path: bytes, caller: Caller) -> None:
         """Live: this process answers. Ready, and the summary: it may let calls through."""

@@ -92,7 +92,7 @@ class Run:
     def _visits(self, servers: dict[str, Server]) -> list[Visit]:
         token = create_token(self._installation) if "jotgate" in servers else PLACEHOLDER_TOKEN
         requests = write_requests(self._folder, token, self._plan)
-        visitor = Visitor(self._load, self._plan, requests, self._mock)
+        visitor = Visitor(self._load, self._plan, requests, self._mock, self._candidate_core)
         visits = []
         for number, names in enumerate(orders(self._names, self._plan.rounds), start=1):
             for name in names:

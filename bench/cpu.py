@@ -53,6 +53,25 @@ def tree(root: int, relations: Mapping[int, tuple[int, int]]) -> set[int]:
     return found
 
 
+def parse_core(text: str, core: int) -> int:
+    """Nanoseconds that a core was not idle, from /proc/stat: what ran, interrupts, and what the hypervisor took.
+
+    The kernel counts in ticks, so that spans under a second are coarse.
+    """
+    for line in text.splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
+            busy = user + nice + system + irq + softirq + steal
+            return busy * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    raise BenchError(f"/proc/stat has no line for core {core}")
+
+
+def read_core(core: int) -> int:
+    """Nanoseconds that a core has not been idle since the machine was started."""
+    return parse_core((PROC / "stat").read_text(), core)
+
+
 def spent_ns(before: TreeTime, after: TreeTime) -> int:
     """CPU time that a tree used between two readings; a process that is new has used all that it shows.
 

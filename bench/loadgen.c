@@ -45,6 +45,7 @@ enum {
     MAX_EVENTS = 512,
     STAMP = 22,                   /* "T and 20 digits */
     GRACE = 10,                   /* seconds */
+    STREAM_STEP_NS = 1000000,     /* streams begin one after the other, not as one crowd */
 };
 
 typedef enum { RATE, CLOSED, STREAM } mode_kind;
@@ -342,25 +343,27 @@ static double run(connection *all)
 {
     struct epoll_event events[MAX_EVENTS];
     uint64_t start = now_ns(), end = start + (uint64_t)plan.seconds * 1000000000u;
-    uint64_t step = plan.rps ? 1000000000u / (uint64_t)plan.rps : 0, due = start + step;
+    uint64_t step = plan.mode == RATE ? 1000000000u / (uint64_t)plan.rps : STREAM_STEP_NS, due = start + step;
     uint64_t last = plan.mode == STREAM ? start + 120000000000u : end + GRACE * 1000000000ull;
-    long total = (long)plan.rps * plan.seconds;
-    for (int i = 0; i < plan.conns; i++) {
-        if (plan.mode == RATE)
-            idle[idle_len++] = &all[i];
-        else
+    long total = plan.mode == RATE ? (long)plan.rps * plan.seconds : plan.mode == STREAM ? plan.conns : 0;
+    long begun = 0;
+    for (int i = plan.conns; i-- > 0;) {
+        if (plan.mode == CLOSED)
             ask(&all[i], now_ns());
+        else
+            idle[idle_len++] = &all[i];
     }
     for (;;) {
         uint64_t now = now_ns(), wait = 100000000;
-        while (plan.mode == RATE && count.sent < total && now >= due && idle_len) {
+        while (begun < total && now >= due && idle_len) {
             ask(idle[--idle_len], due);
+            begun++;
             due += step;
             now = now_ns();
         }
         if (finished(total, now, end) || now > last)
             return (double)(now - start) / 1e9;
-        if (plan.mode == RATE && count.sent < total && idle_len && due - now < wait)
+        if (begun < total && idle_len && due < now + wait)
             wait = due > now ? due - now : 0;
         struct timespec timeout = {0, (long)wait};
         int n = epoll_pwait2(epoll_fd, events, MAX_EVENTS, &timeout, NULL);

@@ -24,6 +24,7 @@ METRICS: Final = (
     Metric("request_cpu_us", "CPU per request", "µs", 1, True),
     Metric("requests_per_s", "requests per second, closed loop", "1/s", 0, True),
     Metric("candidate_busy_pct", "… its own core busy meanwhile", "%", 0, False),
+    Metric("others_busy_pct", "… taken from its core by others", "%", 0, False),
     Metric("load_busy_pct", "… the load's core busy meanwhile", "%", 0, False),
     Metric("latency_p50_us", "latency at the fixed rate, p50", "µs", 0, False),
     Metric("latency_p99_us", "latency at the fixed rate, p99", "µs", 0, False),
@@ -36,15 +37,36 @@ METRICS: Final = (
 )
 
 
-def closed_figures(result: LoadResult, candidate_ns: int | None, mock_ns: int) -> Figures:
-    """Figures of a closed loop. `candidate_ns` is None for the mock upstream straight, which is not on trial."""
-    figures = {
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU time during one load, in nanoseconds: the candidate's, the mock upstream's, and all on the candidate's core.
+
+    `elapsed_ns` is wall time from the first reading to the last.
+    """
+
+    candidate_ns: int
+    mock_ns: int
+    core_ns: int
+    elapsed_ns: int
+
+
+def straight_figures(result: LoadResult, spent: Spent) -> Figures:
+    """Figures of a closed loop of the mock upstream itself, whose own cost is not on trial."""
+    return {
         "requests_per_s": result.ok / result.seconds,
-        "load_busy_pct": (result.cpu_s + mock_ns / 1e9) / result.seconds * 100,
+        "load_busy_pct": (result.cpu_s + spent.mock_ns / 1e9) / result.seconds * 100,
     }
-    if candidate_ns is not None and result.ok:
-        figures["request_cpu_us"] = candidate_ns / 1e3 / result.ok
-        figures["candidate_busy_pct"] = candidate_ns / 1e9 / result.seconds * 100
+
+
+def closed_figures(result: LoadResult, spent: Spent) -> Figures:
+    """Figures of a closed loop."""
+    figures = {
+        **straight_figures(result, spent),
+        "candidate_busy_pct": spent.candidate_ns / 1e9 / result.seconds * 100,
+        "others_busy_pct": max(0.0, (spent.core_ns - spent.candidate_ns) / spent.elapsed_ns * 100),
+    }
+    if result.ok:
+        figures["request_cpu_us"] = spent.candidate_ns / 1e3 / result.ok
     return figures
 
 
@@ -55,17 +77,17 @@ def rate_figures(result: LoadResult) -> Figures:
     return {"latency_p50_us": result.latency_us["p50"], "latency_p99_us": result.latency_us["p99"]}
 
 
-def paced_figures(result: LoadResult, candidate_ns: int) -> Figures:
+def paced_figures(result: LoadResult, spent: Spent) -> Figures:
     """Figures of streams whose events come one by one."""
     if result.chunk_us is None:
         return {}
     return {
-        "chunk_cpu_us": candidate_ns / 1e3 / result.chunks,
+        "chunk_cpu_us": spent.candidate_ns / 1e3 / result.chunks,
         "chunk_delay_p50_us": result.chunk_us["p50"],
         "chunk_delay_p99_us": result.chunk_us["p99"],
     }
 
 
-def blast_figures(result: LoadResult, candidate_ns: int) -> Figures:
+def blast_figures(result: LoadResult, spent: Spent) -> Figures:
     """Figures of streams whose events come as fast as the candidate takes them."""
-    return {"blast_cpu_us": candidate_ns / 1e3 / result.chunks} if result.chunks else {}
+    return {"blast_cpu_us": spent.candidate_ns / 1e3 / result.chunks} if result.chunks else {}

@@ -14,6 +14,7 @@ from bench.starting import Starts
 from bench.summary import Summary
 
 FORMAT: Final = 1
+QUIET_PCT: Final = 5.0
 HOW_TO_READ: Final = """\
 The ratio of CPU time is the figure to trust: it is taken round by round beside nginx, and the gates stand on its
 median. Requests per second and p99 are noisy, and requests per second say little where the load's core was busier
@@ -64,6 +65,7 @@ def to_markdown(report: Report) -> str:
         ("",),
         figures_table(report.medians, report.ratios),
         ("", f"Medians of {report.plan.rounds} rounds, least to greatest in brackets. {report.accounted}", ""),
+        _disturbed(report),
         ("## How to read this", "", HOW_TO_READ, ""),
         ("## The machine", "", "| | |", "|---|---|"),
         (f"| {name} | {value} |" for name, value in report.machine.items()),
@@ -84,6 +86,14 @@ def _wrong(report: Report) -> Iterable[str]:
     lines = [f"- {fault}" for fault in report.faults]
     lines += [f"- gate broken: {verdict.gate.title}" for verdict in broken]
     return [*lines, ""] if lines else []
+
+
+def _disturbed(report: Report) -> Iterable[str]:
+    others = [by_key["others_busy_pct"].median for by_key in report.medians.values() if "others_busy_pct" in by_key]
+    if not others or max(others) <= QUIET_PCT:
+        return []
+    words = f"others took {max(others):.0f} % of the candidates' core. What holds here may not hold: measure again."
+    return [f"**The machine was not quiet**: {words}", ""]
 
 
 def gates_table(verdicts: Iterable[Verdict]) -> list[str]:

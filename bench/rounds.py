@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import metrics
-from bench.cpu import read_tree, spent_ns
+from bench.cpu import read_core, read_tree, spent_ns
+from bench.errors import BenchError
 from bench.load import Load, LoadResult, render_request
-from bench.metrics import Figures
+from bench.metrics import Figures, Spent
 from bench.plan import Plan, Stream
 from bench.server import Server
 
@@ -59,13 +60,14 @@ def chunk_fault(result: LoadResult, stream: Stream) -> str | None:
 
 
 class Visitor:
-    """Measures candidates, one visit at a time."""
+    """Measures candidates on their core, one visit at a time."""
 
-    def __init__(self, load: Load, plan: Plan, requests: Requests, mock: Server) -> None:
+    def __init__(self, load: Load, plan: Plan, requests: Requests, mock: Server, core: int) -> None:
         self._load = load
         self._plan = plan
         self._requests = requests
         self._mock = mock
+        self._core = core
 
     def visit(self, name: str, server: Server, number: int) -> Visit:
         """Warm the candidate up and take all its figures once."""
@@ -80,28 +82,33 @@ class Visitor:
         warm = load.closed(server.port, unary, plan.closed_connections, plan.warm_s)
         keep("warm-up", {}, warm.fault())
 
-        closed, own_ns, mock_ns = self._metered(
+        closed, spent = self._metered(
             server, lambda: load.closed(server.port, unary, plan.closed_connections, plan.closed_s)
         )
-        candidate_ns = None if name == STRAIGHT else own_ns
-        keep("closed loop", metrics.closed_figures(closed, candidate_ns, mock_ns), closed.fault())
+        gained = metrics.straight_figures if name == STRAIGHT else metrics.closed_figures
+        keep("closed loop", gained(closed, spent), closed.fault())
 
         rate = load.rate(server.port, unary, plan.rate_rps, plan.rate_s, plan.rate_connections)
         keep("fixed rate", metrics.rate_figures(rate), rate.fault())
         if name == STRAIGHT:
             return Visit(name, number, figures, tuple(faults))
 
-        paced, own_ns, _ = self._metered(server, lambda: load.stream(server.port, self._requests.paced, plan.paced))
-        keep("paced", metrics.paced_figures(paced, own_ns), paced.fault(), chunk_fault(paced, plan.paced))
+        paced, spent = self._metered(server, lambda: load.stream(server.port, self._requests.paced, plan.paced))
+        keep("paced", metrics.paced_figures(paced, spent), paced.fault(), chunk_fault(paced, plan.paced))
 
-        blast, own_ns, _ = self._metered(server, lambda: load.stream(server.port, self._requests.blast, plan.blast))
-        keep("blast", metrics.blast_figures(blast, own_ns), blast.fault(), chunk_fault(blast, plan.blast))
+        blast, spent = self._metered(server, lambda: load.stream(server.port, self._requests.blast, plan.blast))
+        keep("blast", metrics.blast_figures(blast, spent), blast.fault(), chunk_fault(blast, plan.blast))
         return Visit(name, number, figures, tuple(faults))
 
-    def _metered(self, server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, int, int]:
-        """Run a load; with it, the nanoseconds that the candidate and the mock upstream spent."""
-        before, mock_before = read_tree(server.pid), read_tree(self._mock.pid)
+    def _metered(self, server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, Spent]:
+        """Run a load; with it, what was spent."""
+        began = time.monotonic_ns()
+        core, own, mock = read_core(self._core), read_tree(server.pid), read_tree(self._mock.pid)
         result = run()
-        mock_after = read_tree(self._mock.pid)
+        mock_ns = spent_ns(mock, read_tree(self._mock.pid))
         time.sleep(SETTLE_S)
-        return result, spent_ns(before, read_tree(server.pid)), spent_ns(mock_before, mock_after)
+        try:
+            own_ns = spent_ns(own, read_tree(server.pid))
+        except BenchError as error:
+            raise BenchError(f"{server.name}: {error}; its last words:\n{server.last_words()}") from error
+        return result, Spent(own_ns, mock_ns, read_core(self._core) - core, time.monotonic_ns() - began)

@@ -57,6 +57,10 @@ class Server:
         """Everything it has printed so far."""
         return self.output.read_text(errors="replace")
 
+    def last_words(self) -> str:
+        """The end of what it has printed, for a message."""
+        return self.said()[-LOG_TAIL_CHARS:].strip()
+
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Return as soon as `ready()` holds.
 
@@ -72,7 +76,7 @@ class Server:
                 continue
             self.kill()
             what = f"was not ready after {READY_WITHIN_S:.0f} s" if code is None else f"ended with {code}"
-            raise BenchError(f"{self.name} {what}; its last words:\n{self.said()[-LOG_TAIL_CHARS:].strip()}")
+            raise BenchError(f"{self.name} {what}; its last words:\n{self.last_words()}")
 
     def accepts(self) -> bool:
         """Whether something accepts connections on its port."""

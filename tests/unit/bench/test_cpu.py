@@ -1,12 +1,13 @@
 """CPU time of process trees: the readings of /proc, and the arithmetic over two of them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bench.cpu import ProcessTime, parse_schedstat, parse_stat, read_tree, spent_ns, tree
+from bench.cpu import ProcessTime, parse_core, parse_schedstat, parse_stat, read_tree, spent_ns, tree
 from bench.errors import BenchError
 from bench.server import launch, running
 
@@ -23,6 +24,17 @@ def test_a_kernel_without_schedstat_is_named_as_the_cause(text: str) -> None:
 
 def test_stat_is_read_behind_a_name_with_blanks_and_parentheses() -> None:
     assert parse_stat("4711 (a) b (c)) S 12 4700 4699 0 -1 4194304 99") == (12, 4699)
+
+
+def test_a_core_is_busy_with_all_but_idling_and_waiting() -> None:
+    text = "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 9 9 9 9 9 9 9 9 0 0\ncpu1 1 2 3 1000 2000 4 5 6 7 8\nintr 5\n"
+
+    assert parse_core(text, 1) == 21 * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def test_a_core_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(BenchError, match="no line for core 7"):
+        parse_core("cpu0 1 1 1 1 1 1 1 1 0 0\n", 7)
 
 
 def test_a_tree_holds_descendants_and_orphans_of_the_session() -> None:
@@ -66,13 +78,13 @@ def test_a_process_that_ended_makes_the_figure_worthless() -> None:
 def test_the_time_of_a_busy_child_and_its_threads_is_found(tmp_path: Path) -> None:
     """A parent that only waits, under it a process that burns 0.2 s in a thread and tells what it used."""
     burn = (
-        "import threading, time, sys\n"
+        "import signal, threading, time\n"
         "def work():\n"
         "    while time.thread_time() < 0.2: pass\n"
         "t = threading.Thread(target=work); t.start(); t.join()\n"
-        "print(time.process_time(), flush=True); sys.stdin.read()\n"
+        "print(time.process_time(), flush=True); signal.pause()\n"
     )
-    wait = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}], stdin=subprocess.PIPE)"
+    wait = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     with running(launch("burner", 0, [sys.executable, "-c", wait], tmp_path / "log", None)) as server:
         assert read_tree(server.pid).keys() >= {server.pid}
         server.wait_until(lambda: server.said().endswith("\n"))

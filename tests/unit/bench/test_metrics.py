@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench.load import LoadResult, parse_result
-from bench.metrics import METRICS, blast_figures, closed_figures, paced_figures, rate_figures
+from bench.metrics import METRICS, Spent, blast_figures, closed_figures, paced_figures, rate_figures, straight_figures
 from tests.unit.bench.test_load import PRINTED
 
 
@@ -13,27 +13,36 @@ def result(**fields: object) -> LoadResult:
     return parse_result(json.dumps(json.loads(PRINTED) | fields))
 
 
+def spent(candidate_ns: int = 0, mock_ns: int = 0, core_ns: int = 0, elapsed_ns: int = 1) -> Spent:
+    return Spent(candidate_ns, mock_ns, core_ns, elapsed_ns)
+
+
 def test_cpu_is_counted_per_answered_request() -> None:
     closed = result(sent=20_000, ok=20_000, seconds=2.0, cpu_s=0.5)
 
-    figures = closed_figures(closed, candidate_ns=800_000_000, mock_ns=300_000_000)
+    figures = closed_figures(closed, spent(800_000_000, 300_000_000, 1_050_000_000, 2_500_000_000))
 
     assert figures == {
         "request_cpu_us": pytest.approx(40.0),
         "requests_per_s": 10_000.0,
         "candidate_busy_pct": pytest.approx(40.0),
+        "others_busy_pct": pytest.approx(10.0),
         "load_busy_pct": pytest.approx(40.0),
     }
 
 
-def test_the_mock_upstream_straight_has_no_cost_of_its_own() -> None:
-    figures = closed_figures(result(ok=10, seconds=1.0), candidate_ns=None, mock_ns=0)
+def test_ticks_that_round_below_the_candidates_own_time_mean_nobody_else() -> None:
+    assert closed_figures(result(ok=1), spent(candidate_ns=105, core_ns=100))["others_busy_pct"] == 0.0
 
-    assert figures.keys() == {"requests_per_s", "load_busy_pct"}
+
+def test_the_mock_upstream_straight_has_no_cost_of_its_own() -> None:
+    figures = straight_figures(result(ok=10, seconds=1.0, cpu_s=0.25), spent(7, 500_000_000))
+
+    assert figures == {"requests_per_s": 10.0, "load_busy_pct": pytest.approx(75.0)}
 
 
 def test_no_answer_gives_no_cost() -> None:
-    assert "request_cpu_us" not in closed_figures(result(ok=0), candidate_ns=5, mock_ns=5)
+    assert "request_cpu_us" not in closed_figures(result(ok=0), spent(5, 5))
 
 
 def test_latency_is_the_load_generators() -> None:
@@ -48,27 +57,27 @@ def test_cpu_is_counted_per_chunk_that_arrived() -> None:
     chunks = {"p50": 80.0, "p90": 90.0, "p99": 400.0, "max": 500.0}
     streamed = result(chunks=20_000, chunk_us=chunks)
 
-    assert paced_figures(streamed, 400_000_000) == {
+    assert paced_figures(streamed, spent(400_000_000)) == {
         "chunk_cpu_us": pytest.approx(20.0),
         "chunk_delay_p50_us": 80.0,
         "chunk_delay_p99_us": 400.0,
     }
-    assert blast_figures(streamed, 400_000_000) == {"blast_cpu_us": pytest.approx(20.0)}
+    assert blast_figures(streamed, spent(400_000_000)) == {"blast_cpu_us": pytest.approx(20.0)}
 
 
 def test_no_chunk_gives_no_cost() -> None:
-    assert paced_figures(result(chunk_us=None), 5) == {}
-    assert blast_figures(result(chunks=0), 5) == {}
+    assert paced_figures(result(chunk_us=None), spent(5)) == {}
+    assert blast_figures(result(chunks=0), spent(5)) == {}
 
 
 def test_every_figure_has_a_row_in_the_table() -> None:
     chunks = {"p50": 80.0, "p90": 90.0, "p99": 400.0, "max": 500.0}
     some = result(chunks=10, chunk_us=chunks)
     made = {
-        *closed_figures(some, 1, 1),
+        *closed_figures(some, spent()),
         *rate_figures(some),
-        *paced_figures(some, 1),
-        *blast_figures(some, 1),
+        *paced_figures(some, spent()),
+        *blast_figures(some, spent()),
         *("added_p50_us", "added_p99_us"),
     }
 

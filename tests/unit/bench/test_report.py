@@ -1,6 +1,7 @@
 """The report in both forms."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from bench.plan import FULL
 from bench.report import Report, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
-from bench.summary import medians, ratios
+from bench.summary import Summary, medians, ratios
 
 
 def report(*, jotgate_us: float = 38.0, faults: tuple[str, ...] = (), starts: Starts | None = None) -> Report:
@@ -91,6 +92,15 @@ def test_a_broken_gate_and_a_fault_are_named_first(found: Report, line: str) -> 
 
 def test_it_warns_of_virtual_machines() -> None:
     assert "flatters" in to_markdown(report())
+
+
+def test_it_says_when_others_used_the_core() -> None:
+    quiet, loud = {"others_busy_pct": Summary(4.9, 0.0, 30.0)}, {"others_busy_pct": Summary(12.4, 2.0, 15.0)}
+
+    assert "not quiet" not in to_markdown(replace(report(), medians={"nginx": quiet, "jotgate": quiet}))
+    assert "others took 12 % of the candidates' core" in to_markdown(
+        replace(report(), medians={"nginx": quiet, "jotgate": loud})
+    )
 
 
 def test_the_json_form_holds_every_sample() -> None:

@@ -117,7 +117,7 @@ def _log_directory(arguments: argparse.Namespace) -> "Path":
     directory = data_directory(arguments) / "audit"
     if not directory.is_dir():
         raise CommandError(
-            f"There is no audit log: '{directory}' is not there",
+            f"there is no audit log: '{directory}' is not there",
             hint="Name the installation's directory with --data DIR or JOTGATE_DATA",
         )
     return directory

@@ -104,7 +104,7 @@ class SegmentVerifier:
         self._bytes = 0
         self._line = 0
         self._offset = 0
-        self._chain: bytes | None = START_DIGEST  # None after a line that states no digest
+        self._chain = START_DIGEST
         self._good = START_DIGEST
         self._suspect: Fault | None = None  # a line that does not fit: torn if it is the last, else a fault
         self._suspect_line = b""
@@ -172,15 +172,10 @@ class SegmentVerifier:
         stated = stated_digest(line) if length <= _LINE_BYTES_MAX else None
         if stated is None:
             self._suspect, self._suspect_line = Fault(self._file, self._line, start, _NO_RECORD), line
-            self._chain = None
-            return None
-        if self._chain is None:
-            # The line before stated no digest, so this one cannot be checked; the next one can.
-            self._chain = stated
             return None
         record = line[PREFIX_BYTES:]
         fits = sha256(self._chain + record).digest() == stated
-        self._chain = stated
+        self._chain = stated  # Behind a changed record the chain is taken up again, so that each one is named.
         if not fits:
             self._suspect, self._suspect_line = Fault(self._file, self._line, start, _MISFIT), line
             return None

@@ -129,7 +129,7 @@ def verify_directory(directory: Path) -> VerificationReport:
 def unavailable(what: str, path: Path, error: OSError) -> AuditUnavailable:
     """The error to raise when the audit log cannot be `what` ("read", "written")."""
     return AuditUnavailable(
-        f"The audit log cannot be {what}: {error.strerror}",
+        f"the audit log cannot be {what}: {error.strerror}",
         hint=f"Check {path}: free space, its owner and its mode",
         debug=f"{path}: {error!r}",
     )

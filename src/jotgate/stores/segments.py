@@ -105,7 +105,7 @@ class SegmentWriter:
         size = sum(map(len, batch)) + (PREFIX_BYTES + 1) * len(batch)
         if len(self._waiting) + size > WAITING_BYTES_MAX:
             raise AuditUnavailable(
-                "The audit log takes no more records: the disk does not keep up",
+                "the audit log takes no more records: the disk does not keep up",
                 debug=f"{len(self._waiting)} bytes wait for {self.path}",
             )
         if self._ending or (self._records > 1 and self._bytes + size > self._segment_bytes_max):
@@ -205,11 +205,11 @@ class SegmentWriter:
     def _check_usable(self) -> None:
         if self._broken:
             raise AuditUnavailable(
-                f"The audit log cannot be written: {self._broken}",
+                f"the audit log cannot be written: {self._broken}",
                 hint=f"Check the disk that holds {self._directory}, then start jotgate again",
             )
         if self._ended:
-            raise AuditUnavailable("The audit log was closed")
+            raise AuditUnavailable("the audit log was closed")
 
     def _discard(self) -> None:
         """Undo a first segment that could not be begun: it holds no record."""

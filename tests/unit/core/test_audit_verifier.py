@@ -192,11 +192,27 @@ def test_a_line_longer_than_any_record_is_a_fault_and_needs_little_memory() -> N
     assert report.bytes == len(OPEN_LOG) + 100 * RECORD_BYTES_MAX + 1 + len(LINES[1])
 
 
-def test_the_longest_record_is_no_fault() -> None:
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_record_may_have_its_longest_length_and_not_a_byte_more(excess: int) -> None:
     text = b'{"kind":"call","at":1,"model":"%s"}'
-    line = text % (b"x" * (RECORD_BYTES_MAX - len(text) + 2))
-    assert len(line) == RECORD_BYTES_MAX
-    assert check(log(open_line(), line, close_line(2))).faults == ()
+    line = text % (b"x" * (RECORD_BYTES_MAX + excess - len(text) + 2))
+    assert len(line) == RECORD_BYTES_MAX + excess
+    assert len(check(log(open_line(), line, close_line(2))).faults) == 2 * excess
+
+
+def test_a_good_record_at_the_end_of_an_endless_line_is_none() -> None:
+    verifier = SegmentVerifier(FIRST_FILE)
+    assert len(verifier.feed(b"".join(LINES[:3]))) == 3
+    verifier.feed(b"x" * (PREFIX_BYTES + RECORD_BYTES_MAX + 1))
+    assert verifier.feed(LINES[3]) == []
+    verifier.feed(LINES[4])
+    assert places(verifier.finish())[0] == (4, len(b"".join(LINES[:3])))
+
+
+def test_a_foreign_line_in_between_leaves_the_records_around_it_good() -> None:
+    report = check(b"".join([*LINES[:3], b"foreign\n", *LINES[3:]]))
+    assert places(report) == [(4, len(b"".join(LINES[:3])))]
+    assert report.records == 7
 
 
 @pytest.mark.parametrize(
@@ -249,6 +265,7 @@ def test_the_end_of_a_file_shows_the_same_last_record_as_the_whole(length: int, 
     found = last_digest(content, is_whole=True)
     if not report.faults:
         assert digest_text(found or START_DIGEST) == report.digest
+    assert last_digest(LINES[0], is_whole=False) is None  # what comes before it is unknown
     partial = last_digest(content[-size:], is_whole=False)
     assert partial in (None, found)
     if size >= 3 * max(map(len, LINES)) + len(tail) and length > size:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jotgate.core.audit import encode
+from jotgate.core.audit_verifier import TornTail
 from jotgate.errors import AuditUnavailable, Code, DirectoryRefused
 from jotgate.stores import segments as module
 from jotgate.stores.segment_files import read_records, segments, verify_directory
@@ -180,20 +181,21 @@ def test_instances_follow_one_another_whatever_the_clock_says(directory: Path) -
     assert len(segments(directory)) == 6
 
 
-def test_the_next_instance_goes_on_behind_a_torn_tail(directory: Path) -> None:
+@pytest.mark.parametrize("tail", [b"half a rec", b"\0" * 300_000, b"x" * 300_000 + b"\n"], ids=["cut", "zeros", "line"])
+def test_the_next_instance_goes_on_behind_a_torn_tail(directory: Path, tail: bytes) -> None:
     killed = SegmentWriter(directory, INSTANCE, StillClock())
     killed.append(call_lines(1, 500))
     killed.flush()
-    content = killed.path.read_bytes()
-    killed.path.write_bytes(content[:-30])
+    offset = killed.path.stat().st_size
+    with killed.path.open("ab") as file:
+        file.write(tail)
     following = SegmentWriter(directory, OTHER, StillClock())
-    following.append(call_lines(1, 2))
+    following.append(call_lines(501, 502))
     following.close()
     report = verify_directory(directory)
     assert report.faults == ()
-    (torn,) = report.torn
-    assert (torn.file, torn.line, torn.last_at) == (killed.path.name, 501, START_US + 499)
-    assert torn.offset + torn.bytes == len(content) - 30
+    assert report.torn == (TornTail(killed.path.name, 502, offset, len(tail), START_US + 500),)
+    assert sum(segment.calls for segment in report.segments) == 502
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100_000, b"half an open rec"])
@@ -242,9 +244,9 @@ def test_a_segment_that_cannot_be_closed_is_closed_when_there_is_room_again(dire
         for _ in range(2):
             with pytest.raises(AuditUnavailable):
                 writer.append(call_lines(9, 40))
-    writer.append(call_lines(9, 10))
+    writer.append(call_lines(9, 9))
     writer.close()
-    assert rows(directory) == 10
+    assert rows(directory) == 9
     first, second = segments(directory)
     assert (kinds(directory / first)[-1], kinds(directory / second)[-1]) == ("close", "close")
 

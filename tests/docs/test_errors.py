@@ -69,7 +69,8 @@ def test_every_entry_states_the_status_that_the_class_has() -> None:
 def test_every_code_is_named_by_a_test() -> None:
     tests = [source for source in sources("tests") if not source.path.startswith(CATALOGUES)]
     # `jotgate.testing.issuer` lists each wrong token with the code that refuses it; tests throw all of them.
-    assert sorted(set(Code) - named_codes([*tests, *sources("src/jotgate/testing")])) == []
+    unnamed = sorted(set(Code) - named_codes([*tests, *sources("src/jotgate/testing")]))
+    assert unnamed == [], ", ".join(unnamed)
 
 
 def test_a_code_counts_only_where_it_is_meant() -> None:

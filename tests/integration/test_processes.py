@@ -22,6 +22,7 @@ from jotgate.testing.running import Gateway, clean_environment, run_command, unt
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
 _ORPHANS_END_S = 1.0
+_UPSTREAM = '[[upstreams]]\nname = "a"\nkind = "openai"\nbase_url = "http://h/v1"\nmodels = ["m"]\n'
 
 StartGateway = Callable[..., Gateway]
 
@@ -129,7 +130,7 @@ def test_children_of_a_killed_supervisor_end_and_the_next_start_binds_the_same_p
 
 def test_children_end_even_when_they_have_a_call_under_way(start_gateway: StartGateway) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        upstream = f'[[upstreams]]\nname = "silent"\nkind = "openai"\nmodels = ["silent"]\n'
+        upstream = '[[upstreams]]\nname = "silent"\nkind = "openai"\nmodels = ["silent"]\n'
         upstream += f'base_url = "http://127.0.0.1:{silent.getsockname()[1]}/v1"\n'
         gateway = start_gateway(upstream)
         address = urlsplit(gateway.url)
@@ -168,7 +169,7 @@ def test_a_first_start_killed_at_any_moment_does_not_spoil_the_next(directory: P
     command = [sys.executable, "-P", "-m", "jotgate", "up", "--data", str(data), "--port", "0"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=clean_environment({}), **quiet) as first:  # type: ignore[call-overload]
-        until(lambda: (data / landmark).exists(), f"{landmark} is there")
+        until((data / landmark).exists, f"{landmark} is there")
         children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
         for pid in (first.pid, *map(int, children)):
             os.kill(pid, signal.SIGKILL)
@@ -245,8 +246,7 @@ def test_nobody_else_shares_our_port(start_gateway: StartGateway) -> None:
         ("[server]\nprot = 1\n", "server.prot is not a setting; did you mean 'port'?"),
         ('[server]\nhost = "0.0.0.0"\n', "server.host is '0.0.0.0', which other machines can reach"),
         (
-            '[[upstreams]]\nname = "a"\nkind = "openai"\nbase_url = "http://h/v1"\nmodels = ["m"]\n'
-            'credential_env = "JOTGATE_TEST_UNSET"\n',
+            _UPSTREAM + 'credential_env = "JOTGATE_TEST_UNSET"\n',
             "upstreams[0].credential_env names the environment variable 'JOTGATE_TEST_UNSET', which is not set",
         ),
     ],

@@ -81,15 +81,12 @@ def open_verifier(directory: DataDirectory, config: Config) -> Verifier:
         CommandError: there is no installation.
         ConfigurationError, DirectoryRefused: as for `open_authority`.
     """
-    missing = CommandError(
-        f"there is no jotgate installation in '{directory.path}'",
-        hint="Name its directory with --data or JOTGATE_DATA",
-    )
-    if not directory.path.exists():
-        raise missing
     files = directory.prepare()
     if read_installation(files) is None:
-        raise missing
+        raise CommandError(
+            f"there is no jotgate installation in '{directory.path}'",
+            hint="Name its directory with --data or JOTGATE_DATA",
+        )
     installation = fix_installation(files, config.server.public_url, "")
     return _verifier(config, installation.issuer, _open_keyring(directory))
 

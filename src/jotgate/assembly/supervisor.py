@@ -63,15 +63,11 @@ def _merge(server: Server, options: UpOptions) -> Server:
     """The settings of the file, under those of the command line."""
     host = server.host if options.host is None else options.host
     if not _is_loopback(host):
-        raise ConfigurationError(
-            [
-                (
-                    "server.host",
-                    f"is '{host}', which other machines can reach, and jotgate does not speak TLS yet: tokens would "
-                    f'cross the network in the clear; write "127.0.0.1" and put a proxy with TLS before it',
-                )
-            ]
+        fault = (
+            f"is '{host}', which other machines can reach, and jotgate does not speak TLS yet: tokens would cross "
+            f'the network in the clear; write "127.0.0.1" and put a proxy with TLS before it'
         )
+        raise ConfigurationError([("server.host", fault)])
     return Server(
         host=host,
         port=server.port if options.port is None else options.port,

@@ -4,9 +4,10 @@ What a command needs beyond the standard library is imported when it runs, so th
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from jotgate import __version__
 from jotgate.cli import audit, token, up
@@ -14,10 +15,13 @@ from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageErr
 from jotgate.errors import JotgateError
 from jotgate.processes.console import describe, show_error
 
+_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_.-]+", re.ASCII)
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
+        # argparse repeats what it does not understand, and that may be a token in the wrong place.
+        raise UsageError(_TOKEN.sub("(token)", message), hint=f"{self.prog} --help")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -50,8 +50,8 @@ def data_directory(arguments: argparse.Namespace) -> Path:
 
 def default_data_directory() -> Path:
     """`jotgate` in XDG_DATA_HOME, which counts if it is absolute, else in ~/.local/share."""
-    home = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "share"
+    home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    base = home if home.is_absolute() else Path.home() / ".local" / "share"
     return base / "jotgate"
 
 

@@ -67,18 +67,16 @@ def ask_or_open(directory: DataDirectory, ask: Callable[[], _Result], open_data:
         try:
             return ask()
         except _NoControlError:
-            lock_fd = directory.try_lock() if directory.path.exists() else None
+            directory.prepare()
+        lock_fd = directory.try_lock()
         if lock_fd is not None:
             try:
                 return open_data()
             finally:
                 os.close(lock_fd)
-        if not directory.path.exists():
-            directory.prepare()
-        elif time.monotonic() >= deadline_s:
+        if time.monotonic() >= deadline_s:
             raise directory.busy()
-        else:
-            time.sleep(_RETRY_S)
+        time.sleep(_RETRY_S)
 
 
 def ask_control(directory: DataDirectory, path: str, content: Struct, answer: type[_Result]) -> _Result:

@@ -14,6 +14,7 @@ from jotgate.cli.common import (
     config_file,
     data_directory,
 )
+from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
     from jotgate.core.principals import Principal
@@ -122,6 +123,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
     token = _read_token(arguments)
     directory = DataDirectory(data_directory(arguments))
+    if not directory.path.exists():
+        raise CommandError(
+            f"there is no jotgate installation in '{directory.path}'",
+            hint="Name its directory with --data or JOTGATE_DATA",
+        )
 
     def open_data() -> Principal:
         from jotgate.assembly.offline import verify

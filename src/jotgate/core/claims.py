@@ -18,7 +18,9 @@ _Names = Annotated[tuple[str, ...], Meta(max_length=_NAMES_MAX)]
 
 
 class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody asks a token for. An empty `scopes` means `ai`; `models` None means all; empty `audiences` the issuer.
+    """What somebody asks a token for.
+
+    Without `scopes` it gets `ai`, without `audiences` the issuer; `models` None means every model.
 
     Raises:
         CommandError: something in it cannot be granted to anybody.

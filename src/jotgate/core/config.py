@@ -32,9 +32,7 @@ _TIMEOUTS: Final = ("connect_timeout", "first_byte_timeout", "idle_timeout", "to
 
 
 Text = Annotated[str, Meta(description="a text in quotes", max_length=4096)]
-Name = Annotated[
-    str, Meta(description="1 to 64 letters, digits, '.', '_' or '-'", pattern=r"^[A-Za-z0-9._-]{1,64}\Z")
-]
+Name = Annotated[str, Meta(description="1 to 64 letters, digits, '.', '_' or '-'", pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
 Alias = Annotated[
     str, Meta(description="a model's name, 1 to 256 characters without spaces", pattern=r"^[!-~]{1,256}\Z")
 ]
@@ -50,9 +48,9 @@ Leeway = Annotated[
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where the gateway listens, and the name it goes by."""
 
-    host: Annotated[
-        str, Meta(description="an address of this machine in quotes", min_length=1, max_length=253)
-    ] = "127.0.0.1"
+    host: Annotated[str, Meta(description="an address of this machine in quotes", min_length=1, max_length=253)] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Meta(description="a whole number from 0 to 65535", ge=0, le=65535)] = 8080
     workers: Annotated[int, Meta(description="a whole number from 1 to 64", ge=1, le=64)] = 1
     public_url: Text = ""
@@ -142,9 +140,7 @@ def _read_section(kind: type[_Section], value: object, path: str, faults: list[F
                 content[field.name] = msgspec.convert(value[field.name], field.type)
             except msgspec.ValidationError:
                 wanted = _description(field.type)
-                found.append(
-                    (f"{path}.{field.name}", f"is {_shown(value[field.name])}, and must be {wanted}")
-                )
+                found.append((f"{path}.{field.name}", f"is {_shown(value[field.name])}, and must be {wanted}"))
         elif field.required:
             found.append((f"{path}.{field.name}", f"is missing; write {_description(field.type)}"))
     faults += found
@@ -159,11 +155,10 @@ def _read_upstreams(value: object, faults: list[Fault]) -> dict[str, UpstreamEnt
     entries: dict[str, UpstreamEntry] = {}
     for index, item in enumerate(value):
         path = f"upstreams[{index}]"
-        if isinstance(item, Mapping):
-            secret = sorted(_LITERAL_SECRETS & item.keys())
-            faults += [(f"{path}.{name}", _LITERAL_SECRET) for name in secret]
-            item = {name: content for name, content in item.items() if name not in secret}
-        entry = _read_section(UpstreamEntry, item, path, faults)
+        secrets = _LITERAL_SECRETS & item.keys() if isinstance(item, Mapping) else frozenset()
+        faults += [(f"{path}.{name}", _LITERAL_SECRET) for name in sorted(secrets)]
+        known = {name: item[name] for name in item if name not in secrets} if secrets else item
+        entry = _read_section(UpstreamEntry, known, path, faults)
         if entry is not None:
             faults += _check_upstream(path, entry)
             entries[path] = entry
@@ -194,9 +189,7 @@ def _check_upstream_names(upstreams: Mapping[str, UpstreamEntry]) -> list[Fault]
     faults = []
     for path, entry in upstreams.items():
         if first.setdefault(entry.name, path) != path:
-            faults.append(
-                (f"{path}.name", f"is '{entry.name}' as in {first[entry.name]}; each name stands once")
-            )
+            faults.append((f"{path}.name", f"is '{entry.name}' as in {first[entry.name]}; each name stands once"))
     return faults
 
 
@@ -206,9 +199,7 @@ def _check_issuer(issuer: IssuerRules) -> list[Fault]:
         faults.append(("issuer.leeway", f"is '{issuer.leeway}', and must be at most \"60s\""))
     for scope in issuer.default_scopes:
         if scope not in SCOPES:
-            faults.append(
-                ("issuer.default_scopes", f"holds {_shown(scope)}; {_advice(scope, sorted(SCOPES))}")
-            )
+            faults.append(("issuer.default_scopes", f"holds {_shown(scope)}; {_advice(scope, sorted(SCOPES))}"))
     return faults
 
 
@@ -242,11 +233,7 @@ def _url_fault(url: str) -> str:
 
 def _description(kind: object) -> str:
     return next(
-        (
-            one.description
-            for one in getattr(kind, "__metadata__", ())
-            if isinstance(one, Meta) and one.description
-        ),
+        (one.description for one in getattr(kind, "__metadata__", ()) if isinstance(one, Meta) and one.description),
         "something else",
     )
 
@@ -256,13 +243,7 @@ def _shown(value: object) -> str:
     if isinstance(value, str | int | float):
         text = repr(value)
         return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
-    return (
-        "a table"
-        if isinstance(value, Mapping)
-        else "a list"
-        if isinstance(value, list)
-        else "of another type"
-    )
+    return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "of another type"
 
 
 def _unknown(prefix: str, table: Mapping[str, object], known: list[str]) -> list[Fault]:

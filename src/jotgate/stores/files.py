@@ -1,7 +1,8 @@
 """Small private files, written whole or not at all, in a directory that only their owner can enter.
 
-A file is written under a temporary name, synced, renamed into place, and the directory is synced after it. A process killed at any instant leaves the old state or the new one, and perhaps a temporary file, whose
-name begins with a dot and which nothing reads.
+A file is written under a temporary name, synced, renamed into place, and the directory is synced after it. A process
+killed at any instant leaves the old state or the new one, and perhaps a temporary file, whose name begins with a dot
+and which nothing reads.
 """
 
 import os
@@ -25,7 +26,7 @@ class PrivateFiles:
     def names(self) -> list[str]:
         """The names of the files, sorted, temporary ones left out. Raises DirectoryRefused."""
         try:
-            return sorted(name for name in os.listdir(self._directory) if not name.startswith("."))
+            return sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
         except OSError as error:
             raise refused(self._directory, error) from None
 

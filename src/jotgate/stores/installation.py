@@ -43,13 +43,9 @@ def fix_installation(files: Files, public_url: str, fallback_url: str) -> Instal
         found = Installation(issuer=public_url or fallback_url)
         files.replace(_FILE, msgspec.json.encode(found) + b"\n")
     if public_url and public_url != found.issuer:
-        raise ConfigurationError(
-            [
-                (
-                    "server.public_url",
-                    f"is '{public_url}', but this installation is '{found.issuer}', and all its tokens say so; "
-                    f"write that, or start a new installation in another directory with --data",
-                )
-            ]
+        fault = (
+            f"is '{public_url}', but this installation is '{found.issuer}', and all its tokens say so; write that, "
+            f"or start a new installation in another directory with --data"
         )
+        raise ConfigurationError([("server.public_url", fault)])
     return found

@@ -88,7 +88,7 @@ class Gateway:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The running processes: `supervisor`, `control`, `worker 0`, …"""
+        """The running processes by name: `supervisor`, `control`, `worker 0` and so on."""
         supervisor = self.process.pid
         found = {"supervisor": supervisor}
         for text in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():

@@ -32,7 +32,7 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_litter(
     with pytest.raises(DirectoryRefused, match="No space left on device"):
         files.replace("a", b"new")
     assert files.read("a") == b"old"
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_temporary_file_left_by_a_crash_is_not_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""docs/configuration.md has each setting with its default, and no other."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from jotgate.core.config import Config, IssuerRules, Server, UpstreamEntry, parse
+from jotgate.core.snapshot import Limits
+from tests.docs.pages import pages
+from tests.docs.test_cli import sections
+
+_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    "server": Server,
+    "issuer": IssuerRules,
+    "limits": Limits,
+    "upstreams": UpstreamEntry,
+}
+
+
+def defaults(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    """Each setting's default as TOML writes it."""
+    return {
+        field.name: "required" if field.required else f"`{json.dumps(field.default)}`"
+        for field in msgspec.structs.fields(kind)
+    }
+
+
+def documented(section: str) -> Mapping[str, str]:
+    """Settings and defaults in a section's table."""
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[1].strip().strip("`"): row[2].strip() for row in rows}
+
+
+def test_the_page_has_a_section_for_each_table() -> None:
+    page = sections(pages()["docs/configuration.md"].text)
+    assert set(page) == set(_SECTIONS) == {field.name for field in msgspec.structs.fields(Config)}
+
+
+@pytest.mark.parametrize("name", _SECTIONS)
+def test_the_page_and_the_code_have_the_same_settings_and_defaults(name: str) -> None:
+    found = documented(sections(pages()["docs/configuration.md"].text)[name])
+    assert found == defaults(_SECTIONS[name])
+
+
+def test_the_examples_are_sound() -> None:
+    examples = pages()["docs/configuration.md"].blocks("toml") + pages()["README.md"].blocks("toml")
+    assert len(examples) >= 1
+    for example in examples:
+        assert parse(tomllib.loads(example)).upstreams

@@ -111,6 +111,7 @@ class Worker:
 
     def _swap(self, snapshot: Snapshot) -> None:
         self._places = {upstream.name: self._place(upstream) for upstream in snapshot.upstreams}
+        self._auditor.limit(snapshot.limits.audit_rows)
         self._gateway.swap(build_world(snapshot, self._places, self._gateway.world))
         self._arrived.set()
 

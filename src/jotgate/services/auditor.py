@@ -31,6 +31,10 @@ class Auditor:
         """Refusals of callers who proved nothing are no longer recorded, so that they cannot shut out the others."""
         return self._held >= self._capacity * _REFUSAL_SHARE
 
+    def limit(self, capacity: int) -> None:
+        """Hold at most this many rows from now on; what is held already stays."""
+        self._capacity = capacity
+
     def next_row(self) -> int:
         """The number of the next record of this process instance, from 1."""
         self._rows += 1

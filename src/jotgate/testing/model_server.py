@@ -8,7 +8,7 @@ import sys
 
 import xllamacpp
 
-_CONTEXT_TOKENS = 1024
+_CONTEXT_TOKENS = 8192
 _SEQUENCES = 2
 
 

@@ -4,8 +4,7 @@ The clock, chance, the caller's connection, an upstream and the audit trail are 
 adapters reaches for them.
 """
 
-from collections.abc import Iterable, Sequence
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jotgate.core.calls import Outbound, ResponseHead

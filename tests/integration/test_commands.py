@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -203,6 +204,29 @@ def test_every_issued_token_is_in_the_audit_log_by_its_id_alone(data: Path) -> N
     assert issued["subject"] == "me"
     assert issued["details"]["jti"] == claims["jti"]
     assert token.rpartition(".")[2] not in records
+
+
+def test_a_token_that_is_not_text_is_refused_as_any_other(directory: Path) -> None:
+    data = directory / "data"
+    run_command("token", "create", "--subject", "me", data=data)
+    found = subprocess.run(
+        [sys.executable, "-P", "-m", "jotgate", "token", "verify", "--data", str(data)],
+        input=b"\xff\x00.\xfe.\xfd", capture_output=True, check=False, env=clean_environment({}),
+    )  # fmt: skip
+    assert found.returncode == 1
+    assert found.stderr.startswith(b"error token_malformed: ")
+
+
+def test_control_says_how_it_is(gateway: Gateway) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(gateway.data / "control.sock"))
+        connection.sendall(b"GET /status HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    status = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert status["pid"] == gateway.pids["control"]
+    assert status["workers"] == 1
+    assert status["kid"] == inspect(gateway.token(), gateway.data)["header"]["kid"]
 
 
 def test_the_version_is_printed(directory: Path) -> None:

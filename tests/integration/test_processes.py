@@ -72,6 +72,16 @@ def audit_holds(data: Path) -> bool:
     return run_command("audit", "verify", data=data).returncode == 0
 
 
+def worker_connected(data: Path) -> bool:
+    """Whether control of this DATA has a worker."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(data / "control.sock"))
+        connection.sendall(b"GET /status HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return bool(json.loads(answer.partition(b"\r\n\r\n")[2])["workers"])
+
+
 def test_a_worker_that_is_killed_is_replaced_and_what_was_queued_is_answered(gateway: Gateway) -> None:
     token = gateway.token()
     worker = gateway.pids["worker 0"]
@@ -309,6 +319,22 @@ def test_a_terminal_is_shown_a_token_that_works(directory: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
             os.close(ours)
+
+
+def test_nobody_to_read_its_first_lines_is_no_reason_to_end(directory: Path) -> None:
+    data = directory / "data"
+    command = [sys.executable, "-P", "-m", "jotgate", "up", "--data", str(data), "--port", "0"]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with subprocess.Popen(command, stdout=write_end, stderr=subprocess.PIPE, env=clean_environment({})) as process:
+        os.close(write_end)
+        until((data / "control.sock").exists, "the operator's socket is there")
+        made = run_command("token", "create", "--subject", "me", data=data)
+        assert made.returncode == 0
+        until(lambda: worker_connected(data), "a worker is connected")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=15)
+    assert (process.returncode, errors) == (0, b"")
 
 
 def test_the_issuer_keeps_its_first_name_when_the_port_changes(directory: Path) -> None:

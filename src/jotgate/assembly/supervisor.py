@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import read_config
 
 _LOCK_PATIENCE_S: Final = 3.0
+_OPEN_FILES: Final = 65_536
 
 
 class UpOptions(NamedTuple):
@@ -34,6 +36,7 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
         ConfigurationError, DirectoryRefused, DirectoryBusy, AddressUnavailable: it cannot be started.
     """
     os.umask(0o077)
+    _allow_many_files()
     settings = _merge(read_config(options.config).server, options)
     directory = options.directory
     directory.prepare()
@@ -57,6 +60,14 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
         for path in paths:
             with suppress(OSError):
                 path.unlink()
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files, which is often 1024: each call under way needs two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _merge(server: Server, options: UpOptions) -> Server:

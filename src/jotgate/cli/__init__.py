@@ -4,6 +4,7 @@ What a command needs beyond the standard library is imported when it runs, so th
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = build_parser().parse_args(arguments)
         code: int = chosen.run(chosen)
+        sys.stdout.flush()
     except UsageError as error:
         sys.stderr.write(describe("usage", error.message, error.hint))
         return EXIT_USAGE
@@ -49,5 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show_error(error)
         return EXIT_FAILED
     except KeyboardInterrupt:
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read stdout is gone. What is left in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     return code

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from jotgate.errors import CommandError
+from jotgate.errors import CommandError, DirectoryRefused
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -50,9 +50,16 @@ def data_directory(arguments: argparse.Namespace) -> Path:
 
 def default_data_directory() -> Path:
     """`jotgate` in XDG_DATA_HOME, which counts if it is absolute, else in ~/.local/share."""
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    base = home if home.is_absolute() else Path.home() / ".local" / "share"
-    return base / "jotgate"
+    shared = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if shared.is_absolute():
+        return shared / "jotgate"
+    try:
+        return Path.home() / ".local" / "share" / "jotgate"
+    except RuntimeError:
+        raise DirectoryRefused(
+            "this user has no home directory, so there is no default place for DATA",
+            hint="Choose a directory with --data or JOTGATE_DATA",
+        ) from None
 
 
 def config_file(arguments: argparse.Namespace) -> Path | None:

@@ -87,14 +87,14 @@ def ask_control(directory: DataDirectory, path: str, content: Struct, answer: ty
         CommandError: it did not answer in time, or the socket may not be used.
     """
     status, body = _exchange(directory, path, msgspec.json.encode(content))
-    if status in _OK:
-        return msgspec.json.decode(body, type=answer)
     try:
+        if status in _OK:
+            return msgspec.json.decode(body, type=answer)
         fault = msgspec.json.decode(body, type=_Envelope).error
     except msgspec.DecodeError:
         raise CommandError(
-            f"the running jotgate answered with status {status}",
-            hint="Is it of another version? Stop it and start it again",
+            f"the running jotgate gave an answer, of status {status}, that this command does not understand",
+            hint="They are of different versions: stop it and start it again",
         ) from None
     raise ControlRefusal(fault.code, fault.message, fault.hint)
 

@@ -19,7 +19,7 @@ from jotgate.errors import CommandError
 if TYPE_CHECKING:
     from jotgate.core.principals import Principal
 
-_TOKEN_CHARS_MAX: Final = 65_536
+_TOKEN_BYTES_MAX: Final = 65_536
 _GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, where no process list shows it"
 
 
@@ -164,7 +164,7 @@ def _read_token(arguments: argparse.Namespace) -> str:
     token = os.environ.get("JOTGATE_TOKEN", "")
     if not token and sys.stdin.isatty():
         raise UsageError("there is no token to read", hint=_GIVE)
-    token = (token or sys.stdin.read(_TOKEN_CHARS_MAX)).strip()
+    token = (token or sys.stdin.buffer.read(_TOKEN_BYTES_MAX).decode("utf-8", "replace")).strip()
     if not token:
         raise UsageError("the token to read is empty", hint=_GIVE)
     return token

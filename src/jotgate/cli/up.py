@@ -69,8 +69,12 @@ def _announce(directory: "DataDirectory", url: str) -> None:
         f"  export OPENAI_BASE_URL={url}/v1\n"
         f'  export OPENAI_API_KEY="{token}"\n'
     )
-    sys.stdout.write(lines)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads them, and it serves all the same; the rest of the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _new_token(directory: "DataDirectory") -> str:

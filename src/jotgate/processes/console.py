@@ -1,6 +1,7 @@
 """What jotgate's processes say to their operator, on stderr."""
 
 import sys
+from contextlib import suppress
 
 from jotgate.errors import ConfigurationError, JotgateError
 
@@ -28,5 +29,6 @@ def describe(code: str, message: str, hint: str) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    with suppress(OSError):  # Nobody listens any more; that must not end who speaks.
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -106,8 +106,8 @@ class Supervisor:
         self._announced = True
         try:
             self._announce()
-        except JotgateError as error:
-            say(f"the first lines cannot be printed: {error.message}")
+        except (JotgateError, OSError) as error:
+            say(f"it serves, and its first lines cannot be printed: {error}")
 
     def _reap(self) -> None:
         for one in self._all:

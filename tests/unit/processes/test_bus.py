@@ -1,0 +1,211 @@
+"""Control's end of the bus, spoken to by a worker that is scripted byte by byte."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from jotgate.core.routes import Upstream
+from jotgate.core.snapshot import Issuer, Snapshot
+from jotgate.core.values import Secret
+from jotgate.errors import AuditUnavailable
+from jotgate.processes.bus import BusServer
+from jotgate.processes.messages import (
+    FRAME_BYTES_MAX,
+    AuditBatch,
+    AuditWritten,
+    Beat,
+    FromControl,
+    Hello,
+    World,
+    frame,
+    read_from_control,
+)
+
+_SNAPSHOT = Snapshot(
+    7, Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), b"{}"), (Upstream("u", "openai", "", Secret("s")),), ()
+)
+
+
+class ScriptedLog:
+    """An audit log whose disk can be full, or refuse to sync."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.written: list[bytes] = []
+        self.syncs = 0
+        self.refuses: set[str] = set()
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        self._check("append")
+        self.waiting += lines
+
+    def flush(self) -> None:
+        self._check("flush")
+        self.written += self.waiting
+        self.waiting = []
+
+    def sync(self) -> None:
+        self._check("sync")
+        self.syncs += 1
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _check(self, step: str) -> None:
+        if step in self.refuses:
+            raise AuditUnavailable(f"no {step}")
+
+
+class Worker:
+    """A worker's connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, message: Hello | AuditBatch) -> None:
+        self.writer.write(frame(message))
+
+    async def receive(self) -> FromControl:
+        length = int.from_bytes(await self.reader.readexactly(4), "big")
+        return read_from_control(await self.reader.readexactly(length))
+
+    async def receive_but_beats(self) -> FromControl:
+        while isinstance(message := await self.receive(), Beat):
+            pass
+        return message
+
+    async def cut_off(self) -> bool:
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
+        finally:
+            self.writer.close()
+
+
+Connect = Callable[[], Awaitable[Worker]]
+
+
+def with_bus(
+    tmp_path: Path, log: ScriptedLog, script: Callable[[Connect, "asyncio.Task[None]"], Awaitable[None]]
+) -> None:
+    """Run a script of worker connections against a bus server."""
+
+    async def play() -> None:
+        path = str(tmp_path / "bus.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        bus = BusServer(_SNAPSHOT, log)
+        await bus.start(listener)
+        keeping = asyncio.create_task(bus.keep_time())
+
+        async def connect() -> Worker:
+            return Worker(*await asyncio.open_unix_connection(path))
+
+        try:
+            await asyncio.wait_for(script(connect, keeping), 20)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            bus.stop()
+
+    asyncio.run(play())
+
+
+def test_a_worker_gets_its_world_and_then_beats(tmp_path: Path) -> None:
+    async def script(connect: Connect, keeping: "asyncio.Task[None]") -> None:
+        worker = await connect()
+        worker.send(Hello(0, "a" * 12))
+        world = await worker.receive()
+        assert isinstance(world, World)
+        assert world.snapshot == _SNAPSHOT
+        assert isinstance(await worker.receive(), Beat)
+        worker.writer.close()
+
+    with_bus(tmp_path, ScriptedLog(), script)
+
+
+def test_rows_are_confirmed_when_they_are_written_and_not_before(tmp_path: Path) -> None:
+    log = ScriptedLog()
+    log.refuses = {"flush"}
+
+    async def script(connect: Connect, keeping: "asyncio.Task[None]") -> None:
+        worker = await connect()
+        worker.send(Hello(0, "a" * 12))
+        assert isinstance(await worker.receive(), World)
+        worker.send(AuditBatch(1, [b"{1}"]))
+        worker.send(AuditBatch(2, [b"{2}"]))
+        # The disk is full: control lives on and says so, and confirms nothing.
+        assert isinstance(await worker.receive(), Beat)
+        assert isinstance(await worker.receive(), Beat)
+        log.refuses = set()
+        assert await worker.receive_but_beats() == AuditWritten(2)
+        assert log.written == [b"{1}", b"{2}"]
+        worker.writer.close()
+
+    with_bus(tmp_path, log, script)
+
+
+def test_a_batch_that_finds_no_place_cuts_the_connection_so_that_it_comes_again(tmp_path: Path) -> None:
+    log = ScriptedLog()
+    log.refuses = {"append"}
+
+    async def script(connect: Connect, keeping: "asyncio.Task[None]") -> None:
+        worker = await connect()
+        worker.send(Hello(0, "a" * 12))
+        assert isinstance(await worker.receive(), World)
+        worker.send(AuditBatch(1, [b"{1}"]))
+        assert await worker.cut_off()
+        log.refuses = set()
+        again = await connect()
+        again.send(Hello(0, "a" * 12))
+        again.send(AuditBatch(1, [b"{1}"]))
+        assert isinstance(await again.receive(), World)
+        assert await again.receive_but_beats() == AuditWritten(1)
+        assert log.written == [b"{1}"]
+        again.writer.close()
+
+    with_bus(tmp_path, log, script)
+
+
+def test_a_disk_that_does_not_sync_ends_control(tmp_path: Path) -> None:
+    log = ScriptedLog()
+    log.refuses = {"sync"}
+
+    async def script(connect: Connect, keeping: "asyncio.Task[None]") -> None:
+        with pytest.raises(AuditUnavailable, match="no sync"):
+            await keeping
+
+    with_bus(tmp_path, log, script)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        frame(AuditBatch(1, [b"{}"])),
+        (FRAME_BYTES_MAX + 1).to_bytes(4, "big"),
+        (3).to_bytes(4, "big") + b"abc",
+        b"\x00\x00\x00\x00",
+    ],
+    ids=["no hello", "too long", "no message", "empty"],
+)
+def test_who_breaks_the_rules_is_cut_off_and_others_are_not(tmp_path: Path, words: bytes) -> None:
+    log = ScriptedLog()
+
+    async def script(connect: Connect, keeping: "asyncio.Task[None]") -> None:
+        good, bad = await connect(), await connect()
+        good.send(Hello(0, "a" * 12))
+        assert isinstance(await good.receive(), World)
+        bad.writer.write(words)
+        assert await bad.cut_off()
+        good.send(AuditBatch(1, [b"{1}"]))
+        assert await good.receive_but_beats() == AuditWritten(1)
+        good.writer.close()
+
+    with_bus(tmp_path, log, script)
+    assert log.written == [b"{1}"]

@@ -29,3 +29,19 @@ def directory() -> Iterator[Path]:
     """A private directory with a short path."""
     with short_directory() as path:
         yield path
+
+
+@pytest.fixture(scope="session")
+def shared_gateway() -> Iterator[Gateway]:
+    """One gateway without configuration for the whole session; use `steady_gateway`."""
+    with running_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def steady_gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
+    """The shared gateway, which must be as it was when the test is over: same processes, nothing on stderr."""
+    before = shared_gateway.pids
+    yield shared_gateway
+    assert shared_gateway.pids == before
+    assert shared_gateway.errors == ""

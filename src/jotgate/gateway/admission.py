@@ -6,6 +6,7 @@ when the body is there. Both refuse by raising one class per reason.
 
 import re
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from jotgate.core.policies import Deny, authorize
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route
 from jotgate.errors import (
+    CredentialsAmbiguous,
     EncodingRefused,
     InsufficientScope,
     JotgateError,
@@ -44,7 +46,10 @@ def authenticate(request: Request, world: World, now_s: float) -> Principal:
 
     Raises:
         TokenError: there is no token or it is refused.
+        CredentialsAmbiguous: another one stands in the query.
     """
+    if request.query and b"authorization" in request.headers and _names_token(request.query):
+        raise CredentialsAmbiguous("the request has a token in its query beside the Authorization field")
     return world.verifier.verify(bearer_token(request.headers.get(b"authorization")), now_s)
 
 
@@ -109,6 +114,11 @@ def bearer_token(value: bytes | None) -> bytes:
             raise TokenMalformed("the Authorization field holds no token")
         raise TokenMissing("the Authorization field is not of the Bearer scheme")
     return value[found.end() :]
+
+
+def _names_token(query: bytes) -> bool:
+    """Whether RFC 6750 s2.3's parameter is in a query, whatever its escapes; jotgate never takes a token from there."""
+    return any(unquote_to_bytes(pair.partition(b"=")[0]) == b"access_token" for pair in query.split(b"&"))
 
 
 def _refusal(decision: Deny) -> JotgateError:

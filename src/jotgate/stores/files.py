@@ -95,8 +95,10 @@ def prepare_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(20, "it is not a directory")
+    except FileExistsError:
+        raise DirectoryRefused(
+            f"'{path}' is not a directory", hint="Move it away, or choose another directory with --data or JOTGATE_DATA"
+        ) from None
     except OSError as error:
         raise refused(path, error) from None
     check_private(path, found, 0o700)

@@ -73,9 +73,10 @@ def test_a_wide_directory_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
-    for path in (tmp_path / "a", tmp_path / "a" / "b"):
-        with pytest.raises(DirectoryRefused, match="cannot be used"):
-            prepare_directory(path)
+    with pytest.raises(DirectoryRefused, match="is not a directory"):
+        prepare_directory(tmp_path / "a")
+    with pytest.raises(DirectoryRefused, match="cannot be used: Not a directory"):
+        prepare_directory(tmp_path / "a" / "b")
 
 
 def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ No other serialization exists here. A header never brings its own key (`jwk`, `j
 looked at), and no extension is understood, so that `crit` is always refused (RFC 7515 s4.1.11).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -19,12 +19,6 @@ HEADER_BYTES_MAX: Final = 4_096
 
 _JWS_SEGMENTS: Final = 3
 _JWE_SEGMENTS: Final = 5
-_REFUSED_MEMBERS: Final = {
-    "crit": "asks for an extension ('crit'), and jotgate understands none",
-    "b64": "has 'b64', which no JWT has (RFC 7797 s7)",
-    "enc": "is that of an encrypted token ('enc')",
-    "zip": "is that of an encrypted token ('zip')",
-}
 
 
 class Jws(Struct, frozen=True):
@@ -111,32 +105,15 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey) -> bytes
 
 
 def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None]:
-    """`alg`, `kid` and `typ`, of the right types (RFC 7515 s4.1)."""
-    for member, fault in _REFUSED_MEMBERS.items():
-        if member in header:
-            raise TokenMalformed(f"the token's header {fault}")
-    alg = header.get("alg")
+    """`alg`, `kid` and `typ`; whatever RFC 7515 s4.1 names has its type, also what is not looked at here."""
+    for name, value in header.items():
+        rule = _MEMBERS.get(name)
+        if rule is not None and not rule.is_met(value):
+            raise TokenMalformed(f"the token's header {rule.fault}")
+    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(alg, str):
         raise TokenMalformed("the token's header has no 'alg' that is a string")
-    return alg, _read_kid(header), _read_typ(header)
-
-
-def _read_kid(header: dict[str, object]) -> str | None:
-    if "kid" not in header:
-        return None
-    kid = header["kid"]
-    if not is_kid(kid):
-        raise TokenMalformed(f"the token's 'kid' is not 1 to {KID_CHARS_MAX} printable ASCII characters")
-    return kid
-
-
-def _read_typ(header: dict[str, object]) -> str | None:
-    if "typ" not in header:
-        return None
-    typ = header["typ"]
-    if not isinstance(typ, str):
-        raise TokenMalformed("the token's 'typ' is not a string")
-    return typ
+    return alg, kid if isinstance(kid, str) else None, typ if isinstance(typ, str) else None
 
 
 def _single(keys: KeySet, alg: str) -> VerificationKey | None:
@@ -150,3 +127,47 @@ def _not_compact(token: bytes, segments: int) -> TokenMalformed:
     if segments == _JWE_SEGMENTS:
         return TokenMalformed("the token is encrypted (JWE); only signed ones are taken")
     return TokenMalformed(f"a token has {_JWS_SEGMENTS} parts between dots, and this one has not")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://"))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_chain(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _never(_value: object) -> bool:
+    return False
+
+
+class _Rule(Struct, frozen=True):
+    """What a header member must be, and what is said of one that is not."""
+
+    is_met: Callable[[object], bool]
+    fault: str
+
+
+_MEMBERS: Final = {
+    "kid": _Rule(is_kid, f"has a 'kid' that is not 1 to {KID_CHARS_MAX} printable ASCII characters"),
+    "typ": _Rule(_is_text, "has a 'typ' that is not a string"),
+    "cty": _Rule(_is_text, "has a 'cty' that is not a string"),
+    "jku": _Rule(_is_url, "has a 'jku' that is not a URL"),
+    "jwk": _Rule(_is_object, "has a 'jwk' that is not an object"),
+    "x5u": _Rule(_is_url, "has an 'x5u' that is not a URL"),
+    "x5c": _Rule(_is_chain, "has an 'x5c' that is not an array of strings"),
+    "x5t": _Rule(_is_text, "has an 'x5t' that is not a string"),
+    "x5t#S256": _Rule(_is_text, "has an 'x5t#S256' that is not a string"),
+    "crit": _Rule(_never, "asks for an extension ('crit'), and jotgate understands none"),
+    "b64": _Rule(_never, "has 'b64', which no JWT has (RFC 7797 s7)"),
+    "enc": _Rule(_never, "is that of an encrypted token ('enc')"),
+    "zip": _Rule(_never, "is that of an encrypted token ('zip')"),
+}

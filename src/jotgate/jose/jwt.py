@@ -190,7 +190,7 @@ def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None
 def _check_not_nested(header: Mapping[str, object]) -> None:
     """RFC 7519 s5.2: `cty` "JWT" says that the payload is another token; none is unwrapped."""
     cty = header.get("cty")
-    if cty is not None and (not isinstance(cty, str) or _media_type(cty) == _NESTED):
+    if isinstance(cty, str) and _media_type(cty) == _NESTED:
         raise TokenMalformed("the token is nested in another one ('cty')")
 
 

@@ -112,15 +112,15 @@ def signing_key_to_pem(key: SigningKey) -> bytes:
 
 
 def signing_key_from_jwk(jwk: Mapping[str, object]) -> SigningKey:
-    """Read a private JWK, or an `oct` one, whose `kty`, `crv` and `alg` name one algorithm.
+    """Read a private JWK, or an `oct` one with a `kid`, whose `kty`, `crv` and `alg` name one algorithm.
 
     Raises:
         KeyRefused: malformed, too weak, private and public part do not match, or no single algorithm is
             named.
     """
     row = _row_of_jwk(jwk, operations={"sign", "verify"}, needed="sign")
-    kid = jwk.get("kid")
-    return _signing_key(row, signer_from_members(row, jwk), None if kid is None else _kid(kid))
+    kid = _kid(jwk["kid"]) if "kid" in jwk else None
+    return _signing_key(row, signer_from_members(row, jwk), kid)
 
 
 def verification_key_from_jwk(jwk: Mapping[str, object]) -> VerificationKey:
@@ -269,6 +269,8 @@ def is_kid(kid: object) -> TypeGuard[str]:
 
 def _signing_key(row: Algorithm, signer: Signer, kid: str | None) -> SigningKey:
     verifier = signer.verifier()
+    if kid is None and isinstance(row.scheme, Hmac):
+        raise KeyRefused("an HMAC key has no key ID of its own", hint="Give it one: 'kid'")
     name = _kid(kid) if kid is not None else thumbprint(verifier.public_members())
     return SigningKey(row, name, signer, VerificationKey(row, name, verifier))
 

@@ -116,6 +116,20 @@ class EcSigner:
         return _pkcs8(self._key)
 
 
+def check_rsa_numbers(row: Algorithm, n: int, e: int) -> None:
+    """Refuse a modulus or an exponent out of bounds; the library's own bounds are wider and may change.
+
+    Raises:
+        KeyRefused: naming what is out of bounds.
+    """
+    if not row.key_bits_min <= n.bit_length() <= RSA_BITS_MAX:
+        raise KeyRefused(f"an RSA key has {row.key_bits_min} to {RSA_BITS_MAX} bits, and this one does not")
+    if n % 2 == 0:
+        raise KeyRefused("the RSA modulus is even")
+    if e < 3 or e % 2 == 0 or e.bit_length() > RSA_EXPONENT_BITS_MAX:
+        raise KeyRefused(f"the RSA exponent is not odd, at least 3 and of at most {RSA_EXPONENT_BITS_MAX} bits")
+
+
 @final
 class RsaVerifier:
     """RSA; the modulus and the exponent are within bounds (RFC 7518 s3.3; RFC 8017 s3.1)."""
@@ -124,12 +138,7 @@ class RsaVerifier:
 
     def __init__(self, row: Algorithm, scheme: Rsa, key: rsa.RSAPublicKey) -> None:
         numbers = key.public_numbers()
-        if not row.key_bits_min <= key.key_size <= RSA_BITS_MAX:
-            raise KeyRefused(f"an RSA key has {row.key_bits_min} to {RSA_BITS_MAX} bits, and this one does not")
-        if numbers.n % 2 == 0:
-            raise KeyRefused("the RSA modulus is even")
-        if numbers.e < 3 or numbers.e % 2 == 0 or numbers.e.bit_length() > RSA_EXPONENT_BITS_MAX:
-            raise KeyRefused(f"the RSA exponent is not odd, at least 3 and of at most {RSA_EXPONENT_BITS_MAX} bits")
+        check_rsa_numbers(row, numbers.n, numbers.e)
         self._key = key
         self._row = row
         self._scheme = scheme

@@ -14,7 +14,7 @@ _URLS: Final = (
     "http://169.254.169.254/latest/meta-data/",
     "http://[::1]/jwks.json",
     "http://2130706433/jwks.json",
-    "file:///etc/passwd",
+    "https://0x7f.1/jwks.json",
     "https://good.example@attacker.example/jwks.json",
 )
 _UNKNOWN_KIDS: Final = (
@@ -62,6 +62,8 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
     yield "C04_nul_behind", forge.with_header(kid=forge.key.kid + "\0"), Code.TOKEN_MALFORMED
     for number, value in enumerate(_KIDS_OF_NO_FORM):
         yield f"C04_form_{number}", forge.with_header(kid=value), Code.TOKEN_MALFORMED
+    for member in ("jku", "x5u"):
+        yield f"C02_{member}_file", forge.with_header(**{member: "file:///etc/passwd"}), Code.TOKEN_MALFORMED
     for number, crit in enumerate(_CRITS):
         yield f"C06_crit_{number}", forge.with_header(crit=crit, x=1, exp=1), Code.TOKEN_MALFORMED
     for number, b64 in enumerate((False, True, "false", None)):

@@ -4,21 +4,23 @@ Streams are server-sent events (WHATWG HTML s9.2): OpenAI-shaped APIs put `usage
 A unary answer is one JSON object with a `usage` member.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 _MARK: Final = b'"usage"'
 _LINE_BYTES_MAX: Final = 65_536
 _UNARY_BYTES_MAX: Final = 16 * 1024 * 1024
 
+_Count = Annotated[int, Meta(ge=0)]
+
 
 class Usage(Struct, frozen=True):
     """Tokens as the upstream counted them; None where it said nothing."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
 
 
 class _Answer(Struct, frozen=True):
@@ -63,7 +65,10 @@ class UnaryTap:
 
 
 class StreamTap:
-    """Scans a stream for usage, whatever the borders of the pieces it is fed."""
+    """Scans a stream for usage, whatever the borders of the pieces it is fed.
+
+    A line ends with a line feed, with or without a carriage return before it; a line of more than 64 KiB is not read.
+    """
 
     __slots__ = ("_open_line", "_usage")
 
@@ -79,7 +84,7 @@ class StreamTap:
         if not piece.endswith(b"\n"):
             cut = piece.rfind(b"\n") + 1
             rest = piece[cut:]
-            # A line longer than the bound is not read: its head is dropped, so that it cannot grow without end.
+            # The head of a line longer than the bound is dropped, so that it cannot grow without end.
             self._open_line = rest if len(rest) <= _LINE_BYTES_MAX else b"-"
             piece = piece[:cut]
         if _MARK in piece:
@@ -90,8 +95,8 @@ class StreamTap:
         return self._usage
 
     def _read_lines(self, text: bytes) -> None:
-        for line in text.splitlines():
-            if line.startswith(b"data:") and _MARK in line:
+        for line in text.split(b"\n"):
+            if line.startswith(b"data:") and _MARK in line and len(line) <= _LINE_BYTES_MAX:
                 found = read_usage(line[5:])
                 if found is not UNKNOWN:
                     self._usage = found

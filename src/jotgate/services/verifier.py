@@ -92,15 +92,13 @@ def read_principal(claims: Claims, kid: str, default_scopes: frozenset[str]) -> 
         token_id=claims.jti or "",
         kid=kid,
         scopes=default_scopes if claims.scope is None else frozenset(claims.scope.split(" ")) - {""},
-        models=_models(claims.raw.get("models")),
+        models=_models(claims.raw["models"]) if "models" in claims.raw else None,
         expires_at_s=claims.exp or 0.0,
         not_before_s=claims.nbf or 0.0,
     )
 
 
-def _models(value: object) -> frozenset[str] | None:
-    if value is None:
-        return None
+def _models(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ClaimRefused("models", "invalid", "the claim 'models' is not an array of strings")
     return frozenset(value)

@@ -38,6 +38,11 @@ def lines_to_caller(headers: list[tuple[bytes, bytes]], request_id: str) -> byte
     return lines
 
 
+def has_coding(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer has a Content-Encoding, so that its bytes are not the text that they stand for."""
+    return any(name == b"content-encoding" for name, _ in headers)
+
+
 def content_type(headers: list[tuple[bytes, bytes]]) -> bytes:
     """The answer's media type without parameters, in lower case; empty when it names none."""
     for name, value in headers:

@@ -14,7 +14,7 @@ from jotgate.core.problems import render
 from jotgate.core.sse import StreamTap, UnaryTap
 from jotgate.errors import JotgateError, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
 from jotgate.gateway.admission import Call
-from jotgate.gateway.headers import content_type, lines_to_caller
+from jotgate.gateway.headers import content_type, has_coding, lines_to_caller
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
 
@@ -36,6 +36,7 @@ class Relay:
         "_settle",
         "_settled",
         "_tap",
+        "_tellable",
         "_touched_s",
         "attempt",
         "bytes_out",
@@ -74,6 +75,7 @@ class Relay:
         self._begun = False
         self._paused = False
         self._settled = False
+        self._tellable = False
         self._touched_s = call.request.begun_s
 
     @property
@@ -175,6 +177,8 @@ class Relay:
             self._caller.respond(head.status, lines, piece)
         else:
             self._begun = True
+            # Behind the end that a length or a coding promises, an error event would not be one.
+            self._tellable = self.streams and head.length is None and not has_coding(head.headers)
             self._caller.start(head.status, lines, head.length, piece)
         return True
 
@@ -193,8 +197,9 @@ class Relay:
             request_id = self.call.request.request_id.encode("ascii")
             self._caller.respond(problem.status, b"X-Request-Id: %b\r\n" % request_id + problem.lines, problem.body)
         else:
-            if self.streams:
-                self._caller.write(b"data: %b\n\n" % problem.body)
+            if self._tellable:
+                # The answer may have broken off within a line: the empty line ends whatever event that was.
+                self._caller.write(b"\n\ndata: %b\n\n" % problem.body)
             self._caller.abort()
         self._finish(outcome)
 

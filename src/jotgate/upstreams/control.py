@@ -8,7 +8,11 @@ from jotgate.upstreams.transport import Endpoint, Exchange, Pool
 
 
 class ControlUpstream:
-    """Sends requests to control as they were read (ports.UpstreamPort)."""
+    """Sends requests to control as they were read (ports.UpstreamPort).
+
+    HEAD is sent as GET, and the edge leaves the body out: the end of an answer to HEAD could be told from an answer to
+    GET by its request alone, and this way its length is known too.
+    """
 
     def __init__(self, unix_path: str, loop: asyncio.AbstractEventLoop) -> None:
         self.pool = Pool(Endpoint(unix_path=unix_path), loop)
@@ -17,7 +21,7 @@ class ControlUpstream:
         """Send the request."""
         body = outbound.body
         request = b"%b %b HTTP/1.1\r\nHost: control\r\n%bContent-Length: %d\r\n\r\n%b" % (
-            outbound.method,
+            b"GET" if outbound.method == b"HEAD" else outbound.method,
             outbound.target,
             outbound.lines,
             len(body),

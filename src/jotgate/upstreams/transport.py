@@ -117,7 +117,7 @@ class Pool:
         try:
             async with asyncio.timeout(endpoint.connect_timeout_s):
                 connection = await self._open()
-        except (OSError, TimeoutError) as fault:
+        except (OSError, UnicodeError) as fault:  # UnicodeError: a name that IDNA cannot encode
             if exchange.events is not None:
                 exchange.events.failed(
                     UpstreamUnavailable("no connection to the upstream could be made", debug=str(fault)),
@@ -191,8 +191,10 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
-            self._break_off("the upstream's answer is not HTTP/1.1", str(fault))
-            return
+            if not self._complete:
+                self._break_off("the upstream's answer is not HTTP/1.1", str(fault))
+                return
+            self._keep = False  # The answer is whole; what stands behind it is not ours to read.
         head, pieces = self._head, self._pieces
         if head is None and not pieces and not self._complete:
             return

@@ -24,6 +24,7 @@ _SINGLE: Final = frozenset(
         b"x-request-id",
     }
 )
+_UPGRADE: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
 def gather_fields(fields: Fields) -> dict[bytes, bytes]:
@@ -66,6 +67,17 @@ def check_head(headers: dict[bytes, bytes], version: str) -> None:
         raise RequestMalformed("the request has both Content-Length and Transfer-Encoding")
     if coding.lower() != b"chunked":
         raise RequestMalformed("the only transfer coding taken is chunked")
+
+
+def head_bytes(target: bytes, fields: Fields) -> int:
+    """The length of a head: its target, names and values, and four bytes for each line's colon, space and end."""
+    return len(target) + sum(len(name) + len(value) + 4 for name, value in fields)
+
+
+def fields_without_upgrade(fields: Fields, *, keep_alive: bool) -> bytes:
+    """The header lines without the wish for another protocol (RFC 9110 s7.8)."""
+    kept = b"".join(b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _UPGRADE)
+    return kept if keep_alive else kept + b"Connection: close\r\n"
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:

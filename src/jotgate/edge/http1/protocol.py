@@ -14,14 +14,17 @@ from msgspec import Struct
 
 from jotgate.core.calls import Request
 from jotgate.core.snapshot import Limits
-from jotgate.edge.http1.heads import Fields, check_head, gather_fields, split_target
+from jotgate.edge.http1.heads import Fields, check_head, fields_without_upgrade, gather_fields, head_bytes, split_target
 from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, HeadWriter, chunk
 from jotgate.errors import BodyTooLarge, HeadersTooLarge, JotgateError, RequestMalformed
 from jotgate.ports import Answer, Caller, Clock, Running
 
 # A refused body up to this size is read to its end, so that the connection can be kept.
 _READ_REFUSED_BYTES: Final = 65_536
-_UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
+# RFC 9112 s9.6: bytes that arrive at a closed socket reset the connection, and the reset may overtake the answer.
+_LINGER_S: Final = 2.0
+# RFC 9110 s8.6: these have no body, and a Content-Length of 0 would be forbidden or untrue.
+_STATUS_NO_BODY: Final = frozenset({204, 304})
 
 
 class Application(Protocol):
@@ -70,24 +73,28 @@ class Connection(asyncio.Protocol):
         # The request being read.
         self._target = b""
         self._fields: Fields = []
-        self._head_bytes = 0
-        self._received = 0
+        self._field_bytes = 0
         self._in_head = True
         self._request: Request | None = None
         self._answer: Answer | None = None
         self._refused = False
         self._pieces: list[bytes] = []
         self._body_bytes = 0
+        self._received = 0
+        self._part_ended = False
         self._upgrading = False
+        self._owes_continue = False
         # The requests that are read.
         self._waiting: deque[_Turn] = deque()
         self._last_read = False
+        self._cut_short = False
         # The request being answered.
         self._turn: _Turn | None = None
         self._running: Running | None = None
         self._chunked = False
         self._keep_alive = True
         self._advancing = False
+        self._caller_paused = False
 
     @property
     def idle(self) -> bool:
@@ -112,16 +119,16 @@ class Connection(asyncio.Protocol):
         if self._last_read:
             return
         self._received = len(data)
+        self._part_ended = False
+        body_bytes = self._body_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
-        if self._in_head and not self._last_read:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.header_bytes:
-                self._refuse_unread(HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes"))
+        if self._body_bytes == body_bytes:
+            self._bound_fields()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
@@ -133,24 +140,28 @@ class Connection(asyncio.Protocol):
             running.caller_gone()
 
     def pause_writing(self) -> None:
+        self._caller_paused = True
         if self._running is not None:
             self._running.caller_paused()
 
     def resume_writing(self) -> None:
+        self._caller_paused = False
         if self._running is not None:
             self._running.caller_resumed()
+        self._advance()
 
     # httptools: a request is read
 
     def on_message_begin(self) -> None:
         self._target = b""
         self._fields = []
-        self._head_bytes = 0
+        self._field_bytes = 0
         self._in_head = True
         self._request = None
         self._answer = None
         self._refused = False
         self._body_bytes = 0
+        self._owes_continue = False
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -161,6 +172,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._part_ended = True
         if self._last_read:
             return
         request = Request(
@@ -177,6 +189,8 @@ class Connection(asyncio.Protocol):
         except JotgateError as refusal:
             self._refuse_now(request, refusal)
             return
+        if self._upgrading:
+            return  # The parser stops here; the request is read again without its wish.
         try:
             self._answer = self._around.application.open(request)
         except JotgateError as refusal:
@@ -188,45 +202,72 @@ class Connection(asyncio.Protocol):
         if request is None or self._last_read:
             return
         self._body_bytes += len(piece)
+        self._field_bytes = 0
+        self._owes_continue = False
         if self._refused:
             if self._body_bytes > _READ_REFUSED_BYTES:
-                self._finish_reading(keep_alive=False)
+                self._cut_reading()
         elif self._body_bytes > self._limits.body_bytes:
             self._refuse_now(request, self._too_large())
         else:
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
+        self._part_ended = True
         if self._request is not None and not self._upgrading:
-            self._finish_reading(keep_alive=self._parser.should_keep_alive())
+            # An HTTP/1.0 client keeps a connection only when it is told so, and none is (RFC 9112 s9.3).
+            self._finish_reading(keep_alive=self._parser.should_keep_alive() and not self._is_http10())
 
     # The request being read
 
     def _read_head(self, request: Request) -> None:
         if len(self._fields) > self._limits.header_count:
             raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
-        if self._head_bytes + self._received > self._limits.header_bytes and self._fields_too_large():
-            raise HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
+        limit = self._limits.header_bytes
+        if self._field_bytes + self._received > limit and head_bytes(self._target, self._fields) > limit:
+            raise self._fields_too_large()
         headers = gather_fields(self._fields)
         check_head(headers, self._parser.get_http_version())
         request.path, request.query = split_target(self._target)
         request.headers = headers
         self._upgrading = self._parser.should_upgrade()
+        self._field_bytes = 0
 
-    def _fields_too_large(self) -> bool:
-        size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._fields)
-        return size > self._limits.header_bytes
+    def _fields_too_large(self) -> HeadersTooLarge:
+        return HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
+
+    def _is_http10(self) -> bool:
+        return self._parser.get_http_version() == "1.0"
+
+    def _bound_fields(self) -> None:
+        """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever."""
+        if self._last_read or self._part_ended:
+            return  # A segment that held the end of a head or body says nothing of the length of what follows.
+        self._field_bytes += self._received
+        if self._field_bytes > self._limits.header_bytes:
+            self._refuse_unread(self._fields_too_large())
 
     def _await_body(self, request: Request) -> None:
         """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
         length = int(request.headers.get(b"content-length", b"0"))
-        expects = request.headers.get(b"expect", b"").lower() == b"100-continue"
+        expects = request.headers.get(b"expect", b"").lower() == b"100-continue" and not self._is_http10()
         if not self._refused and length > self._limits.body_bytes:
             self._refuse(request, self._too_large())
         if self._refused and (length > _READ_REFUSED_BYTES or expects):
-            self._finish_reading(keep_alive=False)
-        elif expects and self.idle:
+            self._cut_reading()
+        else:
+            self._owes_continue = expects
+            self._continue()
+
+    def _continue(self) -> None:
+        """Tell a client that waits to send its body, once all before it is answered (RFC 9110 s10.1.1)."""
+        if self._owes_continue and self.idle:
+            self._owes_continue = False
             self.transport.write(CONTINUE)
+
+    def _cut_reading(self) -> None:
+        self._cut_short = True
+        self._finish_reading(keep_alive=False)
 
     def _finish_reading(self, *, keep_alive: bool) -> None:
         request, answer = self._request, self._answer
@@ -235,11 +276,11 @@ class Connection(asyncio.Protocol):
         if request is None or answer is None or self._last_read:
             return
         request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not keep_alive or len(self._waiting) + 1 >= self._limits.pipelined_requests:
-            keep_alive = False
-            self._last_read = True
-        http10 = self._parser.get_http_version() == "1.0"
-        self._waiting.append(_Turn(answer, keep_alive, http10, request.method == b"HEAD"))
+        crowded = len(self._waiting) + 1 >= self._limits.pipelined_requests
+        self._cut_short = self._cut_short or crowded
+        keep_alive = keep_alive and not crowded
+        self._last_read = not keep_alive
+        self._waiting.append(_Turn(answer, keep_alive, self._is_http10(), request.method == b"HEAD"))
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
@@ -253,7 +294,7 @@ class Connection(asyncio.Protocol):
         """Answer with the refusal, after everything before it, without reading on; then close."""
         self._request = request
         self._refuse(request, refusal)
-        self._finish_reading(keep_alive=False)
+        self._cut_reading()
 
     def _refuse_unread(self, refusal: JotgateError) -> None:
         """Refuse what cannot be read as a request."""
@@ -265,8 +306,9 @@ class Connection(asyncio.Protocol):
         if not self._upgrading:
             return
         self._upgrading = False
-        fields = b"".join(b"%b: %b\r\n" % field for field in self._fields if field[0].lower() not in _UPGRADE_FIELDS)
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self._parser.get_method(), self._target, fields)
+        version = self._parser.get_http_version()
+        fields = fields_without_upgrade(self._fields, keep_alive=self._parser.should_keep_alive())
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (self._parser.get_method(), self._target, version.encode("ascii"), fields)
         self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(head + rest)
@@ -277,7 +319,8 @@ class Connection(asyncio.Protocol):
 
     def respond(self, status: int, lines: bytes, body: bytes) -> None:
         """Send a whole response."""
-        head = self._head(status, lines, b"Content-Length: %d\r\n" % len(body))
+        framing = b"" if status in _STATUS_NO_BODY else b"Content-Length: %d\r\n" % len(body)
+        head = self._head(status, lines, framing)
         self.transport.write(head if self._bodiless() else head + body)
         self._finish_turn()
 
@@ -293,15 +336,16 @@ class Connection(asyncio.Protocol):
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunked = True
         head = self._head(status, lines, framing)
-        self.transport.write(head + (chunk(piece) if self._chunked else piece))
+        self.transport.write(head + self._framed(piece))
 
     def write(self, piece: bytes) -> None:
         """Send a further piece."""
-        self.transport.write(chunk(piece) if self._chunked else piece)
+        self.transport.write(self._framed(piece))
 
     def end(self, piece: bytes) -> None:
         """Send the last piece and finish the response."""
-        self.transport.write(chunk(piece) + LAST_CHUNK if self._chunked else piece)
+        last = LAST_CHUNK if self._chunked and not self._bodiless() else b""
+        self.transport.write(self._framed(piece) + last)
         self._finish_turn()
 
     def abort(self) -> None:
@@ -311,7 +355,13 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _head(self, status: int, lines: bytes, framing: bytes) -> bytes:
-        return self._around.heads.head(status, lines, framing, keep_alive=self._keep_alive)
+        keep_alive = self._keep_alive and not (self._last_read and not self._waiting)
+        return self._around.heads.head(status, lines, framing, keep_alive=keep_alive)
+
+    def _framed(self, piece: bytes) -> bytes:
+        if self._bodiless():
+            return b""
+        return chunk(piece) if self._chunked else piece
 
     def _bodiless(self) -> bool:
         return self._turn is not None and self._turn.bodiless
@@ -322,16 +372,25 @@ class Connection(asyncio.Protocol):
         if not self._keep_alive or (self._last_read and not self._waiting):
             self._waiting.clear()
             self._last_read = True
-            self.transport.close()
+            self._close()
         else:
             self._advance()
+            self._continue()
+
+    def _close(self) -> None:
+        """Close behind the answer; where the client may still be sending, our side first and the rest soon."""
+        if self._cut_short and self.transport.can_write_eof():
+            self.transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
 
     def _advance(self) -> None:
         """Run the waiting requests, one at a time, until one of them takes longer than this turn of the loop."""
         if self._advancing:
             return
         self._advancing = True
-        while self._turn is None and self._waiting:
+        while self._turn is None and self._waiting and not self._caller_paused:
             turn = self._waiting.popleft()
             self._turn = turn
             self._keep_alive = turn.keep_alive

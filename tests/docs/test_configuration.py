@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from jotgate.core.config import Config, IssuerRules, Server, UpstreamEntry, parse
+from jotgate.core.config import Config, IssuerRules, Logs, Metrics, Server, UpstreamEntry, parse
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
 from tests.docs.test_cli import sections
@@ -16,6 +16,8 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "server": Server,
     "issuer": IssuerRules,
     "limits": Limits,
+    "metrics": Metrics,
+    "logs": Logs,
     "upstreams": UpstreamEntry,
 }
 

@@ -5,6 +5,7 @@ description, which is what a fault tells its owner to write. Reading the file an
 """
 
 import difflib
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ _LITERAL_SECRET: Final = (
 _SHOWN_MAX: Final = 60
 _LEEWAY_MAX_S: Final = 60
 _TIMEOUT_MAX_S: Final = 86_400
+_DRAIN_MAX_S: Final = 3_600
 _TIMEOUTS: Final = ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
 
 
@@ -54,6 +56,32 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(description="a whole number from 0 to 65535", ge=0, le=65535)] = 8080
     workers: Annotated[int, Meta(description="a whole number from 1 to 64", ge=1, le=64)] = 1
     public_url: Text = ""
+    drain_timeout: Span = "30s"
+
+
+class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[metrics]`: where the figures are shown besides `/metrics` on the data port."""
+
+    listen: Text = ""
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of `listen`; None when there is no such listener. Raises ValueError for anything else."""
+        if not self.listen:
+            return None
+        parts = urlsplit(f"//{self.listen}")
+        if parts.port is None or not parts.hostname or parts.netloc != self.listen or "@" in self.listen:
+            raise ValueError("not a host and port")
+        return parts.hostname, parts.port
+
+
+class Logs(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[logs]`: what the processes say on stderr, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description='"debug", "info", "warning" or "error"')
+    ] = "info"
+    format: Annotated[Literal["auto", "json", "text"], Meta(description='"auto", "json" or "text"')] = "auto"
 
 
 class IssuerRules(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +120,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
+    metrics: Metrics = Metrics()
+    logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()
 
 
@@ -110,15 +140,23 @@ def parse(document: Mapping[str, object]) -> Config:
     server = _read_section(Server, document.get("server", {}), "server", faults)
     issuer = _read_section(IssuerRules, document.get("issuer", {}), "issuer", faults)
     limits = _read_section(Limits, document.get("limits", {}), "limits", faults)
+    metrics = _read_section(Metrics, document.get("metrics", {}), "metrics", faults)
+    logs = _read_section(Logs, document.get("logs", {}), "logs", faults)
     upstreams = _read_upstreams(document.get("upstreams", []), faults)
     faults += _check_upstream_names(upstreams)
     if server is not None:
         faults += _check_public_url(server.public_url)
+        if seconds(server.drain_timeout) > _DRAIN_MAX_S:
+            faults.append(("server.drain_timeout", 'is longer than an hour; write at most "1h"'))
     if issuer is not None:
         faults += _check_issuer(issuer)
-    if faults or server is None or issuer is None or limits is None:
+    if metrics is not None:
+        faults += _check_metrics(metrics)
+    if faults or server is None or issuer is None or limits is None or metrics is None or logs is None:
         raise ConfigurationError(faults)
-    return Config(server, issuer, limits, tuple(upstreams.values()))
+    return Config(
+        server=server, issuer=issuer, limits=limits, metrics=metrics, logs=logs, upstreams=tuple(upstreams.values())
+    )
 
 
 def seconds(span: str) -> int:
@@ -201,6 +239,28 @@ def _check_issuer(issuer: IssuerRules) -> list[Fault]:
         if scope not in SCOPES:
             faults.append(("issuer.default_scopes", f"holds {_shown(scope)}; {_advice(scope, sorted(SCOPES))}"))
     return faults
+
+
+def _check_metrics(metrics: Metrics) -> list[Fault]:
+    try:
+        address = metrics.address
+    except ValueError:
+        return [("metrics.listen", f'is {_shown(metrics.listen)}, and must be such as "127.0.0.1:9464"')]
+    if address is None or is_loopback(address[0]):
+        return []
+    fault = (
+        f"is {_shown(metrics.listen)}, which other machines can reach, and nobody is asked for a token there; write "
+        '"127.0.0.1:9464", or read /metrics of the gateway with a token that has the scope metrics'
+    )
+    return [("metrics.listen", fault)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_public_url(url: str) -> list[Fault]:

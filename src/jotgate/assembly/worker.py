@@ -15,23 +15,20 @@ from typing import Final
 
 import uvloop
 
-from jotgate.core.routes import Upstream
-from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.assembly.worlds import Worlds
+from jotgate.core.snapshot import Limits
 from jotgate.edge.http1.protocol import Connection, Surroundings
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import Recorder
-from jotgate.gateway.world import Place, build_world
+from jotgate.gateway.world import World as ReadyWorld
 from jotgate.processes.child import Assignment
 from jotgate.processes.link import Link
-from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, FromControl, Hello, World
+from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, FromControl, Hello, Settled, World
 from jotgate.services.auditor import Auditor
 from jotgate.upstreams.control import ControlUpstream
-from jotgate.upstreams.echo import EchoUpstream
-from jotgate.upstreams.openai import OpenAIUpstream
-from jotgate.upstreams.transport import Pool
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 0.25
@@ -50,7 +47,7 @@ class SystemClock:
 
 
 class Worker:
-    """One worker process. Mutable: its world, its upstreams, its connections."""
+    """One worker process. Mutable: its connections, its listening server."""
 
     def __init__(self, assignment: Assignment, loop: asyncio.AbstractEventLoop) -> None:
         self._assignment = assignment
@@ -64,8 +61,8 @@ class Worker:
         control = ControlUpstream(str(directory / "edge.sock"), loop)
         self._control = ControlDoor(control, self._clock)
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
-        self._places: dict[str, Place] = {}
-        self._pools: list[Pool] = [control.pool]
+        self._worlds = Worlds(loop, self._clock, swap=self._swap, settled=self._settle)
+        self._control_pool = control.pool
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._arrived = asyncio.Event()
@@ -79,6 +76,7 @@ class Worker:
         """Serve from the first snapshot until `stop`."""
         background = [
             self._loop.create_task(self._link.keep()),
+            self._loop.create_task(self._worlds.keep()),
             self._loop.create_task(self._flush_for_ever()),
             self._loop.create_task(self._sweep_for_ever()),
         ]
@@ -104,26 +102,19 @@ class Worker:
             case Beat():
                 self._gateway.control_seen()
             case World(snapshot):
-                self._swap(snapshot)
+                self._gateway.control_seen()
+                self._worlds.offer(snapshot)
             case AuditWritten(number):
                 self._gateway.control_seen()
                 self._auditor.written(number)
 
-    def _swap(self, snapshot: Snapshot) -> None:
-        self._places = {upstream.name: self._place(upstream) for upstream in snapshot.upstreams}
-        self._auditor.limit(snapshot.limits.audit_rows)
-        self._gateway.swap(build_world(snapshot, self._places, self._gateway.world))
+    def _swap(self, world: ReadyWorld) -> None:
+        self._auditor.limit(world.limits.audit_rows)
+        self._gateway.swap(world)
         self._arrived.set()
 
-    def _place(self, upstream: Upstream) -> Place:
-        known = self._places.get(upstream.name)
-        if known is not None and known.upstream == upstream:
-            return known
-        if upstream.kind == "echo":
-            return Place(upstream, EchoUpstream(self._clock))
-        port = OpenAIUpstream(upstream, self._loop)
-        self._pools.append(port.pool)
-        return Place(upstream, port)
+    def _settle(self, version: int, block_s: float) -> None:
+        self._link.send(Settled(version, max(block_s, self._link.take_longest_read_s())))
 
     # The edge
 
@@ -175,7 +166,8 @@ class Worker:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             self._gateway.check_deadlines()
             self._control.check_deadlines()
-            for pool in self._pools:
+            self._control_pool.close_idle()
+            for pool in self._worlds.pools:
                 pool.close_idle()
 
 

@@ -20,11 +20,13 @@ from jotgate.processes.messages import (
     AuditWritten,
     Beat,
     Hello,
+    Settled,
     World,
     frame,
     read_from_worker,
 )
 
+_BEAT: Final = frame(Beat())
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
 _UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
@@ -35,22 +37,24 @@ class _Connection:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
-        self.greeted = False
+        self.hello: Hello | None = None
+        self.settled: Settled | None = None
         self.taken = 0
         self.confirmed = 0
 
-    def send(self, message: World | AuditWritten | Beat) -> None:
+    def send(self, message: bytes) -> None:
+        """Send a frame."""
         if self.writer.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
             self.writer.transport.abort()  # It reads nothing; its supervisor will see to it.
             return
-        self.writer.write(frame(message))
+        self.writer.write(message)
 
 
 class BusServer:
     """Serves workers. It drives the log: flushed each 200 ms, synced each second."""
 
     def __init__(self, snapshot: Snapshot, log: AuditLog) -> None:
-        self._snapshot = snapshot
+        self._world = frame(World(snapshot))
         self._log = log
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -59,7 +63,18 @@ class BusServer:
     @property
     def workers(self) -> int:
         """How many workers are connected."""
-        return sum(connection.greeted for connection in self._connections)
+        return len(self.settled())
+
+    def settled(self) -> dict[int, Settled | None]:
+        """What each connected worker last said of its snapshot, by slot."""
+        return {one.hello.slot: one.settled for one in self._connections if one.hello is not None}
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Give every worker this snapshot, and those that come later."""
+        self._world = frame(World(snapshot))
+        for connection in self._connections:
+            if connection.hello is not None:
+                connection.send(self._world)
 
     async def start(self, listener: socket.socket) -> None:
         """Accept workers on a listening Unix socket."""
@@ -91,8 +106,8 @@ class BusServer:
 
     def _beat(self) -> None:
         for connection in self._connections:
-            if connection.greeted:
-                connection.send(Beat())
+            if connection.hello is not None:
+                connection.send(_BEAT)
 
     def _flush(self) -> bool:
         try:
@@ -104,7 +119,7 @@ class BusServer:
         for connection in self._connections:
             if connection.taken > connection.confirmed:
                 connection.confirmed = connection.taken
-                connection.send(AuditWritten(connection.taken))
+                connection.send(frame(AuditWritten(connection.taken)))
         return True
 
     def _complain(self, fault: str) -> None:
@@ -134,10 +149,13 @@ class BusServer:
     def _take(self, connection: _Connection, payload: bytes) -> None:
         message = read_from_worker(payload)
         if isinstance(message, Hello):
-            connection.greeted = True
-            connection.send(World(self._snapshot))
+            connection.hello = message
+            connection.send(self._world)
             return
-        if not connection.greeted:
+        if connection.hello is None:
             raise ValueError("the first message is not 'hello'")
+        if isinstance(message, Settled):
+            connection.settled = message
+            return
         self._log.append(message.lines)
         connection.taken = message.number

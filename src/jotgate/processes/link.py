@@ -5,6 +5,7 @@ the supervisor's, so a connection waits there for the next control process.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -30,6 +31,12 @@ class Link:
         self._connected = connected
         self._received = received
         self._stream: _Stream | None = None
+        self._longest_read_s = 0.0
+
+    def take_longest_read_s(self) -> float:
+        """The longest time that taking what came held up the loop since this was last asked, in CPU seconds."""
+        longest_s, self._longest_read_s = self._longest_read_s, 0.0
+        return longest_s
 
     def send(self, message: FromWorker) -> bool:
         """Send a message; False when there is no control process to send it to."""
@@ -53,21 +60,30 @@ class Link:
             self._stream = None
 
     def _make(self) -> "_Stream":
-        return _Stream(self._received)
+        return _Stream(self._received, self._took)
+
+    def _took(self, spent_s: float) -> None:
+        self._longest_read_s = max(self._longest_read_s, spent_s)
 
 
 class _Stream(asyncio.Protocol):
     transport: asyncio.Transport
 
-    def __init__(self, received: Callable[[FromControl], None]) -> None:
+    def __init__(self, received: Callable[[FromControl], None], took: Callable[[float], None]) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = received
+        self._took = took
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
 
     def data_received(self, data: bytes) -> None:
+        begun_s = time.thread_time()
+        self._take(data)
+        self._took(time.thread_time() - begun_s)
+
+    def _take(self, data: bytes) -> None:
         buffer = self._buffer
         buffer += data
         while len(buffer) >= _LENGTH_BYTES:

@@ -32,6 +32,16 @@ class AuditBatch(Struct, frozen=True, tag="audit"):
     lines: list[bytes]
 
 
+class Settled(Struct, frozen=True, tag="settled"):
+    """The worker's new calls see the snapshot of this version.
+
+    `block_s` is the longest time for which taking it held up the event loop at one go, in CPU seconds of its thread.
+    """
+
+    version: int
+    block_s: float
+
+
 class World(Struct, frozen=True, tag="world"):
     """The snapshot to swap to."""
 
@@ -48,7 +58,7 @@ class Beat(Struct, frozen=True, tag="beat"):
     """Control lives and its picture is fresh."""
 
 
-FromWorker = Hello | AuditBatch
+FromWorker = Hello | AuditBatch | Settled
 FromControl = World | AuditWritten | Beat
 
 

@@ -1,6 +1,7 @@
 """Any OpenAI-compatible HTTP API as an upstream: `base_url` plus the operation's path, with its own credential."""
 
 import asyncio
+import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,12 +21,14 @@ _PATHS: Final = {
 class OpenAIUpstream:
     """Sends calls to one upstream (ports.UpstreamPort)."""
 
-    def __init__(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, upstream: Upstream, loop: asyncio.AbstractEventLoop, roots: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(upstream.base_url)
         tls = parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
         host = parts.hostname or ""
-        self.pool = Pool(Endpoint(host, port, tls=tls, connect_timeout_s=upstream.connect_timeout_s), loop)
+        self.pool = Pool(Endpoint(host, port, tls=tls, connect_timeout_s=upstream.connect_timeout_s), loop, roots)
         credential = upstream.credential
         authorization = f"Authorization: Bearer {credential.reveal()}\r\n" if credential is not None else ""
         fixed = (

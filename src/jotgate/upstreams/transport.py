@@ -67,10 +67,13 @@ class Exchange:
 class Pool:
     """The connections to one endpoint. Mutable: the idle ones, newest last, and the connects under way."""
 
-    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, roots: ssl.SSLContext | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._loop = loop
-        self._tls = ssl.create_default_context() if endpoint.tls else None
+        self._tls = (roots or ssl.create_default_context()) if endpoint.tls else None
+        self._retired = False
         self._idle: deque[_Connection] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -90,7 +93,7 @@ class Pool:
 
     def give_back(self, connection: "_Connection") -> None:
         """Take a connection whose answer is complete."""
-        if len(self._idle) >= _IDLE_CONNECTIONS_MAX:
+        if self._retired or len(self._idle) >= _IDLE_CONNECTIONS_MAX:
             connection.close()
             return
         connection.idle_since_s = self._loop.time()
@@ -107,8 +110,9 @@ class Pool:
         while self._idle and now_s - self._idle[0].idle_since_s >= _IDLE_MAX_S:
             self._idle.popleft().close()
 
-    def close(self) -> None:
-        """Close every idle connection; running ones end by themselves."""
+    def retire(self) -> None:
+        """No new call will come: close every connection as soon as it is idle."""
+        self._retired = True
         while self._idle:
             self._idle.popleft().close()
 

@@ -1,0 +1,129 @@
+"""A worker's worlds: makes of each snapshot that arrives a world that calls can use, without holding up those that run.
+
+What is equal to before is kept, so that a reload closes no connection that is still good. The work is done in steps;
+between them the event loop goes on. What takes long and holds no interpreter, such as loading the roots of TLS, is done
+on a thread.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from jotgate.core.routes import Upstream
+from jotgate.core.snapshot import Snapshot
+from jotgate.gateway.world import Place, World, build_world
+from jotgate.ports import Clock
+from jotgate.upstreams.echo import EchoUpstream
+from jotgate.upstreams.openai import OpenAIUpstream
+from jotgate.upstreams.transport import Pool
+
+_STEP_S: Final = 0.001
+_Result = TypeVar("_Result")
+
+
+class Pace:
+    """Cuts work into steps. Mutable: when this step began, and the CPU time of the longest one."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._begun_s = time.thread_time()
+
+    def end_step(self) -> None:
+        """The step ends here."""
+        self.longest_s = max(self.longest_s, time.thread_time() - self._begun_s)
+
+    async def breathe(self) -> None:
+        """Let the event loop go on if this step has taken a millisecond."""
+        if time.thread_time() - self._begun_s >= _STEP_S:
+            await self.rest(asyncio.sleep(0))
+
+    async def rest(self, until: Awaitable[_Result]) -> _Result:
+        """End the step, wait, and begin the next."""
+        self.end_step()
+        result = await until
+        self._begun_s = time.thread_time()
+        return result
+
+
+class Worlds:
+    """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, the pools of its places.
+
+    `swap` gets each world; `settled` its version and the longest time in CPU seconds that its making held up the loop.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        *,
+        swap: Callable[[World], None],
+        settled: Callable[[int, float], None],
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._swap = swap
+        self._settled = settled
+        self._waiting: Snapshot | None = None
+        self._arrived = asyncio.Event()
+        self._world: World | None = None
+        self._pools: dict[str, Pool] = {}
+        self._roots: ssl.SSLContext | None = None
+
+    @property
+    def pools(self) -> list[Pool]:
+        """The pools of the places of the newest world."""
+        return list(self._pools.values())
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Take a snapshot; one that still waits is passed over."""
+        self._waiting = snapshot
+        self._arrived.set()
+
+    async def keep(self) -> None:
+        """Build what is offered and swap to it, until cancelled."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            snapshot, self._waiting = self._waiting, None
+            if snapshot is not None:
+                await self._build(snapshot)
+
+    async def _build(self, snapshot: Snapshot) -> None:
+        pace = Pace()
+        before = self._world
+        known = before.places if before is not None else {}
+        places: dict[str, Place] = {}
+        pools: dict[str, Pool] = {}
+        for upstream in snapshot.upstreams:
+            place = known.get(upstream.name)
+            if place is None or place.upstream != upstream:
+                place = Place(upstream, await self._reach(upstream, pools, pace))
+            elif upstream.name in self._pools:
+                pools[upstream.name] = self._pools[upstream.name]
+            places[upstream.name] = place
+            await pace.breathe()
+        world = build_world(snapshot, places, before)
+        gone = [pool for name, pool in self._pools.items() if pools.get(name) is not pool]
+        self._world, self._pools = world, pools
+        self._swap(world)
+        for pool in gone:
+            await pace.breathe()
+            pool.retire()
+        pace.end_step()
+        self._settled(snapshot.version, pace.longest_s)
+
+    async def _reach(self, upstream: Upstream, pools: dict[str, Pool], pace: Pace) -> EchoUpstream | OpenAIUpstream:
+        if upstream.kind == "echo":
+            return EchoUpstream(self._clock)
+        roots = await self._load_roots(pace) if upstream.base_url.startswith("https:") else None
+        port = OpenAIUpstream(upstream, self._loop, roots)
+        pools[upstream.name] = port.pool
+        return port
+
+    async def _load_roots(self, pace: Pace) -> ssl.SSLContext:
+        """The machine's roots, shared by all upstreams: loading them takes tens of milliseconds."""
+        if self._roots is None:
+            self._roots = await pace.rest(self._loop.run_in_executor(None, ssl.create_default_context))
+        return self._roots

@@ -134,6 +134,7 @@ class Gateway:
         call = admit(opened.request, opened.operation, opened.principal, world)
 
         def next_attempt(relay: Relay) -> None:
+            self._recorder.passed_over(relay)
             send_next_attempt(relay, world)
 
         relay = Relay(call, caller, self._clock, next_attempt=next_attempt, settle=self._settle)

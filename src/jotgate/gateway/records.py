@@ -7,6 +7,7 @@ from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Trail
+from jotgate.services.tally import Tally
 
 _NOBODY: Final = Principal(
     issuer="",
@@ -22,12 +23,13 @@ _NOBODY: Final = Principal(
 
 
 class Recorder:
-    """Builds records for one worker instance and hands them, encoded, to the trail."""
+    """Builds records for one worker instance, counts them and hands them, encoded, to the trail."""
 
-    def __init__(self, *, clock: Clock, trail: Trail, instance: str) -> None:
+    def __init__(self, *, clock: Clock, trail: Trail, instance: str, tally: Tally | None = None) -> None:
         self._clock = clock
         self._trail = trail
         self._instance = instance
+        self._tally = tally or Tally()
 
     @property
     def full(self) -> bool:
@@ -35,14 +37,31 @@ class Recorder:
         return self._trail.full
 
     def refused(self, request: Request, principal: Principal | None, *, status: int, code: str) -> None:
-        """The request was told no. One that proved nothing is left out when the trail is crowded."""
+        """The request was told no. One that proved nothing is counted only when the trail is crowded."""
         if principal is None and self._trail.crowded:
+            self._tally.settled(
+                CallRecord(
+                    at=0,
+                    worker=self._instance,
+                    row=0,
+                    operation=request.operation,
+                    status=status,
+                    outcome="refused",
+                    duration_us=self._times(request)[0],
+                    code=code,
+                )
+            )
             return
         self._append_plain(request, principal or _NOBODY, status=status, code=code)
 
     def answered(self, request: Request, principal: Principal, *, model: str, bytes_out: int) -> None:
         """The request was answered from the snapshot."""
         self._append_plain(request, principal, status=200, model=model, bytes_out=bytes_out)
+
+    def passed_over(self, relay: Relay) -> None:
+        """The call goes on to its next attempt."""
+        if relay.place is not None:
+            self._tally.passed_over(relay.place.upstream.name)
 
     def settled(self, relay: Relay) -> None:
         """The call has ended, whichever way."""
@@ -73,6 +92,7 @@ class Recorder:
             bytes_in=len(request.body),
             bytes_out=relay.bytes_out,
         )
+        self._tally.settled(record, relay.upstream_us)
         self._trail.append(encode(record))
 
     def _append_plain(
@@ -106,6 +126,7 @@ class Recorder:
             bytes_in=len(request.body),
             bytes_out=bytes_out,
         )
+        self._tally.settled(record)
         self._trail.append(encode(record))
 
     def _times(self, request: Request) -> tuple[int, int]:

@@ -33,6 +33,7 @@ class Relay:
         "_clock",
         "_next",
         "_paused",
+        "_sent_s",
         "_settle",
         "_settled",
         "_tap",
@@ -77,6 +78,12 @@ class Relay:
         self._settled = False
         self._tellable = False
         self._touched_s = call.request.begun_s
+        self._sent_s = 0.0
+
+    @property
+    def upstream_us(self) -> int:
+        """Microseconds from the first upstream's being asked to the last piece that came; 0 when none was."""
+        return int((self._touched_s - self._sent_s) * 1e6) if self._sent_s else 0
 
     @property
     def usage(self) -> tuple[int | None, int | None]:
@@ -89,6 +96,7 @@ class Relay:
         self.place = place
         self.exchange = exchange
         self._touched_s = self._clock.monotonic_s()
+        self._sent_s = self._sent_s or self._touched_s
         if self._paused:
             exchange.pause()
 

@@ -20,6 +20,7 @@ class Auditor:
         self._held = 0
         self._open: list[bytes] = []
         self._unwritten: deque[tuple[int, list[bytes]]] = deque()
+        self._unwritten_bytes: deque[int] = deque()
 
     @property
     def full(self) -> bool:
@@ -30,6 +31,11 @@ class Auditor:
     def crowded(self) -> bool:
         """Refusals of callers who proved nothing are no longer recorded, so that they cannot shut out the others."""
         return self._held >= self._capacity * _REFUSAL_SHARE
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and bytes that control has not confirmed."""
+        return self._held, sum(self._unwritten_bytes) + sum(map(len, self._open))
 
     def limit(self, capacity: int) -> None:
         """Hold at most this many rows from now on; what is held already stays."""
@@ -51,6 +57,7 @@ class Auditor:
             return None
         self._number += 1
         batch = (self._number, self._open)
+        self._unwritten_bytes.append(sum(map(len, self._open)))
         self._open = []
         self._unwritten.append(batch)
         return batch
@@ -63,3 +70,4 @@ class Auditor:
         """Control has all batches up to this one in its file."""
         while self._unwritten and self._unwritten[0][0] <= number:
             self._held -= len(self._unwritten.popleft()[1])
+            self._unwritten_bytes.popleft()

@@ -27,7 +27,7 @@ class _Verified(Struct, frozen=True):
 
 
 class Verifier:
-    """Verifies tokens of one issuer; mutable only in its cache, which holds at most `capacity` tokens."""
+    """Verifies tokens of one issuer; mutable only in its cache, which holds at most `capacity` tokens, and its counts."""
 
     def __init__(
         self, *, keys: KeySet, expectation: Expectation, default_scopes: frozenset[str], capacity: int
@@ -38,6 +38,8 @@ class Verifier:
         self._generation_size = max(1, capacity // _GENERATIONS)
         self._young: dict[bytes, _Verified] = {}
         self._old: dict[bytes, _Verified] = {}
+        self.lookups = 0
+        self.misses = 0
 
     def verify(self, token: bytes, now_s: float) -> Principal:
         """The principal that the token speaks for at `now_s`.
@@ -45,6 +47,7 @@ class Verifier:
         Raises:
             TokenError: one subclass for each reason.
         """
+        self.lookups += 1
         digest = sha256(token).digest()
         found = self._young.get(digest) or self._promote(digest)
         if found is None:
@@ -59,6 +62,7 @@ class Verifier:
         return found.principal
 
     def _verify_cold(self, token: bytes, now_s: float) -> _Verified:
+        self.misses += 1
         verified = jwt.verify(token, self._keys, self._expectation, now_s)
         claims = verified.claims
         leeway_s = self._expectation.leeway_s

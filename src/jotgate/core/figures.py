@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-BOUNDS_US: Final = (
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000, 300_000_000,
-)  # fmt: skip
-"""Upper bounds, inclusive, of the buckets of both histograms, in microseconds; one more bucket holds the rest."""
+FIRST_POWER: Final = 7
+LAST_POWER: Final = 28
+BOUNDS_US: Final = tuple(2**power for power in range(FIRST_POWER, LAST_POWER + 1))
+"""Upper bounds of the buckets of both histograms, in microseconds; one more bucket holds the rest. They are powers of
+two, because an int knows its own length: no search is needed to find its bucket."""
 
 
 class Label(NamedTuple):

@@ -4,15 +4,14 @@ It counts from the audit record, where everything is settled already. The number
 configurations with ever new upstreams fill it, what comes then is counted without its upstream's name.
 """
 
-from bisect import bisect_left
 from typing import Final
 
 from jotgate.core.audit import CallRecord
-from jotgate.core.figures import BOUNDS_US, Counts, Label, Row
+from jotgate.core.figures import FIRST_POWER, LAST_POWER, Counts, Label, Row
 from jotgate.services.verifier import Verifier
 
 _ROWS_MAX: Final = 1_024
-_BUCKETS: Final = len(BOUNDS_US) + 1
+_LENGTHS: Final = 64  # of an int, in bits: more microseconds than any clock will count
 _OTHERS: Final = "(others)"
 _Key = tuple[str, int, str, str, str]
 
@@ -25,8 +24,8 @@ class _Row:
         self.tokens_out = 0
         self.total_us = 0
         self.added_us = 0
-        self.total = [0] * _BUCKETS
-        self.added = [0] * _BUCKETS
+        self.total = [0] * _LENGTHS
+        self.added = [0] * _LENGTHS
 
 
 class Tally:
@@ -46,11 +45,11 @@ class Tally:
             row = self._begin_row(key)
         duration_us = record.duration_us
         row.total_us += duration_us
-        row.total[bisect_left(BOUNDS_US, duration_us)] += 1
+        row.total[duration_us.bit_length()] += 1
         if upstream_us and record.outcome == "complete":
             added_us = duration_us - upstream_us
             row.added_us += added_us
-            row.added[bisect_left(BOUNDS_US, added_us)] += 1
+            row.added[added_us.bit_length()] += 1
         if record.tokens_in is not None:
             row.tokens_in += record.tokens_in
         if record.tokens_out is not None:
@@ -92,6 +91,12 @@ def _freeze(label: Label, row: _Row) -> Row:
         tokens_out=row.tokens_out,
         total_us=row.total_us,
         added_us=row.added_us,
-        total=tuple(row.total),
-        added=tuple(row.added),
+        total=_buckets(row.total),
+        added=_buckets(row.added),
     )
+
+
+def _buckets(lengths: list[int]) -> tuple[int, ...]:
+    """Counts by length in bits as counts by bucket: what has k bits is below two to the k."""
+    first, end = FIRST_POWER + 1, LAST_POWER + 1
+    return (sum(lengths[:first]), *lengths[first:end], sum(lengths[end:]))

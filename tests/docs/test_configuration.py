@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from jotgate.core.config import Config, IssuerRules, Logs, Metrics, Server, UpstreamEntry, parse
+from jotgate.core.config import Config, IssuerRules, Logs, Metrics, Server, UpstreamEntry
+from jotgate.core.config_reader import parse
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
 from tests.docs.test_cli import sections
@@ -25,7 +26,11 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 def defaults(kind: type[msgspec.Struct]) -> Mapping[str, str]:
     """Each setting's default as TOML writes it."""
     return {
-        field.name: "required" if field.required else f"`{json.dumps(field.default)}`"
+        field.name: "required"
+        if field.required
+        else "none"
+        if field.default is None
+        else f"`{json.dumps(field.default)}`"
         for field in msgspec.structs.fields(kind)
     }
 

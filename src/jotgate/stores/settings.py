@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from jotgate.core.config import Config, parse
+from jotgate.core.config import Config
+from jotgate.core.config_reader import parse
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 

@@ -3,7 +3,7 @@
 import tomllib
 
 from jotgate.core.compiler import compile_snapshot
-from jotgate.core.config import parse
+from jotgate.core.config_reader import parse
 from jotgate.core.routes import Attempt, Route, Upstream
 from jotgate.core.values import Secret
 

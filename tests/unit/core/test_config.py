@@ -4,7 +4,8 @@ import tomllib
 
 import pytest
 
-from jotgate.core.config import Config, parse, seconds
+from jotgate.core.config import Config, seconds
+from jotgate.core.config_reader import parse
 from jotgate.core.snapshot import Limits
 from jotgate.errors import Code, ConfigurationError
 

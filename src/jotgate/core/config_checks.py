@@ -1,0 +1,127 @@
+"""What a configuration may not say although each setting is of its type: ranges, URLs, names, and what contradicts."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from jotgate.core.config import ECHO, IssuerRules, Metrics, Server, UpstreamEntry, seconds
+from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.operations import SCOPES
+
+_LEEWAY_MAX_S: Final = 60
+_TIMEOUT_MAX_S: Final = 86_400
+_DRAIN_MAX_S: Final = 3_600
+_TIMEOUTS: Final = ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
+
+
+def check_section(section: Struct) -> list[Fault]:
+    """The faults of one table."""
+    match section:
+        case Server():
+            return _check_server(section)
+        case IssuerRules():
+            return _check_issuer(section)
+        case Metrics():
+            return _check_metrics(section)
+    return []
+
+
+def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
+    """The faults of one `[[upstreams]]`, whose path is given."""
+    faults = []
+    if entry.name == ECHO:
+        faults.append((f"{path}.name", f"is '{ECHO}', which is built in; choose another name"))
+    if ECHO in entry.routes:
+        faults.append((f"{path}.models", f"holds '{ECHO}', which is built in; choose another alias"))
+    if len(set(entry.models)) < len(entry.models):
+        faults.append((f"{path}.models", "names a model twice; write each once"))
+    written = [name for name in ("credential", "credential_env", "credential_file") if getattr(entry, name)]
+    for name in written[1:]:
+        faults.append((f"{path}.{name}", f"stands beside {written[0]}; write one of them"))
+    fault = _url_fault(entry.base_url)
+    if fault:
+        faults.append((f"{path}.base_url", fault))
+    for name in _TIMEOUTS:
+        if seconds(getattr(entry, name)) > _TIMEOUT_MAX_S:
+            faults.append((f"{path}.{name}", 'is longer than a day; write at most "24h"'))
+    return faults
+
+
+def check_upstreams(upstreams: Mapping[str, UpstreamEntry]) -> list[Fault]:
+    """The faults of the entries among themselves, by their paths."""
+    first: dict[str, str] = {}
+    faults = []
+    for path, entry in upstreams.items():
+        if first.setdefault(entry.name, path) != path:
+            faults.append((f"{path}.name", f"is '{entry.name}' as in {first[entry.name]}; each name stands once"))
+    return faults
+
+
+def _check_issuer(issuer: IssuerRules) -> list[Fault]:
+    faults = []
+    if seconds(issuer.leeway) > _LEEWAY_MAX_S:
+        faults.append(("issuer.leeway", f"is '{issuer.leeway}', and must be at most \"60s\""))
+    for scope in issuer.default_scopes:
+        if scope not in SCOPES:
+            faults.append(("issuer.default_scopes", f"holds {shown(scope)}; {advice(scope, sorted(SCOPES))}"))
+    return faults
+
+
+def _check_metrics(metrics: Metrics) -> list[Fault]:
+    try:
+        address = metrics.address
+    except ValueError:
+        return [("metrics.listen", f'is {shown(metrics.listen)}, and must be such as "127.0.0.1:9464"')]
+    if address is None or is_loopback(address[0]):
+        return []
+    fault = (
+        f"is {shown(metrics.listen)}, which other machines can reach, and nobody is asked for a token there; write "
+        '"127.0.0.1:9464", or read /metrics of the gateway with a token that has the scope metrics'
+    )
+    return [("metrics.listen", fault)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_server(server: Server) -> list[Fault]:
+    faults = _check_public_url(server.public_url)
+    if seconds(server.drain_timeout) > _DRAIN_MAX_S:
+        faults.append(("server.drain_timeout", 'is longer than an hour; write at most "1h"'))
+    return faults
+
+
+def _check_public_url(url: str) -> list[Fault]:
+    if not url:
+        return []
+    fault = _url_fault(url)
+    if not fault and urlsplit(url).path:
+        fault = 'has a path; write scheme, host and port alone, such as "https://gateway.example"'
+    return [("server.public_url", fault)] if fault else []
+
+
+def _url_fault(url: str) -> str:
+    """What is wrong with an http or https URL that holds no credentials, query or fragment; empty when nothing."""
+    remedy = 'write one such as "https://host:port/v1"'
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return f"holds characters that no URL has; {remedy}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return f"is not a URL; {remedy}"
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return f"is not an http or https URL with a host; {remedy}"
+    if "@" in parts.netloc:
+        return "holds a user name or password; take it out and use credential_env or credential_file"
+    if "?" in url or "#" in url:
+        return "holds a query or fragment; leave it out"
+    return ""

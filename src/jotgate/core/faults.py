@@ -1,0 +1,24 @@
+"""A fault of a configuration, and the words in which it is told."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+Fault = tuple[str, str]
+"""The path of a setting, such as `upstreams[0].name`, and what is wrong there and what to write."""
+
+_SHOWN_MAX: Final = 60
+
+
+def shown(value: object) -> str:
+    """A value as a fault may show it: short, and never the inside of something larger."""
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
+    return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "of another type"
+
+
+def advice(name: str, known: Sequence[str]) -> str:
+    """What to write for an unknown name: the one that it resembles, else all that there are."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"

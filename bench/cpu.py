@@ -92,10 +92,15 @@ def _spent_by_process(before: ProcessTime, after: ProcessTime) -> int:
     return max(by_threads, after.clock_ns - before.clock_ns)
 
 
+def processes(root: int) -> set[int]:
+    """The processes of the tree under `root` at this moment."""
+    return tree(root, _relations())
+
+
 def read_tree(root: int) -> TreeTime:
     """CPU time of each process of the tree under `root`; one that ends during the reading is left out."""
     times: dict[int, ProcessTime] = {}
-    for pid in tree(root, _relations()):
+    for pid in processes(root):
         try:
             threads = {
                 int(task.name): parse_schedstat((task / "schedstat").read_text())

@@ -58,13 +58,16 @@ def parse_result(text: str) -> LoadResult:
         raise BenchError(f"the load generator printed '{text.strip()}': {error}") from error
 
 
-def render_request(token: str, stream: Stream | None) -> bytes:
-    """A chat completion request as it goes over the wire; with `stream`, one that asks for that many events."""
+def render_request(token: str, stream: Stream | None = None, *, more_chars: int = 0) -> bytes:
+    """A chat completion request as it goes over the wire.
+
+    With `stream` it asks for that many events; its prompt is `more_chars` characters longer.
+    """
     body: dict[str, object] = {
         "model": MODEL,
         "messages": [
             {"role": "system", "content": "Keep to the facts and answer in English."},
-            {"role": "user", "content": QUESTION},
+            {"role": "user", "content": QUESTION + _filling(more_chars)},
         ],
         "temperature": 0.2,
         "user": "bench-0001",
@@ -86,6 +89,12 @@ def render_request(token: str, stream: Stream | None) -> bytes:
         "\r\n"
     )
     return head.encode("ascii") + payload
+
+
+def _filling(chars: int) -> str:
+    """Text such as people paste: words, quotation marks and line breaks, which JSON writes with a backslash."""
+    line = ' The annex says: "what was agreed on stands as it was written, and nothing else does."\n'
+    return (line * (chars // len(line) + 1))[:chars]
 
 
 class Load:

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 PACKAGES: Final = ("jotgate", "uvloop", "httptools", "msgspec", "cryptography")
 
 
-def describe(load_core: int, candidate_core: int, nginx: str | None) -> dict[str, str]:
+def describe(load_core: int, candidate_core: int, peers: Mapping[str, str]) -> dict[str, str]:
     """The machine and the versions, as a table; taken before the load, so that the load average is the others'."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
     description = {
@@ -23,9 +24,8 @@ def describe(load_core: int, candidate_core: int, nginx: str | None) -> dict[str
         "kernel": platform.release(),
         "Python": f"{platform.python_version()} ({platform.python_compiler()})",
         "C compiler": _first_line(["gcc", "--version"]),
-        "nginx": nginx or "not measured",
     }
-    return description | {name: _package(name) for name in PACKAGES}
+    return description | dict(peers) | {name: _package(name) for name in PACKAGES}
 
 
 def processor(cpuinfo: str) -> str:

@@ -11,7 +11,7 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row of the report. `ratio`: whether jotgate over nginx says something."""
+    """One row of the report. `ratio`: whether one candidate's over another's says something."""
 
     key: str
     title: str
@@ -34,6 +34,9 @@ METRICS: Final = (
     Metric("chunk_delay_p50_us", "… age of a chunk on arrival, p50", "µs", 0, False),
     Metric("chunk_delay_p99_us", "… age of a chunk on arrival, p99", "µs", 0, False),
     Metric("blast_cpu_us", "CPU per streamed chunk, as fast as it goes", "µs", 2, True),
+    Metric("large_cpu_us", "CPU per request with a prompt of 100 KB", "µs", 1, True),
+    Metric("fresh_cpu_us", "CPU per request on a new TLS connection each", "µs", 1, True),
+    Metric("steady_cpu_us", "CPU per request at 2,000 requests per second", "µs", 1, True),
 )
 
 
@@ -68,6 +71,11 @@ def closed_figures(result: LoadResult, spent: Spent) -> Figures:
     if result.ok:
         figures["request_cpu_us"] = spent.candidate_ns / 1e3 / result.ok
     return figures
+
+
+def cost_figures(key: str, result: LoadResult, spent: Spent) -> Figures:
+    """The one figure of a load that is run for its cost per request alone."""
+    return {key: spent.candidate_ns / 1e3 / result.ok} if result.ok else {}
 
 
 def rate_figures(result: LoadResult) -> Figures:

@@ -15,6 +15,7 @@ from bench.server import Server, free_port, launch
 CONFIGURATION: Final = """\
 daemon off;
 worker_processes 1;
+worker_rlimit_nofile 65536;
 pid {folder}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 4096; }}
@@ -33,7 +34,8 @@ http {{
     keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{ssl};
+    {certificate}
     location / {{
       proxy_pass http://mock;
       proxy_http_version 1.1;
@@ -67,11 +69,16 @@ def nginx_version(binary: Path) -> str:
     return found[1] if found else "unknown"
 
 
-def start_nginx(folder: Path, upstream_port: int, core: int) -> Server:
-    """Start it in front of the mock upstream and wait until it listens."""
+def start_nginx(folder: Path, upstream_port: int, core: int, tls: tuple[Path, Path] | None = None) -> Server:
+    """Start it in front of the mock upstream and wait until it listens. `tls` is its certificate and its key."""
+    folder.mkdir()
     port = free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, upstream_port=upstream_port))
+    lines = f"ssl_certificate {tls[0]}; ssl_certificate_key {tls[1]};" if tls else ""
+    text = CONFIGURATION.format(
+        folder=folder, port=port, upstream_port=upstream_port, ssl=" ssl" if tls else "", certificate=lines
+    )
+    configuration.write_text(text)
     command: list[str | Path] = [find_nginx(), "-e", "stderr", "-p", folder, "-c", configuration]
     server = launch("nginx", port, command, folder / "nginx.log", core)
     server.wait_until(server.accepts)

@@ -24,7 +24,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. Times are in whole seconds, as the load generator takes them."""
+    """One run. Times are in whole seconds, as the load generator takes them.
+
+    closed: as much as goes; rate: latency at a fixed rate; steady: cost at a fixed rate; large: prompts of
+    `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams.
+    """
 
     name: str
     rounds: int
@@ -34,8 +38,18 @@ class Plan:
     rate_rps: int
     rate_s: int
     rate_connections: int
+    steady_rps: int
+    steady_s: int
+    steady_connections: int
+    large_s: int
+    large_chars: int
+    large_connections: int
+    fresh_s: int
+    fresh_connections: int
     paced: Stream
     blast: Stream
+    idle_streams: int
+    reloads: int
     start_samples: int
     help_samples: int
 
@@ -47,10 +61,20 @@ FULL: Final = Plan(
     closed_s=3,
     closed_connections=32,
     rate_rps=500,
-    rate_s=3,
+    rate_s=10,
     rate_connections=16,
+    steady_rps=2_000,
+    steady_s=2,
+    steady_connections=32,
+    large_s=1,
+    large_chars=100_000,
+    large_connections=8,
+    fresh_s=1,
+    fresh_connections=8,
     paced=Stream(connections=200, rounds=1, chunks=100, interval_us=20_000),
     blast=Stream(connections=16, rounds=2, chunks=2_000, interval_us=0),
+    idle_streams=1_000,
+    reloads=20,
     start_samples=5,
     help_samples=9,
 )
@@ -63,8 +87,18 @@ QUICK: Final = Plan(
     rate_rps=500,
     rate_s=1,
     rate_connections=16,
+    steady_rps=2_000,
+    steady_s=1,
+    steady_connections=32,
+    large_s=1,
+    large_chars=100_000,
+    large_connections=8,
+    fresh_s=1,
+    fresh_connections=8,
     paced=Stream(connections=200, rounds=1, chunks=50, interval_us=20_000),
     blast=Stream(connections=16, rounds=1, chunks=1_000, interval_us=0),
+    idle_streams=200,
+    reloads=5,
     start_samples=3,
     help_samples=5,
 )

@@ -6,18 +6,21 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Final
 
+from bench.candidates import TABLES, Comparison, Table
 from bench.gates import Verdict
+from bench.memory import Idle
 from bench.metrics import METRICS, Metric
 from bench.plan import Plan
+from bench.reload import Blocks
 from bench.rounds import Visit
 from bench.starting import Starts
-from bench.summary import Summary
+from bench.summary import Summary, summarise
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 QUIET_PCT: Final = 5.0
 HOW_TO_READ: Final = """\
-The ratio of CPU time is the figure to trust: it is taken round by round beside nginx, and the gates stand on its
-median. Requests per second and p99 are noisy, and requests per second say little where the load's core was busier
+The ratio of CPU time is the figure to trust: it is taken round by round beside nginx and Envoy, and the gates stand on
+its median. Requests per second and p99 are noisy, and requests per second say little where the load's core was busier
 than the candidate's own. On a virtual machine the kernel's share of every request is inflated, for both alike: that
 draws ratios towards 1 and **flatters** them. Never compare absolute figures of two machines, nor of two runs on a
 machine where others work. docs/bench.md says how each figure is taken."""
@@ -32,8 +35,10 @@ class Report:
     machine: Mapping[str, str]
     visits: Sequence[Visit]
     medians: Mapping[str, Mapping[str, Summary]]
-    ratios: Mapping[str, Summary]
+    ratios: Mapping[Comparison, Mapping[str, Summary]]
     starts: Starts | None
+    idle: Mapping[str, Idle]
+    blocks: Blocks | None
     verdicts: Sequence[Verdict]
     accounted: str
     faults: Sequence[str]
@@ -47,26 +52,46 @@ class Report:
 def to_json(report: Report) -> str:
     """The whole report; every sample is in it."""
     gates = [
-        {**asdict(verdict.gate), "measured": _as_dict(verdict.measured), "standing": verdict.standing}
+        {
+            **asdict(verdict.gate),
+            "comparison": verdict.gate.comparison and verdict.gate.comparison.title,
+            "measured": _as_dict(verdict.measured),
+            "standing": verdict.standing,
+        }
         for verdict in report.verdicts
     ]
-    members = {"format": FORMAT, "good": report.good, **asdict(report), "gates": gates}
-    del members["verdicts"]
+    members = {
+        "format": FORMAT,
+        "good": report.good,
+        "taken_at": report.taken_at,
+        "plan": asdict(report.plan),
+        "machine": report.machine,
+        "gates": gates,
+        "medians": _as_dicts(report.medians),
+        "ratios": _as_dicts({comparison.title: found for comparison, found in report.ratios.items() if found}),
+        "starts": asdict(report.starts) if report.starts else None,
+        "idle": {name: asdict(idle) for name, idle in report.idle.items()},
+        "blocks": asdict(report.blocks) if report.blocks else None,
+        "accounted": report.accounted,
+        "faults": report.faults,
+        "visits": [asdict(visit) for visit in report.visits],
+    }
     return json.dumps(members, indent=1, ensure_ascii=False) + "\n"
 
 
 def to_markdown(report: Report) -> str:
     """The report for people: gates first, then the figures, then the machine."""
     parts: list[Iterable[str]] = [
-        (f"# jotgate beside nginx: {report.plan.name} run of {report.taken_at}", ""),
+        (f"# jotgate beside nginx and Envoy: {report.plan.name} run of {report.taken_at}", ""),
         (_standing(report), ""),
         _wrong(report),
         _disturbed(report),
         gates_table(report.verdicts),
-        ("",),
-        figures_table(report.medians, report.ratios),
-        ("", f"Medians of {report.plan.rounds} rounds, least to greatest in brackets. {report.accounted}", ""),
-        ("## How to read this", "", HOW_TO_READ, ""),
+        *(figures_table(table, report) for table in TABLES),
+        ("", f"Medians of {report.plan.rounds} rounds, least to greatest in brackets. {report.accounted}"),
+        idle_table(report.idle),
+        blocks_table(report.blocks),
+        ("", "## How to read this", "", HOW_TO_READ, ""),
         ("## The machine", "", "| | |", "|---|---|"),
         (f"| {name} | {value} |" for name, value in report.machine.items()),
     ]
@@ -102,22 +127,78 @@ def gates_table(verdicts: Iterable[Verdict]) -> list[str]:
     for verdict in verdicts:
         gate = verdict.gate
         measured = _cell(verdict.measured, 2, gate.unit)
+        limit = f"{'each at most ' if gate.worst else ''}{gate.limit} {gate.unit}"
         goal = f"{gate.goal} {gate.unit}" if gate.goal is not None else ""
-        lines.append(f"| {gate.title} | {measured} | {gate.limit} {gate.unit} | {goal} | {verdict.standing} |")
+        lines.append(f"| {gate.title} | {measured} | {limit} | {goal} | {verdict.standing} |")
     return lines
 
 
-def figures_table(medians: Mapping[str, Mapping[str, Summary]], ratios: Mapping[str, Summary]) -> list[str]:
-    """One line a metric, one column a candidate; a metric that nobody was measured by is left out."""
-    names = sorted(medians, key=list(medians).index)
-    lines = [f"| | {' | '.join(names)} | jotgate / nginx |", "|---" * (len(names) + 2) + "|"]
-    for metric in METRICS:
-        if not any(metric.key in by_key for by_key in medians.values()):
-            continue
-        cells = [_figure(medians[name].get(metric.key), metric) for name in names]
-        ratio = _cell(ratios.get(metric.key), 2, "x")
-        lines.append(f"| {metric.title} ({metric.unit}) | {' | '.join(cells)} | {ratio} |")
+def figures_table(table: Table, report: Report) -> list[str]:
+    """One line a metric, one column a candidate; a metric or candidate that was not measured is left out."""
+    names = [name for name in table.columns if name in report.medians]
+    shown = [
+        metric
+        for metric in METRICS
+        if (not table.metrics or metric.key in table.metrics)
+        and any(metric.key in report.medians[name] for name in names)
+    ]
+    compared = [one for one in table.comparisons if report.ratios.get(one)]
+    if not shown or (table.title and not compared):
+        return []
+    titles = [*names, *(one.title for one in compared)]
+    lines = ["", *([f"## {table.title}", ""] if table.title else [])]
+    lines += [f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
+    for metric in shown:
+        cells = [_figure(report.medians[name].get(metric.key), metric) for name in names]
+        cells += [_cell(report.ratios[one].get(metric.key), 2, "x") for one in compared]
+        lines.append(f"| {metric.title} ({metric.unit}) | {' | '.join(cells)} |")
     return lines
+
+
+def idle_table(idle: Mapping[str, Idle]) -> list[str]:
+    """Memory, one line a candidate."""
+    if not idle:
+        return []
+    streams = next(iter(idle.values())).streams
+    lines = [
+        "",
+        f"## Memory with {streams:,} open streams that wait",
+        "",
+        "MiB of all processes together; PSS counts what they share once.",
+        "",
+        "| | PSS after a second of load | RSS | PSS with the streams | RSS | PSS per stream |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in idle.items():
+        rested, streaming = found.rested, found.streaming
+        lines.append(
+            f"| {name} | {rested.pss_mib:.1f} | {rested.rss_mib:.1f} | {streaming.pss_mib:.1f} | "
+            f"{streaming.rss_mib:.1f} | {found.per_stream_kib:.1f} KiB |"
+        )
+    return lines
+
+
+def blocks_table(blocks: Blocks | None) -> list[str]:
+    """The longest turns of a worker's event loop."""
+    if blocks is None:
+        return []
+    rows = (
+        ("own CPU time", blocks.reload_cpu_ms, blocks.calm_cpu_ms),
+        ("wall time", blocks.reload_wall_ms, blocks.calm_wall_ms),
+    )
+    return [
+        "",
+        f"## The longest block of a worker's loop in each of {len(blocks.reload_cpu_ms)} reloads",
+        "",
+        "Milliseconds, at 500 requests per second; beside it as long a time without a reload.",
+        "",
+        "| | with a reload | without |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {_cell(summarise(with_it), 2, '')} | {_cell(summarise(calm), 2, '')} |"
+            for name, with_it, calm in rows
+        ),
+    ]
 
 
 def _figure(summary: Summary | None, metric: Metric) -> str:
@@ -133,3 +214,7 @@ def _cell(summary: Summary | None, digits: int, unit: str) -> str:
 
 def _as_dict(summary: Summary | None) -> dict[str, float] | None:
     return asdict(summary) if summary else None
+
+
+def _as_dicts(found: Mapping[str, Mapping[str, Summary]]) -> dict[str, dict[str, dict[str, float]]]:
+    return {name: {key: asdict(summary) for key, summary in by_key.items()} for name, by_key in found.items()}

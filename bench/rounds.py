@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import metrics
+from bench.candidates import CANDIDATES, STRAIGHT, Part
 from bench.cpu import read_core, read_tree, spent_ns
 from bench.errors import BenchError
 from bench.load import Load, LoadResult, render_request
@@ -14,18 +15,31 @@ from bench.metrics import Figures, Spent
 from bench.plan import Plan, Stream
 from bench.server import Server
 
-STRAIGHT: Final = "straight"
 SETTLE_S: Final = 0.5
 """What is written after the last answer (audit rows go out each 200 ms) is part of the price: the reading waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The files that hold the requests, the same bytes for every candidate."""
+    """The files that hold the requests, the same for all who take the same token."""
 
     unary: Path
     paced: Path
     blast: Path
+    large: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A candidate that stands: whose cost is read, and where the load goes.
+
+    `port` and `fresh_port` differ from the server's own where something stands before it (TLS).
+    """
+
+    server: Server
+    port: int
+    fresh_port: int
+    requests: Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +53,13 @@ class Visit:
 
 
 def write_requests(folder: Path, token: str, plan: Plan) -> Requests:
-    """Write the three request files."""
-    requests = Requests(folder / "unary.http", folder / "paced.http", folder / "blast.http")
-    requests.unary.write_bytes(render_request(token, None))
+    """Write the request files into a folder, which is made."""
+    folder.mkdir(exist_ok=True)
+    requests = Requests(*(folder / f"{name}.http" for name in ("unary", "paced", "blast", "large")))
+    requests.unary.write_bytes(render_request(token))
     requests.paced.write_bytes(render_request(token, plan.paced))
     requests.blast.write_bytes(render_request(token, plan.blast))
+    requests.large.write_bytes(render_request(token, more_chars=plan.large_chars))
     return requests
 
 
@@ -59,46 +75,93 @@ def chunk_fault(result: LoadResult, stream: Stream) -> str | None:
     return f"of {stream.expected} streamed chunks {result.chunks} arrived"
 
 
+Gained = tuple[Figures, tuple[str | None, ...]]
+
+
 class Visitor:
     """Measures candidates on their core, one visit at a time."""
 
-    def __init__(self, load: Load, plan: Plan, requests: Requests, mock: Server, core: int) -> None:
+    def __init__(self, load: Load, plan: Plan, mock: Server, core: int) -> None:
         self._load = load
         self._plan = plan
-        self._requests = requests
         self._mock = mock
         self._core = core
+        self._parts: dict[Part, Callable[[str, Target], Gained]] = {
+            "closed": self._closed,
+            "rate": self._rate,
+            "paced": self._paced,
+            "blast": self._blast,
+            "large": self._large,
+            "fresh": self._fresh,
+            "steady": self._steady,
+        }
 
-    def visit(self, name: str, server: Server, number: int) -> Visit:
+    def visit(self, name: str, target: Target, number: int) -> Visit:
         """Warm the candidate up and take all its figures once."""
+        warm = self._load.closed(
+            target.port, target.requests.unary, self._plan.closed_connections, self._plan.warm_s
+        ).fault()
+        faults = [f"{name}, round {number}, warm-up: {warm}"] if warm else []
         figures: dict[str, float] = {}
-        faults: list[str] = []
-
-        def keep(part: str, gained: Figures, *found: str | None) -> None:
+        for part in CANDIDATES[name]:
+            gained, found = self._parts[part](name, target)
             figures.update(gained)
             faults.extend(f"{name}, round {number}, {part}: {fault}" for fault in found if fault)
+        return Visit(name, number, figures, tuple(faults))
 
-        plan, load, unary = self._plan, self._load, self._requests.unary
-        warm = load.closed(server.port, unary, plan.closed_connections, plan.warm_s)
-        keep("warm-up", {}, warm.fault())
-
-        closed, spent = self._metered(
-            server, lambda: load.closed(server.port, unary, plan.closed_connections, plan.closed_s)
+    def _closed(self, name: str, target: Target) -> Gained:
+        plan = self._plan
+        result, spent = self._metered(
+            target.server,
+            lambda: self._load.closed(target.port, target.requests.unary, plan.closed_connections, plan.closed_s),
         )
         gained = metrics.straight_figures if name == STRAIGHT else metrics.closed_figures
-        keep("closed loop", gained(closed, spent), closed.fault())
+        return gained(result, spent), (result.fault(),)
 
-        rate = load.rate(server.port, unary, plan.rate_rps, plan.rate_s, plan.rate_connections)
-        keep("fixed rate", metrics.rate_figures(rate), rate.fault())
-        if name == STRAIGHT:
-            return Visit(name, number, figures, tuple(faults))
+    def _rate(self, _name: str, target: Target) -> Gained:
+        plan = self._plan
+        result = self._load.rate(target.port, target.requests.unary, plan.rate_rps, plan.rate_s, plan.rate_connections)
+        return metrics.rate_figures(result), (result.fault(),)
 
-        paced, spent = self._metered(server, lambda: load.stream(server.port, self._requests.paced, plan.paced))
-        keep("paced", metrics.paced_figures(paced, spent), paced.fault(), chunk_fault(paced, plan.paced))
+    def _paced(self, _name: str, target: Target) -> Gained:
+        asked = self._plan.paced
+        result, spent = self._metered(
+            target.server, lambda: self._load.stream(target.port, target.requests.paced, asked)
+        )
+        return metrics.paced_figures(result, spent), (result.fault(), chunk_fault(result, asked))
 
-        blast, spent = self._metered(server, lambda: load.stream(server.port, self._requests.blast, plan.blast))
-        keep("blast", metrics.blast_figures(blast, spent), blast.fault(), chunk_fault(blast, plan.blast))
-        return Visit(name, number, figures, tuple(faults))
+    def _blast(self, _name: str, target: Target) -> Gained:
+        asked = self._plan.blast
+        result, spent = self._metered(
+            target.server, lambda: self._load.stream(target.port, target.requests.blast, asked)
+        )
+        return metrics.blast_figures(result, spent), (result.fault(), chunk_fault(result, asked))
+
+    def _large(self, _name: str, target: Target) -> Gained:
+        plan = self._plan
+        result, spent = self._metered(
+            target.server,
+            lambda: self._load.closed(target.port, target.requests.large, plan.large_connections, plan.large_s),
+        )
+        return metrics.cost_figures("large_cpu_us", result, spent), (result.fault(),)
+
+    def _fresh(self, _name: str, target: Target) -> Gained:
+        plan = self._plan
+        result, spent = self._metered(
+            target.server,
+            lambda: self._load.closed(target.fresh_port, target.requests.unary, plan.fresh_connections, plan.fresh_s),
+        )
+        return metrics.cost_figures("fresh_cpu_us", result, spent), (result.fault(),)
+
+    def _steady(self, _name: str, target: Target) -> Gained:
+        plan = self._plan
+        result, spent = self._metered(
+            target.server,
+            lambda: self._load.rate(
+                target.port, target.requests.unary, plan.steady_rps, plan.steady_s, plan.steady_connections
+            ),
+        )
+        return metrics.cost_figures("steady_cpu_us", result, spent), (result.fault(),)
 
     def _metered(self, server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, Spent]:
         """Run a load; with it, what was spent."""

@@ -1,6 +1,7 @@
 """A process that the bench starts, waits for and stops, whatever the candidate."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -30,6 +31,12 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         for name, value in given.items()
         if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("JOTGATE_")
     }
+
+
+def allow_many_files() -> None:
+    """Let this process, and so whatever it starts, open as many files as the system permits."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def free_port() -> int:
@@ -104,15 +111,23 @@ class Server:
         self.process.wait()
 
 
-def launch(name: str, port: int, command: Sequence[str | Path], output: Path, core: int | None) -> Server:
-    """Start a process on a core (None: on any), and do not wait for anything."""
+def launch(
+    name: str,
+    port: int,
+    command: Sequence[str | Path],
+    output: Path,
+    core: int | None,
+    *,
+    additions: Mapping[str, str] | None = None,
+) -> Server:
+    """Start a process on a core (None: on any), and do not wait for anything. `additions` go to its environment."""
     with output.open("wb") as out, pinned(core):
         process = subprocess.Popen(
             list(map(str, command)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=environment(os.environ),
+            env={**environment(os.environ), **(additions or {})},
             start_new_session=True,
         )
     return Server(name, port, process, output)

@@ -9,6 +9,7 @@ from typing import Final
 from bench.jotgate import create_token, launch_jotgate, run_jotgate
 from bench.load import render_request
 from bench.server import Server, running
+from bench.summary import Summary, summarise
 
 ANSWER_BYTES_MAX: Final = 65_536
 
@@ -25,12 +26,20 @@ class Starts:
     again_s: list[float]
     help_s: list[float]
 
+    def summaries(self) -> dict[str, Summary | None]:
+        """The figures that gates stand on."""
+        return {
+            "first_s": summarise(self.first_s),
+            "again_s": summarise(self.again_s),
+            "help_s": summarise(self.help_s),
+        }
+
 
 def measure_starts(folder: Path, configuration: Path, samples: int, help_samples: int) -> Starts:
     """Start and stop jotgate in turn; on any core, as a person would."""
     known = folder / "known"
     token = create_token(known)
-    completion = render_request(token, None)
+    completion = render_request(token)
     ready = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     first, again = [], []
     for number in range(samples):

@@ -3,9 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
+from bench.candidates import STRAIGHT, Comparison
 from bench.metrics import METRICS, Figures
-from bench.rounds import STRAIGHT, Visit
+from bench.rounds import Visit
+
+ADDED: Final = ("added_p50_us", "added_p99_us")
+ADDED_FLOOR_US: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +56,40 @@ def medians(visits: Iterable[Visit]) -> dict[str, dict[str, Summary]]:
     }
 
 
-def ratios(visits: Iterable[Visit], candidate: str, yardstick: str) -> dict[str, Summary]:
+def ratios(visits: Iterable[Visit], comparison: Comparison) -> dict[str, Summary]:
     """Candidate over yardstick by metric, round by round: what disturbs one round disturbs both.
 
-    A round in which the yardstick shows nothing above zero gives no ratio.
+    A round in which the yardstick shows nothing above zero gives no ratio. Added latency is compared otherwise.
     """
     known = list(visits)
-    bases = {visit.round: visit.figures for visit in known if visit.candidate == yardstick}
+    bases = {visit.round: visit.figures for visit in known if visit.candidate == comparison.yardstick}
+    mine = [visit for visit in known if visit.candidate == comparison.candidate]
     found: dict[str, Summary] = {}
     for key in (metric.key for metric in METRICS if metric.ratio):
-        samples = [
-            visit.figures[key] / bases[visit.round][key]
-            for visit in known
-            if visit.candidate == candidate and key in visit.figures and bases.get(visit.round, {}).get(key, 0) > 0
-        ]
-        if summary := summarise(samples):
+        if key in ADDED:
+            summary = _added_ratio(key, mine, bases)
+        else:
+            summary = summarise(
+                [
+                    visit.figures[key] / bases[visit.round][key]
+                    for visit in mine
+                    if key in visit.figures and bases.get(visit.round, {}).get(key, 0) > 0
+                ]
+            )
+        if summary:
             found[key] = summary
     return found
+
+
+def _added_ratio(key: str, mine: Sequence[Visit], bases: Mapping[int, Figures]) -> Summary | None:
+    """Median added latency over the yardstick's median, which counts as at least ADDED_FLOOR_US.
+
+    One round's p99 is luck, and near zero it makes any ratio: so medians come first and the least yardstick is set.
+    Least and greatest are the candidate's own rounds over that same yardstick.
+    """
+    added = summarise([visit.figures[key] for visit in mine if key in visit.figures])
+    yard = summarise([figures[key] for figures in bases.values() if key in figures])
+    if added is None or yard is None:
+        return None
+    base = max(yard.median, ADDED_FLOOR_US)
+    return Summary(added.median / base, added.low / base, added.high / base)

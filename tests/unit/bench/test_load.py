@@ -72,8 +72,19 @@ def test_a_stream_request_tells_the_mock_upstream_how_many_events_and_how_fast()
     assert b"n=7,i=250 " in render_request("t", wanted)
 
 
+def test_a_large_prompt_is_that_much_longer_and_has_what_json_escapes() -> None:
+    plain, large = (render_request("t", more_chars=chars).partition(b"\r\n\r\n")[2] for chars in (0, 100_000))
+
+    def prompt(payload: bytes) -> str:
+        text: str = json.loads(payload)["messages"][1]["content"]
+        return text
+
+    assert len(prompt(large)) - len(prompt(plain)) == 100_000
+    assert b'\\"' in large
+
+
 def test_a_unary_request_never_looks_like_one_with_a_pace() -> None:
-    unary = render_request("t", None)
+    unary = render_request("t")
 
     assert b'"stream"' not in unary
     assert b"n=" not in unary

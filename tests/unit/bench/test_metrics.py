@@ -5,7 +5,16 @@ import json
 import pytest
 
 from bench.load import LoadResult, parse_result
-from bench.metrics import METRICS, Spent, blast_figures, closed_figures, paced_figures, rate_figures, straight_figures
+from bench.metrics import (
+    METRICS,
+    Spent,
+    blast_figures,
+    closed_figures,
+    cost_figures,
+    paced_figures,
+    rate_figures,
+    straight_figures,
+)
 from tests.unit.bench.test_load import PRINTED
 
 
@@ -45,6 +54,11 @@ def test_no_answer_gives_no_cost() -> None:
     assert "request_cpu_us" not in closed_figures(result(ok=0), spent(5, 5))
 
 
+def test_a_cost_is_counted_per_answered_request_and_nothing_else_is_told() -> None:
+    assert cost_figures("large_cpu_us", result(ok=100), spent(7_000_000)) == {"large_cpu_us": 70.0}
+    assert cost_figures("large_cpu_us", result(ok=0), spent(7_000_000)) == {}
+
+
 def test_latency_is_the_load_generators() -> None:
     assert rate_figures(result()) == {"latency_p50_us": 98.0, "latency_p99_us": 304.1}
 
@@ -79,6 +93,7 @@ def test_every_figure_has_a_row_in_the_table() -> None:
         *paced_figures(some, spent()),
         *blast_figures(some, spent()),
         *("added_p50_us", "added_p99_us"),
+        *("large_cpu_us", "fresh_cpu_us", "steady_cpu_us"),
     }
 
     assert made == {metric.key for metric in METRICS}

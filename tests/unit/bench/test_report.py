@@ -5,21 +5,44 @@ from dataclasses import replace
 
 import pytest
 
+from bench.candidates import OVER_NGINX, TWO_WORKERS
 from bench.gates import judge
+from bench.memory import Idle, Memory
 from bench.plan import FULL
+from bench.reload import Blocks
 from bench.report import Report, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
 
+BLOCKS = Blocks(
+    reload_cpu_ms=[2.0, 4.5, 3.0],
+    reload_wall_ms=[2.5, 9.0, 3.5],
+    calm_cpu_ms=[0.5, 0.6, 0.4],
+    calm_wall_ms=[0.7, 0.8, 0.9],
+)
 
-def report(*, jotgate_us: float = 38.0, faults: tuple[str, ...] = (), starts: Starts | None = None) -> Report:
+
+def report(
+    *,
+    jotgate_us: float = 38.0,
+    faults: tuple[str, ...] = (),
+    starts: Starts | None = None,
+    blocks: Blocks | None = None,
+) -> Report:
     visits = [
         Visit("straight", 1, {"requests_per_s": 70_000.0}, ()),
         Visit("nginx", 1, {"request_cpu_us": 20.0, "chunk_cpu_us": 10.0, "requests_per_s": 40_000.0}, ()),
-        Visit("jotgate", 1, {"request_cpu_us": jotgate_us, "chunk_cpu_us": 13.0, "requests_per_s": 2e4}, ()),
+        Visit(
+            "jotgate",
+            1,
+            {"request_cpu_us": jotgate_us, "chunk_cpu_us": 13.0, "requests_per_s": 2e4, "steady_cpu_us": 50.0},
+            (),
+        ),
+        Visit("jotgate-2", 1, {"steady_cpu_us": 52.0}, ()),
     ]
-    found = ratios(visits, "jotgate", "nginx")
+    found = {comparison: ratios(visits, comparison) for comparison in (OVER_NGINX, TWO_WORKERS)}
+    apart = {**(starts.summaries() if starts else {}), **(blocks.summaries() if blocks else {})}
     return Report(
         taken_at="2026-01-02T03:04:05+00:00",
         plan=FULL,
@@ -28,7 +51,9 @@ def report(*, jotgate_us: float = 38.0, faults: tuple[str, ...] = (), starts: St
         medians=medians(visits),
         ratios=found,
         starts=starts,
-        verdicts=judge(found, starts),
+        idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
+        blocks=blocks,
+        verdicts=judge(found, apart),
         accounted="The audit log has a row for each of 10 requests.",
         faults=faults,
     )
@@ -37,20 +62,29 @@ def report(*, jotgate_us: float = 38.0, faults: tuple[str, ...] = (), starts: St
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
 
-def test_when_all_holds_it_says_so() -> None:
-    page = to_markdown(report(starts=STARTS))
+def test_each_gate_has_its_line() -> None:
+    page = to_markdown(report(starts=STARTS, blocks=BLOCKS))
 
-    assert report(starts=STARTS).good
-    assert "Everything holds." in page
-    assert "| CPU per request over nginx's | 1.90 x (1.90 to 1.90) | 2.2 x | 1.8 x | holds |" in page
+    assert "| CPU per request over nginx's | 1.90 x (1.90 to 1.90) | 2.3 x | 1.8 x | holds |" in page
     assert "| CPU per streamed chunk over nginx's | 1.30 x (1.30 to 1.30) | 1.8 x | 1.4 x | goal reached |" in page
+    assert "| CPU per request of two workers over one's | 1.04 x (1.04 to 1.04) | 1.1 x |  | holds |" in page
+    assert "| 3.00 ms (2.00 to 4.50) | each at most 5.0 ms |  | holds |" in page
     assert "| `jotgate --help` | 0.10 s (0.10 to 0.10) | 0.2 s |  | holds |" in page
+
+
+def test_when_all_holds_it_says_so() -> None:
+    found = report(starts=STARTS, blocks=BLOCKS)
+    whole = replace(found, verdicts=[one for one in found.verdicts if one.measured is not None])
+
+    assert whole.good
+    assert "Everything holds." in to_markdown(whole)
 
 
 def test_a_figure_stands_under_its_candidate_and_the_ratio_last() -> None:
     lines = to_markdown(report()).splitlines()
 
     assert "| | straight | nginx | jotgate | jotgate / nginx |" in lines
+    assert "| | jotgate | jotgate-2 | jotgate-2 / jotgate |" in lines
     rps = next(line for line in lines if line.startswith("| requests per second"))
     assert rps.split(" | ")[1:] == [
         "70,000 (70,000 to 70,000)",
@@ -66,6 +100,21 @@ def test_a_metric_that_nobody_was_measured_by_is_left_out() -> None:
     assert "latency at the fixed rate" not in to_markdown(report())
 
 
+def test_memory_is_told_per_stream() -> None:
+    page = to_markdown(report())
+
+    assert "## Memory with 1,000 open streams that wait" in page
+    assert "| nginx | 8.0 | 10.0 | 18.0 | 30.0 | 10.2 KiB |" in page
+
+
+def test_the_longest_blocks_stand_beside_those_without_a_reload() -> None:
+    page = to_markdown(report(blocks=BLOCKS))
+
+    assert "in each of 3 reloads" in page
+    assert "| own CPU time | 3.00 (2.00 to 4.50) | 0.50 (0.40 to 0.60) |" in page
+    assert "| wall time | 3.50 (2.50 to 9.00) | 0.80 (0.70 to 0.90) |" in page
+
+
 def test_gates_without_a_figure_keep_it_from_saying_that_everything_holds() -> None:
     page = to_markdown(report(starts=None))
 
@@ -77,7 +126,7 @@ def test_gates_without_a_figure_keep_it_from_saying_that_everything_holds() -> N
 @pytest.mark.parametrize(
     ("found", "line"),
     [
-        (report(jotgate_us=44.2, starts=STARTS), "- gate broken: CPU per request over nginx's"),
+        (report(jotgate_us=46.2, starts=STARTS), "- gate broken: CPU per request over nginx's"),
         (report(faults=("nginx, round 1: one was 502",), starts=STARTS), "- nginx, round 1: one was 502"),
     ],
 )
@@ -106,15 +155,18 @@ def test_it_says_when_others_used_the_core() -> None:
 def test_the_json_form_holds_every_sample() -> None:
     found = json.loads(to_json(report(starts=STARTS)))
 
-    assert found["format"] == 1
+    assert found["format"] == 2
     assert found["visits"][2]["figures"]["request_cpu_us"] == 38.0
     assert found["gates"][0] == {
         "key": "request_cpu_us",
         "title": "CPU per request over nginx's",
         "unit": "x",
-        "limit": 2.2,
+        "limit": 2.3,
         "goal": 1.8,
+        "comparison": "jotgate / nginx",
+        "worst": False,
         "measured": {"median": 1.9, "low": 1.9, "high": 1.9},
         "standing": "holds",
     }
+    assert found["ratios"]["jotgate-2 / jotgate"]["steady_cpu_us"]["median"] == 1.04
     assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1]}

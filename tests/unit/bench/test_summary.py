@@ -1,5 +1,8 @@
 """Medians, ratios and added latency over visits."""
 
+import pytest
+
+from bench.candidates import OVER_NGINX
 from bench.rounds import Visit
 from bench.summary import Summary, medians, ratios, summarise, with_added
 
@@ -46,8 +49,7 @@ def test_ratios_are_taken_round_by_round() -> None:
             visit("nginx", 3, request_cpu_us=20.0),
             visit("jotgate", 3, request_cpu_us=45.0),
         ],
-        "jotgate",
-        "nginx",
+        OVER_NGINX,
     )
 
     assert found["request_cpu_us"] == Summary(2.0, 1.75, 2.25)
@@ -56,21 +58,34 @@ def test_ratios_are_taken_round_by_round() -> None:
 def test_a_round_without_a_positive_yardstick_gives_no_ratio() -> None:
     found = ratios(
         [
-            visit("nginx", 1, added_p99_us=-3.0),
-            visit("jotgate", 1, added_p99_us=90.0),
-            visit("nginx", 2, added_p99_us=50.0),
-            visit("jotgate", 2, added_p99_us=100.0),
-            visit("jotgate", 3, added_p99_us=100.0),
+            visit("nginx", 1, chunk_cpu_us=0.0),
+            visit("jotgate", 1, chunk_cpu_us=9.0),
+            visit("nginx", 2, chunk_cpu_us=5.0),
+            visit("jotgate", 2, chunk_cpu_us=10.0),
+            visit("jotgate", 3, chunk_cpu_us=10.0),
         ],
-        "jotgate",
-        "nginx",
+        OVER_NGINX,
     )
 
-    assert found == {"added_p99_us": Summary(2.0, 2.0, 2.0)}
+    assert found == {"chunk_cpu_us": Summary(2.0, 2.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("yard", "ratio"),
+    [((150.0, 200.0, 900.0), Summary(1.5, 0.5, 2.0)), ((-3.0, 20.0, 400.0), Summary(3.0, 1.0, 4.0))],
+)
+def test_added_latency_is_compared_by_medians_and_a_yardstick_of_at_least_100_us(
+    yard: tuple[float, ...], ratio: Summary
+) -> None:
+    mine = (100.0, 400.0, 300.0)
+    visits = [visit("nginx", number, added_p99_us=us) for number, us in enumerate(yard)]
+    visits += [visit("jotgate", number, added_p99_us=us) for number, us in enumerate(mine)]
+
+    assert ratios(visits, OVER_NGINX) == {"added_p99_us": ratio}
 
 
 def test_metrics_whose_ratio_says_nothing_have_none() -> None:
-    found = ratios([visit("nginx", 1, load_busy_pct=50.0), visit("jotgate", 1, load_busy_pct=25.0)], "jotgate", "nginx")
+    found = ratios([visit("nginx", 1, load_busy_pct=50.0), visit("jotgate", 1, load_busy_pct=25.0)], OVER_NGINX)
 
     assert found == {}
 

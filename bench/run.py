@@ -1,0 +1,201 @@
+"""One run of the bench: starts what was asked for, goes through the rounds, and gathers the report."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import candidates as names
+from bench import compiler, cpu, machine, summary
+from bench.candidates import TABLES
+from bench.envoy import envoy_version, find_envoy, start_envoy
+from bench.gates import judge
+from bench.jotgate import (
+    PLAIN,
+    IssuerFacts,
+    Shape,
+    audit_fault,
+    create_token,
+    find_jotgate,
+    issuer_facts,
+    start_jotgate,
+    write_configuration,
+)
+from bench.load import Load
+from bench.memory import Idle, measure_idle
+from bench.mock import start_mock
+from bench.nginx import find_nginx, nginx_version, start_nginx
+from bench.plan import Plan
+from bench.reload import Blocks, measure_reloads
+from bench.report import Report
+from bench.rounds import Requests, Target, Visit, Visitor, orders, write_requests
+from bench.server import Server, running
+from bench.starting import Starts, measure_starts
+from bench.tls import Certificate, make_certificate, start_entry
+
+
+class Run:
+    """One run: what stands while it lasts."""
+
+    def __init__(self, plan: Plan, wanted: Sequence[str], folder: Path, stack: ExitStack) -> None:
+        self._plan = plan
+        self._names = wanted
+        self._folder = folder
+        self._stack = stack
+        self._load_core, self._core = cpu.two_cores()
+        self._machine = self._describe()
+        programs = compiler.compile_all()
+        self._load = Load(programs.loadgen, self._load_core)
+        self._mock = self._hold(start_mock(programs.mock_upstream, folder, self._load_core))
+        self._configuration = write_configuration(folder, self._mock.port)
+        self._certificate: Certificate = make_certificate(folder)
+        self._installations: dict[str, Path] = {}
+        self._token = create_token(folder / names.JOTGATE)
+        self._issuer: IssuerFacts = issuer_facts(folder / names.JOTGATE, self._token)
+        self._requests = write_requests(folder / "requests", self._token, plan)
+
+    def measure(self) -> Report:
+        """Everything from the first start to the last line of the report."""
+        taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+        starts = self._starts()
+        idle = self._idle()
+        blocks, reload_fault = self._reloads()
+        targets = {name: self._starters()[name]() for name in self._names}
+        visits = summary.with_added(self._visits(targets))
+        accounted, unaccounted = self._account(targets)
+        compared = {one for table in TABLES for one in table.comparisons}
+        ratios = {one: summary.ratios(visits, one) for one in compared}
+        figures = {**(starts.summaries() if starts else {}), **(blocks.summaries() if blocks else {})}
+        return Report(
+            taken_at=taken_at,
+            plan=self._plan,
+            machine=self._machine,
+            visits=visits,
+            medians=summary.medians(visits),
+            ratios=ratios,
+            starts=starts,
+            idle=idle,
+            blocks=blocks,
+            verdicts=judge(ratios, figures),
+            accounted=accounted,
+            faults=[fault for visit in visits for fault in visit.faults] + reload_fault + unaccounted,
+        )
+
+    def _hold(self, server: Server) -> Server:
+        return self._stack.enter_context(running(server))
+
+    def _describe(self) -> dict[str, str]:
+        versions = {"nginx": nginx_version(find_nginx()), "Envoy": envoy_version(find_envoy())}
+        find_jotgate()
+        return machine.describe(self._load_core, self._core, versions)
+
+    # Apart from the rounds
+
+    def _starts(self) -> Starts | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("starting and stopping jotgate")
+        plan = self._plan
+        return measure_starts(self._folder, self._configuration, plan.start_samples, plan.help_samples)
+
+    def _idle(self) -> dict[str, Idle]:
+        """Memory of fresh processes, which end at once."""
+        folder = self._folder / "idle"
+        folder.mkdir()
+        starters: dict[str, Callable[[], Server]] = {
+            names.NGINX: lambda: start_nginx(folder / "nginx", self._mock.port, self._core),
+            names.ENVOY: lambda: start_envoy(folder, self._mock.port, self._issuer, self._core, cached=True),
+            names.JOTGATE: lambda: start_jotgate(folder / "jotgate", self._configuration, self._core),
+        }
+        found = {}
+        for name in (name for name in starters if name in self._names):
+            progress(f"memory of {name}")
+            token, requests = self._token, self._requests
+            if name == names.JOTGATE:
+                token = create_token(folder / "jotgate")
+                requests = write_requests(folder / "requests", token, self._plan)
+            with running(starters[name]()) as server:
+                found[name] = measure_idle(server, self._load, requests, token, self._plan.idle_streams)
+        return found
+
+    def _reloads(self) -> tuple[Blocks | None, list[str]]:
+        if names.JOTGATE not in self._names:
+            return None, []
+        progress("reloading jotgate")
+        blocks, fault = measure_reloads(self._folder / "reload", self._mock.port, self._load, self._plan)
+        return blocks, [f"reloads: {fault}"] if fault else []
+
+    # The rounds
+
+    def _starters(self) -> dict[str, Callable[[], Target]]:
+        folder, port, core = self._folder, self._mock.port, self._core
+        tls = self._certificate
+        over_tls = Shape(options=("--tls-cert", tls.certificate, "--tls-key", tls.key))
+        return {
+            names.STRAIGHT: lambda: self._plain(self._mock),
+            names.NGINX: lambda: self._plain(self._hold(start_nginx(folder / "nginx", port, core))),
+            names.ENVOY: lambda: self._plain(self._hold(start_envoy(folder, port, self._issuer, core, cached=True))),
+            names.ENVOY_NOCACHE: lambda: self._plain(
+                self._hold(start_envoy(folder, port, self._issuer, core, cached=False))
+            ),
+            names.JOTGATE: lambda: self._jotgate(names.JOTGATE, PLAIN),
+            names.JOTGATE_TWO: lambda: self._jotgate(names.JOTGATE_TWO, Shape(workers=2)),
+            names.NGINX_TLS: lambda: self._behind_entry(
+                self._hold(start_nginx(folder / "nginx-tls", port, core, (tls.certificate, tls.key))), self._requests
+            ),
+            names.JOTGATE_TLS: lambda: self._jotgate(names.JOTGATE_TLS, over_tls),
+        }
+
+    def _plain(self, server: Server) -> Target:
+        return Target(server, server.port, server.port, self._requests)
+
+    def _jotgate(self, name: str, shape: Shape) -> Target:
+        installation = self._installations[name] = self._folder / name
+        requests = self._requests
+        if name != names.JOTGATE:
+            requests = write_requests(self._folder / f"requests-{name}", create_token(installation), self._plan)
+        server = self._hold(start_jotgate(installation, self._configuration, self._core, shape))
+        if "--tls-cert" in shape.options:
+            return self._behind_entry(server, requests)
+        return Target(server, server.port, server.port, requests)
+
+    def _behind_entry(self, server: Server, requests: Requests) -> Target:
+        entry = start_entry(self._folder / f"entry-{server.port}", server, self._certificate, self._load_core)
+        self._hold(entry.server)
+        return Target(server, entry.server.port, entry.fresh_port, requests)
+
+    def _visits(self, targets: dict[str, Target]) -> list[Visit]:
+        visitor = Visitor(self._load, self._plan, self._mock, self._core)
+        visits = []
+        for number, order in enumerate(orders(self._names, self._plan.rounds), start=1):
+            for name in order:
+                visits.append(visitor.visit(name, targets[name], number))
+                progress(f"round {number} of {self._plan.rounds}: {name}")
+        return visits
+
+    def _account(self, targets: dict[str, Target]) -> tuple[str, list[str]]:
+        """Stop each jotgate and compare its audit log with the requests; with what is wrong."""
+        total, faults = 0, []
+        for name, installation in self._installations.items():
+            progress(f"stopping {name} and reading its audit log")
+            target = targets[name]
+            target.server.stop()
+            sent = sum(self._load.sent_to(port) for port in {target.port, target.fresh_port})
+            total += sent
+            if fault := audit_fault(installation, sent):
+                faults.append(f"{name}: {fault}")
+        if faults or not total:
+            return "", faults
+        return f"The audit logs of jotgate verify and have a row for each of {total:,} requests.", []
+
+
+def progress(text: str) -> None:
+    """Tell a waiting person; stdout is for the report."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def in_order(wanted: Iterable[str]) -> list[str]:
+    """Candidates in the order of the report."""
+    known = set(wanted)
+    return [name for name in names.CANDIDATES if name in known]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jotgate.core.calls import Outbound, ResponseHead
+from jotgate.core.figures import Counts, Gauges
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey
 
@@ -130,6 +131,19 @@ class AuditLog(Protocol):
 
     def close(self) -> None:
         """End the log properly."""
+
+
+class FigureSink(Protocol):
+    """Takes the figures of workers, by the random name of each process instance."""
+
+    def greeted(self, slot: int, instance: str) -> None:
+        """A worker is there."""
+
+    def took(self, instance: str, counts: Counts, gauges: Gauges) -> None:
+        """A worker tells its figures."""
+
+    def left(self, instance: str) -> None:
+        """A worker is no longer connected."""
 
 
 class Files(Protocol):

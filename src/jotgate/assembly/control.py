@@ -11,15 +11,20 @@ import uvloop
 from jotgate import __version__
 from jotgate.assembly.authority import Authority, open_authority
 from jotgate.assembly.system import SystemClock
+from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.operator import Status, build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import compile_snapshot
+from jotgate.core.config import Config
 from jotgate.core.snapshot import Snapshot
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
+from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import read_config, read_credentials
+from jotgate.telemetry.census import Census
+from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 
 _FIRST_VERSION = 1
 
@@ -42,13 +47,27 @@ def run(assignment: Assignment) -> None:
     authority.recorder.record(
         "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
     )
-    uvloop.run(_serve(assignment, directory, authority, snapshot))
+    uvloop.run(_serve(assignment, directory, authority, snapshot, _listen_for_metrics(config)))
     authority.log.close()
 
 
-async def _serve(assignment: Assignment, directory: DataDirectory, authority: Authority, snapshot: Snapshot) -> None:
+def _listen_for_metrics(config: Config) -> list[socket.socket]:
+    """The listener that `metrics.listen` asks for, if it does. Raises AddressUnavailable."""
+    address = config.metrics.address
+    return [] if address is None else listen_tcp(*address, 1)
+
+
+async def _serve(
+    assignment: Assignment,
+    directory: DataDirectory,
+    authority: Authority,
+    snapshot: Snapshot,
+    metrics_listeners: list[socket.socket],
+) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
-    bus = BusServer(snapshot, authority.log)
+    census = Census(SystemClock())
+    bus = BusServer(snapshot, authority.log, census)
+    figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
 
     def status() -> Status:
         return Status(
@@ -58,12 +77,14 @@ async def _serve(assignment: Assignment, directory: DataDirectory, authority: Au
             kid=authority.keyring.signing_key.kid,
             workers=bus.workers,
             snapshot=snapshot.version,
+            metrics=[local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners],
         )
 
     server = ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(authority.tokens, authority.verifier, SystemClock(), status),
-        public=build_public(snapshot.issuer.jwks),
+        public=build_public(snapshot.issuer.jwks, figures),
+        metrics=build_metrics(figures),
     )
     loop = asyncio.get_running_loop()
 
@@ -73,7 +94,10 @@ async def _serve(assignment: Assignment, directory: DataDirectory, authority: Au
     assignment.follow_supervisor(orphaned)
     await bus.start(socket.socket(fileno=bus_fd))
     serving = loop.create_task(
-        server.run([socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd)], assignment.report_ready)
+        server.run(
+            [socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd), *metrics_listeners],
+            assignment.report_ready,
+        )
     )
     keeping = loop.create_task(bus.keep_time())
     await asyncio.wait([serving, keeping], return_when=asyncio.FIRST_COMPLETED)

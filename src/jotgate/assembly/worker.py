@@ -16,6 +16,7 @@ from typing import Final
 import uvloop
 
 from jotgate.assembly.worlds import Worlds
+from jotgate.core.figures import Gauges
 from jotgate.core.snapshot import Limits
 from jotgate.edge.http1.protocol import Connection, Surroundings
 from jotgate.edge.http1.responses import HeadWriter
@@ -26,8 +27,10 @@ from jotgate.gateway.records import Recorder
 from jotgate.gateway.world import World as ReadyWorld
 from jotgate.processes.child import Assignment
 from jotgate.processes.link import Link
-from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, FromControl, Hello, Settled, World
+from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
 from jotgate.services.auditor import Auditor
+from jotgate.services.tally import Tally
+from jotgate.telemetry.loops import LoopWatch
 from jotgate.upstreams.control import ControlUpstream
 
 _FLUSH_INTERVAL_S: Final = 0.2
@@ -55,11 +58,13 @@ class Worker:
         self._clock = SystemClock()
         self._instance = secrets.token_hex(6)
         self._auditor = Auditor(_LIMITS.audit_rows)
-        recorder = Recorder(clock=self._clock, trail=self._auditor, instance=self._instance)
-        self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance)
+        self._tally = Tally()
+        self._watch = LoopWatch(loop)
+        recorder = Recorder(clock=self._clock, trail=self._auditor, instance=self._instance, tally=self._tally)
         directory = Path(assignment.directory)
         control = ControlUpstream(str(directory / "edge.sock"), loop)
         self._control = ControlDoor(control, self._clock)
+        self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance, control=self._control)
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
         self._worlds = Worlds(loop, self._clock, swap=self._swap, settled=self._settle)
         self._control_pool = control.pool
@@ -100,6 +105,7 @@ class Worker:
     def _hear(self, message: FromControl) -> None:
         match message:
             case Beat():
+                self._tell_figures()  # First: the silence that a beat ends is worth knowing.
                 self._gateway.control_seen()
             case World(snapshot):
                 self._gateway.control_seen()
@@ -108,7 +114,23 @@ class Worker:
                 self._gateway.control_seen()
                 self._auditor.written(number)
 
+    def _tell_figures(self) -> None:
+        rows, size = self._auditor.waiting
+        world = self._gateway.world
+        gauges = Gauges(
+            live_calls=len(self._gateway.live),
+            audit_rows=rows,
+            audit_bytes=size,
+            snapshot=0 if world is None else world.snapshot.version,
+            control_age_s=self._gateway.control_age_s,
+            block_s=self._watch.longest_s,
+        )
+        self._link.send(Figures(self._tally.counts(None if world is None else world.verifier), gauges))
+
     def _swap(self, world: ReadyWorld) -> None:
+        before = self._gateway.world
+        if before is not None and before.verifier is not world.verifier:
+            self._tally.retire(before.verifier)
         self._auditor.limit(world.limits.audit_rows)
         self._gateway.swap(world)
         self._arrived.set()
@@ -132,6 +154,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
+        self._watch.start()
         self._assignment.report_ready()
 
     async def _drain(self) -> None:
@@ -142,6 +165,7 @@ class Worker:
             connection.close_when_idle()
         await self._until(lambda: not self._connections, _DRAIN_S)
         self._flush()
+        self._tell_figures()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> None:

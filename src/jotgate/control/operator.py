@@ -24,7 +24,7 @@ _REFUSED: Final = 400
 
 
 class Status(Struct, frozen=True):
-    """The body of GET /status. `workers` counts those connected to the bus."""
+    """The body of GET /status. `workers` counts those connected to the bus, `metrics` are the URLs without a token."""
 
     version: str
     pid: int
@@ -32,6 +32,7 @@ class Status(Struct, frozen=True):
     kid: str
     workers: int
     snapshot: int
+    metrics: list[str]
 
 
 class _Fault(Struct, frozen=True):

@@ -1,4 +1,7 @@
-"""What control answers through the edge: the issuer's key set. Any other path is refused in the native form."""
+"""What control answers through the edge: the issuer's key set, and routes that it is given.
+
+Any other path is refused in the native form.
+"""
 
 from typing import Final
 
@@ -15,14 +18,14 @@ _JWKS_TYPE: Final = "application/jwk-set+json"
 _JWKS_CACHE: Final = "public, max-age=300"
 
 
-def build_public(jwks: bytes) -> Starlette:
+def build_public(jwks: bytes, *routes: Route) -> Starlette:
     """The application. `jwks` is the JWK Set (RFC 7517 s5) that verifies this issuer's tokens."""
 
     async def key_set(request: Request) -> Response:
         return Response(jwks, media_type=_JWKS_TYPE, headers={"Cache-Control": _JWKS_CACHE})
 
     return Starlette(
-        routes=[Route("/.well-known/jwks.json", key_set, methods=["GET"])],
+        routes=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *routes],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
 

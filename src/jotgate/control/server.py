@@ -1,4 +1,4 @@
-"""Runs control's two applications on one stock uvicorn server, over the two Unix sockets that it inherited."""
+"""Runs control's applications on one stock uvicorn server: over the two Unix sockets that it inherited, and TCP."""
 
 import signal
 import socket
@@ -12,12 +12,18 @@ _GRACE_S: Final = 2
 
 
 class ControlServer:
-    """Serves until told to stop. Only what comes in on the operator's socket reaches the operator's application."""
+    """Serves until told to stop. Only what comes in on the operator's socket reaches the operator's application.
 
-    def __init__(self, operator_path: str, operator: ASGIApp, public: ASGIApp) -> None:
+    What comes over TCP reaches `metrics` alone.
+    """
+
+    def __init__(self, operator_path: str, operator: ASGIApp, public: ASGIApp, metrics: ASGIApp) -> None:
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
             server = scope.get("server")
-            local = server is not None and server[0] == operator_path and server[1] is None
+            if server is not None and server[1] is not None:
+                await metrics(scope, receive, send)
+                return
+            local = server is not None and server[0] == operator_path
             await (operator if local else public)(scope, receive, send)
 
         config = uvicorn.Config(

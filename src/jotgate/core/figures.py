@@ -53,8 +53,11 @@ class Counts(Struct, frozen=True):
 
 
 class Gauges(Struct, frozen=True):
-    """What stands where now. `control_age_s` is the time since control's last word, `block_s` the longest time for
-    which the event loop stood still lately."""
+    """What stands where now.
+
+    `control_age_s` is the time since control's last word, `block_s` the longest time for which the event loop stood
+    still lately.
+    """
 
     live_calls: int = 0
     audit_rows: int = 0

@@ -1,4 +1,4 @@
-"""The closed table of operations: every AI call that jotgate knows. A path that is no row is refused."""
+"""The closed table of operations: every AI call that jotgate knows, and its figures. No other path is served."""
 
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -8,13 +8,15 @@ from msgspec import Struct
 from jotgate.errors import MethodRefused, UnknownOperation
 
 ALL_OPERATIONS_SCOPE: Final = "ai"
+METRICS: Final = "metrics"
+"""The one operation that is no AI call: `ai` does not cover it."""
 
 
 class Operation(Struct, frozen=True):
     """One row. `name` is also the scope that it needs.
 
     `path` is matched byte for byte, never normalised; one that ends in `/` takes the rest as the model's name.
-    `forwarded` operations carry a JSON body with `model`; the others are answered from the snapshot.
+    `forwarded` operations carry a JSON body with `model`; the others are answered from the snapshot, or by control.
     """
 
     name: str
@@ -29,6 +31,7 @@ OPERATIONS: Final = (
     Operation("embeddings", b"POST", b"/v1/embeddings", True),
     Operation("models", b"GET", b"/v1/models", False),
     Operation("models", b"GET", b"/v1/models/", False),
+    Operation(METRICS, b"GET", b"/metrics", False),
 )
 SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS}
 

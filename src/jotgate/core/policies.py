@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from jotgate.core.operations import ALL_OPERATIONS_SCOPE
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS
 from jotgate.core.principals import Principal
 
 
@@ -30,7 +30,7 @@ ALLOW: Final = Allow()
 def authorize(principal: Principal, operation: str, model: str) -> Decision:
     """Decide whether the principal may run the operation on the model (empty: the operation names none)."""
     scopes = principal.scopes
-    if operation not in scopes and ALL_OPERATIONS_SCOPE not in scopes:
+    if operation not in scopes and (ALL_OPERATIONS_SCOPE not in scopes or operation == METRICS):
         return Deny("scope", operation)
     if model and principal.models is not None and model not in principal.models:
         return Deny("model", model)

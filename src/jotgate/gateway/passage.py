@@ -4,6 +4,7 @@ The request has been parsed, checked and is written anew; the peer's address tra
 outside. Control authenticates its own requests.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from jotgate.core.calls import Outbound, Request, ResponseHead
@@ -29,19 +30,17 @@ _DEADLINE_S: Final = 30.0
 class Passage:
     """One request on its way to control and back. Mutable: it is the state of a request in progress."""
 
-    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_settled")
+    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_told", "bytes_out", "settled", "status")
 
-    def __init__(self, caller: Caller, deadline_s: float) -> None:
+    def __init__(self, caller: Caller, deadline_s: float, told: "Callable[[Passage], None] | None") -> None:
         self._caller = caller
         self._deadline_s = deadline_s
         self._exchange: UpstreamExchange | None = None
         self._begun = False
-        self._settled = False
-
-    @property
-    def settled(self) -> bool:
-        """Nothing more comes of this."""
-        return self._settled
+        self._told = told
+        self.settled = False
+        self.status = 0
+        self.bytes_out = 0
 
     def sent(self, exchange: UpstreamExchange) -> None:
         """The request is on its way."""
@@ -49,6 +48,9 @@ class Passage:
 
     def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
         """Pass on what came (ports.UpstreamEvents)."""
+        self.bytes_out += len(piece)
+        if head is not None:
+            self.status = head.status
         if head is None and complete:
             self._caller.end(piece)
         elif head is None:
@@ -60,22 +62,24 @@ class Passage:
             else:
                 self._begun = True
                 self._caller.start(head.status, lines, head.length, piece)
-        self._settled = self._settled or complete
+        if complete:
+            self._settle()
 
     def failed(self, error: UpstreamError, written: bool) -> None:  # noqa: ARG002 - the port has both
         """Control does not answer (ports.UpstreamEvents)."""
-        self._settled = True
         if self._begun:
             self._caller.abort()
-            return
-        problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
-        self._caller.respond(problem.status, problem.lines, problem.body)
+        else:
+            problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
+            self.status = problem.status
+            self._caller.respond(problem.status, problem.lines, problem.body)
+        self._settle()
 
     def caller_gone(self) -> None:
         """Nobody reads the answer (ports.Running)."""
-        if not self._settled:
-            self._settled = True
+        if not self.settled:
             self._abort_exchange()
+            self._settle()
 
     def caller_paused(self) -> None:
         """Slow control down (ports.Running)."""
@@ -89,9 +93,14 @@ class Passage:
 
     def check_deadline(self, now_s: float) -> None:
         """Give control up when the answer takes too long."""
-        if not self._settled and now_s > self._deadline_s:
+        if not self.settled and now_s > self._deadline_s:
             self._abort_exchange()
             self.failed(UpstreamTimeout("control exceeded its deadline"), written=True)
+
+    def _settle(self) -> None:
+        self.settled = True
+        if self._told is not None:
+            self._told(self)
 
     def _abort_exchange(self) -> None:
         if self._exchange is not None:
@@ -106,9 +115,9 @@ class ControlDoor:
         self._clock = clock
         self._open: set[Passage] = set()
 
-    def run(self, request: Request, caller: Caller) -> Passage:
-        """Send the request to control; its answer goes to the caller."""
-        passage = Passage(caller, self._clock.monotonic_s() + _DEADLINE_S)
+    def run(self, request: Request, caller: Caller, told: Callable[[Passage], None] | None = None) -> Passage:
+        """Send the request to control; its answer goes to the caller. `told` gets the passage when it has ended."""
+        passage = Passage(caller, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
         for name in _TO_CONTROL:

@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.calls import Request
-from jotgate.core.operations import Operation, find_operation
+from jotgate.core.operations import METRICS, Operation, find_operation
 from jotgate.core.principals import Principal
 from jotgate.core.problems import render
-from jotgate.errors import AuditUnavailable, ControlStale, JotgateError, NotReady
-from jotgate.gateway.admission import admit, authenticate, find_alias, permitted_aliases
+from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
+from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
 from jotgate.gateway.forward import send_attempt, send_next_attempt
+from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import Recorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import World
@@ -27,6 +28,7 @@ from jotgate.ports import Answer, Caller, Clock, Running
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrecorded"
+_CALLER_GONE: Final = 499
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
@@ -54,8 +56,9 @@ class _ModelList(Struct, frozen=True):
 class Gateway:
     """All calls of one worker. Mutable: the current world, the live calls, the time of control's last word."""
 
-    def __init__(self, *, clock: Clock, recorder: Recorder, instance: str) -> None:
+    def __init__(self, *, clock: Clock, recorder: Recorder, instance: str, control: ControlDoor | None = None) -> None:
         self._clock = clock
+        self._control = control
         self._recorder = recorder
         self._instance = instance
         self._world: World | None = None
@@ -76,6 +79,11 @@ class Gateway:
     def control_seen(self) -> None:
         """Control has just spoken: what is held is fresh."""
         self._control_seen_s = self._clock.monotonic_s()
+
+    @property
+    def control_age_s(self) -> float:
+        """Seconds since control was last heard."""
+        return self._clock.monotonic_s() - self._control_seen_s
 
     def fresh_world(self) -> World:
         """The current world.
@@ -105,7 +113,9 @@ class Gateway:
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
         principal = authenticate(request, world, self._clock.now_s())
-        answer = self._forward if operation.forwarded else self._answer_models
+        answer: Callable[[_Opened, Caller], Running | None] = self._forward
+        if not operation.forwarded:
+            answer = self._answer_metrics if operation.name == METRICS else self._answer_models
         return partial(self._answer, answer, _Opened(request, world, operation, principal))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
@@ -149,7 +159,19 @@ class Gateway:
         rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in aliases]
         body = _encode_json(rows[0] if alias else _ModelList(rows))
         caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES, body)
-        self._recorder.answered(request, principal, model=alias, bytes_out=len(body))
+        self._recorder.answered(request, principal, status=200, model=alias, bytes_out=len(body))
+
+    def _answer_metrics(self, opened: _Opened, caller: Caller) -> Passage:
+        permit(opened.principal, opened.operation, "")
+        if self._control is None:
+            raise ControlUnreachable("this worker has no way to control")
+
+        def record(passage: Passage) -> None:
+            self._recorder.answered(
+                opened.request, opened.principal, status=passage.status or _CALLER_GONE, bytes_out=passage.bytes_out
+            )
+
+        return self._control.run(opened.request, caller, record)
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self._name(request)

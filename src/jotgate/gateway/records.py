@@ -54,9 +54,9 @@ class Recorder:
             return
         self._append_plain(request, principal or _NOBODY, status=status, code=code)
 
-    def answered(self, request: Request, principal: Principal, *, model: str, bytes_out: int) -> None:
-        """The request was answered from the snapshot."""
-        self._append_plain(request, principal, status=200, model=model, bytes_out=bytes_out)
+    def answered(self, request: Request, principal: Principal, *, status: int, model: str = "", bytes_out: int) -> None:
+        """The request was answered from the snapshot, or by control."""
+        self._append_plain(request, principal, status=status, model=model, bytes_out=bytes_out)
 
     def passed_over(self, relay: Relay) -> None:
         """The call goes on to its next attempt."""

@@ -12,13 +12,14 @@ import msgspec
 
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import AuditUnavailable
-from jotgate.ports import AuditLog
+from jotgate.ports import AuditLog, FigureSink
 from jotgate.processes.console import say
 from jotgate.processes.messages import (
     BEAT_INTERVAL_S,
     FRAME_BYTES_MAX,
     AuditWritten,
     Beat,
+    Figures,
     Hello,
     Settled,
     World,
@@ -53,9 +54,10 @@ class _Connection:
 class BusServer:
     """Serves workers. It drives the log: flushed each 200 ms, synced each second."""
 
-    def __init__(self, snapshot: Snapshot, log: AuditLog) -> None:
+    def __init__(self, snapshot: Snapshot, log: AuditLog, figures: FigureSink) -> None:
         self._world = frame(World(snapshot))
         self._log = log
+        self._figures = figures
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self._fault = ""
@@ -144,18 +146,24 @@ class BusServer:
             self._complain(error.message)
         finally:
             self._connections.discard(connection)
+            if connection.hello is not None:
+                self._figures.left(connection.hello.instance)
             writer.close()
 
     def _take(self, connection: _Connection, payload: bytes) -> None:
         message = read_from_worker(payload)
         if isinstance(message, Hello):
             connection.hello = message
+            self._figures.greeted(message.slot, message.instance)
             connection.send(self._world)
             return
         if connection.hello is None:
             raise ValueError("the first message is not 'hello'")
         if isinstance(message, Settled):
             connection.settled = message
+            return
+        if isinstance(message, Figures):
+            self._figures.took(connection.hello.instance, message.counts, message.gauges)
             return
         self._log.append(message.lines)
         connection.taken = message.number

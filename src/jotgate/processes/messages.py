@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.figures import Counts, Gauges
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
 
@@ -42,6 +43,13 @@ class Settled(Struct, frozen=True, tag="settled"):
     block_s: float
 
 
+class Figures(Struct, frozen=True, tag="figures"):
+    """What the worker has counted since its start, and what stands where now: told with each beat."""
+
+    counts: Counts
+    gauges: Gauges
+
+
 class World(Struct, frozen=True, tag="world"):
     """The snapshot to swap to."""
 
@@ -58,7 +66,7 @@ class Beat(Struct, frozen=True, tag="beat"):
     """Control lives and its picture is fresh."""
 
 
-FromWorker = Hello | AuditBatch | Settled
+FromWorker = Hello | AuditBatch | Settled | Figures
 FromControl = World | AuditWritten | Beat
 
 

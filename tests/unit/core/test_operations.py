@@ -15,6 +15,7 @@ from jotgate.errors import MethodRefused, UnknownOperation
         (b"GET", b"/v1/models", "models", False),
         (b"GET", b"/v1/models/gpt-4o", "models", False),
         (b"GET", b"/v1/models/org/name", "models", False),
+        (b"GET", b"/metrics", "metrics", False),
     ],
 )
 def test_each_row_is_found_by_its_method_and_path(method: bytes, path: bytes, name: str, forwarded: bool) -> None:
@@ -63,8 +64,8 @@ def test_a_known_path_names_the_method_that_it_takes(row: object, method: bytes)
     assert (caught.value.status, caught.value.allowed) == (405, operation.method.decode())
 
 
-def test_every_row_has_its_own_scope_and_ai_stands_for_all() -> None:
-    assert sorted(SCOPES) == ["ai", "chat.completions", "completions", "embeddings", "models"]
+def test_every_row_has_its_own_scope_and_there_are_no_other_scopes() -> None:
+    assert sorted(SCOPES) == ["ai", "chat.completions", "completions", "embeddings", "metrics", "models"]
 
 
 @pytest.mark.parametrize(

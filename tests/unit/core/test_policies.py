@@ -2,14 +2,19 @@
 
 import pytest
 
-from jotgate.core.operations import OPERATIONS
+from jotgate.core.operations import METRICS, OPERATIONS
 from jotgate.core.policies import Allow, Deny, authorize
 from tests.callers import principal
 
 
-@pytest.mark.parametrize("operation", sorted({row.name for row in OPERATIONS}))
-def test_ai_covers_every_operation(operation: str) -> None:
+@pytest.mark.parametrize("operation", sorted({row.name for row in OPERATIONS} - {METRICS}))
+def test_ai_covers_every_ai_call(operation: str) -> None:
     assert isinstance(authorize(principal(scopes={"ai"}), operation, ""), Allow)
+
+
+def test_ai_does_not_cover_the_figures() -> None:
+    assert authorize(principal(scopes={"ai"}), METRICS, "") == Deny("scope", METRICS)
+    assert isinstance(authorize(principal(scopes={METRICS}), METRICS, ""), Allow)
 
 
 def test_a_scope_covers_its_own_operation_only() -> None:

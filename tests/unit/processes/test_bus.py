@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jotgate.assembly.system import SystemClock
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Issuer, Snapshot
 from jotgate.core.values import Secret
@@ -23,6 +24,7 @@ from jotgate.processes.messages import (
     frame,
     read_from_control,
 )
+from jotgate.telemetry.census import Census
 
 _SNAPSHOT = Snapshot(
     7, Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), b"{}"), (Upstream("u", "openai", "", Secret("s")),), ()
@@ -100,7 +102,7 @@ def with_bus(
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        bus = BusServer(_SNAPSHOT, log)
+        bus = BusServer(_SNAPSHOT, log, Census(SystemClock()))
         await bus.start(listener)
         keeping = asyncio.create_task(bus.keep_time())
 

@@ -1,10 +1,57 @@
-"""Routes and upstreams: which upstreams answer for a model alias, in which order."""
+"""Routes and upstreams: which upstreams answer for a model alias, in which order, and within which bounds."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
+from jotgate.core.breakers import BreakerRules
 from jotgate.core.values import Secret
+
+ATTEMPTS_MAX: Final = 3
+"""How many upstreams a call is sent to at most, unless its route says otherwise."""
+
+
+class Proxy(Struct, frozen=True):
+    """The HTTP proxy on the way to an upstream. `credential` is `user:password` (RFC 7617)."""
+
+    host: str
+    port: int
+    credential: Secret | None = None
+
+
+class Reach(Struct, frozen=True):
+    """How an upstream is reached: the proxy on the way, and the roots to trust in place of the machine's, as PEM."""
+
+    proxy: Proxy | None = None
+    roots: str = ""
+
+
+class Bounds(Struct, frozen=True):
+    """How much of an upstream is used at once, by all workers together; 0 is no bound.
+
+    A call beyond `concurrent` or `connections` waits in a queue of `queued` calls for at most `queue_s`. Up to
+    `idle_connections` are kept for `idle_s`.
+    """
+
+    concurrent: int = 0
+    connections: int = 0
+    queued: int = 100
+    queue_s: float = 10.0
+    idle_connections: int = 512
+    # Less than the keep-alive time of the servers in use (uvicorn 5 s): a request seldom meets a closing connection.
+    idle_s: float = 4.0
+
+    @property
+    def calls(self) -> int:
+        """Calls at once: in HTTP/1.1 each has a connection of its own."""
+        return min(filter(None, (self.concurrent, self.connections)), default=0)
+
+
+class HealthCheck(Struct, frozen=True):
+    """GET `path` of the upstream's host each `interval_s`; any 2xx is well. An empty path: no check."""
+
+    path: str = ""
+    interval_s: float = 10.0
 
 
 class Upstream(Struct, frozen=True):
@@ -22,17 +69,30 @@ class Upstream(Struct, frozen=True):
     first_byte_timeout_s: float = 120.0
     idle_timeout_s: float = 60.0
     total_timeout_s: float = 900.0
+    reach: Reach = Reach()
+    bounds: Bounds = Bounds()
+    breaker: BreakerRules = BreakerRules()
+    health: HealthCheck = HealthCheck()
 
 
 class Attempt(Struct, frozen=True):
-    """One try of a route: the upstream's name, and the name under which that upstream knows the model."""
+    """One try of a route: the upstream's name, and the name under which that upstream knows the model.
+
+    Attempts with a `weight` stand first and share the calls by it; the others are tried when those cannot be.
+    """
 
     upstream: str
     model: str
+    weight: int = 0
 
 
 class Route(Struct, frozen=True):
-    """A model alias and the attempts made for it, in order."""
+    """A model alias and the attempts made for it, in order, at most `attempts_max` for one call.
+
+    `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one.
+    """
 
     alias: str
     attempts: tuple[Attempt, ...]
+    attempts_max: int = ATTEMPTS_MAX
+    retry_unsafe: bool = False

@@ -19,6 +19,7 @@ from jotgate.core.principals import Principal
 from jotgate.errors import Code, TokenError
 from jotgate.jose.keys import signing_key_from_pem
 from jotgate.stores.directory import DataDirectory
+from jotgate.stores.settings import Sources
 from jotgate.testing.issuer import wrong_tokens
 from jotgate.testing.running import Gateway, clean_environment, run_command
 
@@ -97,7 +98,7 @@ def test_each_wrong_token_gets_its_reason_from_control_and_from_a_command_alone(
             ask_control(directory, "/tokens/verify", TokenText(token.decode("ascii")), Principal)
         asked[name] = refusal.value.name
         with pytest.raises(TokenError) as error:
-            offline.verify(directory, None, token)
+            offline.verify(directory, Sources(), token)
         alone[name] = error.value.code
     assert asked == alone == {name: code for name, (_, code) in tokens.items()}
 

@@ -20,6 +20,7 @@ def run_child(assignment: Assignment) -> None:
 def main() -> int:
     """Run the child that argv describes. Returns its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assignment = read_assignment(sys.argv[1:])
     try:
         run_child(assignment)

@@ -10,6 +10,7 @@ import uvloop
 
 from jotgate import __version__
 from jotgate.assembly.authority import Authority, open_authority
+from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.operator import Status, build_operator
@@ -22,7 +23,7 @@ from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.directory import DataDirectory
-from jotgate.stores.settings import read_config, read_credentials
+from jotgate.stores.settings import load_settings
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 
@@ -38,12 +39,11 @@ def run(assignment: Assignment) -> None:
     """
     os.umask(0o077)
     directory = DataDirectory(Path(assignment.directory))
-    config_file = Path(assignment.config) if assignment.config else None
-    config = read_config(config_file)
-    credentials = read_credentials(config, os.environ, config_file)
+    settings = load_settings(unpack(assignment))
+    config = settings.require()
     authority = open_authority(directory, config, assignment.url)
     jwks = authority.keyring.key_set.to_jwks()
-    snapshot = compile_snapshot(config, authority.issuer_url, jwks, credentials, _FIRST_VERSION)
+    snapshot = compile_snapshot(config, authority.issuer_url, jwks, settings.credentials, _FIRST_VERSION)
     authority.recorder.record(
         "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
     )

@@ -1,32 +1,33 @@
 """`jotgate up`: takes DATA and the address, and runs the supervisor on them."""
 
-import ipaddress
 import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from jotgate.core.config import Server
+from jotgate.assembly.sources import pack
+from jotgate.core.config_checks import is_loopback
 from jotgate.errors import ConfigurationError
+from jotgate.processes.console import say
 from jotgate.processes.sockets import listen_tcp, listen_unix, local_url
 from jotgate.processes.supervisor import Launch, Supervisor
 from jotgate.stores.directory import DataDirectory
-from jotgate.stores.settings import read_config
+from jotgate.stores.settings import Sources, load_settings
 
 _LOCK_PATIENCE_S: Final = 3.0
 _OPEN_FILES: Final = 65_536
+_DEVELOPMENT: Final = (
+    "--development relaxes: the configuration may hold credentials themselves (upstreams: credential); "
+    "do not serve others like this"
+)
 
 
 class UpOptions(NamedTuple):
-    """What the command line says; None where the configuration speaks."""
+    """Where DATA and the settings are."""
 
     directory: DataDirectory
-    config: Path | None
-    host: str | None
-    port: int | None
-    workers: int | None
+    sources: Sources
 
 
 def run(options: UpOptions, announce: Callable[[str], None]) -> int:
@@ -37,8 +38,14 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
     """
     os.umask(0o077)
     _allow_many_files()
-    settings = _merge(read_config(options.config).server, options)
-    directory = options.directory
+    sources, directory = options.sources, options.directory
+    found = load_settings(sources)
+    for warning in found.warnings:
+        say(warning)
+    settings = found.require().server
+    _check_host(settings.host)
+    if sources.development:
+        say(_DEVELOPMENT)
     directory.prepare()
     directory.check_socket_paths()
     lock_fd = directory.take_lock(_LOCK_PATIENCE_S)
@@ -48,7 +55,8 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
     operator, edge, bus = (listen_unix(path) for path in paths)
     launch = Launch(
         directory=str(directory.path),
-        config=str(options.config) if options.config else "",
+        config=str(sources.file) if sources.file else "",
+        sources=pack(sources),
         url=url,
         lock_fd=lock_fd,
         worker_fds=tuple(worker.fileno() for worker in workers),
@@ -70,25 +78,10 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _merge(server: Server, options: UpOptions) -> Server:
-    """The settings of the file, under those of the command line."""
-    host = server.host if options.host is None else options.host
-    if not _is_loopback(host):
+def _check_host(host: str) -> None:
+    if not is_loopback(host):
         fault = (
             f"is '{host}', which other machines can reach, and jotgate does not speak TLS yet: tokens would cross "
             f'the network in the clear; write "127.0.0.1" and put a proxy with TLS before it'
         )
         raise ConfigurationError([("server.host", fault)])
-    return Server(
-        host=host,
-        port=server.port if options.port is None else options.port,
-        workers=server.workers if options.workers is None else options.workers,
-        public_url=server.public_url,
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,14 +2,21 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jotgate.errors import CommandError, DirectoryRefused
+
+if TYPE_CHECKING:
+    from jotgate.stores.settings import Sources
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+_PORT_MAX: Final = 65_535
+_WORKERS_MAX: Final = 64
+_OPTIONS: Final = {"host": "server.host", "port": "server.port", "workers": "server.workers"}
 
 
 class UsageError(CommandError):
@@ -42,9 +49,17 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stand for settings: those in `_OPTIONS`, and `--development`."""
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen on; 0 picks one (default: 8080)")
+    parser.add_argument("--workers", type=_workers, metavar="N", help="worker processes (default: 1)")
+    parser.add_argument("--development", action="store_true", help="let the configuration hold credentials")
+
+
 def data_directory(arguments: argparse.Namespace) -> Path:
     """DATA, absolute: `--data`, else JOTGATE_DATA, else the default."""
-    chosen = arguments.data or os.environ.get("JOTGATE_DATA")
+    chosen = arguments.data or environment().get("JOTGATE_DATA")
     return Path(os.path.abspath(chosen)) if chosen else default_data_directory()
 
 
@@ -64,8 +79,47 @@ def default_data_directory() -> Path:
 
 def config_file(arguments: argparse.Namespace) -> Path | None:
     """The configuration's path, absolute: `--config`, else JOTGATE_CONFIG, else ./jotgate.toml if it is there."""
-    chosen = arguments.config or os.environ.get("JOTGATE_CONFIG")
+    chosen = arguments.config or environment().get("JOTGATE_CONFIG")
     if chosen:
         return Path(os.path.abspath(chosen))
     usual = Path(os.path.abspath("jotgate.toml"))
     return usual if usual.exists() else None
+
+
+def environment() -> Mapping[str, str]:
+    """The environment over the variables of `.env` in the working directory."""
+    from jotgate.stores.dotenv import with_dotenv
+
+    return with_dotenv(os.environ, _dotenv()).values
+
+
+def sources(arguments: argparse.Namespace) -> "Sources":
+    """Where settings come from: the configuration, the environment, `.env`, and the options of `add_server_options`."""
+    from jotgate.stores.settings import Sources
+
+    given = {path: getattr(arguments, name, None) for name, path in _OPTIONS.items()}
+    return Sources(
+        file=config_file(arguments),
+        environment=os.environ,
+        dotenv=_dotenv(),
+        options={path: value for path, value in given.items() if value is not None},
+        development=getattr(arguments, "development", False),
+    )
+
+
+def _dotenv() -> Path:
+    return Path(os.path.abspath(".env"))
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, _PORT_MAX)
+
+
+def _workers(text: str) -> int:
+    return _whole_number(text, 1, _WORKERS_MAX)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most and len(text) < 9):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
+    return int(text)

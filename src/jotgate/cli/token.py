@@ -11,8 +11,8 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    config_file,
     data_directory,
+    sources,
 )
 from jotgate.errors import CommandError
 
@@ -107,7 +107,7 @@ def create(arguments: argparse.Namespace) -> int:
     def open_data() -> Issued:
         from jotgate.assembly.offline import issue
 
-        return issue(directory, config_file(arguments), request)
+        return issue(directory, sources(arguments), request)
 
     issued = ask_or_open(directory, lambda: ask_control(directory, "/tokens", request, Issued), open_data)
     sys.stdout.write(issued.token + "\n")
@@ -132,7 +132,7 @@ def verify(arguments: argparse.Namespace) -> int:
     def open_data() -> Principal:
         from jotgate.assembly.offline import verify
 
-        return verify(directory, config_file(arguments), token.encode("utf-8", "replace"))
+        return verify(directory, sources(arguments), token.encode("utf-8", "replace"))
 
     principal = ask_or_open(
         directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Principal), open_data

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Final
 from jotgate.cli.common import (
     add_config_option,
     add_data_option,
-    config_file,
+    add_server_options,
     data_directory,
     default_data_directory,
+    sources,
 )
 
 if TYPE_CHECKING:
     from jotgate.stores.directory import DataDirectory
 
-_PORT_MAX: Final = 65_535
-_WORKERS_MAX: Final = 64
 _SUBJECT: Final = "me"
 _BODY: Final = '{"model":"echo","messages":[{"role":"user","content":"hello"}]}'
 
@@ -34,9 +33,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "What is given here goes before what the configuration says.",
     )
     add_data_option(parser)
-    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen on; 0 picks one (default: 8080)")
-    parser.add_argument("--workers", type=_workers, metavar="N", help="worker processes (default: 1)")
+    add_server_options(parser)
     add_config_option(parser)
     parser.set_defaults(run=up)
 
@@ -47,14 +44,7 @@ def up(arguments: argparse.Namespace) -> int:
     from jotgate.stores.directory import DataDirectory
 
     directory = DataDirectory(data_directory(arguments))
-    options = UpOptions(
-        directory=directory,
-        config=config_file(arguments),
-        host=arguments.host,
-        port=arguments.port,
-        workers=arguments.workers,
-    )
-    return run(options, lambda url: _announce(directory, url))
+    return run(UpOptions(directory, sources(arguments)), lambda url: _announce(directory, url))
 
 
 def _announce(directory: "DataDirectory", url: str) -> None:
@@ -100,17 +90,3 @@ def _program() -> list[str]:
     if found and os.path.realpath(found) == os.path.realpath(invoked):
         return ["jotgate"]
     return [os.path.abspath(invoked)]
-
-
-def _port(text: str) -> int:
-    return _whole_number(text, 0, _PORT_MAX)
-
-
-def _workers(text: str) -> int:
-    return _whole_number(text, 1, _WORKERS_MAX)
-
-
-def _whole_number(text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most and len(text) < 9):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
-    return int(text)

@@ -26,7 +26,8 @@ class Assignment(NamedTuple):
     """A child's whole task. Descriptors are open and inherited; a replacement inherits the same listening sockets.
 
     `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
-    `config` is the path of `jotgate.toml`, or empty. `url` is what the gateway can be reached at on this machine.
+    `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides settings, as `assembly.sources`
+    writes it. `url` is what the gateway can be reached at on this machine.
     """
 
     role: Literal["worker", "control"]
@@ -37,12 +38,13 @@ class Assignment(NamedTuple):
     status_fd: int
     config: str = ""
     url: str = ""
+    sources: str = ""
 
     def arguments(self) -> list[str]:
         """The assignment as the arguments of `python -m jotgate.assembly`."""
         listen = ",".join(map(str, self.listen_fds))
         numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
-        return [self.role, *numbers, self.directory, self.config, self.url]
+        return [self.role, *numbers, self.directory, self.config, self.url, self.sources]
 
     def report_ready(self) -> None:
         """Tell the supervisor that this child serves. Call it once."""
@@ -71,7 +73,7 @@ class Assignment(NamedTuple):
 
 def read_assignment(arguments: Sequence[str]) -> Assignment:
     """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
-    role, slot, listen, life_fd, status_fd, directory, config, url = arguments
+    role, slot, listen, life_fd, status_fd, directory, config, url, sources = arguments
     if role not in _ROLES:
         raise ValueError(f"no such role: {role}")
     return Assignment(
@@ -83,6 +85,7 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
         status_fd=int(status_fd),
         config=config,
         url=url,
+        sources=sources,
     )
 
 

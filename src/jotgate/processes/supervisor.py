@@ -29,6 +29,7 @@ class Launch(NamedTuple):
     lock_fd: int
     worker_fds: tuple[int, ...]
     control_fds: tuple[int, int, int]
+    sources: str = ""
 
 
 class Supervisor:
@@ -39,6 +40,7 @@ class Supervisor:
         self._announced = False
         self._failed = False
         self._control_told = False
+        self._reload_asked = False
         self._stop_deadline_s: float | None = None
         life_fd, self._life_w = os.pipe2(os.O_CLOEXEC)  # The write end is kept open, never written to.
         self._control = Offspring(_place(launch, life_fd, "control", 0))
@@ -49,9 +51,8 @@ class Supervisor:
         """Run until SIGTERM, SIGINT, or a fault that starting again will not mend. Returns the exit code."""
         wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._selector.register(wake_r, selectors.EVENT_READ)
         while not self._done():
             self._start_due()
@@ -61,6 +62,7 @@ class Supervisor:
                 else:
                     self._take_status(key.data, key.fd)
             self._reap()
+            self._pursue_reload()
             self._pursue_stop()
         return 1 if self._failed else 0
 
@@ -92,6 +94,8 @@ class Supervisor:
 
     def _take_signals(self, numbers: bytes) -> None:
         for number in numbers:
+            if number == signal.SIGHUP:
+                self._reload_asked = True
             if number not in (signal.SIGTERM, signal.SIGINT):
                 continue
             if self._stop_deadline_s is None:
@@ -124,6 +128,12 @@ class Supervisor:
             self._begin_stop()
         else:
             say(f"{what}; starting another in {delay_s:g} s")
+
+    def _pursue_reload(self) -> None:
+        """Pass SIGHUP on to control, once it is there to take it; the workers hear of it from control."""
+        if self._reload_asked and self._control.ready and self._stop_deadline_s is None:
+            self._reload_asked = False
+            self._control.send(signal.SIGHUP)
 
     def _begin_stop(self) -> None:
         # Workers go first: control must still be there to write down their last audit rows.
@@ -160,5 +170,6 @@ def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slo
         status_fd=-1,
         config=launch.config,
         url=launch.url,
+        sources=launch.sources,
     )
     return Place(assignment, (launch.lock_fd, life_fd, *listen_fds))

@@ -1,69 +1,204 @@
-"""Reads `jotgate.toml`, and the credentials that it names in the environment or in files."""
+"""Reads what configures jotgate: `jotgate.toml`, the environment with `.env`, and the credentials that they name.
 
+Nothing is raised for a fault: all of them are collected, each with the place where its owner mends it.
+"""
+
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.config import Config
-from jotgate.core.config_reader import parse
+from jotgate.core.config_reader import find_literal_secrets, read
+from jotgate.core.faults import Fault
+from jotgate.core.overlay import Overlaid, overlay
+from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
+from jotgate.stores.dotenv import Environment, with_dotenv
 
 _CREDENTIAL_BYTES_MAX: Final = 16_384
+_TOML_LINE: Final = re.compile(r"\(at line (\d+),")
+_NO_DOCUMENT: Final[Mapping[str, object]] = {}
 
 
-def read_config(path: Path | None) -> Config:
-    """The configuration in a file, or the defaults when there is none.
+class Sources(Struct, frozen=True, kw_only=True):
+    """Where settings come from. `options` are those of the command line, by path such as `server.port`.
 
-    Raises:
-        ConfigurationError: it cannot be read, is not TOML (with line and column), or has faults (all of them).
+    In `development` the file may hold secrets.
     """
+
+    file: Path | None = None
+    environment: Mapping[str, str] = {}
+    dotenv: Path | None = None
+    options: Mapping[str, object] = {}
+    development: bool = False
+
+
+class Finding(Struct, frozen=True):
+    """One fault: the file and line, the variable or the option that decided it; the setting's path; what is wrong."""
+
+    where: str
+    setting: str
+    fault: str
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the sources say, and everything that is wrong with it; `config` is None when anything is.
+
+    `credentials` are by upstream name. `origins` says for each path that is not at its default what decided it. `files`
+    are those that were read or would have been.
+    """
+
+    config: Config | None
+    credentials: Mapping[str, Secret]
+    origins: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def require(self) -> Config:
+        """The configuration.
+
+        Raises:
+            ConfigurationError: with every fault, each as (where and which setting, what is wrong and what to write).
+        """
+        if self.findings or self.config is None:
+            raise ConfigurationError(
+                [(": ".join(filter(None, (one.where, one.setting))), one.fault) for one in self.findings]
+            )
+        return self.config
+
+
+class _Text(Struct, frozen=True):
+    """The file as it was read: its document, or why there is none."""
+
+    document: Mapping[str, object]
+    lines: Mapping[str, int]
+    findings: tuple[Finding, ...] = ()
+
+
+def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
+    """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business."""
+    environment = with_dotenv(sources.environment, sources.dotenv)
+    text = _read_text(sources.file)
+    watched = [path for path in (sources.file, sources.dotenv) if path is not None]
+    if text.findings:
+        return Settings(
+            config=None,
+            credentials={},
+            origins={},
+            findings=text.findings,
+            warnings=environment.warnings,
+            files=tuple(watched),
+        )
+    laid = overlay(text.document, environment.values, sources.options)
+    faults = find_literal_secrets(text.document, development=sources.development or not secrets)
+    refused = {path for path, _ in faults}
+    reading = read(laid.document)
+    faults += reading.faults
+    credentials: dict[str, Secret] = {}
+    base = sources.file.parent if sources.file is not None else Path()
+    for path, entry in _upstreams_of(laid.document) if secrets else ():
+        if "credential_file" in entry:
+            watched.append(base / entry["credential_file"])
+        found = _credential_of(path, entry, environment.values, base)
+        if isinstance(found, Secret):
+            credentials[entry["name"]] = found
+        elif found is not None and found[0] not in refused:
+            faults.append(found)
+    origins = _Origins(sources.file, text.lines, laid, environment)
+    return Settings(
+        config=None if faults or laid.faults else reading.config,
+        credentials=credentials,
+        origins=origins.of_settings(),
+        findings=(
+            *(Finding(origins.of(path), path, fault) for path, fault in faults),
+            *(Finding(origins.of(name), "", fault) for name, fault in laid.faults),
+        ),
+        warnings=environment.warnings,
+        files=tuple(watched),
+    )
+
+
+class _Origins(Struct, frozen=True):
+    """Says where a setting was decided."""
+
+    file: Path | None
+    lines: Mapping[str, int]
+    laid: Overlaid
+    environment: Environment
+
+    def of(self, path: str) -> str:
+        """The variable, option, or file and line that a path's owner looks at; empty when there is nothing."""
+        name = self.laid.origins.get(path, path)
+        if name.startswith("JOTGATE_"):
+            return f".env {name}" if name in self.environment.from_file else f"environment {name}"
+        if name.startswith("--"):
+            return f"option {name}"
+        if self.file is None:
+            return ""
+        line = nearest_line(self.lines, path)
+        return str(self.file) if line is None else f"{self.file}:{line}"
+
+    def of_settings(self) -> dict[str, str]:
+        return {path: self.of(path) for path in {**self.lines, **self.laid.origins}}
+
+
+def _read_text(path: Path | None) -> _Text:
     if path is None:
-        return parse({})
+        return _Text({}, {})
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        return _Text(tomllib.loads(text), find_lines(text))
     except OSError as error:
-        raise ConfigurationError(
-            [(str(path), f"cannot be read: {error.strerror}; name another with --config or JOTGATE_CONFIG")]
-        ) from None
+        fault = f"cannot be read: {error.strerror}; name another with --config or JOTGATE_CONFIG"
+        return _Text({}, {}, (Finding(str(path), "", fault),))
     except UnicodeDecodeError:
-        raise ConfigurationError([(str(path), "is not UTF-8 text; save it as UTF-8")]) from None
+        return _Text({}, {}, (Finding(str(path), "", "is not UTF-8 text; save it as UTF-8"),))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError([(str(path), f"is not TOML: {error}")]) from None
+        line = _TOML_LINE.search(str(error))
+        where = f"{path}:{line[1]}" if line else str(path)
+        return _Text({}, {}, (Finding(where, "", f"is not TOML: {error}"),))
+
+
+def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The named upstreams, those with faults too, by path: what is text in each, and not empty."""
+    entries = document.get("upstreams")
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        table = entry if isinstance(entry, Mapping) else {}
+        texts = {name: text for name, text in table.items() if isinstance(text, str) and text}
+        if "name" in texts:
+            yield f"upstreams[{index}]", texts
+
+
+def _credential_of(
+    path: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path
+) -> Secret | Fault | None:
+    """The credential of an upstream, or why there is none; None where none is asked for. File names start at `base`."""
+    name = next((one for one in ("credential", "credential_env", "credential_file") if one in entry), "")
     try:
-        return parse(document)
-    except ConfigurationError as error:
-        raise ConfigurationError([(f"{path}: {where}", fault) for where, fault in error.faults]) from None
-
-
-def read_credentials(config: Config, environment: Mapping[str, str], config_file: Path | None) -> dict[str, Secret]:
-    """The credentials of the upstreams, by upstream name; file names are relative to the configuration's directory.
-
-    Raises:
-        ConfigurationError: with each variable that is not set and each file that holds no credential.
-    """
-    base = config_file.parent if config_file is not None else Path()
-    found: dict[str, Secret] = {}
-    faults: list[tuple[str, str]] = []
-    for index, entry in enumerate(config.upstreams):
-        path = f"upstreams[{index}]"
-        try:
-            if entry.credential_env:
-                found[entry.name] = _from_environment(environment, entry.credential_env)
-            elif entry.credential_file:
-                found[entry.name] = _from_file(base / entry.credential_file)
-        except ValueError as fault:
-            faults.append((f"{path}.{'credential_env' if entry.credential_env else 'credential_file'}", str(fault)))
-    if faults:
-        raise ConfigurationError(faults)
-    return found
+        match name:
+            case "credential":
+                return _credential(entry[name], "is")
+            case "credential_env":
+                return _from_environment(variables, entry[name])
+            case "credential_file":
+                return _from_file(base / entry[name])
+    except ValueError as fault:
+        return f"{path}.{name}", str(fault)
+    return None
 
 
 def _from_environment(environment: Mapping[str, str], name: str) -> Secret:
     if name not in environment:
-        raise ValueError(f"names the environment variable {name!r}, which is not set; set it, and start again")
-    return _credential(environment[name], f"the environment variable {name!r}")
+        raise ValueError(
+            f"names the environment variable {name!r}, which is set neither in the environment nor in .env"
+        )
+    return _credential(environment[name], f"names the environment variable {name!r}, which is")
 
 
 def _from_file(path: Path) -> Secret:
@@ -72,14 +207,14 @@ def _from_file(path: Path) -> Secret:
             content = file.read(_CREDENTIAL_BYTES_MAX + 1)
     except OSError as error:
         raise ValueError(f"names '{path}', which cannot be read: {error.strerror}") from None
-    return _credential(content.decode("utf-8", "replace"), f"'{path}'")
+    return _credential(content.decode("utf-8", "replace"), f"names '{path}', which is")
 
 
-def _credential(text: str, where: str) -> Secret:
+def _credential(text: str, which_is: str) -> Secret:
     """One line of printable ASCII: it goes into a header."""
     credential = text.strip()
     if not credential or not credential.isascii() or not credential.isprintable():
-        raise ValueError(f"names {where}, which is empty or not one line of printable ASCII")
+        raise ValueError(f"{which_is} empty or not one line of printable ASCII")
     if len(credential) > _CREDENTIAL_BYTES_MAX:
-        raise ValueError(f"names {where}, which is longer than {_CREDENTIAL_BYTES_MAX} characters")
+        raise ValueError(f"{which_is} longer than {_CREDENTIAL_BYTES_MAX} characters")
     return Secret(credential)

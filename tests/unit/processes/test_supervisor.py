@@ -76,7 +76,7 @@ def test_a_child_that_was_ready_once_is_started_again_even_when_it_then_refuses(
 
 
 def test_an_assignment_survives_the_command_line() -> None:
-    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1")
+    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}")
     assert read_assignment(whole.arguments()) == whole
     bare = Assignment("worker", 2, "/", (3,), 4, 5)
     assert read_assignment(bare.arguments()) == bare
@@ -84,7 +84,7 @@ def test_an_assignment_survives_the_command_line() -> None:
 
 def test_no_other_role_is_known() -> None:
     with pytest.raises(ValueError, match="no such role"):
-        read_assignment(["boss", "0", "3", "4", "5", "/", "", ""])
+        read_assignment(["boss", "0", "3", "4", "5", "/", "", "", ""])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""Where a process finds its settings: what a command found out about that, and how a child is told of it."""
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.processes.child import Assignment
+from jotgate.stores.settings import Sources
+
+
+class _Told(Struct, frozen=True):
+    """What a child is told beside the file; it has inherited the environment. No option is a secret."""
+
+    dotenv: str
+    options: dict[str, object]
+    development: bool
+
+
+def pack(sources: Sources) -> str:
+    """The text that tells a child of the sources (`Launch.sources`)."""
+    return msgspec.json.encode(
+        _Told(str(sources.dotenv) if sources.dotenv else "", dict(sources.options), sources.development)
+    ).decode()
+
+
+def unpack(assignment: Assignment) -> Sources:
+    """The sources that a child was told of."""
+    told = msgspec.json.decode(assignment.sources, type=_Told)
+    return Sources(
+        file=Path(assignment.config) if assignment.config else None,
+        environment=os.environ,
+        dotenv=Path(told.dotenv) if told.dotenv else None,
+        options=told.options,
+        development=told.development,
+    )

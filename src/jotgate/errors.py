@@ -22,7 +22,8 @@
     │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
-    │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused
+    │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
+    │       ├── TooManyConnections      429; one address has its share
     │       └── UnknownOperation · MethodRefused · UnknownModel
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
@@ -56,6 +57,8 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     HEADERS_TOO_LARGE = "headers_too_large"
     ENCODING_REFUSED = "encoding_refused"
+    REQUEST_TIMEOUT = "request_timeout"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     UNKNOWN_OPERATION = "unknown_operation"
     METHOD_REFUSED = "method_refused"
     UNKNOWN_MODEL = "model_not_found"
@@ -269,6 +272,22 @@ class EncodingRefused(RequestError):
     code = Code.ENCODING_REFUSED
     status = 415
     default_hint = "Send the JSON body without Content-Encoding"
+
+
+class RequestLate(RequestError):
+    """The request was begun and not sent to its end within `limits.header_s` or `limits.body_s`."""
+
+    code = Code.REQUEST_TIMEOUT
+    status = 408
+    default_hint = "Send the whole request without long pauses"
+
+
+class TooManyConnections(RequestError):
+    """One address has as many connections, or behind a proxy calls under way, as `connections_per_address` allows."""
+
+    code = Code.TOO_MANY_CONNECTIONS
+    status = 429
+    default_hint = "Use fewer connections at once, and keep them"
 
 
 class UnknownOperation(RequestError):

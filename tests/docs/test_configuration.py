@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from jotgate.core.config import Config, IssuerRules, Logs, Metrics, Server, UpstreamEntry
+from jotgate.core.config import Config, Cors, IssuerRules, Logs, Metrics, Server, Tls, UpstreamEntry
 from jotgate.core.config_reader import parse
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
@@ -15,6 +15,8 @@ from tests.docs.test_cli import sections
 
 _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "server": Server,
+    "tls": Tls,
+    "cors": Cors,
     "issuer": IssuerRules,
     "limits": Limits,
     "metrics": Metrics,

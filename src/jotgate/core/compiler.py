@@ -5,15 +5,22 @@ from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, UpstreamEntry, seconds
+from jotgate.core.config_checks import is_loopback
 from jotgate.core.routes import Attempt, Route, Upstream
-from jotgate.core.snapshot import Issuer, Snapshot
+from jotgate.core.snapshot import Edge, Issuer, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
 
 _ALGORITHMS: Final = ("ES256",)
 
 
 def compile_snapshot(
-    config: Config, issuer_url: str, jwks: bytes, credentials: Mapping[str, Secret], version: int
+    config: Config,
+    issuer_url: str,
+    jwks: bytes,
+    credentials: Mapping[str, Secret],
+    version: int,
+    *,
+    tls: TlsMaterial | None = None,
 ) -> Snapshot:
     """The snapshot of a configuration. `credentials` are by upstream name; the echo upstream is always there.
 
@@ -32,6 +39,23 @@ def compile_snapshot(
         ),
         routes=tuple(Route(alias, tuple(tries)) for alias, tries in attempts.items()),
         limits=config.limits,
+        edge=compile_edge(config, tls),
+    )
+
+
+def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
+    """How the edge treats those who connect.
+
+    Under TLS browsers are told to stay with it (RFC 6797), but not when only this machine is served: they would then
+    ask for TLS on every port of `localhost`.
+    """
+    server = config.server
+    return Edge(
+        trusted_proxies=server.trusted_proxies,
+        forwarded_fields=server.forwarded_fields,
+        origins=config.cors.origins,
+        hsts=tls is not None and not is_loopback(server.host),
+        tls=tls,
     )
 
 

@@ -44,6 +44,30 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(description="a whole number from 1 to 64", ge=1, le=64)] = 1
     public_url: Text = ""
     drain_timeout: Span = "30s"
+    trusted_proxies: Annotated[
+        tuple[str, ...], Meta(description='a list of addresses or networks in quotes, such as ["10.0.0.0/8"]')
+    ] = ()
+    forwarded_fields: Annotated[
+        Literal["x-forwarded", "forwarded"], Meta(description='"x-forwarded" or "forwarded"')
+    ] = "x-forwarded"
+    behind_proxy: Annotated[bool, Meta(description="true or false")] = False
+
+
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tls]`: the certificate and key that the gateway shows, and whom it asks for one. Paths of PEM files."""
+
+    cert: Text = ""
+    key: Text = ""
+    client_ca: Text = ""
+    min_version: Annotated[Literal["1.2", "1.3"], Meta(description='"1.2" or "1.3"')] = "1.2"
+
+
+class Cors(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[cors]`: the web pages that may call the gateway from a browser."""
+
+    origins: Annotated[
+        tuple[str, ...], Meta(description='a list of origins in quotes, such as ["https://app.example"]')
+    ] = ()
 
 
 class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +130,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     server: Server = Server()
+    tls: Tls = Tls()
+    cors: Cors = Cors()
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
     metrics: Metrics = Metrics()

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from jotgate.core.config import ECHO, IssuerRules, Metrics, Server, UpstreamEntry, seconds
+from jotgate.core.config import ECHO, Cors, IssuerRules, Metrics, Server, Tls, UpstreamEntry, seconds
+from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.operations import SCOPES
 
@@ -26,7 +27,23 @@ def check_section(section: Struct) -> list[Fault]:
             return _check_issuer(section)
         case Metrics():
             return _check_metrics(section)
+        case Tls():
+            return check_tls(section)
+        case Cors():
+            return check_cors(section)
     return []
+
+
+def check_exposure(server: Server, tls: Tls) -> list[Fault]:
+    """The fault of a listener that others reach in the clear."""
+    if is_loopback(server.host) or tls.cert or server.behind_proxy:
+        return []
+    fault = (
+        f"is '{server.host}', which other machines can reach, and tokens would cross the network in the clear; write "
+        "the paths of a certificate and its key to tls.cert and tls.key (--tls-cert, --tls-key), or set "
+        "server.behind_proxy (--behind-proxy) when only a proxy that speaks TLS can reach it"
+    )
+    return [("server.host", fault)]
 
 
 def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
@@ -96,7 +113,7 @@ def _check_server(server: Server) -> list[Fault]:
     faults = _check_public_url(server.public_url)
     if seconds(server.drain_timeout) > _DRAIN_MAX_S:
         faults.append(("server.drain_timeout", 'is longer than an hour; write at most "1h"'))
-    return faults
+    return faults + check_proxies(server)
 
 
 def _check_public_url(url: str) -> list[Fault]:

@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from jotgate.core.config import Config, UpstreamEntry
-from jotgate.core.config_checks import check_section, check_upstream, check_upstreams
+from jotgate.core.config import Config, Server, Tls, UpstreamEntry
+from jotgate.core.config_checks import check_exposure, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
@@ -59,6 +59,9 @@ def read(document: Mapping[str, object]) -> Reading:
     upstreams = _read_upstreams(document.get("upstreams", []), faults)
     faults += check_upstreams(upstreams)
     content["upstreams"] = tuple(upstreams.values())
+    server, tls = content.get("server"), content.get("tls")
+    if isinstance(server, Server) and isinstance(tls, Tls):
+        faults += check_exposure(server, tls)
     config = None if faults else _make(Config, content)
     return Reading(config, upstreams, tuple(faults))
 

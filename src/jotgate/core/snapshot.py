@@ -4,11 +4,14 @@ A snapshot holds public keys only. It is plain data, so that it can cross the bu
 connections from it once, when it arrives.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from jotgate.core.routes import Route, Upstream
+from jotgate.core.values import Secret
+
+Patience = Annotated[float, Meta(description="a number of seconds from 1 to 3600", ge=1, le=3_600)]
 
 
 class Issuer(Struct, frozen=True):
@@ -39,15 +42,43 @@ class Limits(Struct, frozen=True):
         int, Meta(description="a whole number of bytes from 1024 to 1073741824", ge=1024, le=1_073_741_824)
     ] = 20_971_520
     pipelined_requests: Annotated[int, Meta(description="a whole number from 1 to 100", ge=1, le=100)] = 8
-    verified_tokens: Annotated[
-        int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)
-    ] = 65_536
-    audit_rows: Annotated[
-        int, Meta(description="a whole number from 64 to 10000000", ge=64, le=10_000_000)
-    ] = 65_536
-    max_staleness_s: Annotated[
-        float, Meta(description="a number of seconds from 5 to 86400", ge=5, le=86_400)
-    ] = 60.0
+    verified_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 65_536
+    audit_rows: Annotated[int, Meta(description="a whole number from 64 to 10000000", ge=64, le=10_000_000)] = 65_536
+    max_staleness_s: Annotated[float, Meta(description="a number of seconds from 5 to 86400", ge=5, le=86_400)] = 60.0
+    connections_per_address: Annotated[
+        int, Meta(description="a whole number from 1 to 1000000", ge=1, le=1_000_000)
+    ] = 4096
+    first_byte_s: Patience = 20.0
+    header_s: Patience = 20.0
+    body_s: Patience = 300.0
+    idle_s: Patience = 75.0
+    stall_s: Patience = 60.0
+
+
+class TlsMaterial(Struct, frozen=True):
+    """What the edge shows and demands under TLS, all PEM: the certificate and its chain, its key, the clients' roots.
+
+    `client_ca` empty: clients are asked for no certificate. Control has read and checked it; workers open no file.
+    """
+
+    certificates: str
+    key: Secret
+    client_ca: str = ""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
+class Edge(Struct, frozen=True):
+    """How the edge treats those who connect.
+
+    `trusted_proxies` are networks. `forwarded_fields` is the family of fields that they are believed. `origins` are
+    the web origins that may read answers. `hsts`: browsers are told to come back under TLS only.
+    """
+
+    trusted_proxies: tuple[str, ...] = ()
+    forwarded_fields: Literal["x-forwarded", "forwarded"] = "x-forwarded"
+    origins: tuple[str, ...] = ()
+    hsts: bool = False
+    tls: TlsMaterial | None = None
 
 
 class Snapshot(Struct, frozen=True):
@@ -58,3 +89,4 @@ class Snapshot(Struct, frozen=True):
     upstreams: tuple[Upstream, ...]
     routes: tuple[Route, ...]
     limits: Limits = Limits()
+    edge: Edge = Edge()

@@ -1,0 +1,72 @@
+"""What may not be said of those who connect: proxies that are believed, the files of TLS, the origins of web pages."""
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from jotgate.core.config import Cors, Server, Tls
+from jotgate.core.faults import Fault, shown
+
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", re.ASCII)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_PORT_MAX: Final = 65_535
+
+
+def check_proxies(server: Server) -> list[Fault]:
+    """The faults of `trusted_proxies` and of what rests on it."""
+    path = "server.trusted_proxies"
+    faults = [(path, f"holds {shown(text)}; {fault}") for text in server.trusted_proxies if (fault := _network(text))]
+    if server.behind_proxy and not server.trusted_proxies:
+        faults.append(
+            (
+                "server.behind_proxy",
+                f"needs {path}: write the addresses of the proxies there, or every caller looks like the proxy",
+            )
+        )
+    return faults
+
+
+def check_tls(tls: Tls) -> list[Fault]:
+    """The faults of `[tls]` that can be seen without its files."""
+    if tls.cert and not tls.key:
+        return [("tls.key", "is missing beside tls.cert; write the path of the certificate's private key")]
+    if tls.key and not tls.cert:
+        return [("tls.cert", "is missing beside tls.key; write the path of the certificate, with its chain")]
+    if tls.client_ca and not tls.cert:
+        return [("tls.client_ca", "stands without tls.cert and tls.key, and nobody is asked for a certificate then")]
+    return []
+
+
+def check_cors(cors: Cors) -> list[Fault]:
+    """The faults of `[cors]`."""
+    return [("cors.origins", f"holds {shown(text)}; {fault}") for text in cors.origins if (fault := _origin(text))]
+
+
+def _network(text: str) -> str:
+    """What is wrong with a network; empty when nothing."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        try:
+            meant = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            return 'write an address such as "10.1.2.3" or a network such as "10.0.0.0/8"'
+        return f'the network is written "{meant}"'
+    if network.prefixlen == 0:
+        return "that is everybody; name the proxies"
+    return ""
+
+
+def _origin(text: str) -> str:
+    """What is wrong with a web origin (RFC 6454 s6.2) that is compared byte for byte; empty when nothing."""
+    if text == "*":
+        return "that is every page there is; name the origins"
+    if _ORIGIN.fullmatch(text) is None:
+        return 'write scheme and host in small letters, and a port if it is not the usual one: "https://app.example"'
+    parts = urlsplit(text)
+    if parts.port == _DEFAULT_PORTS[parts.scheme]:
+        return f'browsers leave the usual port out: write "{text.rpartition(":")[0]}"'
+    if parts.port is not None and parts.port > _PORT_MAX:
+        return "there is no such port"
+    return ""

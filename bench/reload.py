@@ -80,7 +80,8 @@ def measure_reloads(folder: Path, upstream_port: int, load: Load, plan: Plan) ->
     file = write_configuration(folder, upstream_port)
     own = file.read_text()
     file.write_text(own + render_others(0))
-    shape = Shape(environment={"PYTHONPATH": str(PROBE), "BENCH_PROBE": str(probes)})
+    paths = os.pathsep.join(filter(None, (str(PROBE), os.environ.get("PYTHONPATH"))))
+    shape = Shape(environment={"PYTHONPATH": paths, "BENCH_PROBE": str(probes)})
     seconds = 2 + round(plan.reloads * 2 * _RELOAD_S)
     with running(start_jotgate(installation, file, None, shape)) as server:
         meter = Meter(probes, _worker(server.pid))

@@ -1,0 +1,77 @@
+"""The command `python -m bench.fuzz`: run the campaign and keep what it found."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench.fuzz.campaign import FULL, SMALL, Campaign, Findings
+from bench.fuzz.exchange import Harm
+from bench.server import allow_many_files
+from jotgate.testing.running import running_gateway
+
+RESULT: Final = Path(__file__).parents[1] / "results" / "fuzz.md"
+_SHOWN: Final = 12
+
+
+def render(found: Findings) -> str:
+    """The findings as a page."""
+    first, last = found.memory[0], found.memory[-1]
+    total = sum(found.sent.values())
+    kinds = [f"| {kind} | {count:,} | {_statuses(found, kind)} |" for kind, count in found.sent.items()]
+    memory = ", ".join(f"{one.pss_mib:.1f}" for one in found.memory)
+    lines = [
+        f"# {total:,} malformed requests and tokens: nothing harmful",
+        "",
+        f"Run of {datetime.now(UTC):%Y-%m-%d}, seed {found.seed}, {found.seconds:.0f} s; `make fuzz` repeats it.",
+        "",
+        "Each was followed by a good request to the same worker, and each of those was answered with 200. No answer",
+        "was 5xx, no connection stayed open, no process ended, nothing was said on stderr, no wrong token passed.",
+        "",
+        "| kind | sent | answers |",
+        "|---|---|---|",
+        *kinds,
+        "",
+        f"- The slowest exchange took {found.slowest_s * 1e3:.0f} ms.",
+        f"- The worker's memory (PSS, MiB) after the corpus and after each kind: {memory};",
+        f"  {last.pss_mib - first.pss_mib:+.1f} in all. RSS went from {first.rss_mib:.1f} to {last.rss_mib:.1f}.",
+        "",
+        "`closed` means that the connection was closed without an answer, as for bytes that never became a request.",
+        "200 stands among the answers because some mutations leave a request or token good.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _statuses(found: Findings, kind: str) -> str:
+    common = found.statuses[kind].most_common()
+    shown = "; ".join(f"{status}: {count:,}" for status, count in common[:_SHOWN])
+    return shown + (f", {len(common) - _SHOWN} other sequences" if len(common) > _SHOWN else "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. 0: nothing harmful; 1: harm was done."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description="Attack a running jotgate.")
+    parser.add_argument("--seed", type=int, default=None, help="repeat a run")
+    parser.add_argument("--quick", action="store_true", help="a few hundred inputs; the result is not kept")
+    options = parser.parse_args(arguments)
+    chosen = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    allow_many_files()
+    try:
+        with running_gateway() as gateway:
+            found = Campaign(gateway, SMALL if options.quick else FULL, chosen).run()
+    except Harm as harm:
+        print(f"fuzz: with --seed {chosen}: {harm}", file=sys.stderr)
+        return 1
+    page = render(found)
+    print(page)
+    if not options.quick:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,7 +24,8 @@ from jotgate.stores.installation import fix_installation, read_installation
 from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
-_VERIFIED_TOKENS: Final = 2
+VERIFIED_TOKENS: Final = 2
+"""What a verifier outside of workers remembers: next to nothing."""
 
 
 class Authority(Struct, frozen=True):
@@ -35,7 +36,6 @@ class Authority(Struct, frozen=True):
     log: SegmentWriter
     recorder: Recorder
     tokens: TokenIssuer
-    verifier: Verifier
 
 
 def open_authority(directory: DataDirectory, config: Config, url: str) -> Authority:
@@ -70,7 +70,6 @@ def open_authority(directory: DataDirectory, config: Config, url: str) -> Author
             entropy=SystemEntropy(),
             recorder=recorder,
         ),
-        verifier=_verifier(config, installation.issuer, keyring),
     )
 
 
@@ -91,10 +90,15 @@ def open_verifier(directory: DataDirectory, config: Config) -> Verifier:
     return _verifier(config, installation.issuer, _open_keyring(directory))
 
 
+def check_name(directory: DataDirectory, config: Config) -> None:
+    """Refuse a public URL that is not the name that was fixed. Raises ConfigurationError."""
+    fix_installation(PrivateFiles(directory.path), config.server.public_url, "")
+
+
 def _open_keyring(directory: DataDirectory) -> Keyring:
     prepare_directory(directory.keys)
     return open_keyring(PemKeystore(PrivateFiles(directory.keys)))
 
 
 def _verifier(config: Config, issuer_url: str, keyring: Keyring) -> Verifier:
-    return build_verifier(compile_issuer(config, issuer_url, keyring.key_set.to_jwks()), _VERIFIED_TOKENS)
+    return build_verifier(compile_issuer(config, issuer_url, keyring.key_set.to_jwks()), VERIFIED_TOKENS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -9,25 +10,24 @@ from pathlib import Path
 import uvloop
 
 from jotgate import __version__
-from jotgate.assembly.authority import Authority, open_authority
+from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
+from jotgate.assembly.reload import Effect, Reloader
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.control.metrics import build_metrics, metrics_route
-from jotgate.control.operator import Status, build_operator
+from jotgate.control.operator import Settlement, Status, build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import compile_snapshot
 from jotgate.core.config import Config
-from jotgate.core.snapshot import Snapshot
+from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.directory import DataDirectory
-from jotgate.stores.settings import load_settings
+from jotgate.stores.settings import Settings, load_settings
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
-
-_FIRST_VERSION = 1
 
 
 def run(assignment: Assignment) -> None:
@@ -39,15 +39,23 @@ def run(assignment: Assignment) -> None:
     """
     os.umask(0o077)
     directory = DataDirectory(Path(assignment.directory))
-    settings = load_settings(unpack(assignment))
+    sources = unpack(assignment)
+    settings = load_settings(sources)
     config = settings.require()
     authority = open_authority(directory, config, assignment.url)
     jwks = authority.keyring.key_set.to_jwks()
-    snapshot = compile_snapshot(config, authority.issuer_url, jwks, settings.credentials, _FIRST_VERSION)
+
+    def prepare(found: Settings, version: int) -> Effect:
+        config = found.require()
+        check_name(directory, config)
+        snapshot = compile_snapshot(config, authority.issuer_url, jwks, found.credentials, version)
+        return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
+
+    reloader = Reloader(sources, settings, prepare, SystemClock())
     authority.recorder.record(
         "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
     )
-    uvloop.run(_serve(assignment, directory, authority, snapshot, _listen_for_metrics(config)))
+    uvloop.run(_serve(assignment, directory, authority, reloader, _listen_for_metrics(config)))
     authority.log.close()
 
 
@@ -61,12 +69,12 @@ async def _serve(
     assignment: Assignment,
     directory: DataDirectory,
     authority: Authority,
-    snapshot: Snapshot,
+    reloader: Reloader,
     metrics_listeners: list[socket.socket],
 ) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
     census = Census(SystemClock())
-    bus = BusServer(snapshot, authority.log, census)
+    bus = BusServer(reloader.effect.snapshot, authority.log, census)
     figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
 
     def status() -> Status:
@@ -76,14 +84,22 @@ async def _serve(
             issuer=authority.issuer_url,
             kid=authority.keyring.signing_key.kid,
             workers=bus.workers,
-            snapshot=snapshot.version,
+            snapshot=reloader.effect.snapshot.version,
+            settled=[
+                Settlement(slot, one.version, round(one.block_s * 1_000, 3))
+                for slot, one in bus.settled().items()
+                if one
+            ],
+            read_at_s=reloader.last.at_s,
+            faults=list(reloader.last.faults),
+            pending=reloader.pending,
             metrics=[local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners],
         )
 
     server = ControlServer(
         operator_path=str(directory.control_socket),
-        operator=build_operator(authority.tokens, authority.verifier, SystemClock(), status),
-        public=build_public(snapshot.issuer.jwks, figures),
+        operator=build_operator(authority.tokens, lambda: reloader.effect.verifier, SystemClock(), status),
+        public=build_public(reloader.effect.snapshot.issuer.jwks, figures),
         metrics=build_metrics(figures),
     )
     loop = asyncio.get_running_loop()
@@ -92,6 +108,7 @@ async def _serve(
         loop.call_soon_threadsafe(server.stop)
 
     assignment.follow_supervisor(orphaned)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     await bus.start(socket.socket(fileno=bus_fd))
     serving = loop.create_task(
         server.run(
@@ -99,11 +116,13 @@ async def _serve(
             assignment.report_ready,
         )
     )
-    keeping = loop.create_task(bus.keep_time())
-    await asyncio.wait([serving, keeping], return_when=asyncio.FIRST_COMPLETED)
+    keeping = [loop.create_task(bus.keep_time()), loop.create_task(reloader.keep(bus.swap))]
+    await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     await serving
-    keeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await keeping
+    for task in keeping:
+        task.cancel()
+    for task in keeping:
+        with suppress(asyncio.CancelledError):
+            await task
     bus.stop()

@@ -23,8 +23,20 @@ from jotgate.services.verifier import Verifier
 _REFUSED: Final = 400
 
 
+class Settlement(Struct, frozen=True):
+    """The snapshot that a worker's new calls see, and the longest time that taking it held up its loop, in CPU ms."""
+
+    slot: int
+    snapshot: int
+    block_ms: float
+
+
 class Status(Struct, frozen=True):
-    """The body of GET /status. `workers` counts those connected to the bus, `metrics` are the URLs without a token."""
+    """The body of GET /status. `workers` counts those connected to the bus, `metrics` are the URLs without a token.
+
+    `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings were last
+    read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next start.
+    """
 
     version: str
     pid: int
@@ -33,6 +45,10 @@ class Status(Struct, frozen=True):
     workers: int
     snapshot: int
     metrics: list[str]
+    settled: list[Settlement]
+    read_at_s: float
+    faults: list[str]
+    pending: list[str]
 
 
 class _Fault(Struct, frozen=True):
@@ -48,7 +64,9 @@ class _Envelope(Struct, frozen=True):
 _Body = TypeVar("_Body", TokenRequest, TokenText)
 
 
-def build_operator(issuer: TokenIssuer, verifier: Verifier, clock: Clock, status: Callable[[], Status]) -> Starlette:
+def build_operator(
+    issuer: TokenIssuer, verifier: Callable[[], Verifier], clock: Clock, status: Callable[[], Status]
+) -> Starlette:
     """The application."""
 
     async def create(request: Request) -> Response:
@@ -56,7 +74,7 @@ def build_operator(issuer: TokenIssuer, verifier: Verifier, clock: Clock, status
 
     async def verify(request: Request) -> Response:
         token = _read(await request.body(), TokenText).token
-        principal: Principal = verifier.verify(token.encode("utf-8", "replace"), clock.now_s())
+        principal: Principal = verifier().verify(token.encode("utf-8", "replace"), clock.now_s())
         return _json(principal, 200)
 
     async def report(request: Request) -> Response:

@@ -1,9 +1,11 @@
 """A real `jotgate up` for tests and measurements: started on a free port, watched through /proc, stopped at the end."""
 
+import json
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 _START_S: Final = 20.0
 _STOP_S: Final = 15.0
@@ -100,6 +102,36 @@ class Gateway:
     def token(self, *arguments: str, subject: str = "tester") -> str:
         """A token that `jotgate token create` made."""
         return run_command("token", "create", "--subject", subject, *arguments, data=self.data).stdout.strip()
+
+    @property
+    def config(self) -> Path:
+        """Where `running_gateway` put the configuration."""
+        return self.data.with_name("jotgate.toml")
+
+    def status(self) -> dict[str, Any]:
+        """What control says of itself (`control.operator.Status`)."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_STOP_S)
+            connection.connect(str(self.data / "control.sock"))
+            connection.sendall(b"GET /status HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+        return found
+
+    def reload(self) -> int:
+        """Have the configuration read again, and wait until every worker has it. Returns the snapshot's number."""
+        before = self.status()["snapshot"]
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: self.settled_on(before + 1), f"snapshot {before + 1} is in effect")
+        return before + 1  # type: ignore[no-any-return]
+
+    def settled_on(self, snapshot: int) -> bool:
+        """Whether this snapshot, or a later one, is in effect in every worker."""
+        status = self.status()
+        settled = [worker["snapshot"] for worker in status["settled"]]
+        return (
+            status["snapshot"] >= snapshot and len(settled) == status["workers"] and min(settled, default=0) >= snapshot
+        )
 
     def stop(self) -> int:
         """Stop it as Ctrl-C or a service manager would. Returns its exit code."""

@@ -5,7 +5,8 @@ import sys
 
 from jotgate.errors import JotgateError
 from jotgate.processes.child import EXIT_REFUSED, Assignment, read_assignment
-from jotgate.processes.console import show_error
+from jotgate.processes.console import log_error
+from jotgate.telemetry.logs import install
 
 
 def run_child(assignment: Assignment) -> None:
@@ -22,10 +23,13 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assignment = read_assignment(sys.argv[1:])
+    form, level = assignment.logs.split()
+    name = assignment.role if assignment.role == "control" else f"{assignment.role} {assignment.slot}"
+    install(name, level, form)
     try:
         run_child(assignment)
     except JotgateError as error:
-        show_error(error)
+        log_error(error)
         return EXIT_REFUSED
     return 0
 

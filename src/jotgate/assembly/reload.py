@@ -12,13 +12,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import ConfigurationError, DirectoryRefused, JotgateError
 from jotgate.ports import Clock
-from jotgate.processes.console import say, show_error
+from jotgate.processes.console import log_error, say
 from jotgate.services.verifier import Verifier
-from jotgate.stores.settings import Settings, Sources, load_settings
+from jotgate.stores.settings import Settings, Sources
 
 _POLL_S: Final = 0.5
 _FIRST_VERSION: Final = 1
@@ -61,14 +62,14 @@ class Reloader:
     """
 
     def __init__(
-        self, sources: Sources, settings: Settings, prepare: Callable[[Settings, int], Effect], clock: Clock
+        self, sources: Sources, loaded: Loaded, prepare: Callable[[Loaded, int], Effect], clock: Clock
     ) -> None:
         self._sources = sources
         self._prepare = prepare
         self._clock = clock
         self._asked = asyncio.Event()
-        self._marks = look(settings.files)
-        self._started = self.effect = prepare(settings, _FIRST_VERSION)
+        self._marks = look(loaded.settings.files)
+        self._started = self.effect = prepare(loaded, _FIRST_VERSION)
         self.last = Attempt(clock.now_s())
 
     @property
@@ -100,13 +101,17 @@ class Reloader:
         if isinstance(effect, JotgateError):
             faults = effect.faults if isinstance(effect, ConfigurationError) else [("", effect.message)]
             self.last = Attempt(self._clock.now_s(), tuple(" ".join(filter(None, fault)) for fault in faults))
-            say(f"the settings are not reloaded, and snapshot {version - 1} stays in effect")
-            show_error(effect)
+            say(
+                f"the settings are not reloaded, and snapshot {version - 1} stays in effect",
+                event="reload_refused",
+                level="error",
+            )
+            log_error(effect)
             return
         before, self.effect = self.pending, effect
         self.last = Attempt(self._clock.now_s())
         swap(effect.snapshot)
-        say(f"the settings are reloaded: snapshot {version} is in effect")
+        say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
         for warning in settings.warnings:
             say(warning)
         for path in self.pending:
@@ -114,12 +119,12 @@ class Reloader:
                 say(f"{path} has changed; that takes effect when jotgate is started again")
 
     def _read(self, version: int) -> tuple[Settings, Effect | JotgateError]:
-        settings = load_settings(self._sources)
+        loaded = load_all(self._sources)
         try:
-            settings.require()
-            return settings, self._prepare(settings, version)
+            loaded.settings.require()
+            return loaded.settings, self._prepare(loaded, version)
         except (ConfigurationError, DirectoryRefused) as fault:
-            return settings, fault
+            return loaded.settings, fault
 
 
 def look(files: Iterable[Path]) -> Marks:

@@ -7,13 +7,16 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from jotgate.assembly.sources import pack
+from jotgate.core.config import Logs, seconds
 from jotgate.core.config_checks import is_loopback
 from jotgate.errors import ConfigurationError
 from jotgate.processes.console import say
+from jotgate.processes.notify import take_notifier
 from jotgate.processes.sockets import listen_tcp, listen_unix, local_url
 from jotgate.processes.supervisor import Launch, Supervisor
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import Sources, load_settings
+from jotgate.telemetry.logs import install
 
 _LOCK_PATIENCE_S: Final = 3.0
 _OPEN_FILES: Final = 65_536
@@ -40,6 +43,8 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
     _allow_many_files()
     sources, directory = options.sources, options.directory
     found = load_settings(sources)
+    logs = Logs() if found.config is None else found.config.logs
+    install("supervisor", logs.level, logs.format)
     for warning in found.warnings:
         say(warning)
     settings = found.require().server
@@ -57,13 +62,15 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
         directory=str(directory.path),
         config=str(sources.file) if sources.file else "",
         sources=pack(sources),
+        logs=f"{logs.format} {logs.level}",
+        drain_s=seconds(settings.drain_timeout),
         url=url,
         lock_fd=lock_fd,
         worker_fds=tuple(worker.fileno() for worker in workers),
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
     )
     try:
-        return Supervisor(launch, lambda: announce(url)).run()
+        return Supervisor(launch, lambda: announce(url), take_notifier(os.environ)).run()
     finally:
         for path in paths:
             with suppress(OSError):

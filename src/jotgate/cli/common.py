@@ -16,7 +16,13 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 _PORT_MAX: Final = 65_535
 _WORKERS_MAX: Final = 64
-_OPTIONS: Final = {"host": "server.host", "port": "server.port", "workers": "server.workers"}
+_OPTIONS: Final = {
+    "host": "server.host",
+    "port": "server.port",
+    "workers": "server.workers",
+    "log_level": "logs.level",
+    "log_format": "logs.format",
+}
 
 
 class UsageError(CommandError):
@@ -54,6 +60,18 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen on; 0 picks one (default: 8080)")
     parser.add_argument("--workers", type=_workers, metavar="N", help="worker processes (default: 1)")
+    parser.add_argument(
+        "--log-level",
+        metavar="LEVEL",
+        choices=("debug", "info", "warning", "error"),
+        help="least weight of what is logged: debug, info, warning or error (default: info)",
+    )
+    parser.add_argument(
+        "--log-format",
+        metavar="FORM",
+        choices=("auto", "json", "text"),
+        help="json, text, or auto: text on a terminal, else JSON (default: auto)",
+    )
     parser.add_argument("--development", action="store_true", help="let the configuration hold credentials")
 
 

@@ -1,4 +1,4 @@
-"""What a child of the supervisor is told, and what it owes: an assignment in argv, a life line, a word when ready.
+"""What a child of the supervisor is told, and what it owes: an assignment in argv, a life line, words on how it is.
 
 The supervisor holds the only write end of the life line, a pipe. Its end of file means that the supervisor is gone,
 however it went; a child then ends by itself within a second, so that the next `jotgate up` finds DATA free. This
@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 
 EXIT_REFUSED: Final = 78
@@ -18,6 +19,8 @@ EXIT_ORPHANED: Final = 75
 """A child that was still there when its time after the supervisor's end had run out."""
 
 READY: Final = b"ready\n"
+DRAINING: Final = b"draining\n"
+RELOADED: Final = b"reloaded\n"
 _ORPHAN_GRACE_S: Final = 0.7
 _ROLES: Final[dict[str, Literal["worker", "control"]]] = {"worker": "worker", "control": "control"}
 
@@ -27,7 +30,8 @@ class Assignment(NamedTuple):
 
     `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
     `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides settings, as `assembly.sources`
-    writes it. `url` is what the gateway can be reached at on this machine.
+    writes it. `url` is what the gateway can be reached at on this machine. `logs` is the format and the level of the
+    log, `drain_s` how long running calls are waited for.
     """
 
     role: Literal["worker", "control"]
@@ -39,20 +43,31 @@ class Assignment(NamedTuple):
     config: str = ""
     url: str = ""
     sources: str = ""
+    logs: str = "auto info"
+    drain_s: int = 30
 
     def arguments(self) -> list[str]:
         """The assignment as the arguments of `python -m jotgate.assembly`."""
         listen = ",".join(map(str, self.listen_fds))
         numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
-        return [self.role, *numbers, self.directory, self.config, self.url, self.sources]
+        rest = [self.directory, self.config, self.url, self.sources, self.logs, str(self.drain_s)]
+        return [self.role, *numbers, *rest]
 
     def report_ready(self) -> None:
         """Tell the supervisor that this child serves. Call it once."""
-        try:
-            os.write(self.status_fd, READY)
-            os.close(self.status_fd)
-        except BrokenPipeError:
-            return  # The supervisor is gone; the life line says so too.
+        self._report(READY)
+
+    def report_draining(self) -> None:
+        """Tell the supervisor that this child takes nothing more, and that another may take its place."""
+        self._report(DRAINING)
+
+    def report_reloaded(self) -> None:
+        """Tell the supervisor that the settings were read again, put into effect or not."""
+        self._report(RELOADED)
+
+    def _report(self, word: bytes) -> None:
+        with suppress(BrokenPipeError):  # The supervisor is gone; the life line says so too.
+            os.write(self.status_fd, word)
 
     def follow_supervisor(self, stop: Callable[[], None]) -> None:
         """Watch the life line from a thread of its own, from now on.
@@ -73,7 +88,7 @@ class Assignment(NamedTuple):
 
 def read_assignment(arguments: Sequence[str]) -> Assignment:
     """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
-    role, slot, listen, life_fd, status_fd, directory, config, url, sources = arguments
+    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s = arguments
     if role not in _ROLES:
         raise ValueError(f"no such role: {role}")
     return Assignment(
@@ -86,6 +101,8 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
         config=config,
         url=url,
         sources=sources,
+        logs=logs,
+        drain_s=int(drain_s),
     )
 
 

@@ -1,4 +1,4 @@
-"""One child as the supervisor sees it: started, ready, gone, and when to start the next in its place."""
+"""One child as the supervisor sees it: started, ready, draining, gone, and when to start the next in its place."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import Final, NamedTuple
 
-from jotgate.processes.child import EXIT_ORPHANED, EXIT_REFUSED, READY, Assignment, command
+from jotgate.processes.child import EXIT_ORPHANED, EXIT_REFUSED, Assignment, command
 
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 5.0
@@ -37,13 +37,14 @@ class Offspring:
         self.start_at_s: float | None = 0.0
         self._status_fd = -1
         self._process: subprocess.Popen[bytes] | None = None
+        self._leaving: list[subprocess.Popen[bytes]] = []
         self._started_s = 0.0
         self._failures = 0
 
     @property
     def running(self) -> bool:
-        """Whether a process is there."""
-        return self._process is not None
+        """Whether a process is there, be it one that drains."""
+        return self._process is not None or bool(self._leaving)
 
     @property
     def hopeless(self) -> bool:
@@ -72,14 +73,24 @@ class Offspring:
         self.start_at_s = None
         return status_r
 
-    def take_status(self, status_fd: int) -> bool:
-        """Read and close the descriptor that a `start` returned; True when the process now there became ready."""
-        word = os.read(status_fd, 64)
-        os.close(status_fd)
-        if word != READY or status_fd != self._status_fd:
-            return False
+    def speaks(self, status_fd: int) -> bool:
+        """Whether the process now in this place is the one that reports on this descriptor."""
+        return status_fd == self._status_fd
+
+    def became_ready(self) -> None:
+        """The process serves."""
         self.ready = self.was_ready = True
-        return True
+
+    def leaves(self) -> None:
+        """The process takes nothing more: let the next one start, while this one finishes what it has."""
+        if self._process is None:
+            return
+        self._leaving.append(self._process)
+        self._process = None
+        self._status_fd = -1
+        self.ready = False
+        self._failures = 0
+        self.start_at_s = 0.0
 
     def reap(self) -> int | None:
         """The exit status, as in `subprocess.Popen.returncode`, once, when the process has ended; else None."""
@@ -90,6 +101,10 @@ class Offspring:
             self.ready = False
         return status
 
+    def reap_leaving(self) -> None:
+        """Let go of the processes that have finished draining."""
+        self._leaving = [process for process in self._leaving if process.poll() is None]
+
     def plan_restart(self) -> float:
         """Decide when to start again: at once after a long life, later and later after short ones. Seconds from now."""
         now_s = time.monotonic()
@@ -99,9 +114,9 @@ class Offspring:
         return delay_s
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal if the process is there."""
-        if self._process is not None:
-            self._process.send_signal(number)
+        """Send a signal to whoever is there."""
+        for process in (*self._leaving, *([self._process] if self._process is not None else [])):
+            process.send_signal(number)
 
     @property
     def pid(self) -> int:

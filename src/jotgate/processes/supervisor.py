@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from jotgate.errors import JotgateError
-from jotgate.processes.child import EXIT_REFUSED, Assignment
+from jotgate.processes.child import DRAINING, EXIT_REFUSED, READY, RELOADED, Assignment
 from jotgate.processes.console import say
+from jotgate.processes.notify import Notifier
 from jotgate.processes.offspring import Offspring, Place, describe_end
 
-_WORKER_GRACE_S: Final = 35.0  # longer than a worker takes to drain its running calls
+_BEYOND_DRAIN_S: Final = 5.0  # what a worker needs beside the time that it gives its running calls
 _CONTROL_GRACE_S: Final = 5.0
 
 
@@ -30,13 +31,18 @@ class Launch(NamedTuple):
     worker_fds: tuple[int, ...]
     control_fds: tuple[int, int, int]
     sources: str = ""
+    logs: str = "auto info"
+    drain_s: int = 30
 
 
 class Supervisor:
     """Runs the children until it is told to stop."""
 
-    def __init__(self, launch: Launch, announce: Callable[[], None]) -> None:
+    def __init__(self, launch: Launch, announce: Callable[[], None], notifier: Notifier) -> None:
         self._announce = announce
+        self._notifier = notifier
+        self._drain_s = launch.drain_s
+        self._url = launch.url
         self._announced = False
         self._failed = False
         self._control_told = False
@@ -64,6 +70,7 @@ class Supervisor:
             self._reap()
             self._pursue_reload()
             self._pursue_stop()
+            self._notifier.pat(well=self._control.running and all(one.running for one in self._workers))
         return 1 if self._failed else 0
 
     @property
@@ -75,9 +82,14 @@ class Supervisor:
 
     def _patience_s(self) -> float | None:
         if self._stop_deadline_s is not None:
-            return max(0.0, self._stop_deadline_s - time.monotonic())
-        due_s = [one.start_at_s for one in self._all if one.start_at_s is not None]
-        return max(0.0, min(due_s) - time.monotonic()) if due_s else None
+            due_s = [self._stop_deadline_s]
+        else:
+            due_s = [one.start_at_s for one in self._all if one.start_at_s is not None]
+        now_s = time.monotonic()
+        spans_s = [max(0.0, due - now_s) for due in due_s]
+        if (watchdog_s := self._notifier.patience_s()) is not None:
+            spans_s.append(watchdog_s)
+        return min(spans_s, default=None)
 
     def _start_due(self) -> None:
         if self._stop_deadline_s is not None:
@@ -90,7 +102,10 @@ class Supervisor:
                 self._selector.register(one.start(), selectors.EVENT_READ, one)
             except OSError as error:
                 delay_s = one.plan_restart()
-                say(f"{one.place.name} cannot be started: {error.strerror}; trying again in {delay_s:g} s")
+                say(
+                    f"{one.place.name} cannot be started: {error.strerror}; trying again in {delay_s:g} s",
+                    event="child_not_started",
+                )
 
     def _take_signals(self, numbers: bytes) -> None:
         for number in numbers:
@@ -104,18 +119,43 @@ class Supervisor:
                 self._send_all(signal.SIGKILL, self._all)
 
     def _take_status(self, one: Offspring, status_fd: int) -> None:
-        self._selector.unregister(status_fd)
-        if not one.take_status(status_fd) or self._announced or not all(each.ready for each in self._all):
+        words = os.read(status_fd, 512)
+        if not words:
+            self._selector.unregister(status_fd)
+            os.close(status_fd)
+        elif one.speaks(status_fd):
+            for word in words.splitlines(keepends=True):
+                self._take_word(one, word)
+
+    def _take_word(self, one: Offspring, word: bytes) -> None:
+        if word == READY:
+            one.became_ready()
+            self._tell_ready()
+        elif word == RELOADED:
+            self._notifier.ready(f"serving {self._url}")
+        elif word == DRAINING and self._stop_deadline_s is None:
+            say(
+                f"{one.place.name} (pid {one.pid}) takes nothing more and finishes its calls; starting another",
+                event="child_draining",
+                level="info",
+                pid=one.pid,
+            )
+            one.leaves()
+
+    def _tell_ready(self) -> None:
+        if self._announced or not all(each.ready for each in self._all):
             return
         self._announced = True
+        self._notifier.ready(f"serving {self._url}")
         try:
             self._announce()
         except (JotgateError, OSError) as error:
-            say(f"it serves, and its first lines cannot be printed: {error}")
+            say(f"it serves, and its first lines cannot be printed: {error}", event="announce_failed")
 
     def _reap(self) -> None:
         for one in self._all:
             pid = one.pid
+            one.reap_leaving()
             status = one.reap()
             if status is not None and self._stop_deadline_s is None:
                 self._take_end(one, f"{one.place.name} (pid {pid}) {describe_end(status)}", status)
@@ -123,21 +163,24 @@ class Supervisor:
     def _take_end(self, one: Offspring, what: str, status: int) -> None:
         delay_s = one.plan_restart()
         if not one.was_ready and (status == EXIT_REFUSED or one.hopeless):
-            say(f"{what}; stopping")
+            say(f"{what}; stopping", event="child_ended", level="error", status=status)
             self._failed = True
             self._begin_stop()
         else:
-            say(f"{what}; starting another in {delay_s:g} s")
+            say(f"{what}; starting another in {delay_s:g} s", event="child_ended", status=status)
 
     def _pursue_reload(self) -> None:
         """Pass SIGHUP on to control, once it is there to take it; the workers hear of it from control."""
         if self._reload_asked and self._control.ready and self._stop_deadline_s is None:
             self._reload_asked = False
+            self._notifier.reloading()
             self._control.send(signal.SIGHUP)
 
     def _begin_stop(self) -> None:
         # Workers go first: control must still be there to write down their last audit rows.
-        self._stop_deadline_s = time.monotonic() + _WORKER_GRACE_S
+        self._stop_deadline_s = time.monotonic() + self._drain_s + _BEYOND_DRAIN_S
+        self._notifier.stopping()
+        self._notifier.extend(self._drain_s + _BEYOND_DRAIN_S + _CONTROL_GRACE_S)
         self._send_all(signal.SIGTERM, self._workers)
 
     def _pursue_stop(self) -> None:
@@ -150,7 +193,7 @@ class Supervisor:
             self._send_all(signal.SIGTERM, [self._control])
         elif time.monotonic() >= self._stop_deadline_s:
             for one in left or [self._control]:
-                say(f"{one.place.name} (pid {one.pid}) did not stop in time and is killed")
+                say(f"{one.place.name} (pid {one.pid}) did not stop in time and is killed", event="child_killed")
             self._stop_deadline_s = time.monotonic() + _CONTROL_GRACE_S
             self._send_all(signal.SIGKILL, left or [self._control])
 
@@ -171,5 +214,7 @@ def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slo
         config=launch.config,
         url=launch.url,
         sources=launch.sources,
+        logs=launch.logs,
+        drain_s=launch.drain_s,
     )
     return Place(assignment, (launch.lock_fd, life_fd, *listen_fds))

@@ -41,7 +41,7 @@ class Gateway:
         self.data = data
         self.url = ""
         self.first_lines = ""
-        self._arguments = ("--data", str(data), "--port", "0", *arguments)
+        self._arguments = ("--data", str(data), "--port", "0", "--log-format", "text", *arguments)
         self._environment = dict(environment or {})
         self._errors = data.with_name(data.name + ".stderr")
         self._process: subprocess.Popen[bytes] | None = None

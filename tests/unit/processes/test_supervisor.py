@@ -1,19 +1,26 @@
 """The supervisor with children that do nothing but fail in one way each."""
 
+import os
+import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from jotgate.processes.child import EXIT_REFUSED, Assignment, read_assignment
+from jotgate.processes.notify import take_notifier
 from jotgate.processes.offspring import describe_end
 
 # A supervisor whose children run the given program instead of jotgate; `status` is the descriptor they report on.
 _DRIVER: Final = """
 import os, sys
 from jotgate.processes import offspring
+from jotgate.processes.notify import take_notifier
 from jotgate.processes.supervisor import Launch, Supervisor
 
 def command(assignment):
@@ -22,16 +29,24 @@ def command(assignment):
 offspring.command = command
 null = os.open("/dev/null", os.O_RDONLY)
 launch = Launch(directory="/", config="", url="", lock_fd=null, worker_fds=(null,), control_fds=(null, null, null))
-sys.exit(Supervisor(launch, lambda: print("announced", flush=True)).run())
+notifier = take_notifier(os.environ)
+sys.exit(Supervisor(launch, lambda: print("announced", flush=True), notifier).run())
 """
 _READY: Final = "import os, sys, time; os.write(int(sys.argv[1]), b'ready\\n'); "
 _SERVES: Final = _READY + "time.sleep(60)"
 
 
-def supervise(control: str, worker: str) -> "subprocess.CompletedProcess[str]":
+def supervise(
+    control: str, worker: str, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run a supervisor on these two programs to its end."""
     return subprocess.run(
-        [sys.executable, "-c", _DRIVER, control, worker], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", _DRIVER, control, worker],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
 
 
@@ -75,8 +90,68 @@ def test_a_child_that_was_ready_once_is_started_again_even_when_it_then_refuses(
     assert mark.read_text() == "xxx"
 
 
+def test_a_worker_that_drains_is_replaced_at_once_and_may_take_its_time(tmp_path: Path) -> None:
+    """The first worker says that it drains and waits; the second starts meanwhile, and its end ends everything."""
+    first = tmp_path / "first"
+    worker = (
+        _READY + f"import pathlib; first = pathlib.Path({str(first)!r})\n"
+        "if not first.exists():\n"
+        "    first.touch(); os.write(int(sys.argv[1]), b'draining\\n')\n"
+        "else:\n"
+        "    os.kill(os.getppid(), 15)\n"
+        "time.sleep(60)"
+    )
+    ended = supervise(_SERVES, worker)
+    assert ended.returncode == 0
+    assert "takes nothing more and finishes its calls; starting another" in ended.stderr
+    assert "starting another in" not in ended.stderr
+
+
+def test_a_service_manager_is_told_how_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(10)
+        control = _READY + (
+            "import signal; signal.signal(signal.SIGHUP, lambda *_: (os.write(int(sys.argv[1]), b'reloaded\\n'), "
+            "os.kill(os.getppid(), 15))); os.kill(os.getppid(), 1); time.sleep(60)"
+        )
+        environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"}
+        ended = supervise(control, _SERVES, environment)
+        assert ended.returncode == 0
+        manager.setblocking(False)
+        said = list(received(manager))
+    kinds = [text.partition("\n")[0] for text in said]
+    wanted = ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+    assert [kind for kind in kinds if kind in wanted] == wanted
+    assert "WATCHDOG=1" in kinds
+    reloading = next(text for text in said if text.startswith("RELOADING=1"))
+    assert 0 < int(re.search(r"MONOTONIC_USEC=(\d+)", reloading)[1]) <= time.monotonic_ns() // 1000  # type: ignore[index]
+
+
+def test_children_do_not_speak_for_the_supervisor() -> None:
+    environment = {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1", "OTHER": "1"}
+    notifier = take_notifier(environment)
+    assert environment == {"OTHER": "1"}
+    assert notifier.patience_s() is None, "the watchdog is another process's"
+
+
+@pytest.mark.parametrize("address", ["", "relative", "vsock:2:1"])
+def test_an_address_that_is_no_unix_socket_is_not_spoken_to(address: str) -> None:
+    take_notifier({"NOTIFY_SOCKET": address}).ready("x")
+
+
+def received(manager: socket.socket) -> Iterator[str]:
+    """The datagrams that wait."""
+    while True:
+        try:
+            yield manager.recv(4_096).decode()
+        except BlockingIOError:
+            return
+
+
 def test_an_assignment_survives_the_command_line() -> None:
-    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}")
+    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}", "json debug", 7)
     assert read_assignment(whole.arguments()) == whole
     bare = Assignment("worker", 2, "/", (3,), 4, 5)
     assert read_assignment(bare.arguments()) == bare
@@ -84,7 +159,7 @@ def test_an_assignment_survives_the_command_line() -> None:
 
 def test_no_other_role_is_known() -> None:
     with pytest.raises(ValueError, match="no such role"):
-        read_assignment(["boss", "0", "3", "4", "5", "/", "", "", ""])
+        read_assignment(["boss", "0", "3", "4", "5", "/", "", "", "", "", "1"])
 
 
 @pytest.mark.parametrize(

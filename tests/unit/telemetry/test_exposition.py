@@ -1,0 +1,117 @@
+"""Prometheus' text format: written so that the strictest reader takes it, and with the sums that were counted."""
+
+import pytest
+
+from jotgate.core.audit import CallRecord, Outcome
+from jotgate.core.figures import BOUNDS_US, Gauges
+from jotgate.errors import Code
+from jotgate.services.tally import Tally
+from jotgate.telemetry.census import Census
+from jotgate.telemetry.exposition import Family, expose, write
+from jotgate.testing.ports import ManualClock
+from tests.exposition import read_exposition
+
+
+def record(
+    *, status: int = 200, outcome: Outcome = "complete", code: str = "", upstream: str = "u", duration_us: int = 1_000
+) -> CallRecord:
+    """A call that has ended."""
+    return CallRecord(
+        at=0,
+        worker="w",
+        row=1,
+        operation="chat.completions",
+        status=status,
+        outcome=outcome,
+        code=code,
+        upstream=upstream,
+        duration_us=duration_us,
+        tokens_in=3,
+        tokens_out=5,
+    )
+
+
+def census_of(*tallies: Tally) -> Census:
+    """What control knows when each of these is a worker's."""
+    census = Census(ManualClock())
+    for slot, tally in enumerate(tallies):
+        census.greeted(slot, f"w{slot}")
+        census.took(f"w{slot}", tally.counts(None), Gauges(live_calls=slot + 1, snapshot=4))
+    return census
+
+
+def test_the_figures_of_all_workers_are_added_up() -> None:
+    tallies = (Tally(), Tally())
+    for tally in tallies:
+        tally.settled(record(duration_us=5_000), 4_000)
+        tally.settled(record(status=401, outcome="refused", code=Code.TOKEN_EXPIRED, upstream=""))
+        tally.passed_over("u")
+    found = read_exposition(expose(census_of(*tallies)).decode())
+    named = {"operation": "chat.completions"}
+    assert found.value("jotgate_requests_total", **named, status="2xx", outcome="complete") == 2
+    assert found.value("jotgate_requests_total", **named, status="4xx", outcome="refused") == 2
+    assert found.value("jotgate_refusals_total", code="token_expired") == 2
+    assert found.value("jotgate_tokens_total", upstream="u", direction="in") == 6
+    assert found.value("jotgate_tokens_total", upstream="u", direction="out") == 10
+    assert found.value("jotgate_upstream_attempts_total", upstream="u", outcome="complete") == 2
+    assert found.value("jotgate_upstream_attempts_total", upstream="u", outcome="passed_over") == 2
+    assert found.value("jotgate_request_duration_seconds_count", **named) == 4
+    assert found.value("jotgate_request_duration_seconds_sum", **named) == pytest.approx(0.012)
+    assert found.value("jotgate_added_duration_seconds_count", **named) == 2
+    assert found.value("jotgate_added_duration_seconds_sum", **named) == pytest.approx(0.002)
+    assert found.value("jotgate_live_calls", worker="0") == 1
+    assert found.value("jotgate_live_calls", worker="1") == 2
+
+
+@pytest.mark.parametrize("duration_us", [0, 1, 127, 128, 129, 1_000, 2**20 - 1, 2**20, 2**28, 2**28 + 1, 10**12])
+def test_each_duration_is_counted_at_and_above_the_first_bound_that_it_does_not_exceed(duration_us: int) -> None:
+    """A duration is cut to whole microseconds when it is taken: one of exactly a bound lies above it."""
+    tally = Tally()
+    tally.settled(record(duration_us=duration_us))
+    found = read_exposition(expose(census_of(tally)).decode())
+    name = "jotgate_request_duration_seconds_bucket"
+    for bound_us in BOUNDS_US:
+        label = f"{bound_us / 1e6:.9f}".rstrip("0").rstrip(".")
+        at_most = found.value(name, operation="chat.completions", le=label)
+        assert at_most == (duration_us < bound_us), bound_us
+
+
+def test_a_path_that_is_no_operation_is_counted_as_unknown() -> None:
+    tally = Tally()
+    tally.settled(CallRecord(at=0, worker="w", row=1, operation="", status=404, outcome="refused", code="x"))
+    found = read_exposition(expose(census_of(tally)).decode())
+    assert found.value("jotgate_requests_total", operation="unknown", status="4xx", outcome="refused") == 1
+
+
+def test_the_number_of_series_is_bounded_whatever_the_upstreams_are_called() -> None:
+    tally = Tally()
+    for number in range(3_000):
+        tally.settled(record(upstream=f"u{number}"))
+        tally.passed_over(f"u{number}")
+    counts = tally.counts(None)
+    assert len(counts.rows) <= 1_025
+    assert len(counts.passed_over) <= 1_025
+    assert sum(row.count for row in counts.rows) == sum(counts.passed_over.values()) == 3_000
+
+
+def test_labels_are_escaped() -> None:
+    text = write([Family("a_total", "counter", "Says\nthis.", [({"b": 'x"y\\z\n'}, 1)])])
+    assert text == '# HELP a_total Says\\nthis.\n# TYPE a_total counter\na_total{b="x\\"y\\\\z\\n"} 1\n'
+    read_exposition(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "a_total 1\n",
+        "# HELP a_total x\n# TYPE a_total counter\na_total 1",
+        "# HELP a x\n# TYPE a counter\na 1\n",
+        "# HELP a_total x\n# TYPE a_total counter\na_total 1\na_total 2\n",
+        "# HELP a_ms x\n# TYPE a_ms gauge\na_ms 1\n",
+        '# HELP a x\n# TYPE a gauge\na{b="x"y"} 1\n',
+        '# HELP h x\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
+    ],
+)
+def test_what_prometheus_would_not_take_is_noticed(wrong: str) -> None:
+    with pytest.raises(AssertionError):
+        read_exposition(wrong)

@@ -28,7 +28,8 @@
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
-    │   └── NotReady · ControlStale · ControlUnreachable · AuditUnavailable
+    │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable
+    │   └── UpstreamBusy · UpstreamSuspended
     └── InternalError                   500; the only wrapper of the unexpected
 
 `message` says what and why and is safe for the caller. `hint` says what to do next. `debug` never leaves the
@@ -66,6 +67,8 @@ class Code(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_TORN = "upstream_torn"
     UPSTREAM_REFUSED = "upstream_refused"
+    UPSTREAM_BUSY = "upstream_busy"
+    UPSTREAM_SUSPENDED = "upstream_suspended"
     NOT_READY = "not_ready"
     CONTROL_STALE = "control_stale"
     CONTROL_UNREACHABLE = "control_unreachable"
@@ -352,7 +355,7 @@ class Unavailable(JotgateError):
     """The answer cannot be known now; `retry_after_s` becomes the Retry-After header."""
 
     status = 503
-    retry_after_s: ClassVar[int] = 1
+    retry_after_s: int = 1
 
 
 class NotReady(Unavailable):
@@ -377,6 +380,24 @@ class AuditUnavailable(Unavailable):
     """The audit buffer is full: nothing is let through unrecorded."""
 
     code = Code.AUDIT_UNAVAILABLE
+
+
+class UpstreamBusy(Unavailable):
+    """Every upstream of the route is at its bound: the queue is full, or the call's time in it is over."""
+
+    code = Code.UPSTREAM_BUSY
+    default_hint = "Try again in a moment"
+
+
+class UpstreamSuspended(Unavailable):
+    """No upstream of the route is asked for now: each has failed several times in a row."""
+
+    code = Code.UPSTREAM_SUSPENDED
+    default_hint = "Try again after the time in Retry-After"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InternalError(JotgateError):

@@ -1,33 +1,92 @@
-"""Sends an admitted call to the attempts of its route, in order.
+"""Sends an admitted call to the upstreams of its route, one after another, until one of them answers.
 
 A POST that an upstream has seen is sent to another one only when the first answered 429 or 503, or when it never
-reached it: anything else might do, and bill, the same work twice.
+reached it, unless the route says `retry_unsafe`: anything else might do, and bill, the same work twice. A call that no
+upstream has room for waits its turn; one that none can take is refused.
 """
 
+from functools import partial
+
+from jotgate.core.attempts import choose
 from jotgate.core.calls import Outbound, write_body
+from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
 from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.relay import Relay
-from jotgate.gateway.world import World
+from jotgate.gateway.world import Place, World
+from jotgate.ports import Clock
 
 
-def send_attempt(relay: Relay, world: World) -> None:
-    """Send the call to the upstream of its current attempt."""
+def send_call(relay: Relay, world: World, clock: Clock) -> None:
+    """Send a call to the first upstream that can take it, let it wait for one, or refuse it."""
+    attempts = relay.call.route.attempts
+    if not (relay.tried or attempts[0].weight):
+        place = world.places[attempts[0].upstream]
+        standing = place.standing
+        if standing.clear and standing.running < standing.bound:
+            _send(relay, 0, place, clock)
+            return
+    index = find_attempt(relay, world, clock)
+    if index is None:
+        relay.refuse(_why_none(relay, world, clock))
+    else:
+        send_attempt(relay, world, index, clock)
+
+
+def find_attempt(relay: Relay, world: World, clock: Clock) -> int | None:
+    """The attempt of its route that the call makes next; None when no further one can be made."""
+    route = relay.call.route
+    if relay.tried.bit_count() >= route.attempts_max:
+        return None
+    now_s = clock.monotonic_s()
+    places = world.places
+    conditions = [places[one.upstream].standing.condition(one.model, now_s) for one in route.attempts]
+    turn = world.turns.take(route.alias) if route.attempts[0].weight else 0
+    return choose(route.attempts, conditions, relay.tried, turn)
+
+
+def send_attempt(relay: Relay, world: World, index: int, clock: Clock) -> None:
+    """Make this attempt, in the place of the last one, or wait for room at its upstream."""
+    place = world.places[relay.call.route.attempts[index].upstream]
+    standing = place.standing
+    exchange, left = relay.exchange, relay.standing
+    relay.exchange = relay.standing = None
+    if standing.running < standing.bound:
+        _send(relay, index, place, clock)
+    else:
+        waiting = standing.wait(partial(send_call, relay, world, clock))
+        relay.wait(waiting, clock.monotonic_s() + place.upstream.bounds.queue_s)
+    # Only now: the room that this makes may be taken at once.
+    if exchange is not None:
+        exchange.abort()
+    if left is not None:
+        left.leave()
+
+
+def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:
     call = relay.call
-    attempt = call.route.attempts[relay.attempt]
-    place = world.places[attempt.upstream]
     request = call.request
     outbound = Outbound(
         operation=call.operation.name,
         method=request.method,
         target=request.path,
         lines=lines_to_upstream(request.headers, request.request_id),
-        body=write_body(call.body, attempt.model),
+        body=write_body(call.body, call.route.attempts[index].model),
         stream=call.body.stream,
     )
+    relay.attempt = index
+    relay.tried |= 1 << index
+    standing = place.standing
+    if standing.clear:
+        standing.running += 1
+    else:
+        standing.enter(clock)
     relay.attempted(place, place.port.begin(outbound, relay))
 
 
-def send_next_attempt(relay: Relay, world: World) -> None:
-    """Go on to the next attempt of the route; the relay has made sure that there is one."""
-    relay.attempt += 1
-    send_attempt(relay, world)
+def _why_none(relay: Relay, world: World, clock: Clock) -> Unavailable:
+    now_s = clock.monotonic_s()
+    found = [(world.places[one.upstream].standing, one.model) for one in relay.call.route.attempts]
+    if any(standing.condition(model, now_s) == "crowded" for standing, model in found):
+        return UpstreamBusy("every upstream of this model is at its bound, and so is the queue before it")
+    patience_s = min(standing.patience_s(now_s) for standing, _ in found)
+    return UpstreamSuspended("every upstream of this model has failed several times in a row", patience_s)

@@ -18,7 +18,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
-from jotgate.gateway.forward import send_attempt, send_next_attempt
+from jotgate.gateway.forward import find_attempt, send_attempt, send_call
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import Recorder
 from jotgate.gateway.relay import Relay
@@ -128,6 +128,11 @@ class Gateway:
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
 
+    def cut_off(self) -> None:
+        """Give up what still runs, because this process ends; each call is recorded so."""
+        for relay in tuple(self.live):
+            relay.cut_off()
+
     def _answer(
         self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
     ) -> Running | None:
@@ -143,13 +148,17 @@ class Gateway:
         world = opened.world
         call = admit(opened.request, opened.operation, opened.principal, world)
 
-        def next_attempt(relay: Relay) -> None:
+        def next_attempt(relay: Relay) -> bool:
+            index = find_attempt(relay, world, self._clock)
+            if index is None:
+                return False
             self._recorder.passed_over(relay)
-            send_next_attempt(relay, world)
+            send_attempt(relay, world, index, self._clock)
+            return True
 
         relay = Relay(call, caller, self._clock, next_attempt=next_attempt, settle=self._settle)
         self.live.add(relay)
-        send_attempt(relay, world)
+        send_call(relay, world, self._clock)
         return relay
 
     def _answer_models(self, opened: _Opened, caller: Caller) -> None:

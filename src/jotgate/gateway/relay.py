@@ -12,16 +12,29 @@ from jotgate.core.audit import Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import StreamTap, UnaryTap
-from jotgate.errors import JotgateError, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
+from jotgate.errors import (
+    JotgateError,
+    Unavailable,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamTorn,
+)
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding, lines_to_caller
+from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
 
 EVENT_STREAM: Final = b"text/event-stream"
 # RFC 9110 s15.5.4, RFC 6585 s4: these say "not now" of this upstream, and nothing was done there.
 _TRY_NEXT: Final = frozenset({429, 503})
+# These say that it may have been done, or half of it: only where the route takes that risk.
+_TRY_NEXT_UNSAFE: Final = frozenset({500, 502, 504})
+_TROUBLE: Final = min(_TRY_NEXT)
 _STATUS_CALLER_GONE: Final = 499
+_STATUS_CUT_OFF: Final = 503
 
 
 class Relay:
@@ -39,15 +52,19 @@ class Relay:
         "_tap",
         "_tellable",
         "_touched_s",
+        "_turn_by_s",
         "attempt",
         "bytes_out",
         "call",
         "code",
+        "debug",
         "exchange",
         "outcome",
         "place",
+        "standing",
         "status",
         "streams",
+        "tried",
     )  # fmt: skip
 
     def __init__(
@@ -56,15 +73,18 @@ class Relay:
         caller: Caller,
         clock: Clock,
         *,
-        next_attempt: Callable[["Relay"], None],
+        next_attempt: Callable[["Relay"], bool],
         settle: Callable[["Relay"], None],
     ) -> None:
         self.call = call
         self.attempt = 0
+        self.tried = 0
         self.place: Place | None = None
+        self.standing: Standing | None = None
         self.exchange: UpstreamExchange | None = None
         self.status = 0
         self.code = ""
+        self.debug = ""
         self.outcome: Outcome = "complete"
         self.streams = False
         self.bytes_out = 0
@@ -79,6 +99,7 @@ class Relay:
         self._tellable = False
         self._touched_s = call.request.begun_s
         self._sent_s = 0.0
+        self._turn_by_s = 0.0
 
     @property
     def upstream_us(self) -> int:
@@ -94,11 +115,23 @@ class Relay:
     def attempted(self, place: Place, exchange: UpstreamExchange) -> None:
         """The request is on its way to this upstream."""
         self.place = place
+        self.standing = place.standing
         self.exchange = exchange
         self._touched_s = self._clock.monotonic_s()
         self._sent_s = self._sent_s or self._touched_s
         if self._paused:
             exchange.pause()
+
+    def wait(self, turn: UpstreamExchange, until_s: float) -> None:
+        """No upstream has room: the call waits for its turn. The first wait's end is that of all of them."""
+        self.place = None
+        self.exchange = turn
+        self._turn_by_s = self._turn_by_s or until_s
+
+    def refuse(self, error: Unavailable) -> None:
+        """No upstream of the route takes the call."""
+        self._abort_exchange()
+        self._fail(error, "refused")
 
     # What the upstream says
 
@@ -124,9 +157,8 @@ class Relay:
         """Try the next upstream if this one never saw the request, else tell the caller (ports.UpstreamEvents)."""
         if self._settled:
             return
-        if not self._begun and not written and self._has_next():
-            self._next(self)
-        else:
+        self._note_failure(self._clock.monotonic_s())
+        if self._begun or (written and not self.call.route.retry_unsafe) or not self._next(self):
             self._fail(error, "torn" if self._begun else "failed")
 
     # What becomes of the caller
@@ -154,23 +186,42 @@ class Relay:
 
     def check_deadlines(self, now_s: float) -> None:
         """Give the upstream up when one of its three deadlines has passed."""
-        if self._settled or self.place is None:
+        if self._settled:
+            return
+        if self.place is None:
+            if self.exchange is not None and now_s > self._turn_by_s:
+                self.refuse(UpstreamBusy("no upstream of this model had room in time"))
             return
         upstream = self.place.upstream
         if now_s - self.call.request.begun_s > upstream.total_timeout_s:
             self._time_out("the whole answer took longer than the total deadline")
         elif not self._begun and now_s - self._touched_s > upstream.first_byte_timeout_s:
-            self._time_out("the upstream sent nothing before the first-byte deadline")
+            self._note_failure(now_s)
+            if not self.call.route.retry_unsafe or not self._next(self):
+                self._time_out("the upstream sent nothing before the first-byte deadline")
         elif self._begun and not self._paused and now_s - self._touched_s > upstream.idle_timeout_s:
+            self._note_failure(now_s)
             self._time_out("the upstream fell silent for longer than the idle deadline")
+
+    def cut_off(self) -> None:
+        """Break the call off: this process ends, and its caller's connection with it."""
+        if self._settled:
+            return
+        self._abort_exchange()
+        self._caller.abort()
+        self.status = self.status or _STATUS_CUT_OFF
+        self._finish("cancelled")
 
     # How it ends
 
     def _begin(self, head: ResponseHead, piece: bytes, complete: bool) -> bool:
         """Open the answer; False when this head is not the caller's to see."""
-        if head.status in _TRY_NEXT and self._has_next():
-            self._abort_exchange()
-            self._next(self)
+        standing = self.standing
+        if (
+            standing is not None
+            and (head.status >= _TROUBLE or not standing.clear)
+            and self._goes_elsewhere(head, standing)
+        ):
             return False
         if not 200 <= head.status < 300 and (refusal := _misplaced(head.status)) is not None:
             self._abort_exchange()
@@ -190,8 +241,16 @@ class Relay:
             self._caller.start(head.status, lines, head.length, piece)
         return True
 
-    def _has_next(self) -> bool:
-        return self.attempt + 1 < len(self.call.route.attempts)
+    def _goes_elsewhere(self, head: ResponseHead, standing: Standing) -> bool:
+        """Take down what this head says of the upstream; whether another one is asked instead."""
+        route = self.call.route
+        standing.answered(head, route.attempts[self.attempt].model, self._clock)
+        again = head.status in _TRY_NEXT or (route.retry_unsafe and head.status in _TRY_NEXT_UNSAFE)
+        return again and self._next(self)
+
+    def _note_failure(self, now_s: float) -> None:
+        if self.standing is not None:
+            self.standing.failed(now_s)
 
     def _time_out(self, what: str) -> None:
         self._abort_exchange()
@@ -199,6 +258,7 @@ class Relay:
 
     def _fail(self, error: JotgateError, outcome: Outcome) -> None:
         self.code = error.code
+        self.debug = error.debug
         problem = render(error)
         if not self._begun:
             self.status = problem.status
@@ -215,12 +275,20 @@ class Relay:
         if self.exchange is not None:
             self.exchange.abort()
             self.exchange = None
+        self._leave()
+
+    def _leave(self) -> None:
+        standing = self.standing
+        if standing is not None:
+            self.standing = None
+            standing.leave()
 
     def _finish(self, outcome: Outcome) -> None:
         self._settled = True
         self.exchange = None
         self.outcome = outcome
         self._settle(self)
+        self._leave()
 
 
 def _misplaced(status: int) -> UpstreamError | None:

@@ -6,17 +6,37 @@ from msgspec import Struct
 
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Issuer, Limits, Snapshot
+from jotgate.gateway.standing import Standing
 from jotgate.jose.jwt import Expectation
 from jotgate.jose.keys import KeySet
 from jotgate.ports import UpstreamPort
 from jotgate.services.verifier import Verifier
 
 
-class Place(Struct, frozen=True):
-    """An upstream as configured, and the port that reaches it."""
+class Place:
+    """An upstream as configured, the port that reaches it, and how it stands; a reload may hand the last one on."""
 
-    upstream: Upstream
-    port: UpstreamPort
+    __slots__ = ("port", "standing", "upstream")
+
+    def __init__(self, upstream: Upstream, port: UpstreamPort, standing: Standing | None = None) -> None:
+        self.upstream = upstream
+        self.port = port
+        self.standing = standing or Standing(upstream)
+
+
+class Turns:
+    """Counts the calls of routes whose upstreams share them by weight. Mutable: the counts, by alias."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def take(self, alias: str) -> int:
+        """The number of this call among those of its route, from 0."""
+        turn = self._counts.get(alias, 0)
+        self._counts[alias] = turn + 1
+        return turn
 
 
 class World(Struct, frozen=True):
@@ -27,6 +47,7 @@ class World(Struct, frozen=True):
     verifier: Verifier
     routes: Mapping[str, Route]
     places: Mapping[str, Place]
+    turns: Turns
 
 
 def build_verifier(issuer: Issuer, capacity: int) -> Verifier:
@@ -59,4 +80,5 @@ def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World
         verifier=verifier,
         routes={route.alias: route for route in snapshot.routes},
         places=places,
+        turns=Turns(),
     )

@@ -1,0 +1,148 @@
+"""How an upstream stands with this worker: its breaker, its rests, the calls that it answers and those that wait.
+
+The decisions are in core; what they are taken from is kept here. While all is well a call costs two comparisons and
+two additions.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from typing import Final
+
+from jotgate.core.attempts import Condition, rest_s, share_of
+from jotgate.core.breakers import CLOSED, begin, fail, permits, recover, succeed
+from jotgate.core.calls import ResponseHead
+from jotgate.core.routes import Upstream
+from jotgate.ports import Clock
+
+# These say that an upstream is not well; a 500 says that of a request, which must not shut the others out.
+_FAILURES: Final = frozenset({502, 503, 504})
+_LEAVE_ALONE: Final = frozenset({429, 503})
+_UNBOUND: Final = 1 << 62
+
+
+class Waiting:
+    """A call's place in a queue, which stands for its exchange until there is one (ports.UpstreamExchange)."""
+
+    __slots__ = ("_queue", "wake")
+
+    def __init__(self, queue: "deque[Waiting]", wake: Callable[[], None]) -> None:
+        self._queue = queue
+        self.wake = wake
+
+    def abort(self) -> None:
+        """Leave the queue."""
+        if self in self._queue:
+            self._queue.remove(self)
+
+    def pause(self) -> None:
+        """Nothing comes yet."""
+
+    def resume(self) -> None:
+        """Nothing comes yet."""
+
+
+class Standing:
+    """Mutable: the breaker, until when which model rests, how many calls run, the calls that wait.
+
+    `clear`: there is neither trouble nor a rest. `running` and `bound` are calls at once; of a bound that holds for all
+    workers together this one has its share.
+    """
+
+    __slots__ = ("_breaker", "_queue", "_queue_max", "_rests", "_rules", "bound", "clear", "running")
+
+    def __init__(self, upstream: Upstream, slot: int = 0, workers: int = 1) -> None:
+        self._breaker = CLOSED
+        self._rests: dict[str, float] = {}
+        self._queue: deque[Waiting] = deque()
+        self.clear = True
+        self.running = 0
+        self.obey(upstream, slot, workers)
+
+    def obey(self, upstream: Upstream, slot: int = 0, workers: int = 1) -> None:
+        """Go on under these settings: a reload changes neither what runs nor what is known."""
+        bounds = upstream.bounds
+        self.bound = share_of(bounds.calls, slot, workers) if bounds.calls else _UNBOUND
+        self._queue_max = share_of(bounds.queued, slot, workers) if bounds.queued else 0
+        self._rules = upstream.breaker
+        if not self._rules.failures:
+            self._breaker = CLOSED
+            self._look()
+        self._wake()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._queue)
+
+    @property
+    def state(self) -> str:
+        """The breaker's state."""
+        return self._breaker.state
+
+    def condition(self, model: str, now_s: float) -> Condition:
+        """Whether a call for this model may be made now, and if not, why."""
+        if not permits(self._breaker, now_s):
+            return "suspended"
+        if self.running >= self.bound:
+            return "full" if len(self._queue) < self._queue_max else "crowded"
+        return "resting" if self._rests and self._rests.get(model, 0.0) > now_s else "free"
+
+    def patience_s(self, now_s: float) -> int:
+        """The whole seconds until a suspended upstream may be asked again, at least 1."""
+        return max(1, ceil(self._breaker.until_s - now_s))
+
+    # Calls
+
+    def enter(self, clock: Clock) -> None:
+        """A call is sent."""
+        self.running += 1
+        if not self.clear:
+            now_s = clock.monotonic_s()
+            self._breaker = begin(self._breaker, self._rules, now_s)
+            self._rests = {model: until_s for model, until_s in self._rests.items() if until_s > now_s}
+            self._look()
+
+    def leave(self) -> None:
+        """A call is over, or has been taken away; those that wait are let in, or sent elsewhere."""
+        self.running -= 1
+        if self._queue:
+            self._wake()
+
+    def wait(self, wake: Callable[[], None]) -> Waiting:
+        """Take a call into the queue; `wake` is called when there is room, or reason to ask somebody else."""
+        waiting = Waiting(self._queue, wake)
+        self._queue.append(waiting)
+        return waiting
+
+    def _wake(self) -> None:
+        while self._queue and self.running < self.bound:
+            self._queue.popleft().wake()
+
+    # What calls and checks show
+
+    def answered(self, head: ResponseHead, model: str, clock: Clock) -> None:
+        """An answer to a call for this model has begun. Need not be told of one below 429 while `clear`."""
+        now_s = clock.monotonic_s()
+        if head.status in _LEAVE_ALONE:
+            for name, value in head.headers:
+                if name == b"retry-after" and (span_s := rest_s(value, clock.now_s())) > 0:
+                    self._rests[model] = now_s + span_s
+        if head.status in _FAILURES:
+            self._breaker = fail(self._breaker, self._rules, now_s)
+        else:
+            self._breaker = succeed(self._breaker)
+        self._look()
+
+    def failed(self, now_s: float) -> None:
+        """A call could not be made, broke off, or was not answered in time."""
+        self._breaker = fail(self._breaker, self._rules, now_s)
+        self._look()
+
+    def checked(self, now_s: float, *, well: bool) -> None:
+        """A health check has ended."""
+        self._breaker = recover(self._breaker, now_s) if well else fail(self._breaker, self._rules, now_s)
+        self._look()
+
+    def _look(self) -> None:
+        self.clear = self._breaker is CLOSED and not self._rests

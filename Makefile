@@ -39,14 +39,14 @@ test-peers: $(READY) ## Tests against real counterparts: a model, nginx, other l
 documents: $(READY) ## The ledger of the five documents: every line accounted for
 	@.venv/bin/python -m tests.documents $(ARGS)
 
-bench: $(READY) ## Measure jotgate beside nginx (needs gcc; ARGS="--quick")
+bench: $(READY) ## Measure jotgate beside nginx and Envoy (12 minutes; needs gcc; ARGS="--quick")
 	@.venv/bin/python -m bench $(ARGS)
 
-soak: ## Long runs under load
-	@echo "soak: nothing yet"
+soak: $(READY) ## Reload, stop and kill it under load: no good request fails (5 minutes; ARGS="--quick")
+	@.venv/bin/python -m bench.soak $(ARGS)
 
-fuzz: ## Fuzzers of the parsers
-	@echo "fuzz: nothing yet; the property tests of the parsers run with 'make test'"
+fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")
+	@.venv/bin/python -m bench.fuzz $(ARGS)
 
 docs: ## Build the documentation
 	@echo "docs: nothing to build yet; read README.md and docs/ as they are"

@@ -128,9 +128,16 @@ class Meter:
 
 
 def _reload(supervisor: int, installation: Path) -> None:
-    before = read_status(installation)["snapshot"]
+    before = newest_everywhere(installation)
     os.kill(supervisor, signal.SIGHUP)
-    _await(lambda: read_status(installation)["snapshot"] != before, "the configuration was not read again")
+    _await(lambda: newest_everywhere(installation) > before, "the configuration was not read again")
+
+
+def newest_everywhere(installation: Path) -> int:
+    """The number of the snapshot that new calls see in every worker, at least."""
+    settled = read_status(installation)["settled"]
+    assert isinstance(settled, list)
+    return min((int(one["snapshot"]) for one in settled), default=0)
 
 
 def _worker(root: int) -> int:

@@ -32,7 +32,7 @@ from bench.report import Report
 from bench.rounds import Requests, Target, Visit, Visitor, orders, write_requests
 from bench.server import Server, running
 from bench.starting import Starts, measure_starts
-from bench.tls import Certificate, make_certificate, start_entry
+from bench.tls import Authority, start_entry
 
 
 class Run:
@@ -49,7 +49,8 @@ class Run:
         self._load = Load(programs.loadgen, self._load_core)
         self._mock = self._hold(start_mock(programs.mock_upstream, folder, self._load_core))
         self._configuration = write_configuration(folder, self._mock.port)
-        self._certificate: Certificate = make_certificate(folder)
+        self._authority = Authority(folder)
+        self._certificate = self._authority.issue()
         self._installations: dict[str, Path] = {}
         self._token = create_token(folder / names.JOTGATE)
         self._issuer: IssuerFacts = issuer_facts(folder / names.JOTGATE, self._token)
@@ -161,7 +162,7 @@ class Run:
         return Target(server, server.port, server.port, requests)
 
     def _behind_entry(self, server: Server, requests: Requests) -> Target:
-        entry = start_entry(self._folder / f"entry-{server.port}", server, self._certificate, self._load_core)
+        entry = start_entry(self._folder / f"entry-{server.port}", server, self._authority, self._load_core)
         self._hold(entry.server)
         return Target(server, entry.server.port, entry.fresh_port, requests)
 

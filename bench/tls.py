@@ -66,35 +66,52 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A self-signed certificate for localhost and its private key, as PEM files."""
+    """A certificate for localhost and its private key, as PEM files."""
 
     certificate: Path
     key: Path
+    serial: int
 
 
-def make_certificate(folder: Path, name: str = "tls") -> Certificate:
-    """Make a P-256 key and a certificate for it that is good for a day; existing files are replaced at once."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]), False
+class Authority:
+    """Issues certificates; whoever trusts `certificate` trusts them all. Mutable: how many it has issued."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of the bench")])
+        self.certificate = folder / "authority.crt"
+        own = self._builder(self._name, self._key, authority=True).sign(self._key, hashes.SHA256())
+        _replace(self.certificate, own.public_bytes(Encoding.PEM))
+
+    def issue(self) -> Certificate:
+        """A new key and its certificate, at the same two paths each time; each file is replaced at once."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
+        built = self._builder(name, key, authority=False).add_extension(names, critical=False)
+        signed = built.sign(self._key, hashes.SHA256())
+        made = Certificate(self._folder / "tls.crt", self._folder / "tls.key", signed.serial_number)
+        _replace(made.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _replace(made.certificate, signed.public_bytes(Encoding.PEM))
+        return made
+
+    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, authority: bool) -> x509.CertificateBuilder:
+        """What both kinds have, good for a day."""
+        now = datetime.now(UTC)
+        identifiers = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(identifiers, critical=False)
         )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    made = Certificate(folder / f"{name}.crt", folder / f"{name}.key")
-    _replace(made.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    _replace(made.certificate, built.public_bytes(Encoding.PEM))
-    return made
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -113,13 +130,13 @@ class Entry:
     fresh_port: int
 
 
-def start_entry(folder: Path, candidate: Server, certificate: Certificate, core: int) -> Entry:
+def start_entry(folder: Path, candidate: Server, authority: Authority, core: int) -> Entry:
     """Start the entry before a candidate that speaks TLS, on the load's core, and wait until it listens."""
     folder.mkdir()
     port, fresh = free_port(), free_port()
     configuration = folder / "entry.conf"
     text = ENTRY.format(
-        folder=folder, port=port, fresh=fresh, candidate=candidate.port, certificate=certificate.certificate
+        folder=folder, port=port, fresh=fresh, candidate=candidate.port, certificate=authority.certificate
     )
     configuration.write_text(text)
     command: list[str | Path] = [find_nginx(), "-e", "stderr", "-p", folder, "-c", configuration]

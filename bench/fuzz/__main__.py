@@ -19,10 +19,10 @@ _SHOWN: Final = 12
 
 def render(found: Findings) -> str:
     """The findings as a page."""
-    first, last = found.memory[0], found.memory[-1]
     total = sum(found.sent.values())
     kinds = [f"| {kind} | {count:,} | {_statuses(found, kind)} |" for kind, count in found.sent.items()]
-    memory = ", ".join(f"{one.pss_mib:.1f}" for one in found.memory)
+    pss = found.pss_mib
+    shown = ", ".join(f"{one:.1f}" for one in pss[:: max(1, len(pss) // 16)])
     lines = [
         f"# {total:,} malformed requests and tokens: nothing harmful",
         "",
@@ -36,8 +36,8 @@ def render(found: Findings) -> str:
         *kinds,
         "",
         f"- The slowest exchange took {found.slowest_s * 1e3:.0f} ms.",
-        f"- The worker's memory (PSS, MiB) after the corpus and after each kind: {memory};",
-        f"  {last.pss_mib - first.pss_mib:+.1f} in all. RSS went from {first.rss_mib:.1f} to {last.rss_mib:.1f}.",
+        f"- The worker's memory in MiB (PSS) in the course of it: {shown}.",
+        f"  Its last quarter lies {found.grown_mib:+.1f} MiB beside its second.",
         "",
         "`closed` means that the connection was closed without an answer, as for bytes that never became a request.",
         "200 stands among the answers because some mutations leave a request or token good.",

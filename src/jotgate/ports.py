@@ -7,6 +7,7 @@ adapters reaches for them.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.figures import Counts, Gauges
 from jotgate.errors import UpstreamError
@@ -115,6 +116,13 @@ class Trail(Protocol):
 
     def next_row(self) -> int:
         """The number of the next record of this process instance, from 1."""
+
+
+class Journal(Protocol):
+    """Takes note of calls that went wrong, for the operator's log."""
+
+    def note(self, record: CallRecord, debug: str) -> None:
+        """Say what happened to a call, in terms of its audit record; `debug` never leaves the process otherwise."""
 
 
 class AuditLog(Protocol):

@@ -6,7 +6,7 @@ from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
 from jotgate.gateway.relay import Relay
-from jotgate.ports import Clock, Trail
+from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
 
 _NOBODY: Final = Principal(
@@ -25,11 +25,20 @@ _NOBODY: Final = Principal(
 class Recorder:
     """Builds records for one worker instance, counts them and hands them, encoded, to the trail."""
 
-    def __init__(self, *, clock: Clock, trail: Trail, instance: str, tally: Tally | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        trail: Trail,
+        instance: str,
+        tally: Tally | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self._clock = clock
         self._trail = trail
         self._instance = instance
         self._tally = tally or Tally()
+        self._journal = journal
 
     @property
     def full(self) -> bool:
@@ -93,6 +102,8 @@ class Recorder:
             bytes_out=relay.bytes_out,
         )
         self._tally.settled(record, relay.upstream_us)
+        if record.code and self._journal is not None:
+            self._journal.note(record, relay.debug)
         self._trail.append(encode(record))
 
     def _append_plain(
@@ -127,6 +138,8 @@ class Recorder:
             bytes_out=bytes_out,
         )
         self._tally.settled(record)
+        if code and self._journal is not None:
+            self._journal.note(record, "")
         self._trail.append(encode(record))
 
     def _times(self, request: Request) -> tuple[int, int]:

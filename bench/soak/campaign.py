@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -95,15 +96,16 @@ class Load:
             tasks.create_task(self._client("streams").ask_anew(stop, stream=True))
 
 
-def run(rig: Rig, sizes: Sizes) -> Findings:
-    """Run both parts and judge them.
+def run(rig: Rig, sizes: Sizes, *, official: bool = True) -> Findings:
+    """Run both parts and judge them; with the official SDK and curl among the clients of the first, or without.
 
     Raises:
         Broken: a good request failed that must not, or failed in a way that none may.
     """
     began_s = time.monotonic()
     found = Findings()
-    _disturb(rig, sizes, found)
+    clients = OfficialClients(rig.door, rig.authority, found.calm) if official else None
+    _disturb(rig, sizes, found, clients)
     if found.calm.failures:
         raise Broken(_tell("without any worker killed", found.calm.failures))
     _kill(rig, sizes, found)
@@ -115,24 +117,19 @@ def run(rig: Rig, sizes: Sizes) -> Findings:
     return found
 
 
-def _disturb(rig: Rig, sizes: Sizes, found: Findings) -> None:
+def _disturb(rig: Rig, sizes: Sizes, found: Findings, official: OfficialClients | None) -> None:
     """Reloads, stops and new certificates, mixed evenly."""
-    official = OfficialClients(rig.door, rig.authority, found.calm)
     deeds: dict[str, tuple[int, Callable[[int], None]]] = {
         "reloads": (sizes.reloads, lambda _: rig.reload()),
         "workers stopped by SIGTERM": (sizes.stops, rig.stop_worker),
         "new certificates": (sizes.swaps if rig.door.tls else 0, lambda _: rig.swap_certificate()),
     }
-    with Load(rig, found.calm):
-        official.start()
-        try:
-            for name in spread({name: count for name, (count, _) in deeds.items()}):
-                time.sleep(sizes.pause_s)
-                number = found.done[name] = found.done.get(name, 0) + 1
-                deeds[name][1](number)
+    with Load(rig, found.calm), official or nullcontext():
+        for name in spread({name: count for name, (count, _) in deeds.items()}):
             time.sleep(sizes.pause_s)
-        finally:
-            official.stop()
+            number = found.done[name] = found.done.get(name, 0) + 1
+            deeds[name][1](number)
+        time.sleep(sizes.pause_s)
 
 
 def _kill(rig: Rig, sizes: Sizes, found: Findings) -> None:

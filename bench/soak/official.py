@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 import openai
 
@@ -18,7 +19,7 @@ _numbers = count(1)
 
 
 class OfficialClients:
-    """Threads that ask until they are told to stop."""
+    """Threads that ask, as long as the context lasts."""
 
     def __init__(self, door: Door, authority: Path, outcomes: Outcomes) -> None:
         self._door = door
@@ -27,8 +28,7 @@ class OfficialClients:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Begin to ask."""
+    def __enter__(self) -> Self:
         acts: dict[str, Callable[[str], None]] = {
             "openai SDK": self._sdk(),
             "openai SDK, streams": self._sdk_streams(),
@@ -37,9 +37,9 @@ class OfficialClients:
         for name, act in acts.items():
             self._threads.append(threading.Thread(target=self._keep_asking, args=(name, act)))
             self._threads[-1].start()
+        return self
 
-    def stop(self) -> None:
-        """Ask no more, and wait for the answers."""
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()

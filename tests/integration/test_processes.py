@@ -252,12 +252,12 @@ def test_nobody_else_shares_our_port(start_gateway: StartGateway) -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ("[server\n", "jotgate.toml is not TOML: "),
+        ("[server\n", "jotgate.toml:1 is not TOML: "),
         ("[server]\nprot = 1\n", "server.prot is not a setting; did you mean 'port'?"),
         ('[server]\nhost = "0.0.0.0"\n', "server.host is '0.0.0.0', which other machines can reach"),
         (
             _UPSTREAM + 'credential_env = "JOTGATE_TEST_UNSET"\n',
-            "upstreams[0].credential_env names the environment variable 'JOTGATE_TEST_UNSET', which is not set",
+            "upstreams[0].credential_env names the environment variable 'JOTGATE_TEST_UNSET', which is set neither",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from jotgate.services.recorder import Recorder
 from jotgate.services.verifier import Verifier
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles, prepare_directory
-from jotgate.stores.installation import fix_installation, read_installation
+from jotgate.stores.installation import check_public_url, fix_installation, read_installation
 from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
@@ -91,8 +91,15 @@ def open_verifier(directory: DataDirectory, config: Config) -> Verifier:
 
 
 def check_name(directory: DataDirectory, config: Config) -> None:
-    """Refuse a public URL that is not the name that was fixed. Raises ConfigurationError."""
-    fix_installation(PrivateFiles(directory.path), config.server.public_url, "")
+    """Refuse a public URL that is not the name of the installation in DATA, if there is one.
+
+    Raises:
+        ConfigurationError: it is another.
+        DirectoryRefused: DATA cannot be read.
+    """
+    installation = read_installation(PrivateFiles(directory.path))
+    if installation is not None:
+        check_public_url(installation, config.server.public_url)
 
 
 def _open_keyring(directory: DataDirectory) -> Keyring:

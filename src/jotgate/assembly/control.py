@@ -11,21 +11,22 @@ import uvloop
 
 from jotgate import __version__
 from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
+from jotgate.assembly.loading import Loaded, load_all
 from jotgate.assembly.reload import Effect, Reloader
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.control.metrics import build_metrics, metrics_route
-from jotgate.control.operator import Settlement, Status, build_operator
+from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import compile_snapshot
 from jotgate.core.config import Config
+from jotgate.core.status import Settlement, Status
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.directory import DataDirectory
-from jotgate.stores.settings import Settings, load_settings
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 
@@ -40,18 +41,20 @@ def run(assignment: Assignment) -> None:
     os.umask(0o077)
     directory = DataDirectory(Path(assignment.directory))
     sources = unpack(assignment)
-    settings = load_settings(sources)
-    config = settings.require()
+    loaded = load_all(sources)
+    config = loaded.settings.require()
     authority = open_authority(directory, config, assignment.url)
     jwks = authority.keyring.key_set.to_jwks()
 
-    def prepare(found: Settings, version: int) -> Effect:
-        config = found.require()
+    def prepare(found: Loaded, version: int) -> Effect:
+        config = found.settings.require()
         check_name(directory, config)
-        snapshot = compile_snapshot(config, authority.issuer_url, jwks, found.credentials, version)
+        snapshot = compile_snapshot(
+            config, authority.issuer_url, jwks, found.settings.credentials, version, tls=found.tls
+        )
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 
-    reloader = Reloader(sources, settings, prepare, SystemClock())
+    reloader = Reloader(sources, loaded, prepare, SystemClock())
     authority.recorder.record(
         "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
     )

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.cli.common import ControlRefusal
+from jotgate.core.status import Status
 from jotgate.errors import CommandError
 from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory
 from jotgate.stores.files import refused
@@ -86,17 +87,32 @@ def ask_control(directory: DataDirectory, path: str, content: Struct, answer: ty
         ControlRefusal: it refused.
         CommandError: it did not answer in time, or the socket may not be used.
     """
-    status, body = _exchange(directory, path, msgspec.json.encode(content))
+    status, body = _exchange(directory, "POST", path, msgspec.json.encode(content))
     try:
         if status in _OK:
             return msgspec.json.decode(body, type=answer)
         fault = msgspec.json.decode(body, type=_Envelope).error
     except msgspec.DecodeError:
-        raise CommandError(
-            f"the running jotgate gave an answer, of status {status}, that this command does not understand",
-            hint="They are of different versions: stop it and start it again",
-        ) from None
+        raise _misunderstood(status) from None
     raise ControlRefusal(fault.code, fault.message, fault.hint)
+
+
+def ask_status(directory: DataDirectory) -> Status:
+    """How the running jotgate is doing.
+
+    Raises:
+        CommandError: none runs on DATA, or it did not answer in time.
+    """
+    try:
+        _, body = _exchange(directory, "GET", "/status", b"")
+        return msgspec.json.decode(body, type=Status)
+    except _NoControlError:
+        raise CommandError(
+            f"no jotgate runs on '{directory.path}'",
+            hint="Start it with 'jotgate up', or name another DATA with --data",
+        ) from None
+    except msgspec.DecodeError:
+        raise _misunderstood(200) from None
 
 
 def ask_running(directory: DataDirectory, path: str, content: Struct, answer: type[_Result]) -> _Result:
@@ -107,13 +123,20 @@ def ask_running(directory: DataDirectory, path: str, content: Struct, answer: ty
         raise CommandError("control has just ended") from None
 
 
-def _exchange(directory: DataDirectory, path: str, body: bytes) -> tuple[int, bytes]:
+def _misunderstood(status: int) -> CommandError:
+    return CommandError(
+        f"the running jotgate gave an answer, of status {status}, that this command does not understand",
+        hint="They are of different versions: stop it and start it again",
+    )
+
+
+def _exchange(directory: DataDirectory, method: str, path: str, body: bytes) -> tuple[int, bytes]:
     socket_path = directory.control_socket
     if len(os.fsencode(socket_path)) > SOCKET_PATH_BYTES_MAX:
         raise _NoControlError  # None can run there.
     connection = _Connection(str(socket_path))
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, response.read()
     except (FileNotFoundError, NotADirectoryError, ConnectionError, http.client.HTTPException):

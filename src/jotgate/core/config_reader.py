@@ -25,10 +25,10 @@ _Struct = TypeVar("_Struct", bound=Struct)
 
 
 class Reading(Struct, frozen=True):
-    """What a document says. `config` is None when there are faults; `upstreams` are the sound entries by path."""
+    """What a document says. `config` is None when there are faults; `tls` is that table, if it alone is sound."""
 
     config: Config | None
-    upstreams: Mapping[str, UpstreamEntry]
+    tls: Tls | None
     faults: tuple[Fault, ...]
 
 
@@ -63,7 +63,7 @@ def read(document: Mapping[str, object]) -> Reading:
     if isinstance(server, Server) and isinstance(tls, Tls):
         faults += check_exposure(server, tls)
     config = None if faults else _make(Config, content)
-    return Reading(config, upstreams, tuple(faults))
+    return Reading(config, tls if isinstance(tls, Tls) else None, tuple(faults))
 
 
 def find_literal_secrets(document: Mapping[str, object], *, development: bool = False) -> list[Fault]:

@@ -20,6 +20,7 @@ from jotgate.core.faults import Fault, advice
 _SHAPE: Final = re.compile(r"JOTGATE_[A-Za-z0-9]\w*?__\w+", re.ASCII)
 _UPSTREAM_VARIABLE: Final = "JOTGATE_UPSTREAMS__"
 _NOT_IN_A_VARIABLE: Final = re.compile(r"[^A-Z0-9]")
+_OPTION_STEMS: Final = {"server": "", "logs": "log-"}
 _WHAT_NAMES_AN_ENTRY: Final = "name"
 
 Path = tuple[str | int, ...]
@@ -50,9 +51,9 @@ def overlay(document: Mapping[str, object], variables: Mapping[str, str], option
         else:
             faults.append((name, f"is not a variable of a setting; {_advice(name, known)}"))
     for path, value in options.items():
-        place = tuple(path.split("."))
-        _put(laid, place, value)
-        origins[path] = "--" + path.removeprefix("server.").replace(".", "-").replace("_", "-")
+        section, _, name = path.partition(".")
+        _put(laid, (section, name), value)
+        origins[path] = "--" + _OPTION_STEMS.get(section, f"{section}-") + name.replace("_", "-")
     return Overlaid(laid, origins, tuple(faults))
 
 

@@ -42,10 +42,15 @@ def fix_installation(files: Files, public_url: str, fallback_url: str) -> Instal
     if found is None:
         found = Installation(issuer=public_url or fallback_url)
         files.replace(_FILE, msgspec.json.encode(found) + b"\n")
-    if public_url and public_url != found.issuer:
+    check_public_url(found, public_url)
+    return found
+
+
+def check_public_url(installation: Installation, public_url: str) -> None:
+    """Refuse a public URL, if there is one, that is not the URL that was fixed. Raises ConfigurationError."""
+    if public_url and public_url != installation.issuer:
         fault = (
-            f"is '{public_url}', but this installation is '{found.issuer}', and all its tokens say so; write that, "
-            f"or start a new installation in another directory with --data"
+            f"is '{public_url}', but this installation is '{installation.issuer}', and all its tokens say so; write "
+            f"that, or start a new installation in another directory with --data"
         )
         raise ConfigurationError([("server.public_url", fault)])
-    return found

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.config import Config
+from jotgate.core.config import Config, Tls
 from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
 from jotgate.core.overlay import Overlaid, overlay
@@ -49,16 +49,22 @@ class Finding(Struct, frozen=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
-    `credentials` are by upstream name. `origins` says for each path that is not at its default what decided it. `files`
-    are those that were read or would have been.
+    `tls` is that table, if it alone is sound. `credentials` are by upstream name. `origins` says for each path that is
+    not at its default what decided it. `files` are those that were read or would have been.
     """
 
     config: Config | None
+    tls: Tls | None
     credentials: Mapping[str, Secret]
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+
+    def find(self, path: str, fault: str) -> Finding:
+        """A fault of a setting, with the place where it was decided."""
+        origin = self.origins.get(path) or self.origins.get(path.rpartition(".")[0], "")
+        return Finding(origin, path, fault)
 
     def require(self) -> Config:
         """The configuration.
@@ -89,6 +95,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     if text.findings:
         return Settings(
             config=None,
+            tls=None,
             credentials={},
             origins={},
             findings=text.findings,
@@ -113,6 +120,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,
+        tls=reading.tls,
         credentials=credentials,
         origins=origins.of_settings(),
         findings=(

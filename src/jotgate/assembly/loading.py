@@ -1,0 +1,33 @@
+"""All that the sources of settings lead to: the settings, and the files of TLS that they name."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.snapshot import TlsMaterial
+from jotgate.stores.settings import Settings, Sources, load_settings
+from jotgate.stores.tls import read_tls
+
+
+class Loaded(Struct, frozen=True):
+    """The settings with every fault, that of a certificate too. `tls` is None without TLS and with faults."""
+
+    settings: Settings
+    tls: TlsMaterial | None
+
+
+def load_all(sources: Sources) -> Loaded:
+    """Read everything; nothing is raised for a fault."""
+    settings = load_settings(sources)
+    if settings.tls is None:
+        return Loaded(settings, None)
+    found = read_tls(settings.tls, sources.file.parent if sources.file is not None else Path())
+    whole = msgspec.structs.replace(
+        settings,
+        config=None if found.faults else settings.config,
+        findings=(*settings.findings, *(settings.find(path, fault) for path, fault in found.faults)),
+        warnings=(*settings.warnings, *found.warnings),
+        files=(*settings.files, *found.files),
+    )
+    return Loaded(whole, found.material)

@@ -1,0 +1,52 @@
+"""`jotgate status`: how the running jotgate is doing, and whether the settings on disk are those in effect."""
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from jotgate.cli.common import EXIT_OK, add_data_option, data_directory
+
+if TYPE_CHECKING:
+    from jotgate.core.status import Status
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `jotgate status`."""
+    parser = commands.add_parser(
+        "status",
+        help="show how the running jotgate is doing",
+        description="Ask the jotgate that runs on DATA how it is doing, and which settings are in effect.",
+    )
+    add_data_option(parser)
+    parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+    parser.set_defaults(run=status)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print the status."""
+    import msgspec
+
+    from jotgate.cli.operator import ask_status
+    from jotgate.stores.directory import DataDirectory
+
+    found = ask_status(DataDirectory(data_directory(arguments)))
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if arguments.json else _describe(found))
+    return EXIT_OK
+
+
+def _describe(found: "Status") -> str:
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(found.read_at_s))
+    behind = [f"worker {one.slot} is still on {one.snapshot}" for one in found.settled if one.snapshot < found.snapshot]
+    rows = [
+        ("version", found.version),
+        ("issuer", found.issuer),
+        ("key", found.kid),
+        ("workers", str(found.workers)),
+        ("snapshot", ", ".join([str(found.snapshot), *behind])),
+        ("settings", f"read {when}" + (", and refused: what was in effect before stays so" if found.faults else "")),
+        *(("fault", fault) for fault in found.faults),
+        *(("pending", f"{path} has changed, and waits for the next start") for path in found.pending),
+        *(("metrics", url) for url in found.metrics),
+    ]
+    return f"jotgate runs (pid {found.pid})\n" + "".join(f"  {name:<10}{value}\n" for name, value in rows)

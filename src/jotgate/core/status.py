@@ -1,0 +1,31 @@
+"""How a running jotgate is doing: what control answers to `jotgate status`."""
+
+from msgspec import Struct
+
+
+class Settlement(Struct, frozen=True):
+    """The snapshot that a worker's new calls see, and the longest time that taking it held up its loop, in CPU ms."""
+
+    slot: int
+    snapshot: int
+    block_ms: float
+
+
+class Status(Struct, frozen=True):
+    """The body of GET /status. `workers` counts those connected to the bus, `metrics` are the URLs without a token.
+
+    `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings were
+    last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next start.
+    """
+
+    version: str
+    pid: int
+    issuer: str
+    kid: str
+    workers: int
+    snapshot: int
+    metrics: list[str]
+    settled: list[Settlement]
+    read_at_s: float
+    faults: list[str]
+    pending: list[str]

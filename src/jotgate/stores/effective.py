@@ -1,0 +1,35 @@
+"""Says what is in effect: each setting's value and what decided it."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.config import Config
+from jotgate.core.values import Secret
+
+_DEFAULT = "default"
+
+
+def effective(config: Config, origins: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """Value and origin of each setting by path, in the order of the documentation. No secret is shown."""
+    found: dict[str, tuple[object, str]] = {}
+    for path, value, default in _flatten("", config, default=False):
+        # What stands in an inline table has no line of its own.
+        origin = origins.get(path) or (_DEFAULT if default else origins.get(path.rpartition(".")[0], _DEFAULT))
+        found[path] = (value, origin)
+    return found
+
+
+def _flatten(path: str, value: object, *, default: bool) -> Iterator[tuple[str, object, bool]]:
+    """Path, value, and whether that is the default, of each setting in a struct."""
+    if isinstance(value, Struct):
+        for field in msgspec.structs.fields(value):
+            inner = getattr(value, field.name)
+            if inner is not None:
+                yield from _flatten(f"{path}.{field.name}".removeprefix("."), inner, default=inner == field.default)
+    elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{path}[{index}]", item, default=False)
+    elif "." in path:
+        yield path, "(secret)" if isinstance(value, Secret) else value, default

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Final
 
 import uvloop
 
+from jotgate.assembly.listening import Listener
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.snapshot import Limits
-from jotgate.edge.http1.protocol import Connection, Surroundings
-from jotgate.edge.http1.responses import HeadWriter
-from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import Recorder
@@ -30,13 +27,15 @@ from jotgate.processes.link import Link
 from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
 from jotgate.services.auditor import Auditor
 from jotgate.services.tally import Tally
+from jotgate.telemetry.logs import CallJournal, learn, watch_loop
 from jotgate.telemetry.loops import LoopWatch
 from jotgate.upstreams.control import ControlUpstream
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _SWEEP_INTERVAL_S: Final = 0.25
-_DRAIN_S: Final = 30.0
+_FAREWELL_S: Final = 1.0
 _LAST_WORDS_S: Final = 2.0
+_LOOK_S: Final = 0.02
 _LIMITS: Final = Limits()
 # A cyclic collection walks every live object; what the start made is frozen, and calls make few cycles.
 _GC_THRESHOLD: Final = 50_000
@@ -50,7 +49,7 @@ class SystemClock:
 
 
 class Worker:
-    """One worker process. Mutable: its connections, its listening server."""
+    """One worker process. Mutable: whether it has a world yet, and whether it is to stop."""
 
     def __init__(self, assignment: Assignment, loop: asyncio.AbstractEventLoop) -> None:
         self._assignment = assignment
@@ -60,7 +59,13 @@ class Worker:
         self._auditor = Auditor(_LIMITS.audit_rows)
         self._tally = Tally()
         self._watch = LoopWatch(loop)
-        recorder = Recorder(clock=self._clock, trail=self._auditor, instance=self._instance, tally=self._tally)
+        recorder = Recorder(
+            clock=self._clock,
+            trail=self._auditor,
+            instance=self._instance,
+            tally=self._tally,
+            journal=CallJournal(),
+        )
         directory = Path(assignment.directory)
         control = ControlUpstream(str(directory / "edge.sock"), loop)
         self._control = ControlDoor(control, self._clock)
@@ -68,8 +73,7 @@ class Worker:
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
         self._worlds = Worlds(loop, self._clock, swap=self._swap, settled=self._settle)
         self._control_pool = control.pool
-        self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(loop, self._clock, self._gateway, self._control)
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -84,6 +88,7 @@ class Worker:
             self._loop.create_task(self._worlds.keep()),
             self._loop.create_task(self._flush_for_ever()),
             self._loop.create_task(self._sweep_for_ever()),
+            self._loop.create_task(self._listener.keep_patience()),
         ]
         arrived = self._loop.create_task(self._arrived.wait())
         stopping = self._loop.create_task(self._stopping.wait())
@@ -131,8 +136,10 @@ class Worker:
         before = self._gateway.world
         if before is not None and before.verifier is not world.verifier:
             self._tally.retire(before.verifier)
+        learn(place.upstream.credential for place in world.places.values() if place.upstream.credential is not None)
         self._auditor.limit(world.limits.audit_rows)
         self._gateway.swap(world)
+        self._listener.renew(world.snapshot)
         self._arrived.set()
 
     def _settle(self, version: int, block_s: float) -> None:
@@ -142,15 +149,8 @@ class Worker:
 
     async def _listen(self) -> None:
         world = self._gateway.world
-        surroundings = Surroundings(
-            application=NativeSurface(self._gateway, self._control),
-            clock=self._clock,
-            heads=HeadWriter(self._clock),
-            limits=_LIMITS if world is None else world.limits,
-            connections=self._connections,
-        )
-        listener = socket.socket(fileno=self._assignment.listen_fds[0])
-        self._server = await self._loop.create_server(lambda: Connection(surroundings), sock=listener, backlog=4096)
+        assert world is not None, "serve waits for the first one"
+        await self._listener.open(self._assignment.listen_fds[0], world.snapshot)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
@@ -158,20 +158,31 @@ class Worker:
         self._assignment.report_ready()
 
     async def _drain(self) -> None:
-        """Accept nothing more, answer what is read, tell control of the last calls."""
-        if self._server is not None:
-            self._server.close()
-        for connection in tuple(self._connections):
+        """Accept nothing more, answer what is read, tell control of the last calls.
+
+        Callers that keep a connection have a moment to ask once more, and are told then that it ends: one that is
+        closed while a request is on its way to it costs that request.
+        """
+        self._listener.close()
+        self._assignment.report_draining()
+        for connection in self._listener.connections:
+            connection.announce_end()
+        patience_s = float(self._assignment.drain_s)
+        await self._until(lambda: not self._listener.connections, min(_FAREWELL_S, patience_s))
+        for connection in tuple(self._listener.connections):
             connection.close_when_idle()
-        await self._until(lambda: not self._connections, _DRAIN_S)
+        await self._until(lambda: not self._listener.connections, max(0.0, patience_s - _FAREWELL_S))
+        self._gateway.cut_off()
         self._flush()
         self._tell_figures()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> None:
         end_s = self._clock.monotonic_s() + patience_s
-        while not done() and self._clock.monotonic_s() < end_s:
-            await asyncio.sleep(0.02)
+        while not done():
+            if self._clock.monotonic_s() >= end_s:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     # What recurs
 
@@ -202,6 +213,7 @@ def run(assignment: Assignment) -> None:
 
 async def _serve(assignment: Assignment) -> None:
     loop = asyncio.get_running_loop()
+    watch_loop(loop)
     worker = Worker(assignment, loop)
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
     loop.add_signal_handler(signal.SIGINT, worker.stop)

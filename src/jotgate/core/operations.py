@@ -46,13 +46,30 @@ def find_operation(method: bytes, path: bytes) -> Operation:
         UnknownOperation: no row has this path.
         MethodRefused: the row has another method.
     """
+    row = _find_row(path)
+    if row.method != method and not (method == b"HEAD" and row.method == b"GET"):
+        raise MethodRefused(row.method.decode("ascii"), f"{row.name} takes {row.method.decode('ascii')} only")
+    return row
+
+
+def find_methods(path: bytes) -> str:
+    """What may be asked of a path, as Allow has it (RFC 9110 s10.2.1); `*` stands for all that the table has.
+
+    Raises:
+        UnknownOperation: no row has this path.
+    """
+    methods = {row.method for row in OPERATIONS} if path == b"*" else {_find_row(path).method}
+    if b"GET" in methods:
+        methods.add(b"HEAD")
+    return ", ".join(sorted(method.decode("ascii") for method in {*methods, b"OPTIONS"}))
+
+
+def _find_row(path: bytes) -> Operation:
     row = _BY_PATH.get(path)
     if row is None and path.startswith(_MODEL.path):
         row = _MODEL
     if row is None or path == _MODEL.path:
         raise UnknownOperation("this path is not one of the operations that jotgate serves")
-    if row.method != method:
-        raise MethodRefused(row.method.decode("ascii"), f"{row.name} takes {row.method.decode('ascii')} only")
     return row
 
 

@@ -34,7 +34,7 @@ def server_context(material: TlsMaterial) -> ssl.SSLContext:
 
 @contextmanager
 def _file(text: str) -> Iterator[str]:
-    """The text as a file in memory, since `ssl` takes certificates and keys from files only; it has no name on a disk."""
+    """The text as a file in memory: `ssl` takes certificates and keys from files only."""
     descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, text.encode("ascii"))

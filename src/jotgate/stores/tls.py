@@ -1,6 +1,5 @@
 """Reads and checks the files of `[tls]`, for control; the workers get their content with the snapshot."""
 
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,6 +101,6 @@ def _warnings(certificates: str, paths: dict[str, Path]) -> tuple[str, ...]:
         warnings.append(f"the certificate '{paths['cert']}' ended on {end:%Y-%m-%d}, and clients will refuse it")
     elif end - now < _ENDS_SOON:
         warnings.append(f"the certificate '{paths['cert']}' ends on {end:%Y-%m-%d}")
-    if os.stat(paths["key"]).st_mode & _OTHERS_MAY_READ:
+    if paths["key"].stat().st_mode & _OTHERS_MAY_READ:
         warnings.append(f"the key '{paths['key']}' can be read by every user of this machine: chmod 600 it")
     return tuple(warnings)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jotgate.core.operations import OPERATIONS, SCOPES, find_operation, model_of_path
+from jotgate.core.operations import OPERATIONS, SCOPES, find_methods, find_operation, model_of_path
 from jotgate.errors import MethodRefused, UnknownOperation
 
 
@@ -56,12 +56,30 @@ def test_a_known_path_names_the_method_that_it_takes(row: object, method: bytes)
     assert row in OPERATIONS
     operation = next(one for one in OPERATIONS if one is row)
     path = operation.path + b"m" if operation.path.endswith(b"/") else operation.path
-    if method == operation.method:
+    if method == operation.method or (method == b"HEAD" and operation.method == b"GET"):
         assert find_operation(method, path) is operation
         return
     with pytest.raises(MethodRefused) as caught:
         find_operation(method, path)
     assert (caught.value.status, caught.value.allowed) == (405, operation.method.decode())
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (b"/v1/chat/completions", "OPTIONS, POST"),
+        (b"/v1/models", "GET, HEAD, OPTIONS"),
+        (b"/v1/models/a", "GET, HEAD, OPTIONS"),
+        (b"*", "GET, HEAD, OPTIONS, POST"),
+    ],
+)
+def test_a_path_says_what_may_be_asked_of_it(path: bytes, methods: str) -> None:
+    assert find_methods(path) == methods
+
+
+def test_an_unknown_path_says_nothing() -> None:
+    with pytest.raises(UnknownOperation):
+        find_methods(b"/v1/files")
 
 
 def test_every_row_has_its_own_scope_and_there_are_no_other_scopes() -> None:

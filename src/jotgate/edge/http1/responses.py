@@ -14,20 +14,29 @@ _STATUS_LINES: Final = {
 }
 
 
-class HeadWriter:
-    """Makes response heads. Mutable in the Date line alone, which is made anew each second (RFC 9110 s6.6.1)."""
+# Answers are not pages: browsers are to take them for what they say they are, and to tell nobody where they came from.
+_SECURITY: Final = b"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+_HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
 
-    def __init__(self, clock: Clock) -> None:
+
+class HeadWriter:
+    """Makes response heads. Mutable in the Date line alone, which is made anew each second (RFC 9110 s6.6.1).
+
+    With `hsts` browsers are told to come back under TLS only (RFC 6797).
+    """
+
+    def __init__(self, clock: Clock, *, hsts: bool = False) -> None:
         self._clock = clock
         self._second = -1
-        self._date = b""
+        self._date = b""  # and the lines that are the same in every answer
+        self._fixed = _SECURITY + (_HSTS if hsts else b"")
 
     def head(self, status: int, lines: bytes, framing: bytes, *, keep_alive: bool) -> bytes:
         """The head of a response; `framing` is the Content-Length or Transfer-Encoding line, or empty."""
         second = int(self._clock.now_s())
         if second != self._second:
             self._second = second
-            self._date = b"Date: %b\r\n" % formatdate(second, usegmt=True).encode("ascii")
+            self._date = b"Date: %b\r\n%b" % (formatdate(second, usegmt=True).encode("ascii"), self._fixed)
         status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%b%b%b%b\r\n" % (status_line, self._date, lines, framing, b"" if keep_alive else _CLOSE)
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from jotgate import __version__
 from jotgate.core.calls import Request
+from jotgate.core.operations import find_methods
 from jotgate.errors import JotgateError, MethodRefused
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
@@ -31,7 +32,7 @@ class _Health(Struct, frozen=True, omit_defaults=True):
 
 
 class NativeSurface:
-    """Serves one listener (edge.http1.protocol.Application)."""
+    """Serves one listener (edge.http1.listener.Application)."""
 
     def __init__(self, gateway: Gateway, control: ControlDoor) -> None:
         self._gateway = gateway
@@ -50,6 +51,8 @@ class NativeSurface:
             return partial(self._answer_health, path)
         if path.startswith(_CONTROL):
             return partial(self._control.run, request)
+        if request.method == b"OPTIONS":
+            return partial(_answer_options, find_methods(path))
         return self._gateway.open(request)
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
@@ -70,3 +73,8 @@ class NativeSurface:
             caller.respond(200, _LINES, _encode(_Health("ok")))
         else:
             caller.respond(200, _LINES, _encode(_Health("ok", __version__, world.snapshot.version)))
+
+
+def _answer_options(methods: str, caller: Caller) -> None:
+    """RFC 9110 s9.3.7: what may be asked of this path, which is no secret."""
+    caller.respond(204, b"Allow: %b\r\nCache-Control: no-store\r\n" % methods.encode("ascii"), b"")

@@ -1,0 +1,187 @@
+"""Keeps client connections within limits: how many from one address, how far each is read ahead, how long it may take.
+
+Time is kept by a coarse sweep that looks at each connection a few times a second and asks what it is waiting for: a
+request costs nothing for it, and a limit may be exceeded by the time between two looks.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final, Literal
+
+from jotgate.core.snapshot import Limits
+from jotgate.edge.http1.listener import OpenConnection, Surroundings
+from jotgate.edge.http1.protocol import Connection
+from jotgate.errors import RequestLate, TooManyConnections
+from jotgate.ports import Clock
+
+# What comes in one segment of at most this size is parsed as it is: all but large requests, and pipelines.
+_SHORT_BYTES: Final = 2_048
+# While a request is being answered, so much of the next one's body is read.
+_READ_AHEAD_BYTES: Final = 65_536
+_PIECES_AT_ONCE: Final = 32
+_CONNECTIONS_AT_ONCE: Final = 500
+SWEEP_INTERVAL_S: Final = 0.5
+
+Wait = Literal["first_byte", "header", "body", "idle", "stall", "closing", ""]
+
+
+class GuardedConnection(Connection):
+    """A client connection within its limits. Mutable: bytes that wait unparsed, and what it has been waiting for."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._held = b""
+        self._reads = True
+        self._scheduled = False
+        self._counted = False
+        self._wait: Wait = ""
+        self._mark: object = None
+        self._since_s = 0.0
+
+    # How many
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        around = self._around
+        around.connections.add(self)
+        if not self._peer or around.proxies.trusts(self._peer):
+            return
+        self._counted = True
+        count, limit = around.crowd.enter(self._peer), around.limits.connections_per_address
+        if count > 2 * limit:
+            self.transport.abort()
+        elif count > limit:
+            self._refuse_unread(TooManyConnections(f"this address has {limit} connections already"))
+            self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._around.connections.discard(self)
+        if self._counted:
+            self._around.crowd.leave(self._peer)
+        self._held = b""
+        super().connection_lost(exc)
+
+    # How far ahead
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) > _SHORT_BYTES or self._turn is not None or self._waiting or self._held:
+            self._held += data
+            self._take()
+        else:
+            super().data_received(data)
+
+    def _finish_turn(self) -> None:
+        super()._finish_turn()
+        if self._held:
+            self._take_soon()
+
+    def _take(self) -> None:
+        """Parse what is held, request by request, while there is room; stop reading while something is left."""
+        held, start, pieces = self._held, 0, _PIECES_AT_ONCE
+        while start < len(held) and pieces and self._has_room():
+            end = self._piece_end(held, start)
+            super().data_received(held[start:end])
+            start, pieces = end, pieces - 1
+        self._held = b"" if self._last_read else held[start:]
+        if self._held and self._has_room():
+            self._take_soon()
+        self._read_on(not self._held)
+
+    def _take_soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._take_again)
+
+    def _take_again(self) -> None:
+        self._scheduled = False
+        self._take()
+
+    def _read_on(self, reads: bool) -> None:
+        if reads is self._reads or self.transport.is_closing():
+            return
+        self._reads = reads
+        if reads:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def _has_room(self) -> bool:
+        """Whether another request, or more of the body that is being read, may be taken."""
+        if self._last_read:
+            return True  # Nothing is kept of it.
+        if len(self._waiting) >= self._limits.pipelined_requests:
+            return False
+        return self._request is None or self.idle or self._body_bytes < _READ_AHEAD_BYTES
+
+    def _piece_end(self, held: bytes, start: int) -> int:
+        """Where the piece ends that completes at most one request; bodies in chunks are taken in short pieces."""
+        if self._last_read:
+            return len(held)
+        request = self._request
+        if request is None:
+            end = held.find(b"\r\n\r\n", start)
+            return len(held) if end < 0 else end + 4
+        length = request.headers.get(b"content-length")
+        left = _SHORT_BYTES if length is None else int(length) - self._body_bytes
+        return min(len(held), start + max(left, 1))
+
+    # How long
+
+    def check_patience(self, now_s: float) -> None:
+        """Cut off a client that has been waited for long enough."""
+        wait, mark = self._waits_for()
+        if wait != self._wait or not (mark is self._mark or (wait == "stall" and mark == self._mark)):
+            self._wait, self._mark, self._since_s = wait, mark, now_s
+        elif wait and now_s - self._since_s > patience_s(wait, self._around.limits):
+            self._lose_patience(wait)
+
+    def _waits_for(self) -> tuple[Wait, object]:
+        """What is awaited of the client, and a mark that changes when another such wait begins."""
+        if self.transport.is_closing():
+            return "closing", None
+        if self._caller_paused:
+            return "stall", self.transport.get_write_buffer_size()
+        if self._last_read or self._held or not self.idle:
+            return "", None
+        if self._request is not None:
+            return "body", self._request
+        if self._answer is not None:
+            return "idle", self._fields
+        return "header" if self._received else "first_byte", self._fields
+
+    def _lose_patience(self, wait: Wait) -> None:
+        seconds = f"{patience_s(wait, self._around.limits):g} s"
+        if wait == "header":
+            self._refuse_unread(RequestLate(f"the header section did not come within {seconds}"))
+            self._advance()
+        elif wait == "body" and self._request is not None:
+            self._refuse_now(self._request, RequestLate(f"the body did not come within {seconds}"))
+            self._advance()
+        elif wait in ("first_byte", "idle"):
+            self._last_read = True
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+
+def patience_s(wait: Wait, limits: Limits) -> float:
+    """How long a client is waited for."""
+    match wait:
+        case "first_byte":
+            return limits.first_byte_s
+        case "header":
+            return limits.header_s
+        case "body":
+            return limits.body_s
+        case "idle":
+            return limits.idle_s
+        case _:
+            return limits.stall_s
+
+
+async def sweep(connections: Collection[OpenConnection], clock: Clock) -> None:
+    """Look at each connection once; the event loop goes on in between."""
+    for count, connection in enumerate(tuple(connections), 1):
+        connection.check_patience(clock.monotonic_s())
+        if count % _CONNECTIONS_AT_ONCE == 0:
+            await asyncio.sleep(0)

@@ -1,0 +1,137 @@
+"""Who is a trusted proxy, and what it says of the caller: X-Forwarded-For or Forwarded (RFC 7239), never both.
+
+A proxy passes on what callers wrote into the fields that it does not write itself, so one family is believed, and of
+that only what trusted proxies added: the chain is read from its end, up to the first address that is none of theirs.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from jotgate.core.calls import Request
+
+Family = Literal["x-forwarded", "forwarded"]
+
+_FAMILIES: Final = {
+    "x-forwarded": frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}),
+    "forwarded": frozenset({b"forwarded"}),
+}
+# What proxies say of the caller's certificate: RFC 9440, Envoy, and what nginx, HAProxy, Traefik and AWS are set up to
+# write; beside these every field whose name begins with one of _CERTIFICATE_STEMS.
+_CERTIFICATE: Final = frozenset(
+    {
+        b"client-cert",
+        b"client-cert-chain",
+        b"x-forwarded-client-cert",
+        b"x-client-cert",
+        b"x-ssl-cert",
+        b"ssl-client-cert",
+        b"ssl-client-verify",
+        b"x-ssl-client-cert",
+        b"x-ssl-client-verify",
+        b"x-ssl-client-dn",
+        b"x-forwarded-tls-client-cert",
+        b"x-forwarded-tls-client-cert-info",
+        b"x-amzn-mtls-clientcert",
+        b"x-amzn-mtls-clientcert-leaf",
+    }
+)
+# Fields that speak of the caller's address and are believed from nobody.
+_OTHERS: Final = frozenset(
+    {b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"x-forwarded-port", b"x-forwarded-prefix"}
+)
+IDENTITY_FIELDS: Final = _FAMILIES["x-forwarded"] | _FAMILIES["forwarded"] | _CERTIFICATE | _OTHERS
+"""Every field by which a proxy speaks for a caller."""
+
+_NODE: Final = re.compile(r'(?:^|[;\s])for=("(?:[^"\\]|\\.)*"|[^;,\s"]+)', re.IGNORECASE)
+_REMEMBERED: Final = 4096
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Proxies:
+    """The trusted proxies. Mutable: it remembers of some addresses whether they are trusted."""
+
+    def __init__(self, networks: Iterable[str], family: Family) -> None:
+        self._networks = tuple(ipaddress.ip_network(text) for text in networks)
+        self._believed = (_FAMILIES[family] | _CERTIFICATE) if self._networks else frozenset()
+        self._family = family
+        self._trusted: dict[str, bool] = {}
+
+    def trusts(self, peer: str) -> bool:
+        """Whether this address is a trusted proxy's."""
+        if not self._networks:
+            return False
+        known = self._trusted.get(peer)
+        if known is None:
+            known = self._is_trusted(_address(peer))
+            if len(self._trusted) >= _REMEMBERED:
+                self._trusted.clear()
+            self._trusted[peer] = known
+        return known
+
+    def hear(self, request: Request) -> bool:
+        """Take from a request what it says of its caller: `peer` becomes the caller's if a trusted proxy says so.
+
+        What may not be believed is dropped from the header fields. Returns whether a trusted proxy sent the request.
+        """
+        headers = request.headers
+        trusted = self.trusts(request.peer)
+        if IDENTITY_FIELDS.isdisjoint(headers):
+            return trusted
+        believed = self._believed if trusted else frozenset()
+        for name in IDENTITY_FIELDS.difference(believed).intersection(headers):
+            del headers[name]
+        if trusted:
+            request.peer = self._find_caller(headers, request.peer)
+        return trusted
+
+    def _find_caller(self, headers: dict[bytes, bytes], peer: str) -> str:
+        if self._family == "forwarded":
+            chain = _read_forwarded(headers.get(b"forwarded", b"").decode("latin-1"))
+        else:
+            chain = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        caller = peer
+        for text in reversed(chain):
+            address = _address(_without_port(text.strip(" \t")))
+            if address is None:
+                break  # Hidden, unknown or no address: what is known ends with the proxy that wrote it.
+            caller = str(address)
+            if not self.trusts(caller):
+                break
+        return caller
+
+    def _is_trusted(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _read_forwarded(text: str) -> list[str]:
+    """The `for` nodes of a Forwarded field in order; an element without one is there as an empty text."""
+    nodes = []
+    for element in _split_quoted(text):
+        found = _NODE.search(element)
+        nodes.append(found[1].strip('"') if found else "")
+    return nodes
+
+
+def _split_quoted(text: str) -> list[str]:
+    """Split at the commas that stand in no quoted string."""
+    return re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+', text)
+
+
+def _without_port(text: str) -> str:
+    """An address without brackets and port."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def _address(text: str) -> Address | None:
+    """An address, IPv4 ones in their own form also when IPv6 carries them."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,86 @@
+"""Calls from web pages (Fetch standard, CORS): listed origins may read answers, and nobody's cookies count.
+
+A preflight is answered here, without a token, since browsers send none with it. `Access-Control-Allow-Credentials` is
+never sent, and no origin is `*`.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from jotgate.core.calls import Request
+from jotgate.edge.http1.listener import Application
+from jotgate.errors import JotgateError
+from jotgate.ports import Answer, Caller, Running
+
+_VARY: Final = b"Vary: Origin\r\n"
+_EXPOSED: Final = (
+    b"Access-Control-Expose-Headers: X-Request-Id, Retry-After, WWW-Authenticate, OpenAI-Processing-Ms\r\n"
+)
+_PREFLIGHT_VARY: Final = (
+    b"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\nCache-Control: no-store\r\n"
+)
+_PREFLIGHT_LINES: Final = b"Access-Control-Allow-Methods: GET, HEAD, POST\r\nAccess-Control-Max-Age: 600\r\n"
+# Field names, as browsers write them there; an SDK's own (x-stainless-...) change with its versions.
+_NAMES: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?:,[ ]?[a-z0-9!#$%&'*+.^_`|~-]+)*", re.IGNORECASE)
+_NAMES_BYTES_MAX: Final = 2_048
+
+
+class CorsSurface:
+    """Serves what another application serves, to web pages too (edge.http1.listener.Application)."""
+
+    def __init__(self, inner: Application, origins: Iterable[str]) -> None:
+        self._inner = inner
+        self._lines = {
+            origin: b"Access-Control-Allow-Origin: %b\r\n" % origin + _VARY + _EXPOSED
+            for origin in (text.encode("ascii") for text in origins)
+        }
+
+    def open(self, request: Request) -> Answer:
+        """Open, or answer a preflight.
+
+        Raises:
+            JotgateError: as the inner application.
+        """
+        origin = request.headers.get(b"origin", b"")
+        if request.method == b"OPTIONS" and b"access-control-request-method" in request.headers:
+            return partial(_answer_preflight, request.headers, origin if origin in self._lines else b"")
+        return partial(_answer, self._inner.open(request), self._lines.get(origin, _VARY))
+
+    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller no, so that a page can read why."""
+        lines = self._lines.get(request.headers.get(b"origin", b""), _VARY)
+        self._inner.refuse(request, refusal, _Heading(caller, lines))
+
+
+class _Heading:
+    """A caller whose answers get further header lines (ports.Caller)."""
+
+    def __init__(self, caller: Caller, lines: bytes) -> None:
+        self._caller = caller
+        self._lines = lines
+        self.write = caller.write
+        self.end = caller.end
+        self.abort = caller.abort
+
+    def respond(self, status: int, lines: bytes, body: bytes) -> None:
+        self._caller.respond(status, self._lines + lines, body)
+
+    def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
+        self._caller.start(status, self._lines + lines, length, piece)
+
+
+def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:
+    return answer(_Heading(caller, lines))
+
+
+def _answer_preflight(headers: dict[bytes, bytes], origin: bytes, caller: Caller) -> None:
+    """Say what the origin may send; one that is not listed is told nothing, and its browser goes no further."""
+    lines = _PREFLIGHT_VARY
+    if origin:
+        lines += b"Access-Control-Allow-Origin: %b\r\n" % origin + _PREFLIGHT_LINES
+        names = headers.get(b"access-control-request-headers", b"")
+        if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names):
+            lines += b"Access-Control-Allow-Headers: %b\r\n" % names
+    caller.respond(204, lines, b"")

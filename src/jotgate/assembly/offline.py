@@ -20,7 +20,7 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
     os.umask(0o077)
     config = load_settings(sources, secrets=False).require()
     server = config.server
-    authority = open_authority(directory, config, local_url(server.host, server.port))
+    authority = open_authority(directory, config, local_url(server.host, server.port, tls=bool(config.tls.cert)))
     try:
         return authority.tokens.issue(request)
     finally:

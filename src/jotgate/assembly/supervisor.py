@@ -8,8 +8,6 @@ from typing import Final, NamedTuple
 
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
-from jotgate.core.config_checks import is_loopback
-from jotgate.errors import ConfigurationError
 from jotgate.processes.console import say
 from jotgate.processes.notify import take_notifier
 from jotgate.processes.sockets import listen_tcp, listen_unix, local_url
@@ -47,15 +45,15 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
     install("supervisor", logs.level, logs.format)
     for warning in found.warnings:
         say(warning)
-    settings = found.require().server
-    _check_host(settings.host)
+    config = found.require()
+    settings = config.server
     if sources.development:
         say(_DEVELOPMENT)
     directory.prepare()
     directory.check_socket_paths()
     lock_fd = directory.take_lock(_LOCK_PATIENCE_S)
     workers = listen_tcp(settings.host, settings.port, settings.workers)
-    url = local_url(settings.host, workers[0].getsockname()[1])
+    url = local_url(settings.host, workers[0].getsockname()[1], tls=bool(config.tls.cert))
     paths = (directory.control_socket, directory.edge_socket, directory.bus_socket)
     operator, edge, bus = (listen_unix(path) for path in paths)
     launch = Launch(
@@ -83,12 +81,3 @@ def _allow_many_files() -> None:
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _check_host(host: str) -> None:
-    if not is_loopback(host):
-        fault = (
-            f"is '{host}', which other machines can reach, and jotgate does not speak TLS yet: tokens would cross "
-            f'the network in the clear; write "127.0.0.1" and put a proxy with TLS before it'
-        )
-        raise ConfigurationError([("server.host", fault)])

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,9 @@ _OPTIONS: Final = {
     "host": "server.host",
     "port": "server.port",
     "workers": "server.workers",
+    "behind_proxy": "server.behind_proxy",
+    "tls_cert": "tls.cert",
+    "tls_key": "tls.key",
     "log_level": "logs.level",
     "log_format": "logs.format",
 }
@@ -61,6 +65,16 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, metavar="PORT", help="port to listen on; 0 picks one (default: 8080)")
     parser.add_argument("--workers", type=_workers, metavar="N", help="worker processes (default: 1)")
     parser.add_argument(
+        "--tls-cert", type=os.path.abspath, metavar="FILE", help="serve TLS with this certificate (PEM, with its chain)"
+    )
+    parser.add_argument("--tls-key", type=os.path.abspath, metavar="FILE", help="the certificate's private key (PEM)")
+    parser.add_argument(
+        "--behind-proxy",
+        action="store_const",
+        const=True,
+        help="listen in the clear where only the trusted proxies of the configuration can reach it",
+    )
+    parser.add_argument(
         "--log-level",
         metavar="LEVEL",
         choices=("debug", "info", "warning", "error"),
@@ -73,6 +87,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="json, text, or auto: text on a terminal, else JSON (default: auto)",
     )
     parser.add_argument("--development", action="store_true", help="let the configuration hold credentials")
+
+
+def say_next(command: str) -> None:
+    """Say what one may do next; on stderr, since stdout holds what was asked for."""
+    sys.stderr.write(f"  next  {command}\n")
 
 
 def data_directory(arguments: argparse.Namespace) -> Path:

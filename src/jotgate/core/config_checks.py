@@ -11,11 +11,15 @@ from jotgate.core.config import ECHO, Cors, IssuerRules, Metrics, Server, Tls, U
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.operations import SCOPES
+from jotgate.core.route_checks import check_reach
 
 _LEEWAY_MAX_S: Final = 60
 _TIMEOUT_MAX_S: Final = 86_400
 _DRAIN_MAX_S: Final = 3_600
-_TIMEOUTS: Final = ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout")
+_TIMEOUTS: Final = (
+    *("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout"),
+    *("queue_timeout", "idle_connection_timeout", "breaker_timeout", "health_interval"),
+)
 
 
 def check_section(section: Struct) -> list[Fault]:
@@ -36,14 +40,31 @@ def check_section(section: Struct) -> list[Fault]:
 
 def check_exposure(server: Server, tls: Tls) -> list[Fault]:
     """The fault of a listener that others reach in the clear."""
-    if is_loopback(server.host) or tls.cert or server.behind_proxy:
+    if is_loopback(server.host):
         return []
+    if tls.cert or server.behind_proxy:
+        return _check_name(server)
     fault = (
         f"is '{server.host}', which other machines can reach, and tokens would cross the network in the clear; write "
         "the paths of a certificate and its key to tls.cert and tls.key (--tls-cert, --tls-key), or set "
         "server.behind_proxy (--behind-proxy) when only a proxy that speaks TLS can reach it"
     )
     return [("server.host", fault)]
+
+
+def _check_name(server: Server) -> list[Fault]:
+    """The fault of a gateway whose name would be no address at all."""
+    try:
+        named = not ipaddress.ip_address(server.host).is_unspecified
+    except ValueError:
+        named = True
+    if server.public_url or named:
+        return []
+    fault = (
+        f"is missing beside server.host '{server.host}', which is no address that callers can use; write the URL that "
+        'they know, such as "https://gateway.example"'
+    )
+    return [("server.public_url", fault)]
 
 
 def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
@@ -61,6 +82,7 @@ def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
     fault = _url_fault(entry.base_url)
     if fault:
         faults.append((f"{path}.base_url", fault))
+    faults += check_reach(path, entry)
     for name in _TIMEOUTS:
         if seconds(getattr(entry, name)) > _TIMEOUT_MAX_S:
             faults.append((f"{path}.{name}", 'is longer than a day; write at most "24h"'))

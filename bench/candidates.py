@@ -41,7 +41,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the report: its columns and the comparisons beside them. No metrics named: all that there are."""
+    """One table of the report: its columns and the comparisons beside them.
+
+    No metrics named: all that no other table names.
+    """
 
     title: str
     columns: tuple[str, ...]

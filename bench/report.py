@@ -134,12 +134,16 @@ def gates_table(verdicts: Iterable[Verdict]) -> list[str]:
 
 
 def figures_table(table: Table, report: Report) -> list[str]:
-    """One line a metric, one column a candidate; a metric or candidate that was not measured is left out."""
+    """One line a metric, one column a candidate; a metric or candidate that was not measured is left out.
+
+    A table that names no metrics shows those that no other names.
+    """
+    elsewhere = {key for one in TABLES if one is not table for key in one.metrics}
     names = [name for name in table.columns if name in report.medians]
     shown = [
         metric
         for metric in METRICS
-        if (not table.metrics or metric.key in table.metrics)
+        if (metric.key in table.metrics if table.metrics else metric.key not in elsewhere)
         and any(metric.key in report.medians[name] for name in names)
     ]
     compared = [one for one in table.comparisons if report.ratios.get(one)]

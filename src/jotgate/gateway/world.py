@@ -69,11 +69,14 @@ def build_verifier(issuer: Issuer, capacity: int) -> Verifier:
 
 
 def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World | None) -> World:
-    """Make a snapshot usable. The verifier, with its cache, is carried over when its issuer's content is equal."""
-    same = previous is not None and previous.snapshot.issuer == snapshot.issuer
-    verifier = (
-        previous.verifier if same and previous else build_verifier(snapshot.issuer, snapshot.limits.verified_tokens)
+    """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal."""
+    capacity = snapshot.limits.verified_tokens
+    same = (
+        previous is not None
+        and previous.snapshot.issuer == snapshot.issuer
+        and previous.limits.verified_tokens == capacity
     )
+    verifier = previous.verifier if same and previous else build_verifier(snapshot.issuer, capacity)
     return World(
         snapshot=snapshot,
         limits=snapshot.limits,

@@ -1,0 +1,170 @@
+"""Settings that change while the gateway runs: no call notices, and what is wrong changes nothing."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from jotgate.testing.running import Gateway, until
+from jotgate.testing.upstream import Gate, chunked, unary, upstream_in_thread
+from tests.integration.exchanges import Answer, Caller
+
+_RELOADS: Final = 50
+_LOOP_BLOCK_MAX_MS: Final = 5.0
+
+StartGateway = Callable[..., Gateway]
+
+
+def upstream(name: str, base_url: str, more: str = "") -> str:
+    """An entry whose only model is named like it."""
+    return f'[[upstreams]]\nname = "{name}"\nkind = "openai"\nbase_url = "{base_url}"\nmodels = ["{name}"]\n{more}\n'
+
+
+def write(gateway: Gateway, text: str) -> None:
+    """Replace the configuration, as an editor does."""
+    new = gateway.config.with_suffix(".new")
+    new.write_text(text)
+    new.rename(gateway.config)
+
+
+def models(gateway: Gateway) -> list[str]:
+    """The models that a call may name now."""
+    with closing(Caller(gateway, gateway.token())) as caller:
+        return [model["id"] for model in caller("GET", "/v1/models").json["data"]]
+
+
+def many_models(index: int, patience_s: int) -> str:
+    """An entry with ten models, each second one over TLS."""
+    names = [f"m{index}-{number}" for number in range(10)]
+    return (
+        f'[[upstreams]]\nname = "u{index}"\nkind = "openai"\nbase_url = "http{"s" * (index % 2)}://127.0.0.1:9"\n'
+        f'connect_timeout = "{patience_s}s"\nmodels = {names}\n'
+    )
+
+
+@contextmanager
+def callers(gateway: Gateway, count: int) -> Iterator[list[int]]:
+    """Callers that complete the echo model without a pause; what they got is in the list, and they are done after."""
+    statuses: list[int] = []
+    enough = threading.Event()
+    token = gateway.token()
+
+    def call() -> None:
+        with closing(Caller(gateway, token)) as caller:
+            while not enough.is_set():
+                statuses.append(caller.chat().status)
+
+    threads = [threading.Thread(target=call) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: len(statuses) >= count, "the callers call")
+        yield statuses
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_no_request_fails_over_fifty_reloads(start_gateway: StartGateway) -> None:
+    gateway = start_gateway("", "--workers", "2")
+    with callers(gateway, 2) as statuses:
+        for number in range(_RELOADS):
+            write(gateway, upstream("other", f"http://127.0.0.1:9/v{number}"))
+            gateway.reload()
+    assert gateway.status()["snapshot"] == _RELOADS + 1
+    assert set(statuses) == {200}
+    assert len(statuses) > _RELOADS
+    assert gateway.stop() == 0
+
+
+def test_a_changed_file_takes_effect_by_itself_and_a_stream_goes_on_as_it_began(start_gateway: StartGateway) -> None:
+    gate = Gate()
+    stream = chunked(b'data: {"from":"old"}\n\n', gate, b"data: [DONE]\n\n")
+    with upstream_in_thread(stream) as old, upstream_in_thread(unary(b'{"from":"new"}')) as new:
+        gateway = start_gateway(upstream("m", old.base_url))
+        token = gateway.token()
+        answers: list[Answer] = []
+
+        def read_stream() -> None:
+            with closing(Caller(gateway, token)) as reader:
+                answers.append(reader.chat("m", stream=True))
+
+        reading = threading.Thread(target=read_stream)
+        reading.start()
+        until(lambda: len(old.requests) == 1, "the stream has begun")
+        write(gateway, upstream("m", new.base_url))
+        until(lambda: gateway.settled_on(2), "the changed file is in effect")
+        with closing(Caller(gateway, token)) as caller:
+            assert caller.chat("m").json == {"from": "new"}
+        gate.open()
+        reading.join()
+    assert answers[0].body == b'data: {"from":"old"}\n\ndata: [DONE]\n\n'
+
+
+def test_a_broken_file_changes_nothing_and_says_why(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(upstream("m", "http://127.0.0.1:9/v1"))
+    write(gateway, "[server]\nprot = 1\n[limits]\nbody_bytes = 0\n")
+    until(lambda: gateway.status()["faults"], "the faults are noticed")
+    status = gateway.status()
+    assert status["snapshot"] == 1
+    places = [fault.split(" ", 1)[0] for fault in status["faults"]]
+    assert places == [f"{gateway.config}:2:", f"{gateway.config}:4:"]
+    assert "not reloaded" in gateway.errors
+    assert "did you mean 'port'?" in gateway.errors
+    assert models(gateway) == ["echo", "m"]
+    write(gateway, "")
+    until(lambda: gateway.settled_on(2), "the mended file is in effect")
+    assert gateway.status()["faults"] == []
+    assert models(gateway) == ["echo"]
+
+
+def test_a_credential_file_is_enough_to_change_a_credential(start_gateway: StartGateway, directory: Path) -> None:
+    key = directory / "key.txt"
+    key.write_text("sk-one\n")
+    with upstream_in_thread(unary(b"{}"), unary(b"{}")) as server:
+        gateway = start_gateway(upstream("m", server.base_url, f'credential_file = "{key}"'))
+        with closing(Caller(gateway, gateway.token())) as caller:
+            assert caller.chat("m").status == 200
+            key.write_text("sk-two\n")
+            until(lambda: gateway.settled_on(2), "the changed key is in effect")
+            assert caller.chat("m").status == 200
+        sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer sk-one", "Bearer sk-two"]
+    assert "sk-" not in gateway.errors
+
+
+def test_a_worker_that_starts_later_gets_the_newest_world(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    write(gateway, upstream("late", "http://127.0.0.1:9/v1"))
+    assert gateway.reload() == 2
+    worker = gateway.pids["worker 0"]
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: gateway.pids.get("worker 0", worker) != worker, "another worker is there")
+    assert models(gateway) == ["echo", "late"]
+
+
+def test_what_needs_a_start_is_told(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    write(gateway, "[server]\nworkers = 2\nport = 1\n")
+    gateway.reload()
+    assert gateway.status()["pending"] == ["server.workers"]  # The port is the command line's, and stays so.
+    assert "server.workers has changed; that takes effect when jotgate is started again" in gateway.errors
+    write(gateway, "")
+    gateway.reload()
+    assert gateway.status()["pending"] == []
+
+
+@pytest.mark.slow
+def test_a_large_reload_holds_up_no_worker_for_long(start_gateway: StartGateway) -> None:
+    gateway = start_gateway("", "--workers", "2")
+    for patience_s in (1, 2, 3):
+        write(gateway, "".join(many_models(index, patience_s) for index in range(100)))
+        gateway.reload()
+        blocks = [worker["block_ms"] for worker in gateway.status()["settled"]]
+        assert max(blocks) <= _LOOP_BLOCK_MAX_MS

@@ -7,7 +7,18 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from jotgate.core.config import Config, Cors, IssuerRules, Logs, Metrics, Server, Tls, UpstreamEntry
+from jotgate.core.config import (
+    AttemptEntry,
+    Config,
+    Cors,
+    IssuerRules,
+    Logs,
+    Metrics,
+    RouteEntry,
+    Server,
+    Tls,
+    UpstreamEntry,
+)
 from jotgate.core.config_reader import parse
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
@@ -22,6 +33,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "metrics": Metrics,
     "logs": Logs,
     "upstreams": UpstreamEntry,
+    "routes": RouteEntry,
 }
 
 
@@ -52,6 +64,11 @@ def test_the_page_has_a_section_for_each_table() -> None:
 def test_the_page_and_the_code_have_the_same_settings_and_defaults(name: str) -> None:
     found = documented(sections(pages()["docs/configuration.md"].text)[name])
     assert found == defaults(_SECTIONS[name])
+
+
+def test_the_settings_of_an_attempt_are_named() -> None:
+    text = sections(pages()["docs/configuration.md"].text)["routes"]
+    assert [field.name for field in msgspec.structs.fields(AttemptEntry) if f"`{field.name}`" not in text] == []
 
 
 def test_the_examples_are_sound() -> None:

@@ -49,8 +49,15 @@ def run(assignment: Assignment) -> None:
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
         check_name(directory, config)
+        settings = found.settings
         snapshot = compile_snapshot(
-            config, authority.issuer_url, jwks, found.settings.credentials, version, tls=found.tls
+            config,
+            authority.issuer_url,
+            jwks,
+            settings.credentials,
+            version,
+            tls=found.tls,
+            reaches=settings.reaches,
         )
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 
@@ -76,7 +83,9 @@ async def _serve(
     metrics_listeners: list[socket.socket],
 ) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
-    census = Census(SystemClock())
+    clock = SystemClock()
+    started_s = clock.now_s() - clock.monotonic_s()
+    census = Census(clock)
     bus = BusServer(reloader.effect.snapshot, authority.log, census)
     figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
 
@@ -84,6 +93,7 @@ async def _serve(
         return Status(
             version=__version__,
             pid=os.getpid(),
+            url=assignment.url,
             issuer=authority.issuer_url,
             kid=authority.keyring.signing_key.kid,
             workers=bus.workers,
@@ -96,6 +106,7 @@ async def _serve(
             read_at_s=reloader.last.at_s,
             faults=list(reloader.last.faults),
             pending=reloader.pending,
+            clock_step_s=round(clock.now_s() - clock.monotonic_s() - started_s, 6),
             metrics=[local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners],
         )
 

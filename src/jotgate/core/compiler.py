@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
-from jotgate.core.config import ECHO, Config, UpstreamEntry, seconds
+from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
 from jotgate.core.config_checks import is_loopback
-from jotgate.core.routes import Attempt, Route, Upstream
+from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Issuer, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
 
@@ -21,25 +22,41 @@ def compile_snapshot(
     version: int,
     *,
     tls: TlsMaterial | None = None,
+    reaches: Mapping[str, Reach] | None = None,
 ) -> Snapshot:
-    """The snapshot of a configuration. `credentials` are by upstream name; the echo upstream is always there.
+    """The snapshot of a configuration. `credentials` and `reaches` are by upstream name.
 
-    Upstreams that name the same alias are its attempts, in file order.
+    The echo upstream is always there.
     """
-    attempts: dict[str, list[Attempt]] = {ECHO: [Attempt(ECHO, ECHO)]}
-    for entry in config.upstreams:
-        for alias, model in entry.routes.items():
-            attempts.setdefault(alias, []).append(Attempt(entry.name, model))
     return Snapshot(
         version=version,
         issuer=compile_issuer(config, issuer_url, jwks),
         upstreams=(
             Upstream(ECHO, "echo"),
-            *(_upstream(entry, credentials.get(entry.name)) for entry in config.upstreams),
+            *(_upstream(entry, credentials.get(entry.name), reaches or {}) for entry in config.upstreams),
         ),
-        routes=tuple(Route(alias, tuple(tries)) for alias, tries in attempts.items()),
+        routes=compile_routes(config),
         limits=config.limits,
         edge=compile_edge(config, tls),
+    )
+
+
+def compile_routes(config: Config) -> tuple[Route, ...]:
+    """The routes. Upstreams that name the same alias are its attempts, in file order; then come those with an entry."""
+    attempts: dict[str, list[Attempt]] = {ECHO: [Attempt(ECHO, ECHO)]}
+    for upstream in config.upstreams:
+        for alias, model in upstream.routes.items():
+            attempts.setdefault(alias, []).append(Attempt(upstream.name, model))
+    short = [Route(alias, tuple(tries)) for alias, tries in attempts.items()]
+    return (*short, *map(_route, config.routes))
+
+
+def _route(entry: RouteEntry) -> Route:
+    return Route(
+        alias=entry.alias,
+        attempts=tuple(Attempt(one.upstream, one.model or entry.alias, one.weight) for one in entry.attempts),
+        attempts_max=entry.max_attempts,
+        retry_unsafe=entry.retry_unsafe,
     )
 
 
@@ -72,7 +89,9 @@ def compile_issuer(config: Config, issuer_url: str, jwks: bytes) -> Issuer:
     )
 
 
-def _upstream(entry: UpstreamEntry, credential: Secret | None) -> Upstream:
+def _upstream(entry: UpstreamEntry, credential: Secret | None, reaches: Mapping[str, Reach]) -> Upstream:
+    # Where a proxy or roots of its own are asked for, a missing reach is an error and never the direct way.
+    needed = entry.proxy or entry.ca_file
     return Upstream(
         name=entry.name,
         kind=entry.kind,
@@ -82,4 +101,15 @@ def _upstream(entry: UpstreamEntry, credential: Secret | None) -> Upstream:
         first_byte_timeout_s=seconds(entry.first_byte_timeout),
         idle_timeout_s=seconds(entry.idle_timeout),
         total_timeout_s=seconds(entry.total_timeout),
+        reach=reaches[entry.name] if needed else Reach(),
+        bounds=Bounds(
+            concurrent=entry.max_concurrent,
+            connections=entry.max_connections,
+            queued=entry.queue_length,
+            queue_s=seconds(entry.queue_timeout),
+            idle_connections=entry.idle_connections,
+            idle_s=seconds(entry.idle_connection_timeout),
+        ),
+        breaker=BreakerRules(entry.breaker_failures, seconds(entry.breaker_timeout)),
+        health=HealthCheck(entry.health_path, seconds(entry.health_interval)),
     )

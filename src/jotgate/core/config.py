@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from jotgate.core.routes import ATTEMPTS_MAX
 from jotgate.core.snapshot import Limits
 from jotgate.core.values import Secret, parse_duration_s
 
@@ -114,16 +115,52 @@ class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     models: Annotated[
         Annotated[tuple[Alias, ...], Meta(min_length=1)] | Annotated[dict[Alias, Alias], Meta(min_length=1)],
         Meta(description="a list of models, or a table of alias = the upstream's name for it, and not empty"),
-    ]
+    ] = ()
     connect_timeout: Span = "5s"
     first_byte_timeout: Span = "2m"
     idle_timeout: Span = "1m"
     total_timeout: Span = "15m"
+    max_concurrent: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 0
+    queue_length: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 100
+    queue_timeout: Span = "10s"
+    max_connections: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 0
+    idle_connections: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 512
+    idle_connection_timeout: Span = "4s"
+    breaker_failures: Annotated[int, Meta(description="a whole number from 0 to 1000", ge=0, le=1000)] = 5
+    breaker_timeout: Span = "10s"
+    health_path: Annotated[
+        str, Meta(description='a path in quotes, such as "/health"', pattern=r"^(/[!-~]*)?\Z", max_length=1024)
+    ] = ""
+    health_interval: Span = "10s"
+    ca_file: Text = ""
+    proxy: Text = ""
+    proxy_credential_env: Text = ""
+    proxy_credential_file: Text = ""
 
     @property
     def routes(self) -> Mapping[str, str]:
         """Alias -> the name that the upstream has for the model."""
         return self.models if isinstance(self.models, dict) else {name: name for name in self.models}
+
+
+class AttemptEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of a route's `attempts`; without a `model` the upstream knows it by the alias."""
+
+    upstream: Name
+    model: Alias | None = None
+    weight: Annotated[int, Meta(description="a whole number from 0 to 1000", ge=0, le=1000)] = 0
+
+
+class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[routes]]`: an alias whose upstreams share its calls, or which needs rules of its own."""
+
+    alias: Alias
+    attempts: Annotated[
+        tuple[AttemptEntry, ...],
+        Meta(description='1 to 16 tables such as { upstream = "NAME", weight = 1 }', min_length=1, max_length=16),
+    ]
+    max_attempts: Annotated[int, Meta(description="a whole number from 1 to 16", ge=1, le=16)] = ATTEMPTS_MAX
+    retry_unsafe: Annotated[bool, Meta(description="true or false")] = False
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +174,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()
+    routes: tuple[RouteEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

@@ -6,9 +6,10 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from jotgate.core.config import Config, Server, Tls, UpstreamEntry
+from jotgate.core.config import AttemptEntry, Config, RouteEntry, Server, Tls, UpstreamEntry
 from jotgate.core.config_checks import check_exposure, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.route_checks import check_bounds, check_routes
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 
@@ -59,7 +60,14 @@ def read(document: Mapping[str, object]) -> Reading:
     upstreams = _read_upstreams(document.get("upstreams", []), faults)
     faults += check_upstreams(upstreams)
     content["upstreams"] = tuple(upstreams.values())
+    sound = len(faults)
+    routes = _read_routes(document.get("routes", []), faults)
+    if len(faults) == sound:
+        faults += check_routes(routes, upstreams, _names(document.get("upstreams")))
+    content["routes"] = tuple(routes.values())
     server, tls = content.get("server"), content.get("tls")
+    if isinstance(server, Server):
+        faults += check_bounds(upstreams, server.workers)
     if isinstance(server, Server) and isinstance(tls, Tls):
         faults += check_exposure(server, tls)
     config = None if faults else _make(Config, content)
@@ -112,6 +120,36 @@ def _read_upstreams(value: object, faults: list[Fault]) -> dict[str, UpstreamEnt
             faults += check_upstream(path, entry)
             entries[path] = entry
     return entries
+
+
+def _names(entries: object) -> set[str]:
+    """The names of the upstreams in a document, of those with faults too."""
+    tables = [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+    return {name for entry in tables if isinstance(name := entry.get("name"), str)}
+
+
+def _read_routes(value: object, faults: list[Fault]) -> dict[str, RouteEntry]:
+    """The sound routes by their path, such as `routes[0]`, in file order."""
+    if not isinstance(value, list):
+        faults.append(("routes", f"is {shown(value)}, and must be tables, each headed [[routes]]"))
+        return {}
+    entries: dict[str, RouteEntry] = {}
+    for index, item in enumerate(value):
+        path = f"routes[{index}]"
+        entry = _read_table(RouteEntry, _with_attempts(path, item, faults), path, faults)
+        if entry is not None:
+            entries[path] = entry
+    return entries
+
+
+def _with_attempts(path: str, route: object, faults: list[Fault]) -> object:
+    """A route's table with its attempts read one by one, so that a fault names its own."""
+    attempts = route.get("attempts") if isinstance(route, Mapping) else None
+    if not isinstance(route, Mapping) or not isinstance(attempts, list):
+        return route
+    found = [_read_table(AttemptEntry, one, f"{path}.attempts[{index}]", faults) for index, one in enumerate(attempts)]
+    # One that has faults stands for itself, so that the list is not empty for want of it.
+    return {**route, "attempts": [one or AttemptEntry(upstream="") for one in found]}
 
 
 def description(kind: object) -> str:

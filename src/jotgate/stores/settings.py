@@ -15,12 +15,14 @@ from jotgate.core.config import Config, Tls
 from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
 from jotgate.core.overlay import Overlaid, overlay
+from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
+from jotgate.stores.credentials import from_environment, from_file, read_credential
 from jotgate.stores.dotenv import Environment, with_dotenv
+from jotgate.stores.reaches import read_reach
 
-_CREDENTIAL_BYTES_MAX: Final = 16_384
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
 _NO_DOCUMENT: Final[Mapping[str, object]] = {}
 
@@ -49,13 +51,14 @@ class Finding(Struct, frozen=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
-    `tls` is that table, if it alone is sound. `credentials` are by upstream name. `origins` says for each path that is
-    not at its default what decided it. `files` are those that were read or would have been.
+    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name. `origins` says for each
+    path that is not at its default what decided it. `files` are those that were read or would have been.
     """
 
     config: Config | None
     tls: Tls | None
     credentials: Mapping[str, Secret]
+    reaches: Mapping[str, Reach] = {}
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -108,6 +111,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     reading = read(laid.document)
     faults += reading.faults
     credentials: dict[str, Secret] = {}
+    reaches: dict[str, Reach] = {}
     base = sources.file.parent if sources.file is not None else Path()
     for path, entry in _upstreams_of(laid.document) if secrets else ():
         if "credential_file" in entry:
@@ -117,11 +121,16 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
             credentials[entry["name"]] = found
         elif found is not None and found[0] not in refused:
             faults.append(found)
+        way = read_reach(path, entry, environment.values, base)
+        reaches[entry["name"]] = way.reach
+        watched += way.files
+        faults += way.faults
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,
         tls=reading.tls,
         credentials=credentials,
+        reaches=reaches,
         origins=origins.of_settings(),
         findings=(
             *(Finding(origins.of(path), path, fault) for path, fault in faults),
@@ -191,38 +200,11 @@ def _credential_of(
     try:
         match name:
             case "credential":
-                return _credential(entry[name], "is")
+                return read_credential(entry[name], "is")
             case "credential_env":
-                return _from_environment(variables, entry[name])
+                return from_environment(variables, entry[name])
             case "credential_file":
-                return _from_file(base / entry[name])
+                return from_file(base / entry[name])
     except ValueError as fault:
         return f"{path}.{name}", str(fault)
     return None
-
-
-def _from_environment(environment: Mapping[str, str], name: str) -> Secret:
-    if name not in environment:
-        raise ValueError(
-            f"names the environment variable {name!r}, which is set neither in the environment nor in .env"
-        )
-    return _credential(environment[name], f"names the environment variable {name!r}, which is")
-
-
-def _from_file(path: Path) -> Secret:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_CREDENTIAL_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"names '{path}', which cannot be read: {error.strerror}") from None
-    return _credential(content.decode("utf-8", "replace"), f"names '{path}', which is")
-
-
-def _credential(text: str, which_is: str) -> Secret:
-    """One line of printable ASCII: it goes into a header."""
-    credential = text.strip()
-    if not credential or not credential.isascii() or not credential.isprintable():
-        raise ValueError(f"{which_is} empty or not one line of printable ASCII")
-    if len(credential) > _CREDENTIAL_BYTES_MAX:
-        raise ValueError(f"{which_is} longer than {_CREDENTIAL_BYTES_MAX} characters")
-    return Secret(credential)

@@ -2,9 +2,12 @@
 
 import tomllib
 
+import pytest
+
+from jotgate.core.breakers import BreakerRules
 from jotgate.core.compiler import compile_snapshot
 from jotgate.core.config_reader import parse
-from jotgate.core.routes import Attempt, Route, Upstream
+from jotgate.core.routes import Attempt, Bounds, HealthCheck, Proxy, Reach, Route, Upstream
 from jotgate.core.values import Secret
 
 _TWO = """
@@ -47,6 +50,52 @@ def test_upstreams_with_one_alias_are_attempts_in_file_order() -> None:
     _, first, second = snapshot.upstreams
     assert first == Upstream("first", "openai", "http://a/v1", None, 1.0, 2.0, 3.0, 4.0)
     assert second.credential == Secret("s")
+
+
+def test_an_upstream_keeps_its_bounds_its_breaker_and_its_way() -> None:
+    entry = """
+    [[upstreams]]
+    name = "first"
+    kind = "openai"
+    base_url = "https://a"
+    models = ["m"]
+    proxy = "http://p:1"
+    max_concurrent = 4
+    max_connections = 2
+    queue_length = 3
+    queue_timeout = "5s"
+    breaker_failures = 6
+    breaker_timeout = "7s"
+    health_path = "/h"
+    health_interval = "8s"
+    idle_connections = 9
+    idle_connection_timeout = "1s"
+    """
+    config = parse(tomllib.loads(entry))
+    reach = Reach(Proxy("p", 1, Secret("u:p")), "PEM")
+    _, first = compile_snapshot(config, "http://i", b"{}", {}, 1, reaches={"first": reach}).upstreams
+    assert first.reach == reach
+    assert first.bounds == Bounds(4, 2, 3, 5.0, 9, 1.0)
+    assert first.bounds.calls == 2
+    assert (first.breaker, first.health) == (BreakerRules(6, 7.0), HealthCheck("/h", 8.0))
+    with pytest.raises(KeyError):  # Never past a proxy for want of it.
+        compile_snapshot(config, "http://i", b"{}", {}, 1)
+
+
+def test_a_route_keeps_its_weights_and_its_rules() -> None:
+    text = """
+    [[upstreams]]
+    name = "first"
+    kind = "openai"
+    base_url = "http://a"
+    [[routes]]
+    alias = "a"
+    attempts = [{ upstream = "first", model = "m", weight = 2 }, { upstream = "echo" }]
+    max_attempts = 1
+    retry_unsafe = true
+    """
+    _, route = compile_snapshot(parse(tomllib.loads(text)), "http://i", b"{}", {}, 1).routes
+    assert route == Route("a", (Attempt("first", "m", 2), Attempt("echo", "a")), 1, True)
 
 
 def test_the_issuer_demands_our_own_tokens() -> None:

@@ -12,6 +12,11 @@ from jotgate.errors import Code, ConfigurationError
 UPSTREAM = '[[upstreams]]\nname = "one"\nkind = "openai"\nbase_url = "https://h/v1"\nmodels = ["m"]\n'
 
 
+def route(attempts: str, alias: str = "r") -> str:
+    """A route as it stands in the file."""
+    return f'[[routes]]\nalias = "{alias}"\nattempts = [{attempts}]\n'
+
+
 def faults_of(text: str) -> dict[str, str]:
     """The faults of a document, by path."""
     with pytest.raises(ConfigurationError) as caught:
@@ -78,6 +83,47 @@ def test_everything_that_may_be_set_is_read() -> None:
     assert [seconds(span) for span in (one.connect_timeout, one.idle_timeout, one.total_timeout)] == [1, 10_800, 86_400]
 
 
+def test_upstreams_and_routes_are_read() -> None:
+    config = parse(
+        tomllib.loads(
+            """
+            [[upstreams]]
+            name = "one"
+            kind = "openai"
+            base_url = "https://h"
+            max_concurrent = 4
+            queue_length = 0
+            queue_timeout = "1s"
+            max_connections = 8
+            idle_connections = 0
+            idle_connection_timeout = "2s"
+            breaker_failures = 0
+            breaker_timeout = "1m"
+            health_path = "/health?deep=1"
+            health_interval = "3s"
+            ca_file = "roots.pem"
+            proxy = "http://[::1]:3128/"
+            proxy_credential_env = "PROXY"
+            [[routes]]
+            alias = "a"
+            attempts = [{ upstream = "one", model = "m", weight = 2 }, { upstream = "echo" }]
+            max_attempts = 2
+            retry_unsafe = true
+            """
+        )
+    )
+    (one,), (found,) = config.upstreams, config.routes
+    assert (one.models, one.max_concurrent, one.queue_length, one.max_connections) == ((), 4, 0, 8)
+    assert (one.health_path, one.proxy, one.proxy_credential_env) == ("/health?deep=1", "http://[::1]:3128/", "PROXY")
+    assert [(one.upstream, one.model, one.weight) for one in found.attempts] == [("one", "m", 2), ("echo", None, 0)]
+    assert (found.alias, found.max_attempts, found.retry_unsafe) == ("a", 2, True)
+
+
+def test_a_fault_of_an_upstream_makes_no_fault_of_the_route_that_names_it() -> None:
+    text = UPSTREAM.replace("https", "ftp").replace('kind = "openai"', 'kind = "x"') + route("{ upstream = 'one' }")
+    assert list(faults_of(text)) == ["upstreams[0].kind"]
+
+
 def test_every_fault_is_told_at_once() -> None:
     found = faults_of(
         "colour = 1\n[server]\nprot = 1\nport = 70000\n[issuer]\nleeway = '61s'\n[limits]\nbody_bytes = '1M'\n"
@@ -117,6 +163,38 @@ def test_every_fault_is_told_at_once() -> None:
         (UPSTREAM.replace('"openai"', '"echo"'), "upstreams[0].kind", "the echo upstream is built in"),
         (UPSTREAM.replace('name = "one"', ""), "upstreams[0].name", "is missing; write 1 to 64 letters"),
         (UPSTREAM + UPSTREAM, "upstreams[1].name", "is 'one' as in upstreams[0]"),
+        (UPSTREAM.replace('models = ["m"]', ""), "upstreams[0].models", "no route names this upstream"),
+        (UPSTREAM + "max_concurrent = -1", "upstreams[0].max_concurrent", "a whole number from 0 to 100000"),
+        (UPSTREAM + "max_concurrent = 1\n[server]\nworkers = 2", "upstreams[0].max_concurrent", "is 1 for 2 workers"),
+        (UPSTREAM + 'queue_timeout = "2d"', "upstreams[0].queue_timeout", "longer than a day"),
+        (UPSTREAM + 'health_path = "health"', "upstreams[0].health_path", 'a path in quotes, such as'),
+        (UPSTREAM + 'proxy = "https://p:1"', "upstreams[0].proxy", "is not an http URL with host and port"),
+        (UPSTREAM + 'proxy = "http://p"', "upstreams[0].proxy", "is not an http URL with host and port"),
+        (UPSTREAM + 'proxy = "http://p:1/x"', "upstreams[0].proxy", "more than scheme, host and port"),
+        (UPSTREAM + 'proxy = "http://p:x"', "upstreams[0].proxy", "is not a URL"),
+        (UPSTREAM + 'proxy = "http://u:hush@p:1"', "upstreams[0].proxy", "use proxy_credential_env"),
+        (UPSTREAM + 'proxy_credential_env = "A"', "upstreams[0].proxy_credential_env", "stands without a proxy"),
+        (
+            UPSTREAM + 'proxy = "http://p:1"\nproxy_credential_env = "A"\nproxy_credential_file = "b"',
+            "upstreams[0].proxy_credential_file",
+            "one of them",
+        ),
+        (UPSTREAM.replace("https", "http") + 'ca_file = "a"', "upstreams[0].ca_file", "base_url that is not https"),
+        ("routes = 1\n", "routes", "each headed [[routes]]"),
+        (UPSTREAM + '[[routes]]\nalias = "r"', "routes[0].attempts", "is missing; write 1 to 16 tables"),
+        (UPSTREAM + '[[routes]]\nalias = "r"\nattempts = []', "routes[0].attempts", "1 to 16 tables"),
+        (UPSTREAM + route("{ upstream = 'one' }", "m"), "routes[0].alias", "upstreams[0].models holds too"),
+        (UPSTREAM + route("{ upstream = 'one' }", "echo"), "routes[0].alias", "is built in"),
+        (UPSTREAM + route("{ upstream = 'one' }") * 2, "routes[1].alias", "which routes[0].alias holds too"),
+        (UPSTREAM + route("{ upstream = 'onee' }"), "routes[0].attempts[0].upstream", "did you mean 'one'?"),
+        (UPSTREAM + route("{ upstream = 'one', wait = 1 }"), "routes[0].attempts[0].wait", "did you mean 'weight'?"),
+        (UPSTREAM + route("{ upstream = 'one', weight = -1 }"), "routes[0].attempts[0].weight", "from 0 to 1000"),
+        (UPSTREAM + route("{ upstream = 'one' }, { upstream = 'one' }"), "routes[0].attempts[1]", "stands twice"),
+        (
+            UPSTREAM + route("{ upstream = 'one' }, { upstream = 'echo', weight = 1 }"),
+            "routes[0].attempts[1].weight",
+            "those with a weight come first",
+        ),
         (UPSTREAM + 'total_timeout = "25h"', "upstreams[0].total_timeout", "longer than a day"),
         (UPSTREAM + 'credential_env = "A"\ncredential_file = "b"', "upstreams[0].credential_file", "one of them"),
     ],

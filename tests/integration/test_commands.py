@@ -46,7 +46,8 @@ def test_a_token_is_alone_on_stdout_and_says_what_was_asked(data: Path) -> None:
         "token", "create", "--subject", "me", "--ttl", "2h", "--scope", "models embeddings",
         "--scope", "chat.completions", "--model", "a", "--model", "b", data=data,
     )  # fmt: skip
-    assert (made.returncode, made.stderr) == (0, "")
+    assert (made.returncode, made.stderr.startswith("  next  jotgate token verify")) == (0, True)
+    assert made.stderr.count("\n") == 1
     assert made.stdout.count("\n") == 1
     shown = inspect(made.stdout, data)
     claims = shown["claims"]
@@ -65,7 +66,7 @@ def test_a_good_token_verifies_from_stdin_and_from_the_environment(data: Path) -
         run_command("token", "verify", data=data, stdin=token + "\n"),
         run_command("token", "verify", data=data, environment={"JOTGATE_TOKEN": token}),
     ):
-        assert (found.returncode, found.stderr) == (0, "")
+        assert (found.returncode, found.stderr.startswith("  next  jotgate ")) == (0, True)
         assert "  subject  me\n  scopes   ai\n  models   all\n" in found.stdout
         assert token not in found.stdout
 

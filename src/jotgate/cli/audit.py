@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.common import EXIT_FAILED, EXIT_OK, add_data_option, data_directory
+from jotgate.cli.common import EXIT_FAILED, EXIT_OK, add_data_option, data_directory, say_next
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def verify(arguments: argparse.Namespace) -> int:
     report = verify_directory(_log_directory(arguments))
     as_json = arguments.json
     _print_lines([msgspec.json.encode(report).decode("utf-8")] if as_json else _report_lines(report))
-    return EXIT_OK if report.holds else EXIT_FAILED
+    if not report.holds:
+        return EXIT_FAILED
+    if not as_json:
+        say_next("jotgate audit tail")
+    return EXIT_OK
 
 
 def tail(arguments: argparse.Namespace) -> int:
@@ -78,7 +82,11 @@ def tail(arguments: argparse.Namespace) -> int:
     # One at least, so that --follow knows where the log ends.
     entries = newest_records(directory, max(arguments.count, 1))
     shown = entries[-arguments.count :] if arguments.count else []
-    if not _print_lines(_record_lines(shown, as_json=arguments.json)) or not arguments.follow:
+    if not _print_lines(_record_lines(shown, as_json=arguments.json)):
+        return EXIT_OK
+    if not arguments.follow:
+        if not arguments.json:
+            say_next("jotgate audit verify")
         return EXIT_OK
     file, end = (entries[-1].file, entries[-1].end) if entries else ("", 0)
     try:

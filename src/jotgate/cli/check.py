@@ -12,6 +12,7 @@ from jotgate.cli.common import (
     add_data_option,
     add_server_options,
     data_directory,
+    say_next,
     sources,
 )
 
@@ -52,6 +53,8 @@ def check(arguments: argparse.Namespace) -> int:
         say(warning)
     config = found.require()
     sys.stdout.write(_explain(config, found) if arguments.explain else "nothing is wrong with the settings\n")
+    sys.stdout.flush()
+    say_next("jotgate up")
     return EXIT_OK
 
 

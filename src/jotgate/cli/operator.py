@@ -103,14 +103,22 @@ def ask_status(directory: DataDirectory) -> Status:
     Raises:
         CommandError: none runs on DATA, or it did not answer in time.
     """
+    found = find_status(directory)
+    if found is None:
+        raise CommandError(
+            f"no jotgate runs on '{directory.path}'",
+            hint="Start it with 'jotgate up', or name another DATA with --data",
+        )
+    return found
+
+
+def find_status(directory: DataDirectory) -> Status | None:
+    """How the running jotgate is doing; None when none runs. Raises CommandError when it did not answer in time."""
     try:
         _, body = _exchange(directory, "GET", "/status", b"")
         return msgspec.json.decode(body, type=Status)
     except _NoControlError:
-        raise CommandError(
-            f"no jotgate runs on '{directory.path}'",
-            hint="Start it with 'jotgate up', or name another DATA with --data",
-        ) from None
+        return None
     except msgspec.DecodeError:
         raise _misunderstood(200) from None
 

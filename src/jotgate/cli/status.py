@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from jotgate.cli.common import EXIT_OK, add_data_option, data_directory
+from jotgate.cli.common import EXIT_OK, add_data_option, data_directory, say_next
 
 if TYPE_CHECKING:
     from jotgate.core.status import Status
@@ -32,6 +32,9 @@ def status(arguments: argparse.Namespace) -> int:
 
     found = ask_status(DataDirectory(data_directory(arguments)))
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if arguments.json else _describe(found))
+    sys.stdout.flush()
+    if not arguments.json:
+        say_next("jotgate doctor")
     return EXIT_OK
 
 

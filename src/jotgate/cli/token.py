@@ -12,6 +12,7 @@ from jotgate.cli.common import (
     add_config_option,
     add_data_option,
     data_directory,
+    say_next,
     sources,
 )
 from jotgate.errors import CommandError
@@ -111,6 +112,8 @@ def create(arguments: argparse.Namespace) -> int:
 
     issued = ask_or_open(directory, lambda: ask_control(directory, "/tokens", request, Issued), open_data)
     sys.stdout.write(issued.token + "\n")
+    sys.stdout.flush()
+    say_next("jotgate token verify, which reads the token from stdin or from JOTGATE_TOKEN")
     return EXIT_OK
 
 
@@ -138,6 +141,8 @@ def verify(arguments: argparse.Namespace) -> int:
         directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Principal), open_data
     )
     sys.stdout.write(_describe(principal))
+    sys.stdout.flush()
+    say_next("jotgate audit tail shows the calls that are made with it")
     return EXIT_OK
 
 
@@ -155,6 +160,8 @@ def inspect(arguments: argparse.Namespace) -> int:
         )
     header, claims = peek_unverified(token.encode("utf-8", "replace"))
     sys.stdout.write(json.dumps({"verified": False, "header": header, "claims": claims}, indent=2) + "\n")
+    sys.stdout.flush()
+    say_next("jotgate token verify checks what is shown here")
     return EXIT_OK
 
 

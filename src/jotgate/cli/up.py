@@ -5,8 +5,11 @@ import os
 import shlex
 import shutil
 import sys
+import threading
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from jotgate.cli.common import (
     add_config_option,
@@ -19,6 +22,7 @@ from jotgate.cli.common import (
 
 if TYPE_CHECKING:
     from jotgate.stores.directory import DataDirectory
+    from jotgate.stores.settings import Sources
 
 _SUBJECT: Final = "me"
 _BODY: Final = '{"model":"echo","messages":[{"role":"user","content":"hello"}]}'
@@ -44,7 +48,14 @@ def up(arguments: argparse.Namespace) -> int:
     from jotgate.stores.directory import DataDirectory
 
     directory = DataDirectory(data_directory(arguments))
-    return run(UpOptions(directory, sources(arguments)), lambda url: _announce(directory, url))
+    chosen = sources(arguments)
+
+    def announce(url: str) -> None:
+        _announce(directory, url)
+        # On a thread: a server of this machine that answers late must not hold up the supervisor.
+        threading.Thread(target=_suggest, args=(chosen, url), name="first run", daemon=True).start()
+
+    return run(UpOptions(directory, chosen), announce)
 
 
 def _announce(directory: "DataDirectory", url: str) -> None:
@@ -59,8 +70,35 @@ def _announce(directory: "DataDirectory", url: str) -> None:
         f"  export OPENAI_BASE_URL={url}/v1\n"
         f'  export OPENAI_API_KEY="{token}"\n'
     )
+    _print(lines)
+
+
+def _suggest(chosen: "Sources", url: str) -> None:
+    """Say how to add the upstreams that are within reach, if there are any that the configuration does not have."""
+    from jotgate.assembly.discovery import find_keys, find_servers, suggest
+    from jotgate.cli.common import environment
+    from jotgate.stores.settings import load_settings
+
+    config = load_settings(chosen, secrets=False).config
+    if config is None:
+        return
+    found = find_keys(environment(), config)
+    if not config.upstreams:
+        found += find_servers(config, urlsplit(url).port or 0)
+    if found:
+        where = chosen.file or Path("jotgate.toml")
+        names = ", ".join(one.found for one in found)
+        place = "at the end of" if config.upstreams else "as the first line of"
+        _print(
+            f"\nFound {names}. To use what you want of it, write this {place} {where}:\n"
+            + indent(suggest(found, config), "  ")
+            + "\n"
+        )
+
+
+def _print(text: str) -> None:
     try:
-        sys.stdout.write(lines)
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads them, and it serves all the same; the rest of the buffer must not be tried again at exit.

@@ -12,14 +12,16 @@ class Settlement(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """The body of GET /status. `workers` counts those connected to the bus, `metrics` are the URLs without a token.
+    """The body of GET /status. `url` is where the gateway listens. `workers` counts those connected to the bus, `metrics` are the URLs without a token.
 
     `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings were
-    last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next start.
+    last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next start. `clock_step_s`
+    is how far the civil clock has gone its own way since control started.
     """
 
     version: str
     pid: int
+    url: str
     issuer: str
     kid: str
     workers: int
@@ -29,3 +31,4 @@ class Status(Struct, frozen=True):
     read_at_s: float
     faults: list[str]
     pending: list[str]
+    clock_step_s: float

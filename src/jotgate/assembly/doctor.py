@@ -1,0 +1,215 @@
+"""What `jotgate doctor` looks at: the clock, limits, DATA, the settings, the address, control, and each upstream.
+
+Nothing is changed and nothing is taken: a check looks, and says what it saw and what would mend it.
+"""
+
+import ctypes
+import resource
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from jotgate.assembly.check import check_settings as check_all
+from jotgate.assembly.pings import ping
+from jotgate.core.config import Config, Server, seconds
+from jotgate.core.status import Status
+from jotgate.errors import AddressUnavailable, JotgateError
+from jotgate.processes.sockets import listen_tcp
+from jotgate.stores.directory import DataDirectory
+from jotgate.stores.files import check_private
+from jotgate.stores.settings import Settings, Sources
+
+_TIME_ERROR: Final = 5  # adjtimex(2): the clock is not synchronised
+_TIMEX_BYTES: Final = 256
+_OPEN_FILES_GOOD: Final = 16_384
+_OPEN_FILES_LEAST: Final = 1_024
+_PINGS_AT_ONCE: Final = 8
+_CONNECT_S: Final = 2.0
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+
+State = Literal["ok", "fault", "unknown"]
+
+
+class Check(Struct, frozen=True):
+    """One line of the report: what was looked at, how it is, what was seen, and what would mend it."""
+
+    name: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+Ask = Callable[[], Status | None]
+
+
+def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Check]:
+    """Every check, in the order in which a reader wants them. `ask` finds the running control, or None."""
+    settings = check_all(directory, sources)
+    running, control = _find_control(directory, ask)
+    config = Config() if settings.config is None else settings.config
+    yield check_synchronised(_kernel_clock_state())
+    if running is not None:
+        yield check_step(running.clock_step_s, config)
+    yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    yield from check_files(directory, settings.files)
+    yield from check_settings(settings)
+    yield control
+    if settings.config is not None:
+        yield check_address(config.server, running)
+        yield from check_upstreams(settings, config)
+
+
+def _find_control(directory: DataDirectory, ask: Ask) -> tuple[Status | None, Check]:
+    try:
+        running = ask()
+    except JotgateError as error:
+        return None, Check("control", "fault", error.message, error.hint)
+    if running is None:
+        return None, Check("control", "unknown", f"no jotgate runs on '{directory.path}'", "Start it: jotgate up")
+    text = f"process {running.pid}, version {running.version}, answers; workers connected: {running.workers}"
+    if not running.workers:
+        return running, Check("control", "fault", text, "Look at what jotgate says in its log about its workers")
+    return running, Check("control", "ok", text)
+
+
+def _kernel_clock_state() -> int | None:
+    """What adjtimex(2) returns, which needs no privilege when it changes nothing; None when it cannot be asked."""
+    try:
+        return int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        return None
+
+
+def check_synchronised(state: int | None) -> Check:
+    """Whether something keeps the clock right; a wrong one makes good tokens expired or immature."""
+    if state is None or state < 0:
+        return Check("clock", "unknown", "the kernel does not say whether the clock is synchronised")
+    if state == _TIME_ERROR:
+        return Check(
+            "clock",
+            "unknown",
+            "the kernel knows of no synchronisation; in a container or virtual machine the host may do it",
+            "Run an NTP client: timedatectl set-ntp true",
+        )
+    return Check("clock", "ok", "the kernel's clock is synchronised")
+
+
+def check_step(step_s: float, config: Config) -> Check:
+    """Whether the civil clock was set since control started."""
+    allowed_s = max(1, seconds(config.issuer.leeway))
+    if abs(step_s) <= allowed_s:
+        return Check("clock step", "ok", f"the clock was set by {step_s:+.3f} s since jotgate started")
+    return Check(
+        "clock step",
+        "fault",
+        f"the clock was set by {step_s:+.1f} s since jotgate started: tokens of before are judged by another time",
+        "Find out what sets the clock, let an NTP client slew it, and create new tokens",
+    )
+
+
+def check_open_files(limit: int) -> Check:
+    """Whether enough files may be open: each call under way needs two."""
+    name, text = "open files", f"at most {limit} files may be open at once"
+    if limit == resource.RLIM_INFINITY or limit >= _OPEN_FILES_GOOD:
+        return Check(name, "ok", "no limit" if limit == resource.RLIM_INFINITY else text)
+    state: State = "fault" if limit < _OPEN_FILES_LEAST else "unknown"
+    return Check(name, state, f"{text}; each call under way needs two", "Raise it: LimitNOFILE=65536, or ulimit -Hn")
+
+
+def check_files(directory: DataDirectory, read: tuple[Path, ...]) -> Iterator[Check]:
+    """Owner and mode of everything in DATA, and of the files that settings were read from."""
+    if not directory.path.exists():
+        yield Check("files", "unknown", f"'{directory.path}' is not there yet", "The first start makes it: jotgate up")
+    else:
+        yield from _check_data(directory)
+    for path in read:
+        yield from _check_read(path)
+
+
+def _check_data(directory: DataDirectory) -> Iterator[Check]:
+    faults = 0
+    paths = [directory.path, *sorted(directory.path.rglob("*"))]
+    for path in paths:
+        try:
+            found = path.stat()
+            check_private(path, found, 0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+        except FileNotFoundError:
+            continue  # A file that came and went.
+        except OSError as error:
+            faults += 1
+            yield Check("files", "fault", f"'{path}' cannot be looked at: {error.strerror}", "Run this as its owner")
+        except JotgateError as error:
+            faults += 1
+            yield Check("files", "fault", error.message, error.hint)
+    if not faults:
+        yield Check("files", "ok", f"all of '{directory.path}' is this user's alone")
+
+
+def _check_read(path: Path) -> Iterator[Check]:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # Where it must be there, the settings say that it is not.
+    secret = path.suffix != ".toml"
+    if mode & (_OTHERS if secret else _OTHERS_WRITE):
+        what = "others can read or write it, and it holds secrets" if secret else "others can write it"
+        yield Check(
+            "files",
+            "fault",
+            f"'{path}' has mode {stat.S_IMODE(mode):04o}: {what}",
+            f"chmod go-{'rwx' if secret else 'w'} '{path}'",
+        )
+    else:
+        yield Check("files", "ok", f"'{path}' has mode {stat.S_IMODE(mode):04o}")
+
+
+def check_settings(settings: Settings) -> Iterator[Check]:
+    """Each fault in the settings."""
+    for finding in settings.findings:
+        where = ": ".join(filter(None, (finding.where, finding.setting)))
+        yield Check("settings", "fault", f"{where} {finding.fault}", "jotgate check lists all faults")
+    if not settings.findings:
+        yield Check("settings", "ok", "no fault")
+
+
+def check_address(server: Server, running: Status | None) -> Check:
+    """Whether the address is free, or that of the jotgate that runs takes connections."""
+    if running is not None:
+        return _check_listener(running.url)
+    where = f"{server.host} port {server.port}"
+    try:
+        for listener in listen_tcp(server.host, server.port, 1):
+            listener.close()
+    except AddressUnavailable as error:
+        return Check("address", "fault", error.message, error.hint)
+    return Check("address", "ok", f"{where} is free")
+
+
+def _check_listener(url: str) -> Check:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_S):
+            return Check("address", "ok", f"{url} takes connections")
+    except OSError as error:
+        fix = "Look at jotgate's log, and at the firewall of this machine"
+        return Check("address", "fault", f"{url} takes no connections: {error.strerror or error}", fix)
+
+
+def check_upstreams(settings: Settings, config: Config) -> Iterator[Check]:
+    """Ask each upstream for its models, with its credential."""
+    if not config.upstreams:
+        yield Check("upstreams", "ok", "none but the built-in echo", "Add one: docs/configuration.md")
+        return
+    with ThreadPoolExecutor(_PINGS_AT_ONCE) as pool:
+        entries = config.upstreams
+        for entry, answer in zip(
+            entries, pool.map(lambda one: ping(one, settings.credentials.get(one.name)), entries), strict=True
+        ):
+            yield Check(f"upstream {entry.name}", answer.state, answer.text, answer.fix)

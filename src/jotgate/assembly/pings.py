@@ -1,0 +1,71 @@
+"""Asks an upstream for its models, as a check that it can be reached and takes its credential; costs nothing there."""
+
+import http.client
+import socket
+import ssl
+from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from jotgate import __version__
+from jotgate.core.config import UpstreamEntry
+from jotgate.core.values import Secret
+
+_PATIENCE_S: Final = 5.0
+_REFUSED: Final = frozenset({401, 403})
+_NO_LIST: Final = frozenset({404, 405, 501})
+_OK: Final = range(200, 300)
+
+
+class Pong(NamedTuple):
+    """What came of it."""
+
+    state: Literal["ok", "fault", "unknown"]
+    text: str
+    fix: str = ""
+
+
+def ping(entry: UpstreamEntry, credential: Secret | None) -> Pong:
+    """`GET base_url/models` with the credential, answered within five seconds."""
+    parts = urlsplit(entry.base_url)
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=_PATIENCE_S, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=_PATIENCE_S)
+    headers = {"Accept": "application/json", "User-Agent": f"jotgate/{__version__}"}
+    if credential is not None:
+        headers["Authorization"] = f"Bearer {credential.reveal()}"
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/models", headers=headers)
+        status = connection.getresponse().status
+    except ssl.SSLCertVerificationError as error:
+        return Pong(
+            "fault",
+            f"{parts.netloc} shows a certificate that is not trusted: {error.verify_message}",
+            "Check base_url and the machine's CA certificates",
+        )
+    except socket.gaierror:
+        return Pong("fault", f"the name '{host}' has no address", "Check base_url and the machine's DNS")
+    except TimeoutError:
+        return Pong(
+            "fault", f"{parts.netloc} did not answer within {_PATIENCE_S:g} s", "Check base_url and the network"
+        )
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return Pong("fault", f"{parts.netloc} cannot be reached: {reason}", "Check base_url, and that it runs")
+    finally:
+        connection.close()
+    return _judge(parts.netloc, status, credential)
+
+
+def _judge(where: str, status: int, credential: Secret | None) -> Pong:
+    if status in _OK:
+        return Pong("ok", f"{where} answers" + (" and takes the credential" if credential is not None else ""))
+    if status in _REFUSED:
+        text = "refuses the credential" if credential is not None else "wants a credential, and none is configured"
+        return Pong("fault", f"{where} {text} (status {status})", "Check credential_env or credential_file")
+    if status in _NO_LIST:
+        return Pong("unknown", f"{where} answers, and has no list of models by which to check the credential")
+    return Pong("fault", f"{where} answers GET /models with status {status}", "Check base_url")

@@ -1,13 +1,17 @@
 """`jotgate check` and `jotgate status`: what an operator asks before and after a change."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from jotgate.testing.running import Gateway, run_command
+from jotgate.testing.running import Gateway, clean_environment, run_command
 
+StartGateway = Callable[..., Gateway]
 _UPSTREAM = '[[upstreams]]\nname = "u"\nkind = "openai"\nbase_url = "http://h"\nmodels = ["m"]\n'
 
 
@@ -99,3 +103,24 @@ def test_without_a_running_jotgate_there_is_no_status(directory: Path) -> None:
     assert told.returncode == 1
     assert told.stderr.startswith("error command: no jotgate runs on ")
     assert not (directory / "data").exists()
+
+
+def test_development_lets_a_secret_stand_in_the_file_and_says_so_at_the_start(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(_UPSTREAM + 'credential = "sk-hush"\n', "--development")
+    assert "--development relaxes: the configuration may hold credentials" in gateway.errors
+    assert "hush" not in gateway.errors
+
+
+def test_a_variable_of_env_file_is_a_setting_and_a_file_that_others_read_is_warned_of(directory: Path) -> None:
+    dotenv = directory / ".env"
+    dotenv.write_text("JOTGATE_SERVER__WORKERS=3\n")
+    dotenv.chmod(0o644)
+    command = [sys.executable, "-P", "-m", "jotgate", "check", "--explain", "--data", "data"]
+    found = subprocess.run(
+        command, cwd=directory, env=clean_environment({}), capture_output=True, text=True, timeout=20, check=False
+    )
+    assert found.returncode == 0
+    assert ["server.workers", "3", ".env", "JOTGATE_SERVER__WORKERS"] in [
+        row.split() for row in found.stdout.splitlines()
+    ]
+    assert "can be read by others (mode 0644)" in found.stderr

@@ -18,6 +18,7 @@ from jotgate.assembly.listening import Listener
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.snapshot import Limits
+from jotgate.gateway.checkups import Checkups
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import Recorder
@@ -71,11 +72,20 @@ class Worker:
         self._control = ControlDoor(control, self._clock)
         self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance, control=self._control)
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
-        self._worlds = Worlds(loop, self._clock, swap=self._swap, settled=self._settle)
+        self._worlds = Worlds(
+            loop,
+            self._clock,
+            swap=self._swap,
+            settled=self._settle,
+            slot=assignment.slot,
+            workers=assignment.workers,
+        )
+        self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         self._listener = Listener(loop, self._clock, self._gateway, self._control)
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._fault: BaseException | None = None
 
     def stop(self) -> None:
         """Stop when the running calls are answered."""
@@ -90,6 +100,8 @@ class Worker:
             self._loop.create_task(self._sweep_for_ever()),
             self._loop.create_task(self._listener.keep_patience()),
         ]
+        for recurring in background:
+            recurring.add_done_callback(self._notice_end)
         arrived = self._loop.create_task(self._arrived.wait())
         stopping = self._loop.create_task(self._stopping.wait())
         await asyncio.wait({arrived, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,6 +111,14 @@ class Worker:
             await self._drain()
         for task in [*background, arrived, stopping]:
             task.cancel()
+        if self._fault is not None:
+            raise self._fault
+
+    def _notice_end(self, task: "asyncio.Task[None]") -> None:
+        """Stop when what recurs has failed: this worker would go on half-dead, and another can be started."""
+        if not task.cancelled() and self._fault is None:
+            self._fault = task.exception()
+            self.stop()
 
     # The bus
 
@@ -202,6 +222,7 @@ class Worker:
             self._gateway.check_deadlines()
             self._control.check_deadlines()
             self._control_pool.close_idle()
+            self._checkups.sweep(self._worlds.places)
             for pool in self._worlds.pools:
                 pool.close_idle()
 

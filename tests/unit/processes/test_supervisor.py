@@ -54,7 +54,7 @@ def supervise(
 def test_a_child_that_refuses_to_start_stops_everything(role: str) -> None:
     programs = [_SERVES, _SERVES]
     programs[role != "control"] = f"import sys; sys.stderr.write('the reason\\n'); sys.exit({EXIT_REFUSED})"
-    ended = supervise(*programs)
+    ended = supervise(programs[0], programs[1])
     assert ended.returncode == 1
     assert ended.stderr.startswith("the reason\n")
     assert f"jotgate: {role} (pid " in ended.stderr
@@ -150,8 +150,23 @@ def received(manager: socket.socket) -> Iterator[str]:
             return
 
 
+def test_a_wish_to_reload_waits_for_control_and_reaches_nobody_else(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    # Control asks its supervisor before it is ready, then takes SIGHUP, and ends all once it has come.
+    control = (
+        "import os, pathlib, signal, sys; parent = os.getppid(); "
+        f"take = lambda *_: (pathlib.Path({str(mark)!r}).write_text('taken'), os.kill(parent, signal.SIGTERM)); "
+        "os.kill(parent, signal.SIGHUP); signal.signal(signal.SIGHUP, take); "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+    ) + _SERVES
+    ended = supervise(control, _SERVES)
+    assert ended.returncode == 0
+    assert mark.read_text() == "taken"
+    assert "SIGHUP" not in ended.stderr
+
+
 def test_an_assignment_survives_the_command_line() -> None:
-    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}", "json debug", 7)
+    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}", "json debug", 7, 2)
     assert read_assignment(whole.arguments()) == whole
     bare = Assignment("worker", 2, "/", (3,), 4, 5)
     assert read_assignment(bare.arguments()) == bare
@@ -159,7 +174,7 @@ def test_an_assignment_survives_the_command_line() -> None:
 
 def test_no_other_role_is_known() -> None:
     with pytest.raises(ValueError, match="no such role"):
-        read_assignment(["boss", "0", "3", "4", "5", "/", "", "", "", "", "1"])
+        read_assignment(["boss", *Assignment("worker", 2, "/", (3,), 4, 5).arguments()[1:]])
 
 
 @pytest.mark.parametrize(

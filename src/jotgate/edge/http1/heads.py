@@ -4,6 +4,8 @@ httptools accepts repeated and missing Host fields, repeated Authorization field
 where they are refused, before anything is decided from them.
 """
 
+import re
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -24,6 +26,9 @@ _SINGLE: Final = frozenset(
         b"x-request-id",
     }
 )
+# RFC 3986 s3.2.2: a name or IPv4 address, or an address in brackets; no user, which Host does not have.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
+_LENGTH_DIGITS_MAX: Final = 20
 _UPGRADE: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
@@ -58,8 +63,14 @@ def check_head(headers: dict[bytes, bytes], version: str) -> None:
     """
     if version not in ("1.1", "1.0"):
         raise RequestMalformed("the request is not HTTP/1.1", hint="Send HTTP/1.1, or put an HTTP/2 proxy in front")
-    if b"host" not in headers and version == "1.1":
-        raise RequestMalformed("the request has no Host field")
+    host = headers.get(b"host")
+    if host is None:
+        if version == "1.1":
+            raise RequestMalformed("the request has no Host field")
+    elif not _is_host(host):
+        raise RequestMalformed("the Host field is no host")
+    if len(headers.get(b"content-length", b"")) > _LENGTH_DIGITS_MAX:
+        raise RequestMalformed("the Content-Length is no length")
     coding = headers.get(b"transfer-encoding")
     if coding is None:
         return
@@ -69,6 +80,12 @@ def check_head(headers: dict[bytes, bytes], version: str) -> None:
         raise RequestMalformed("the request has both Content-Length and Transfer-Encoding")
     if coding.lower() != b"chunked":
         raise RequestMalformed("the only transfer coding taken is chunked")
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: bytes) -> bool:
+    """Whether this is a host with a port or without (RFC 9112 s3.2); it may be empty."""
+    return _HOST.fullmatch(value) is not None
 
 
 def head_bytes(target: bytes, fields: Fields) -> int:

@@ -107,6 +107,8 @@ class Connection(asyncio.Protocol):
         running, self._running, self._turn = self._running, None, None
         if running is not None:
             running.caller_gone()
+        # The old one refers back here, and thousands of such pairs would wait for a cyclic collection.
+        self._parser = httptools.HttpRequestParser(None)
 
     def pause_writing(self) -> None:
         self._caller_paused = True

@@ -102,7 +102,7 @@ class Load:
 
     def __init__(self, program: Path, core: int) -> None:
         self._program = program
-        self._core = core
+        self.core = core
         self._sent: dict[int, int] = {}
 
     def closed(self, port: int, requests: Path, connections: int, seconds: int) -> LoadResult:
@@ -123,7 +123,7 @@ class Load:
 
     def _run(self, port: int, requests: Path, *arguments: str | int) -> LoadResult:
         command = [str(self._program), str(port), str(requests), *map(str, arguments)]
-        with pinned(self._core):
+        with pinned(self.core):
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
         if done.returncode not in (0, 1):
             raise BenchError(f"the load generator failed: {done.stderr.strip()}")

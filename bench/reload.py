@@ -5,19 +5,21 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 from bench.cpu import processes
 from bench.errors import BenchError
 from bench.jotgate import Shape, audit_fault, create_token, read_status, start_jotgate, write_configuration
-from bench.load import Load, LoadResult
+from bench.load import Load
 from bench.plan import Plan
 from bench.rounds import write_requests
 from bench.server import running
 from bench.summary import Summary, summarise
+from bench.tls import Authority, Certificate, start_entry
 
 PROBE: Final = Path(__file__).parent / "probe"
 UPSTREAMS: Final = 100
@@ -68,42 +70,61 @@ def render_others(edition: int) -> str:
 
 
 def measure_reloads(folder: Path, upstream_port: int, load: Load, plan: Plan) -> tuple[Blocks, str | None]:
-    """Reload under load; with why the figures do not count, or None.
+    """Reload under load, over TLS; with why the figures do not count, or None.
 
     It is not kept to one core: control compiles beside the worker, as it does in use.
     """
     folder.mkdir()
     installation, probes = folder / "data", folder / "probes"
     probes.mkdir()
-    token = create_token(installation)
-    requests = write_requests(folder / "requests", token, plan)
+    requests = write_requests(folder / "requests", create_token(installation), plan)
     file = write_configuration(folder, upstream_port)
-    own = file.read_text()
-    file.write_text(own + render_others(0))
+    authority = Authority(folder)
+    edition = Edition(file, authority)
+    issued = edition.write()
     paths = os.pathsep.join(filter(None, (str(PROBE), os.environ.get("PYTHONPATH"))))
-    shape = Shape(environment={"PYTHONPATH": paths, "BENCH_PROBE": str(probes)})
-    seconds = 2 + round(plan.reloads * 2 * _RELOAD_S)
-    with running(start_jotgate(installation, file, None, shape)) as server:
-        meter = Meter(probes, _worker(server.pid))
-        results: list[LoadResult] = []
-        loading = Thread(
-            target=lambda: results.append(load.rate(server.port, requests.unary, _RPS, seconds, _CONNECTIONS))
+    shape = Shape(
+        options=("--tls-cert", issued.certificate, "--tls-key", issued.key),
+        environment={"PYTHONPATH": paths, "BENCH_PROBE": str(probes)},
+    )
+    with ExitStack() as stack:
+        server = stack.enter_context(running(start_jotgate(installation, file, None, shape)))
+        entry = start_entry(folder / "entry", server, authority, load.core).server
+        stack.enter_context(running(entry))
+        loading = stack.enter_context(ThreadPoolExecutor(1)).submit(
+            load.rate, entry.port, requests.unary, _RPS, 2 + round(plan.reloads * 2 * _RELOAD_S), _CONNECTIONS
         )
-        loading.start()
+        meter = Meter(probes, _worker(server.pid))
         blocks = Blocks([], [], [], [])
-        for edition in range(1, plan.reloads + 1):
+        for _ in range(plan.reloads):
             calm = meter.measure(lambda: time.sleep(_RELOAD_S / 2))
             blocks.calm_cpu_ms.append(calm["cpu_ms"])
             blocks.calm_wall_ms.append(calm["wall_ms"])
-            file.with_suffix(".new").write_text(own + render_others(edition))
-            file.with_suffix(".new").replace(file)
+            edition.write()
             found = meter.measure(lambda: _reload(server.pid, installation))
             blocks.reload_cpu_ms.append(found["cpu_ms"])
             blocks.reload_wall_ms.append(found["wall_ms"])
-        loading.join()
+        fault = loading.result().fault()
         server.stop()
-    fault = results[0].fault() if results else "the load generator failed"
-    return blocks, fault or audit_fault(installation, load.sent_to(server.port))
+    return blocks, fault or audit_fault(installation, load.sent_to(entry.port))
+
+
+class Edition:
+    """The files of a configuration, each time others. Mutable: how often they were written."""
+
+    def __init__(self, file: Path, authority: Authority) -> None:
+        self._file = file
+        self._own = file.read_text()
+        self._authority = authority
+        self._number = 0
+
+    def write(self) -> Certificate:
+        """Change every other upstream and the certificate; each file is replaced at once."""
+        self._number += 1
+        new = self._file.with_suffix(".new")
+        new.write_text(self._own + render_others(self._number))
+        new.replace(self._file)
+        return self._authority.issue()
 
 
 class Meter:

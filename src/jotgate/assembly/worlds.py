@@ -8,11 +8,12 @@ on a thread.
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Snapshot
+from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.ports import Clock
 from jotgate.upstreams.echo import EchoUpstream
@@ -50,6 +51,7 @@ class Pace:
 class Worlds:
     """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, the pools of its places.
 
+    `slot` is this worker's among `workers`: what bounds all of them together is shared out by it.
     `swap` gets each world; `settled` its version and the longest time in CPU seconds that its making held up the loop.
     """
 
@@ -60,16 +62,25 @@ class Worlds:
         *,
         swap: Callable[[World], None],
         settled: Callable[[int, float], None],
+        slot: int = 0,
+        workers: int = 1,
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._swap = swap
         self._settled = settled
+        self._slot = slot
+        self._workers = workers
         self._waiting: Snapshot | None = None
         self._arrived = asyncio.Event()
         self._world: World | None = None
         self._pools: dict[str, Pool] = {}
         self._roots: ssl.SSLContext | None = None
+
+    @property
+    def places(self) -> Iterable[Place]:
+        """The places of the newest world."""
+        return () if self._world is None else self._world.places.values()
 
     @property
     def pools(self) -> list[Pool]:
@@ -99,7 +110,8 @@ class Worlds:
         for upstream in snapshot.upstreams:
             place = known.get(upstream.name)
             if place is None or place.upstream != upstream:
-                place = Place(upstream, await self._reach(upstream, pools, pace))
+                port = await self._reach(upstream, pools, pace)
+                place = Place(upstream, port, self._standing(upstream, place))
             elif upstream.name in self._pools:
                 pools[upstream.name] = self._pools[upstream.name]
             places[upstream.name] = place
@@ -117,13 +129,26 @@ class Worlds:
     async def _reach(self, upstream: Upstream, pools: dict[str, Pool], pace: Pace) -> EchoUpstream | OpenAIUpstream:
         if upstream.kind == "echo":
             return EchoUpstream(self._clock)
-        roots = await self._load_roots(pace) if upstream.base_url.startswith("https:") else None
+        roots = await self._load_roots(upstream.reach.roots, pace) if upstream.base_url.startswith("https:") else None
         port = OpenAIUpstream(upstream, self._loop, roots)
         pools[upstream.name] = port.pool
         return port
 
-    async def _load_roots(self, pace: Pace) -> ssl.SSLContext:
-        """The machine's roots, shared by all upstreams: loading them takes tens of milliseconds."""
+    def _standing(self, upstream: Upstream, before: Place | None) -> Standing:
+        """How the upstream stands: as it did, when it is the same place under other settings."""
+        if before is None or (before.upstream.base_url, before.upstream.reach) != (upstream.base_url, upstream.reach):
+            return Standing(upstream, self._slot, self._workers)
+        before.standing.obey(upstream, self._slot, self._workers)
+        return before.standing
+
+    async def _load_roots(self, roots: str, pace: Pace) -> ssl.SSLContext:
+        """The upstream's own roots, or the machine's, shared by all: loading those takes tens of milliseconds."""
+        if roots:
+            return await pace.rest(self._loop.run_in_executor(None, _context, roots))
         if self._roots is None:
             self._roots = await pace.rest(self._loop.run_in_executor(None, ssl.create_default_context))
         return self._roots
+
+
+def _context(roots: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=roots)

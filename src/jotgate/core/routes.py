@@ -11,6 +11,10 @@ ATTEMPTS_MAX: Final = 3
 """How many upstreams a call is sent to at most, unless its route says otherwise."""
 
 
+HEALTH: Final = "health"
+"""The operation of a health check, which is no caller's."""
+
+
 class Proxy(Struct, frozen=True):
     """The HTTP proxy on the way to an upstream. `credential` is `user:password` (RFC 7617)."""
 

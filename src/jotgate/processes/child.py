@@ -31,7 +31,7 @@ class Assignment(NamedTuple):
     `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
     `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides settings, as `assembly.sources`
     writes it. `url` is what the gateway can be reached at on this machine. `logs` is the format and the level of the
-    log, `drain_s` how long running calls are waited for.
+    log, `drain_s` how long running calls are waited for. `workers` is how many share the listening address.
     """
 
     role: Literal["worker", "control"]
@@ -45,12 +45,13 @@ class Assignment(NamedTuple):
     sources: str = ""
     logs: str = "auto info"
     drain_s: int = 30
+    workers: int = 1
 
     def arguments(self) -> list[str]:
         """The assignment as the arguments of `python -m jotgate.assembly`."""
         listen = ",".join(map(str, self.listen_fds))
         numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
-        rest = [self.directory, self.config, self.url, self.sources, self.logs, str(self.drain_s)]
+        rest = [self.directory, self.config, self.url, self.sources, self.logs, str(self.drain_s), str(self.workers)]
         return [self.role, *numbers, *rest]
 
     def report_ready(self) -> None:
@@ -88,7 +89,7 @@ class Assignment(NamedTuple):
 
 def read_assignment(arguments: Sequence[str]) -> Assignment:
     """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
-    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s = arguments
+    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s, workers = arguments
     if role not in _ROLES:
         raise ValueError(f"no such role: {role}")
     return Assignment(
@@ -103,6 +104,7 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
         sources=sources,
         logs=logs,
         drain_s=int(drain_s),
+        workers=int(workers),
     )
 
 

@@ -216,5 +216,6 @@ def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slo
         sources=launch.sources,
         logs=launch.logs,
         drain_s=launch.drain_s,
+        workers=len(launch.worker_fds),
     )
     return Place(assignment, (launch.lock_fd, life_fd, *listen_fds))

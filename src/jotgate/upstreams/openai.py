@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from jotgate import __version__
 from jotgate.core.calls import Outbound
-from jotgate.core.routes import Upstream
+from jotgate.core.routes import HEALTH, Upstream
 from jotgate.ports import UpstreamEvents
 from jotgate.upstreams.transport import Endpoint, Exchange, Pool
+from jotgate.upstreams.tunnel import proxy_lines
 
 _PATHS: Final = {
     "chat.completions": "/chat/completions",
@@ -25,21 +26,24 @@ class OpenAIUpstream:
         self, upstream: Upstream, loop: asyncio.AbstractEventLoop, roots: ssl.SSLContext | None = None
     ) -> None:
         parts = urlsplit(upstream.base_url)
-        tls = parts.scheme == "https"
-        port = parts.port or (443 if tls else 80)
-        host = parts.hostname or ""
-        self.pool = Pool(Endpoint(host, port, tls=tls, connect_timeout_s=upstream.connect_timeout_s), loop, roots)
+        self.pool = Pool(_endpoint(upstream, parts), loop, roots)
+        proxy = upstream.reach.proxy
+        authority = parts.netloc.rpartition("@")[2]
+        plain_proxy = proxy if parts.scheme == "http" else None
+        # Through a proxy a plain request names its whole URL (RFC 9112 s3.2.2).
+        origin = f"http://{authority}" if plain_proxy else ""
         credential = upstream.credential
         authorization = f"Authorization: Bearer {credential.reveal()}\r\n" if credential is not None else ""
         fixed = (
-            f"Host: {parts.netloc.rpartition('@')[2]}\r\n{authorization}User-Agent: jotgate/{__version__}\r\n"
-            "Content-Type: application/json\r\n"
+            f"Host: {authority}\r\n{authorization}{proxy_lines(plain_proxy) if plain_proxy else ''}"
+            f"User-Agent: jotgate/{__version__}\r\n"
         )
-        prefix = parts.path.rstrip("/")
+        prefix = origin + parts.path.rstrip("/")
         self._heads = {
-            operation: f"POST {prefix}{path} HTTP/1.1\r\n{fixed}".encode("latin-1")
+            operation: f"POST {prefix}{path} HTTP/1.1\r\n{fixed}Content-Type: application/json\r\n".encode("latin-1")
             for operation, path in _PATHS.items()
         }
+        self._heads[HEALTH] = f"GET {origin}{upstream.health.path} HTTP/1.1\r\n{fixed}".encode("latin-1")
 
     def begin(self, outbound: Outbound, events: UpstreamEvents) -> Exchange:
         """Send the call."""
@@ -51,3 +55,18 @@ class OpenAIUpstream:
             body,
         )
         return self.pool.begin(request, events)
+
+
+def _endpoint(upstream: Upstream, parts: SplitResult) -> Endpoint:
+    tls = parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    proxy = upstream.reach.proxy
+    address = (parts.hostname or "", port) if tls or proxy is None else (proxy.host, proxy.port)
+    return Endpoint(
+        *address,
+        tls=tls,
+        connect_timeout_s=upstream.connect_timeout_s,
+        idle_connections=upstream.bounds.idle_connections,
+        idle_s=upstream.bounds.idle_s,
+        proxy=proxy if tls else None,
+    )

@@ -13,24 +13,27 @@ import httptools
 from msgspec import Struct
 
 from jotgate.core.calls import ResponseHead
+from jotgate.core.routes import Bounds, Proxy
 from jotgate.errors import UpstreamError, UpstreamTorn, UpstreamUnavailable
 from jotgate.ports import UpstreamEvents
+from jotgate.upstreams.tunnel import open_tunnel
 
 _HEADER_BYTES_MAX: Final = 65_536
 _STATUS_NO_BODY: Final = frozenset({204, 304})
-# Less than the keep-alive time of the servers in use (uvicorn 5 s): a request seldom meets a closing connection.
-_IDLE_MAX_S: Final = 4.0
-_IDLE_CONNECTIONS_MAX: Final = 512
+_NO_BOUNDS: Final = Bounds()
 
 
 class Endpoint(Struct, frozen=True):
-    """Where to connect. `unix_path` wins over host and port."""
+    """Where to connect. `unix_path` wins over host and port; `proxy` is one to go through to an end with TLS."""
 
     host: str = ""
     port: int = 0
     tls: bool = False
     unix_path: str = ""
     connect_timeout_s: float = 5.0
+    idle_connections: int = _NO_BOUNDS.idle_connections
+    idle_s: float = _NO_BOUNDS.idle_s
+    proxy: Proxy | None = None
 
 
 class Exchange:
@@ -73,6 +76,7 @@ class Pool:
         self._endpoint = endpoint
         self._loop = loop
         self._tls = (roots or ssl.create_default_context()) if endpoint.tls else None
+        self._idle_s = endpoint.idle_s
         self._retired = False
         self._idle: deque[_Connection] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -82,7 +86,7 @@ class Pool:
         exchange = Exchange(events)
         while self._idle:
             connection = self._idle.pop()
-            if connection.open and self._loop.time() - connection.idle_since_s < _IDLE_MAX_S:
+            if connection.open and self._loop.time() - connection.idle_since_s < self._idle_s:
                 connection.send(request, exchange)
                 return exchange
             connection.close()
@@ -93,7 +97,7 @@ class Pool:
 
     def give_back(self, connection: "_Connection") -> None:
         """Take a connection whose answer is complete."""
-        if self._retired or len(self._idle) >= _IDLE_CONNECTIONS_MAX:
+        if self._retired or len(self._idle) >= self._endpoint.idle_connections:
             connection.close()
             return
         connection.idle_since_s = self._loop.time()
@@ -107,7 +111,7 @@ class Pool:
     def close_idle(self) -> None:
         """Close what has been idle for too long. Called a few times a second."""
         now_s = self._loop.time()
-        while self._idle and now_s - self._idle[0].idle_since_s >= _IDLE_MAX_S:
+        while self._idle and now_s - self._idle[0].idle_since_s >= self._idle_s:
             self._idle.popleft().close()
 
     def retire(self) -> None:
@@ -137,6 +141,10 @@ class Pool:
         endpoint = self._endpoint
         if endpoint.unix_path:
             _, connection = await self._loop.create_unix_connection(self._protocol, endpoint.unix_path)
+        elif self._tls is not None and endpoint.proxy is not None:
+            address = (endpoint.host, endpoint.port)
+            transport, connection = await open_tunnel(self._loop, endpoint.proxy, address, self._tls, self._protocol)
+            connection.connection_made(transport)
         elif self._tls is not None:
             _, connection = await self._loop.create_connection(
                 self._protocol, endpoint.host, endpoint.port, ssl=self._tls, server_hostname=endpoint.host

@@ -19,7 +19,7 @@ from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
-from jotgate.core.compiler import compile_snapshot
+from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Config
 from jotgate.core.status import Settlement, Status
 from jotgate.gateway.world import build_verifier
@@ -49,16 +49,8 @@ def run(assignment: Assignment) -> None:
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
         check_name(directory, config)
-        settings = found.settings
-        snapshot = compile_snapshot(
-            config,
-            authority.issuer_url,
-            jwks,
-            settings.credentials,
-            version,
-            tls=found.tls,
-            reaches=settings.reaches,
-        )
+        materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
+        snapshot = compile_snapshot(config, authority.issuer_url, jwks, version, materials)
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 
     reloader = Reloader(sources, loaded, prepare, SystemClock())

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
@@ -14,30 +16,31 @@ from jotgate.core.values import Secret
 _ALGORITHMS: Final = ("ES256",)
 
 
-def compile_snapshot(
-    config: Config,
-    issuer_url: str,
-    jwks: bytes,
-    credentials: Mapping[str, Secret],
-    version: int,
-    *,
-    tls: TlsMaterial | None = None,
-    reaches: Mapping[str, Reach] | None = None,
-) -> Snapshot:
-    """The snapshot of a configuration. `credentials` and `reaches` are by upstream name.
+class Materials(Struct, frozen=True):
+    """What a configuration names and does not hold. `credentials` and `reaches` are by upstream name."""
 
-    The echo upstream is always there.
-    """
+    credentials: Mapping[str, Secret] = {}
+    reaches: Mapping[str, Reach] = {}
+    tls: TlsMaterial | None = None
+
+
+_NONE: Final = Materials()
+
+
+def compile_snapshot(
+    config: Config, issuer_url: str, jwks: bytes, version: int, materials: Materials = _NONE
+) -> Snapshot:
+    """The snapshot of a configuration. The echo upstream is always there."""
     return Snapshot(
         version=version,
         issuer=compile_issuer(config, issuer_url, jwks),
         upstreams=(
             Upstream(ECHO, "echo"),
-            *(_upstream(entry, credentials.get(entry.name), reaches or {}) for entry in config.upstreams),
+            *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
         ),
         routes=compile_routes(config),
         limits=config.limits,
-        edge=compile_edge(config, tls),
+        edge=compile_edge(config, materials.tls),
     )
 
 

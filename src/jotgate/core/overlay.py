@@ -65,14 +65,14 @@ def _variables_of(document: Mapping[str, object]) -> dict[str, list[Path]]:
         if isinstance(kind, type) and issubclass(kind, Struct):
             for field in msgspec.structs.fields(kind):
                 known[f"JOTGATE_{section.name}__{field.name}".upper()] = [(section.name, field.name)]
+    fields = [field.name for field in msgspec.structs.fields(UpstreamEntry) if field.name != _WHAT_NAMES_AN_ENTRY]
     upstreams = document.get("upstreams")
     for index, entry in enumerate(upstreams if isinstance(upstreams, list) else []):
         name = entry.get(_WHAT_NAMES_AN_ENTRY) if isinstance(entry, Mapping) else None
         if isinstance(name, str):
             stem = _UPSTREAM_VARIABLE + _NOT_IN_A_VARIABLE.sub("_", name.upper())
-            for field in msgspec.structs.fields(UpstreamEntry):
-                if field.name != _WHAT_NAMES_AN_ENTRY:
-                    known.setdefault(f"{stem}__{field.name.upper()}", []).append(("upstreams", index, field.name))
+            for setting in fields:
+                known.setdefault(f"{stem}__{setting.upper()}", []).append(("upstreams", index, setting))
     return known
 
 

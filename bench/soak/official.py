@@ -27,6 +27,7 @@ class OfficialClients:
         self._outcomes = outcomes
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._clients: list[openai.OpenAI] = []
 
     def __enter__(self) -> Self:
         acts: dict[str, Callable[[str], None]] = {
@@ -43,6 +44,8 @@ class OfficialClients:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        for client in self._clients:
+            client.close()
 
     def _keep_asking(self, name: str, act: Callable[[str], None]) -> None:
         while not self._stop.wait(0.01):
@@ -58,9 +61,11 @@ class OfficialClients:
 
     def _client(self) -> openai.OpenAI:
         transport = openai.DefaultHttpxClient(verify=self._door.tls) if self._door.tls else None
-        return openai.OpenAI(
+        client = openai.OpenAI(
             base_url=self._door.url, api_key=self._door.token, http_client=transport, timeout=ANSWER_WITHIN_S
         )
+        self._clients.append(client)
+        return client
 
     def _sdk(self) -> Callable[[str], None]:
         client = self._client()

@@ -19,6 +19,7 @@ from bench.soak.upstream import EVENTS
 MODEL: Final = "said"
 ANSWER_WITHIN_S: Final = 30.0
 _PAUSE_S: Final = 0.01
+_FAREWELL_S: Final = 1.0
 _numbers = count(1)
 
 
@@ -46,6 +47,16 @@ class Line(NamedTuple):
     def gone(self) -> bool:
         """Whether the server has closed it."""
         return self.reader.at_eof() or self.writer.is_closing()
+
+    async def close(self) -> None:
+        """Close it and wait until it is closed."""
+        self.writer.close()
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self.writer.wait_closed()
+        except (OSError, TimeoutError):
+            self.writer.transport.abort()
+            await asyncio.sleep(0)  # It is gone after a turn of the loop.
 
 
 class NotConnected(Closed):
@@ -147,12 +158,12 @@ class Client:
         line: Line | None = None
         while not stop.is_set():
             if line is not None and line.gone:
-                line.writer.close()
+                await line.close()
                 line = None
             line = await self._counted(lambda used: ask(used, self._door), line)
             await asyncio.sleep(_PAUSE_S)
         if line is not None:
-            line.writer.close()
+            await line.close()
 
     async def ask_anew(self, stop: asyncio.Event, *, stream: bool = False, upgrade: bool = False) -> None:
         """Over a new connection for each request."""
@@ -166,7 +177,7 @@ class Client:
             lambda used: ask(used, self._door, stream=stream, upgrade=upgrade, close=not upgrade), None
         )
         if line is not None:
-            line.writer.close()
+            await line.close()
 
     async def _counted(self, act: Act, line: Line | None) -> Line | None:
         """Act on the connection, or on a new one; returns it when it may be used again."""
@@ -184,5 +195,5 @@ class Client:
         if goes_on:
             return line
         if line is not None:
-            line.writer.close()
+            await line.close()
         return None

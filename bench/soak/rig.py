@@ -1,8 +1,8 @@
 """A running jotgate with two workers and two upstreams, and everything that is done to it while it serves."""
 
-import asyncio
 import os
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -78,15 +78,14 @@ class Rig:
         until(lambda: {self._served_serial() for _ in range(8)} == {issued.serial}, "the new certificate is served")
 
     def _served_serial(self) -> int:
-        async def ask() -> int:
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", self.door.port, ssl=self.door.tls, server_hostname="localhost"
-            )
-            found: str = writer.get_extra_info("peercert")["serialNumber"]
-            writer.close()
-            return int(found, 16)
-
-        return asyncio.run(ask())
+        assert self.door.tls is not None
+        with (
+            socket.create_connection(("127.0.0.1", self.door.port), _PATIENCE_S) as plain,
+            self.door.tls.wrap_socket(plain, server_hostname="localhost") as secured,
+        ):
+            found = secured.getpeercert()
+        assert found is not None
+        return int(str(found["serialNumber"]), 16)
 
     def stop_worker(self, number: int) -> None:
         """SIGTERM to one worker; wait until another serves in its place."""

@@ -122,7 +122,7 @@ async def _serve(
             assignment.report_ready,
         )
     )
-    keeping = [loop.create_task(bus.keep_time()), loop.create_task(reloader.keep(bus.swap))]
+    keeping = [loop.create_task(bus.keep_time()), loop.create_task(reloader.keep(bus.swap, assignment.report_reloaded))]
     await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     await serving

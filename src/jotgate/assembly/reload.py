@@ -81,8 +81,11 @@ class Reloader:
         """Read the settings again soon, changed or not."""
         self._asked.set()
 
-    async def keep(self, swap: Callable[[Snapshot], None]) -> None:
-        """Read again whenever it is asked or a file has changed, until cancelled; `swap` gets each new snapshot."""
+    async def keep(self, swap: Callable[[Snapshot], None], answer: Callable[[], None]) -> None:
+        """Read again whenever it is asked or a file has changed, until cancelled.
+
+        `swap` gets each new snapshot; `answer` is called when what was asked for has been done, with success or not.
+        """
         seen = self._marks
         while True:
             with suppress(TimeoutError):
@@ -90,9 +93,12 @@ class Reloader:
                     await self._asked.wait()
             marks = await asyncio.to_thread(look, self._marks)
             settled, seen = marks == seen, marks
-            if self._asked.is_set() or (settled and marks != self._marks):
+            asked = self._asked.is_set()
+            if asked or (settled and marks != self._marks):
                 self._asked.clear()
                 await self._reload(marks, swap)
+            if asked:
+                answer()
 
     async def _reload(self, marks: Marks, swap: Callable[[Snapshot], None]) -> None:
         version = self.effect.snapshot.version + 1

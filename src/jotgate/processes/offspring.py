@@ -53,6 +53,7 @@ class Offspring:
 
     def start(self) -> int:
         """Start the process. Returns the descriptor on which its word of readiness will come. Raises OSError."""
+        self._started_s = time.monotonic()
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
         assignment = self.place.assignment._replace(status_fd=status_w)
         try:
@@ -69,7 +70,6 @@ class Offspring:
         finally:
             os.close(status_w)
         self._status_fd = status_r
-        self._started_s = time.monotonic()
         self.start_at_s = None
         return status_r
 

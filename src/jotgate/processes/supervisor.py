@@ -92,20 +92,14 @@ class Supervisor:
         return min(spans_s, default=None)
 
     def _start_due(self) -> None:
-        if self._stop_deadline_s is not None:
-            return
         now_s = time.monotonic()
         for one in self._all:
-            if one.start_at_s is None or one.start_at_s > now_s:
+            if one.start_at_s is None or one.start_at_s > now_s or self._stop_deadline_s is not None:
                 continue
             try:
                 self._selector.register(one.start(), selectors.EVENT_READ, one)
             except OSError as error:
-                delay_s = one.plan_restart()
-                say(
-                    f"{one.place.name} cannot be started: {error.strerror}; trying again in {delay_s:g} s",
-                    event="child_not_started",
-                )
+                self._plan(one, f"{one.place.name} cannot be started: {error.strerror}", 0)
 
     def _take_signals(self, numbers: bytes) -> None:
         for number in numbers:
@@ -158,9 +152,10 @@ class Supervisor:
             one.reap_leaving()
             status = one.reap()
             if status is not None and self._stop_deadline_s is None:
-                self._take_end(one, f"{one.place.name} (pid {pid}) {describe_end(status)}", status)
+                self._plan(one, f"{one.place.name} (pid {pid}) {describe_end(status)}", status)
 
-    def _take_end(self, one: Offspring, what: str, status: int) -> None:
+    def _plan(self, one: Offspring, what: str, status: int) -> None:
+        """Decide what becomes of a place whose process ended, or could not begin."""
         delay_s = one.plan_restart()
         if not one.was_ready and (status == EXIT_REFUSED or one.hopeless):
             say(f"{what}; stopping", event="child_ended", level="error", status=status)
@@ -170,8 +165,8 @@ class Supervisor:
             say(f"{what}; starting another in {delay_s:g} s", event="child_ended", status=status)
 
     def _pursue_reload(self) -> None:
-        """Pass SIGHUP on to control, once it is there to take it; the workers hear of it from control."""
-        if self._reload_asked and self._control.ready and self._stop_deadline_s is None:
+        """Pass SIGHUP on to control, once all serve and it is there to take it; the workers hear of it from control."""
+        if self._reload_asked and self._announced and self._control.ready and self._stop_deadline_s is None:
             self._reload_asked = False
             self._notifier.reloading()
             self._control.send(signal.SIGHUP)

@@ -24,7 +24,7 @@ from jotgate.processes.notify import take_notifier
 from jotgate.processes.supervisor import Launch, Supervisor
 
 def command(assignment):
-    return [sys.executable, "-c", sys.argv[1 if assignment.role == "control" else 2], str(assignment.status_fd)]
+    return [sys.argv[3], "-c", sys.argv[1 if assignment.role == "control" else 2], str(assignment.status_fd)]
 
 offspring.command = command
 null = os.open("/dev/null", os.O_RDONLY)
@@ -37,11 +37,11 @@ _SERVES: Final = _READY + "time.sleep(60)"
 
 
 def supervise(
-    control: str, worker: str, environment: Mapping[str, str] | None = None
+    control: str, worker: str, environment: Mapping[str, str] | None = None, program: str = sys.executable
 ) -> "subprocess.CompletedProcess[str]":
     """Run a supervisor on these two programs to its end."""
     return subprocess.run(
-        [sys.executable, "-c", _DRIVER, control, worker],
+        [sys.executable, "-c", _DRIVER, control, worker, program],
         capture_output=True,
         text=True,
         timeout=30,
@@ -73,6 +73,16 @@ def test_a_child_that_never_gets_ready_is_given_up_after_five_starts() -> None:
         "starting another in 0.4 s",
         "stopping",
     ]
+
+
+def test_a_child_that_the_system_will_not_start_is_given_up_too() -> None:
+    ended = supervise(_SERVES, _SERVES, program="/nowhere/python")
+    assert ended.returncode == 1
+    said = [
+        line for line in ended.stderr.splitlines() if "control cannot be started: No such file or directory" in line
+    ]
+    assert len(said) == 5
+    assert said[-1].endswith("; stopping")
 
 
 def test_a_child_that_was_ready_once_is_started_again_even_when_it_then_refuses(tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ class Listener:
             wanted = self._newest
             if self._fd < 0 or (self._server is not None and wanted == self._shown):
                 return
-            context = None if wanted is None else server_context(wanted)
+            # On a thread: it takes more than a millisecond, which no call should wait for.
+            context = None if wanted is None else await self._loop.run_in_executor(None, server_context, wanted)
+            if self._fd < 0:
+                return  # It was closed meanwhile.
             before = self._server
             self._server = await self._serve(context)
             self._shown = wanted

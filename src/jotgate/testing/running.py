@@ -77,6 +77,19 @@ class Gateway:
             text += piece
         return text.decode()
 
+    def read_line_with(self, text: str) -> str:
+        """A line with this text that it prints on stdout, perhaps after its first ones. Raises NeverCameTrue."""
+        stdout = self.process.stdout
+        assert stdout is not None
+        said = self.first_lines.encode()
+        deadline_s = time.monotonic() + _START_S
+        while not any(text in line for line in said.decode().split("\n")[:-1]):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0 or not select.select([stdout], [], [], left_s)[0]:
+                raise NeverCameTrue(f"a line with {text!r}; it said: {said.decode()}")
+            said += os.read(stdout.fileno(), 65_536)
+        return next(line for line in said.decode().split("\n") if text in line)
+
     @property
     def errors(self) -> str:
         """All that it has said on stderr so far."""

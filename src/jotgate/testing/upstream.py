@@ -10,7 +10,7 @@ import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final, Literal, Self, cast
@@ -102,13 +102,18 @@ def torn(body: bytes, missing: int = 1) -> list[Step]:
 
 
 class UpstreamServer:
-    """The upstream; use it with `async with`. Answers are given in the order of `script`, then `default` for ever."""
+    """The upstream; use it with `async with`. Answers are given in the order of `script`, then `default` for ever.
+
+    `answering` counts the requests that are being answered, `busiest` is the most that there were at once.
+    """
 
     def __init__(self, *script: Answer, tls: ssl.SSLContext | None = None, unix_path: str = "") -> None:
         self.script = deque(script)
         self.default: Answer = unary(b'{"error":"unscripted"}', 500)
         self.requests: list[Received] = []
         self.opened = 0
+        self.answering = 0
+        self.busiest = 0
         self.port = 0
         self._tls = tls
         self._unix_path = unix_path
@@ -153,6 +158,21 @@ class UpstreamServer:
         while len(self.requests) < count:
             self._changed.clear()
             await self._changed.wait()
+
+    async def refuse(self) -> None:
+        """Refuse connections from now on; those that are open stay."""
+        assert self._server is not None
+        self._server.close()
+
+    async def accept(self) -> None:
+        """Take connections again, at the same port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._line, "127.0.0.1", self.port, ssl=self._tls)
+
+    def do(self, work: Coroutine[None, None, None]) -> None:
+        """Have one of these done from another thread, and wait for it."""
+        assert self._server is not None
+        asyncio.run_coroutine_threadsafe(work, self._server.get_loop()).result(_READY_S)
 
     async def hang_up(self) -> None:
         """Close every open connection, as a server does with those that were idle for too long."""
@@ -218,6 +238,15 @@ class _Line(asyncio.Protocol):
         self._answering = asyncio.get_running_loop().create_task(self._answer(answer))
 
     async def _answer(self, answer: Answer) -> None:
+        server = self._server
+        server.answering += 1
+        server.busiest = max(server.busiest, server.answering)
+        try:
+            await self._take(answer)
+        finally:
+            server.answering -= 1
+
+    async def _take(self, answer: Answer) -> None:
         for step in answer:
             if isinstance(step, bytes):
                 self.transport.write(step)
@@ -237,13 +266,13 @@ class _Line(asyncio.Protocol):
 
 
 @contextmanager
-def upstream_in_thread(*script: Answer) -> Iterator[UpstreamServer]:
+def upstream_in_thread(*script: Answer, tls: ssl.SSLContext | None = None) -> Iterator[UpstreamServer]:
     """The same upstream with a loop and a thread of its own, for tests that have no loop."""
     started: Future[tuple[UpstreamServer, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
 
     async def serve() -> None:
         stop = asyncio.Event()
-        async with UpstreamServer(*script) as server:
+        async with UpstreamServer(*script, tls=tls) as server:
             started.set_result((server, stop, asyncio.get_running_loop()))
             await stop.wait()
 

@@ -121,6 +121,11 @@ def statuses(received: bytes) -> list[int]:
     return [int(status) for status in _STATUS_LINE.findall(received)]
 
 
+def code_of(received: bytes) -> str:
+    """The error code of the only, or last, response."""
+    return str(json.loads(received.rpartition(b"\r\n\r\n")[2])["error"]["code"])
+
+
 def records(gateway: Gateway, kind: str = "call") -> list[dict[str, Any]]:
     """The records of this kind that have reached the audit files so far."""
     files = sorted((gateway.data / "audit").glob("*.log"))

@@ -74,7 +74,7 @@ def build_operator(issuer: TokenIssuer, verifier: Verifier, clock: Clock, status
 def _read(body: bytes, kind: type[_Body]) -> _Body:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"the request of the command is not understood: {error}") from None
 
 

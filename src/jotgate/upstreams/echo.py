@@ -9,10 +9,10 @@ import base64
 import hashlib
 import struct
 from collections import deque
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.ports import Clock, UpstreamEvents
@@ -46,8 +46,8 @@ class _Ask(Struct, frozen=True):
     encoding_format: str = "float"
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Ask).decode

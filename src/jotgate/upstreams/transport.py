@@ -158,6 +158,7 @@ class _Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
+        self._barren_bytes = 0
         self._head: ResponseHead | None = None
         self._pieces: list[bytes] = []
         self._in_answer = False
@@ -197,7 +198,12 @@ class _Connection(asyncio.Protocol):
             self._keep = False  # The answer is whole; what stands behind it is not ours to read.
         head, pieces = self._head, self._pieces
         if head is None and not pieces and not self._complete:
+            # A head, trailers or interim responses without end: the parser would gather them for ever.
+            self._barren_bytes += len(data)
+            if self._barren_bytes > _HEADER_BYTES_MAX:
+                self._break_off("the upstream's header section is too large", "")
             return
+        self._barren_bytes = 0
         exchange = self._exchange
         piece = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         complete = self._complete
@@ -239,7 +245,7 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_answer or self._complete:
             return  # Trailers are not passed on.
-        self._header_bytes += len(name) + len(value)
+        self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > _HEADER_BYTES_MAX:
             raise ValueError("header section too large")
         self._headers.append((name.lower(), value))

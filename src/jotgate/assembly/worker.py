@@ -8,21 +8,22 @@ import gc
 import secrets
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
+from jotgate.assembly.system import SystemClock
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Limits, Snapshot
-from jotgate.edge.http1.protocol import Connection, Surroundings
+from jotgate.edge.http1.listener import OpenConnection, Surroundings
+from jotgate.edge.http1.protocol import Connection
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.world import Place, build_world
 from jotgate.processes.child import Assignment
 from jotgate.processes.link import Link
@@ -42,13 +43,6 @@ _LIMITS: Final = Limits()
 _GC_THRESHOLD: Final = 50_000
 
 
-class SystemClock:
-    """The machine's clocks (ports.Clock)."""
-
-    now_s = staticmethod(time.time)
-    monotonic_s = staticmethod(time.monotonic)
-
-
 class Worker:
     """One worker process. Mutable: its world, its upstreams, its connections."""
 
@@ -58,7 +52,7 @@ class Worker:
         self._clock = SystemClock()
         self._instance = secrets.token_hex(6)
         self._auditor = Auditor(_LIMITS.audit_rows)
-        recorder = Recorder(clock=self._clock, trail=self._auditor, instance=self._instance)
+        recorder = CallRecorder(clock=self._clock, trail=self._auditor, instance=self._instance)
         self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance)
         directory = Path(assignment.directory)
         control = ControlUpstream(str(directory / "edge.sock"), loop)
@@ -66,7 +60,7 @@ class Worker:
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
         self._places: dict[str, Place] = {}
         self._pools: list[Pool] = [control.pool]
-        self._connections: set[Connection] = set()
+        self._connections: set[OpenConnection] = set()
         self._server: asyncio.Server | None = None
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -155,7 +149,7 @@ class Worker:
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> None:
         end_s = self._clock.monotonic_s() + patience_s
-        while not done() and self._clock.monotonic_s() < end_s:
+        while not done() and self._clock.monotonic_s() < end_s:  # noqa: ASYNC110 - unrelated conditions, at the end
             await asyncio.sleep(0.02)
 
     # What recurs

@@ -39,15 +39,9 @@ class Limits(Struct, frozen=True):
         int, Meta(description="a whole number of bytes from 1024 to 1073741824", ge=1024, le=1_073_741_824)
     ] = 20_971_520
     pipelined_requests: Annotated[int, Meta(description="a whole number from 1 to 100", ge=1, le=100)] = 8
-    verified_tokens: Annotated[
-        int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)
-    ] = 65_536
-    audit_rows: Annotated[
-        int, Meta(description="a whole number from 64 to 10000000", ge=64, le=10_000_000)
-    ] = 65_536
-    max_staleness_s: Annotated[
-        float, Meta(description="a number of seconds from 5 to 86400", ge=5, le=86_400)
-    ] = 60.0
+    verified_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 65_536
+    audit_rows: Annotated[int, Meta(description="a whole number from 64 to 10000000", ge=64, le=10_000_000)] = 65_536
+    max_staleness_s: Annotated[float, Meta(description="a number of seconds from 5 to 86400", ge=5, le=86_400)] = 60.0
 
 
 class Snapshot(Struct, frozen=True):

@@ -33,8 +33,6 @@ _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 def read_usage(text: bytes) -> Usage:
     """The usage of a JSON answer or of one event's data; UNKNOWN when it says none or is not JSON."""
-    if _MARK not in text:
-        return UNKNOWN
     try:
         return _decode(text).usage or UNKNOWN
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -19,7 +19,7 @@ from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, JotgateError, NotReady
 from jotgate.gateway.admission import admit, authenticate, find_alias, permitted_aliases
 from jotgate.gateway.forward import send_attempt, send_next_attempt
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import World
 from jotgate.ports import Answer, Caller, Clock, Running
@@ -54,7 +54,7 @@ class _ModelList(Struct, frozen=True):
 class Gateway:
     """All calls of one worker. Mutable: the current world, the live calls, the time of control's last word."""
 
-    def __init__(self, *, clock: Clock, recorder: Recorder, instance: str) -> None:
+    def __init__(self, *, clock: Clock, recorder: CallRecorder, instance: str) -> None:
         self._clock = clock
         self._recorder = recorder
         self._instance = instance

@@ -21,7 +21,7 @@ _NOBODY: Final = Principal(
 )
 
 
-class Recorder:
+class CallRecorder:
     """Builds records for one worker instance and hands them, encoded, to the trail."""
 
     def __init__(self, *, clock: Clock, trail: Trail, instance: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from jotgate.core.audit import Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
-from jotgate.core.sse import StreamTap, UnaryTap
+from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap
 from jotgate.errors import JotgateError, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding, lines_to_caller
@@ -71,7 +71,7 @@ class Relay:
         self._clock = clock
         self._next = next_attempt
         self._settle = settle
-        self._tap: StreamTap | UnaryTap = UnaryTap()
+        self._tap: StreamTap | UnaryTap | None = None
         self._begun = False
         self._paused = False
         self._settled = False
@@ -81,7 +81,7 @@ class Relay:
     @property
     def usage(self) -> tuple[int | None, int | None]:
         """Tokens in and out as the upstream counted them so far."""
-        usage = self._tap.usage()
+        usage = UNKNOWN if self._tap is None else self._tap.usage()
         return usage.prompt_tokens, usage.completion_tokens
 
     def attempted(self, place: Place, exchange: UpstreamExchange) -> None:
@@ -108,7 +108,8 @@ class Relay:
             return
         if piece:
             self.bytes_out += len(piece)
-            self._tap.feed(piece)
+            if self._tap is not None:
+                self._tap.feed(piece)
         if complete:
             self._finish("complete")
 
@@ -170,8 +171,7 @@ class Relay:
             return False
         self.status = head.status
         self.streams = content_type(head.headers) == EVENT_STREAM
-        if self.streams:
-            self._tap = StreamTap()
+        self._tap = StreamTap() if self.streams else UnaryTap()
         lines = lines_to_caller(head.headers, self.call.request.request_id)
         if complete:
             self._caller.respond(head.status, lines, piece)

@@ -7,17 +7,17 @@ request whose head is refused is answered without waiting for its body, and the 
 import asyncio
 from collections import deque
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
-from msgspec import Struct
 
 from jotgate.core.calls import Request
-from jotgate.core.snapshot import Limits
+from jotgate.core.problems import render
 from jotgate.edge.http1.heads import Fields, check_head, fields_without_upgrade, gather_fields, head_bytes, split_target
-from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, HeadWriter, chunk
-from jotgate.errors import BodyTooLarge, HeadersTooLarge, JotgateError, RequestMalformed
-from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.edge.http1.listener import Surroundings, Turn
+from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, chunk
+from jotgate.errors import BodyTooLarge, HeadersTooLarge, InternalError, JotgateError, RequestMalformed
+from jotgate.ports import Answer, Running
 
 # A refused body up to this size is read to its end, so that the connection can be kept.
 _READ_REFUSED_BYTES: Final = 65_536
@@ -25,39 +25,6 @@ _READ_REFUSED_BYTES: Final = 65_536
 _LINGER_S: Final = 2.0
 # RFC 9110 s8.6: these have no body, and a Content-Length of 0 would be forbidden or untrue.
 _STATUS_NO_BODY: Final = frozenset({204, 304})
-
-
-class Application(Protocol):
-    """What the edge serves."""
-
-    def open(self, request: Request) -> Answer:
-        """The head is read: decide what it decides, and return what answers once the body is read.
-
-        Raises:
-            JotgateError: the request goes no further than `refuse`.
-        """
-
-    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
-        """Answer a request that goes no further."""
-
-
-class Surroundings(Struct, frozen=True):
-    """What all connections of a listener share."""
-
-    application: Application
-    clock: Clock
-    heads: HeadWriter
-    limits: Limits
-    connections: set["Connection"]
-
-
-class _Turn(Struct, frozen=True):
-    """A request that is read and waits for its turn."""
-
-    answer: Answer
-    keep_alive: bool
-    http10: bool
-    bodiless: bool
 
 
 class Connection(asyncio.Protocol):
@@ -82,16 +49,19 @@ class Connection(asyncio.Protocol):
         self._body_bytes = 0
         self._received = 0
         self._part_ended = False
+        self._http10 = False
         self._upgrading = False
         self._owes_continue = False
         # The requests that are read.
-        self._waiting: deque[_Turn] = deque()
+        self._waiting: deque[Turn] = deque()
         self._last_read = False
         self._cut_short = False
         # The request being answered.
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._running: Running | None = None
         self._chunked = False
+        self._bodiless = False
+        self._begun = False
         self._keep_alive = True
         self._advancing = False
         self._caller_paused = False
@@ -125,9 +95,12 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as fault:
+            self._report(fault)
+            self._refuse_unread(InternalError("jotgate failed to read this request"))
         except httptools.HttpParserError:
             self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
-        if self._body_bytes == body_bytes:
+        if not self._part_ended and self._body_bytes == body_bytes:
             self._bound_fields()
         self._advance()
 
@@ -175,6 +148,7 @@ class Connection(asyncio.Protocol):
         self._part_ended = True
         if self._last_read:
             return
+        self._http10 = self._parser.get_http_version() == "1.0"
         request = Request(
             method=self._parser.get_method(),
             path=self._target,
@@ -216,7 +190,7 @@ class Connection(asyncio.Protocol):
         self._part_ended = True
         if self._request is not None and not self._upgrading:
             # An HTTP/1.0 client keeps a connection only when it is told so, and none is (RFC 9112 s9.3).
-            self._finish_reading(keep_alive=self._parser.should_keep_alive() and not self._is_http10())
+            self._finish_reading(keep_alive=self._parser.should_keep_alive() and not self._http10)
 
     # The request being read
 
@@ -236,13 +210,13 @@ class Connection(asyncio.Protocol):
     def _fields_too_large(self) -> HeadersTooLarge:
         return HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
 
-    def _is_http10(self) -> bool:
-        return self._parser.get_http_version() == "1.0"
-
     def _bound_fields(self) -> None:
-        """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever."""
-        if self._last_read or self._part_ended:
-            return  # A segment that held the end of a head or body says nothing of the length of what follows.
+        """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever.
+
+        A segment that held the end of a head or body says nothing of the length of what follows, and does not count.
+        """
+        if self._last_read:
+            return
         self._field_bytes += self._received
         if self._field_bytes > self._limits.header_bytes:
             self._refuse_unread(self._fields_too_large())
@@ -250,13 +224,14 @@ class Connection(asyncio.Protocol):
     def _await_body(self, request: Request) -> None:
         """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
         length = int(request.headers.get(b"content-length", b"0"))
-        expects = request.headers.get(b"expect", b"").lower() == b"100-continue" and not self._is_http10()
+        wish = request.headers.get(b"expect")
+        expects = wish is not None and wish.lower() == b"100-continue" and not self._http10
         if not self._refused and length > self._limits.body_bytes:
             self._refuse(request, self._too_large())
         if self._refused and (length > _READ_REFUSED_BYTES or expects):
             self._cut_reading()
-        else:
-            self._owes_continue = expects
+        elif expects:
+            self._owes_continue = True
             self._continue()
 
     def _continue(self) -> None:
@@ -280,7 +255,7 @@ class Connection(asyncio.Protocol):
         self._cut_short = self._cut_short or crowded
         keep_alive = keep_alive and not crowded
         self._last_read = not keep_alive
-        self._waiting.append(_Turn(answer, keep_alive, self._is_http10(), request.method == b"HEAD"))
+        self._waiting.append(Turn(answer, keep_alive, self._http10, request.method == b"HEAD"))
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
@@ -319,13 +294,15 @@ class Connection(asyncio.Protocol):
 
     def respond(self, status: int, lines: bytes, body: bytes) -> None:
         """Send a whole response."""
+        self._begun = True
         framing = b"" if status in _STATUS_NO_BODY else b"Content-Length: %d\r\n" % len(body)
         head = self._head(status, lines, framing)
-        self.transport.write(head if self._bodiless() else head + body)
+        self.transport.write(head if self._bodiless else head + body)
         self._finish_turn()
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
         """Send the head and the first piece."""
+        self._begun = True
         self._chunked = False
         if length is not None:
             framing = b"Content-Length: %d\r\n" % length
@@ -344,7 +321,7 @@ class Connection(asyncio.Protocol):
 
     def end(self, piece: bytes) -> None:
         """Send the last piece and finish the response."""
-        last = LAST_CHUNK if self._chunked and not self._bodiless() else b""
+        last = LAST_CHUNK if self._chunked and not self._bodiless else b""
         self.transport.write(self._framed(piece) + last)
         self._finish_turn()
 
@@ -359,12 +336,9 @@ class Connection(asyncio.Protocol):
         return self._around.heads.head(status, lines, framing, keep_alive=keep_alive)
 
     def _framed(self, piece: bytes) -> bytes:
-        if self._bodiless():
+        if self._bodiless:
             return b""
         return chunk(piece) if self._chunked else piece
-
-    def _bodiless(self) -> bool:
-        return self._turn is not None and self._turn.bodiless
 
     def _finish_turn(self) -> None:
         self._turn = None
@@ -374,8 +348,26 @@ class Connection(asyncio.Protocol):
             self._last_read = True
             self._close()
         else:
-            self._advance()
-            self._continue()
+            if self._waiting:
+                self._advance()
+            if self._owes_continue:
+                self._continue()
+
+    def _run(self, turn: Turn) -> Running | None:
+        try:
+            return turn.answer(self)
+        except Exception as fault:  # The top of the edge: what nobody foresaw still gets an answer, and is told.
+            self._report(fault)
+            if self._begun:
+                self.abort()
+            else:
+                problem = render(InternalError("jotgate failed to answer this request"))
+                self.respond(problem.status, problem.lines, problem.body)
+            return None
+
+    def _report(self, fault: Exception) -> None:
+        context = {"message": "a request met an unexpected fault", "exception": fault, "protocol": self}
+        asyncio.get_running_loop().call_exception_handler(context)
 
     def _close(self) -> None:
         """Close behind the answer; where the client may still be sending, our side first and the rest soon."""
@@ -394,7 +386,9 @@ class Connection(asyncio.Protocol):
             turn = self._waiting.popleft()
             self._turn = turn
             self._keep_alive = turn.keep_alive
-            running = turn.answer(self)
+            self._bodiless = turn.bodiless
+            self._begun = False
+            running = self._run(turn)
             if self._turn is turn:
                 self._running = running
         self._advancing = False

@@ -65,7 +65,6 @@ def test_the_curl_line(readme: Page, gateway: Gateway, place: Path) -> None:
     assert answer["choices"][0]["message"]["content"] == "hello"
 
 
-@pytest.mark.peers
 def test_the_sdk_program(readme: Page, gateway: Gateway, place: Path) -> None:
     (program,) = readme.blocks("python")
     (script,) = (block for block in readme.blocks("sh") if "OPENAI_BASE_URL" in block)

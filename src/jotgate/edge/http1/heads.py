@@ -28,15 +28,17 @@ _UPGRADE: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 
 def gather_fields(fields: Fields) -> dict[bytes, bytes]:
-    """The fields by lower-case name; repeated ones are joined (RFC 9110 s5.2).
+    """The fields by lower-case name, without the white space behind their values; repeated ones are joined.
+
+    RFC 9112 s5.1, RFC 9110 s5.2. The parser has left out the white space before a value.
 
     Raises:
         CredentialsAmbiguous: two Authorization fields (RFC 6750 s2).
         RequestMalformed: another field that may not repeat does.
     """
     gathered: dict[bytes, bytes] = {}
-    for written, value in fields:
-        name = written.lower()
+    for written, padded in fields:
+        name, value = written.lower(), padded.rstrip(b" \t")
         if name not in gathered:
             gathered[name] = value
         elif name == b"authorization":

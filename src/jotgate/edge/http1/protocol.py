@@ -41,7 +41,6 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._fields: Fields = []
         self._field_bytes = 0
-        self._in_head = True
         self._request: Request | None = None
         self._answer: Answer | None = None
         self._refused = False
@@ -87,19 +86,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._last_read:
+            self._cut_short = True
             return
         self._received = len(data)
         self._part_ended = False
         body_bytes = self._body_bytes
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as fault:
-            self._report(fault)
-            self._refuse_unread(InternalError("jotgate failed to read this request"))
-        except httptools.HttpParserError:
-            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
+        self._feed(data)
         if not self._part_ended and self._body_bytes == body_bytes:
             self._bound_fields()
         self._advance()
@@ -129,7 +121,6 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._fields = []
         self._field_bytes = 0
-        self._in_head = True
         self._request = None
         self._answer = None
         self._refused = False
@@ -140,11 +131,10 @@ class Connection(asyncio.Protocol):
         self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head and len(self._fields) <= self._limits.header_count:
-            self._fields.append((name, value))
+        # Trailers land here too, behind a head that is already read; both are bounded by limits.header_bytes.
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         self._part_ended = True
         if self._last_read:
             return
@@ -194,6 +184,17 @@ class Connection(asyncio.Protocol):
 
     # The request being read
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as fault:
+            self._report(fault)
+            self._refuse_unread(InternalError("jotgate failed to read this request"))
+        except httptools.HttpParserError:
+            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
+
     def _read_head(self, request: Request) -> None:
         if len(self._fields) > self._limits.header_count:
             raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
@@ -202,6 +203,8 @@ class Connection(asyncio.Protocol):
             raise self._fields_too_large()
         headers = gather_fields(self._fields)
         check_head(headers, self._parser.get_http_version())
+        if request.method == b"CONNECT":
+            raise RequestMalformed("CONNECT asks for a tunnel, and jotgate is no proxy for them")
         request.path, request.query = split_target(self._target)
         request.headers = headers
         self._upgrading = self._parser.should_upgrade()
@@ -285,10 +288,7 @@ class Connection(asyncio.Protocol):
         fields = fields_without_upgrade(self._fields, keep_alive=self._parser.should_keep_alive())
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (self._parser.get_method(), self._target, version.encode("ascii"), fields)
         self._parser = httptools.HttpRequestParser(self)
-        try:
-            self._parser.feed_data(head + rest)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
+        self._feed(head + rest)
 
     # The request being answered (ports.Caller)
 

@@ -8,7 +8,7 @@ from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Limits
 from jotgate.errors import JotgateError
 from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.ports import Running
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort
@@ -29,7 +29,7 @@ class Stage:
         self.one = ScriptedPort()
         self.two = ScriptedPort()
         self.issuer: TestIssuer = _ISSUER
-        recorder = Recorder(clock=self.clock, trail=self.trail, instance="w0")
+        recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w0")
         self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0")
         self.world = make_world(
             self.issuer,

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from jotgate.core.snapshot import Limits
 from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller
 from tests.callers import request
 from tests.unit.gateway.calls import Stage
@@ -134,7 +134,7 @@ def test_one_model_is_shown_by_its_path(stage: Stage) -> None:
 
 def test_before_the_first_snapshot_nothing_is_answered() -> None:
     clock, trail, caller = ManualClock(), MemoryTrail(), RecordingCaller()
-    gateway = Gateway(clock=clock, recorder=Recorder(clock=clock, trail=trail, instance="w"), instance="w")
+    gateway = Gateway(clock=clock, recorder=CallRecorder(clock=clock, trail=trail, instance="w"), instance="w")
     stage = Stage()
     stage.gateway = gateway
     assert gateway.world is None

@@ -20,7 +20,6 @@ from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import Gateway, running_gateway, until
 from tests.integration.exchanges import Caller, record_of
 
-
 _HELLO: Any = [{"role": "user", "content": "one two three"}]
 _SMALL_BUFFER = "[limits]\naudit_rows = 64\n"
 

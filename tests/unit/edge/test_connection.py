@@ -469,6 +469,17 @@ async def test_the_next_request_of_a_slow_client_waits_until_it_reads() -> None:
 
 
 @on_loop
+async def test_answers_given_at_once_wait_for_a_slow_client_too() -> None:
+    async with listening(Limits()) as edge:
+        client = await edge.connect()
+        body = b"x" * 8_000_000
+        client.send(post(body) + post(body) + post(b"end"))
+        await until(lambda: len(edge.application.opened) == 3)
+        assert len(edge.application.answered) == 1
+        assert [len((await client.answer()).body) for _ in range(3)] == [8_000_005, 8_000_005, 8]
+
+
+@on_loop
 async def test_closing_when_idle_closes_an_idle_connection_at_once_and_a_busy_one_after_its_answers() -> None:
     async with listening() as edge:
         idle, busy = await edge.connect(), await edge.connect()

@@ -427,6 +427,16 @@ async def test_an_exchange_may_be_paused_before_it_has_a_connection() -> None:
 
 
 @on_loop
+async def test_a_pause_that_is_over_before_there_is_a_connection_holds_nothing_up() -> None:
+    async with upstream(unary(b"1")) as (_, pool):
+        ear, exchange = begin(pool)
+        exchange.pause()
+        exchange.resume()
+        await ear.until_over()
+        assert ear.body == b"1"
+
+
+@on_loop
 async def test_a_connection_whose_reader_is_paused_at_the_end_is_not_kept() -> None:
     async with upstream(unary(b"1"), unary(b"2")) as (server, pool):
         ear = Ear()

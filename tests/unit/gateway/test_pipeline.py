@@ -10,7 +10,7 @@ from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
 from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller
 from tests.callers import request
-from tests.unit.gateway.calls import Stage
+from tests.stages import Stage
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from jotgate.core.sse import StreamTap
 from jotgate.errors import UpstreamTorn, UpstreamUnavailable
 from jotgate.ports import Running
 from jotgate.testing.ports import RecordingCaller
-from tests.unit.gateway.calls import FIRST_BYTE_S, IDLE_S, TOTAL_S, Stage
+from tests.stages import FIRST_BYTE_S, IDLE_S, TOTAL_S, Stage
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
 PIECE = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'

@@ -8,8 +8,8 @@ from jotgate.core.calls import Outbound
 from jotgate.testing.running import short_directory
 from jotgate.testing.upstream import UpstreamServer, unary
 from jotgate.upstreams.control import ControlUpstream
+from tests.ears import Ear
 from tests.loops import on_loop
-from tests.unit.upstreams.ears import Ear
 
 
 @pytest.mark.parametrize(("method", "sent"), [(b"POST", b"POST"), (b"DELETE", b"DELETE"), (b"HEAD", b"GET")])

@@ -12,8 +12,8 @@ from jotgate.core.calls import Outbound
 from jotgate.core.sse import StreamTap, Usage, read_usage
 from jotgate.testing.ports import ManualClock
 from jotgate.upstreams.echo import EMBEDDING_DIMENSIONS, EchoUpstream
+from tests.ears import Ear
 from tests.loops import on_loop
-from tests.unit.upstreams.ears import Ear
 
 
 async def ask(operation: str, **members: object) -> Ear:

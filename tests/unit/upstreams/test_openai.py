@@ -10,8 +10,8 @@ from jotgate.core.routes import Upstream
 from jotgate.core.values import Secret
 from jotgate.testing.upstream import UpstreamServer, unary
 from jotgate.upstreams.openai import OpenAIUpstream
+from tests.ears import Ear
 from tests.loops import on_loop
-from tests.unit.upstreams.ears import Ear
 
 BODY = b'{"model":"m"}'
 

@@ -3,7 +3,6 @@
 from typing import Final
 
 from jotgate.core.calls import Request
-from jotgate.core.operations import find_operation
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Limits
 from jotgate.errors import JotgateError
@@ -67,6 +66,3 @@ class Stage:
         """Let time pass, and the gateway look at its deadlines."""
         self.clock.advance(span_s)
         self.gateway.check_deadlines()
-
-
-CHAT: Final = find_operation(b"POST", b"/v1/chat/completions")

@@ -24,8 +24,8 @@ from jotgate.testing.ports import ManualClock, MemoryTrail, ScriptedPort
 from jotgate.testing.upstream import Answer, End, Gate, Step, UpstreamServer, chunked, torn, unary, until_close
 from jotgate.upstreams.openai import OpenAIUpstream
 from tests.callers import issuer_of, make_issuer
+from tests.listening import Client
 from tests.loops import on_loop, until
-from tests.unit.edge.listening import Client
 
 _ISSUER = make_issuer()
 PIECE = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'

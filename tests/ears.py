@@ -1,8 +1,16 @@
-"""Takes down what an upstream says."""
+"""Asks upstreams, and takes down what they say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from jotgate.core.calls import ResponseHead
 from jotgate.errors import UpstreamError
+from jotgate.testing.upstream import Step, UpstreamServer
+from jotgate.upstreams.transport import Endpoint, Exchange, Pool
 from tests.loops import until
+
+REQUEST = b"POST /v1/x HTTP/1.1\r\nHost: up\r\nContent-Length: 2\r\n\r\nhi"
 
 
 class Ear:
@@ -40,3 +48,27 @@ class Ear:
     async def until_body(self, body: bytes) -> None:
         await until(lambda: self.body == body)
         assert not self.over
+
+
+def pool_for(server: UpstreamServer) -> Pool:
+    return Pool(Endpoint("127.0.0.1", server.port), asyncio.get_running_loop())
+
+
+@asynccontextmanager
+async def upstream(*script: list[Step]) -> AsyncIterator[tuple[UpstreamServer, Pool]]:
+    async with UpstreamServer(*script) as server:
+        pool = pool_for(server)
+        yield server, pool
+        pool.close()
+
+
+async def ask(pool: Pool) -> Ear:
+    ear = Ear()
+    pool.begin(REQUEST, ear)
+    await ear.until_over()
+    return ear
+
+
+def begin(pool: Pool) -> tuple[Ear, Exchange]:
+    ear = Ear()
+    return ear, pool.begin(REQUEST, ear)

@@ -26,6 +26,7 @@ from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.world import Place, build_world
 from jotgate.processes.child import Assignment
+from jotgate.processes.console import say
 from jotgate.processes.link import Link
 from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, FromControl, Hello, World
 from jotgate.services.auditor import Auditor
@@ -144,8 +145,12 @@ class Worker:
         for connection in tuple(self._connections):
             connection.close_when_idle()
         await self._until(lambda: not self._connections, _DRAIN_S)
+        self._gateway.cancel_all()
         self._flush()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
+        lost = sum(len(lines) for _, lines in self._auditor.unwritten())
+        if lost:
+            say(f"{lost} audit records could not be handed to control and are lost")
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> None:
         end_s = self._clock.monotonic_s() + patience_s

@@ -37,7 +37,7 @@ _MODEL: Final = _BY_PATH[b"/v1/models/"]
 
 
 def find_operation(method: bytes, path: bytes) -> Operation:
-    """The row for this method and raw path.
+    """The row for this method and raw path; HEAD goes where GET does (RFC 9110 s9.3.2).
 
     Raises:
         UnknownOperation: no row has this path.
@@ -48,7 +48,7 @@ def find_operation(method: bytes, path: bytes) -> Operation:
         row = _MODEL
     if row is None or path == _MODEL.path:
         raise UnknownOperation("this path is not one of the operations that jotgate serves")
-    if row.method != method:
+    if row.method != method and (row.method, method) != (b"GET", b"HEAD"):
         raise MethodRefused(row.method.decode("ascii"), f"{row.name} takes {row.method.decode('ascii')} only")
     return row
 

@@ -13,7 +13,7 @@ _MARK: Final = b'"usage"'
 _LINE_BYTES_MAX: Final = 65_536
 _UNARY_BYTES_MAX: Final = 16 * 1024 * 1024
 
-_Count = Annotated[int, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader can hold exactly (RFC 8259 s6)
 
 
 class Usage(Struct, frozen=True):

@@ -118,6 +118,11 @@ class Gateway:
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
 
+    def cancel_all(self) -> None:
+        """Settle every live call: jotgate stops, and their time to end by themselves is over."""
+        for relay in tuple(self.live):
+            relay.cancel()
+
     def _answer(
         self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
     ) -> Running | None:

@@ -12,7 +12,7 @@ from jotgate.core.audit import Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap
-from jotgate.errors import JotgateError, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
+from jotgate.errors import JotgateError, NotReady, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding, lines_to_caller
 from jotgate.gateway.world import Place
@@ -100,6 +100,9 @@ class Relay:
             return
         self._touched_s = self._clock.monotonic_s()
         if head is None:
+            if not self._begun:
+                self.failed(UpstreamTorn("the upstream's answer has a body and no head"), written=True)
+                return
             if complete:
                 self._caller.end(piece)
             else:
@@ -131,6 +134,12 @@ class Relay:
         self._abort_exchange()
         self.status = self.status or _STATUS_CALLER_GONE
         self._finish("caller_gone")
+
+    def cancel(self) -> None:
+        """Give the call up because jotgate stops: the caller is told, the call is settled."""
+        if not self._settled:
+            self._abort_exchange()
+            self._fail(NotReady("jotgate is stopping", hint="Try again in a moment"), "cancelled")
 
     def caller_paused(self) -> None:
         """Slow the upstream down (ports.Running)."""

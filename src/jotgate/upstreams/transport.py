@@ -252,8 +252,10 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200 or self._complete:
+        if self._complete or 100 <= status < 200:
             return
+        if not 200 <= status < 600:
+            raise ValueError("no status code of RFC 9110 s15")
         length: int | None = None
         chunked = False
         for name, value in self._headers:
@@ -261,13 +263,18 @@ class _Connection(asyncio.Protocol):
                 length = int(value)
             elif name == b"transfer-encoding":
                 chunked = True
+                if value.strip().lower() != b"chunked":
+                    raise ValueError("a transfer coding other than chunked")
         self._in_answer = True
         self._until_close = length is None and not chunked and status not in _STATUS_NO_BODY
         self._head = ResponseHead(status, self._headers, length)
 
     def on_body(self, body: bytes) -> None:
-        if not self._complete:
-            self._pieces.append(body)
+        if self._complete:
+            return
+        if not self._in_answer:
+            raise ValueError("a body before the answer's head")  # An interim response has none (RFC 9110 s15.2).
+        self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         if not self._in_answer or self._complete:

@@ -119,7 +119,7 @@ def test_a_slow_caller_slows_control(door: Door) -> None:
 
 def test_control_is_given_up_at_the_deadline(door: Door) -> None:
     passage = door.ask()
-    door.wait(30)
+    door.wait(10)
     assert door.caller.state == "waiting"
     door.wait(0.1)
     assert passage.settled

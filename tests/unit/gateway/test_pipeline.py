@@ -98,7 +98,7 @@ def test_a_crowded_trail_still_takes_the_refusals_of_known_callers(stage: Stage)
     [
         (b"POST", b"/v1/responses", 404, "unknown_operation"),
         (b"DELETE", b"/v1/models/a", 405, "method_refused"),
-        (b"HEAD", b"/v1/models", 405, "method_refused"),
+        (b"HEAD", b"/v1/completions", 405, "method_refused"),
     ],
 )
 def test_a_path_or_method_outside_the_table_is_refused_whoever_asks(

@@ -220,6 +220,27 @@ def test_a_caller_who_goes_away_before_the_answer_is_recorded_as_499(stage: Stag
     assert (stage.trail.only.outcome, stage.trail.only.status) == ("caller_gone", 499)
 
 
+def test_a_call_that_outlives_jotgate_is_told_so_and_settled(stage: Stage) -> None:
+    waiting, _ = stage.call()
+    streaming, _ = stage.call()
+    stage.one.last.stream(PIECE)
+    stage.gateway.cancel_all()
+    stage.gateway.cancel_all()
+    assert (waiting.status, error_of(waiting), told_in_stream(streaming)) == (503, "not_ready", "not_ready")
+    assert [exchange.aborted for exchange in stage.one.exchanges] == [True, True]
+    assert {record.outcome for record in stage.trail.records} == {"cancelled"}
+    assert len(stage.trail.records) == 2
+    assert not stage.gateway.live
+
+
+def test_a_body_without_a_head_is_never_the_callers_to_see(stage: Stage) -> None:
+    caller, _ = stage.call()
+    relay = next(iter(stage.gateway.live))
+    relay.received(None, b"HTTP/1.1 200 OK", False)
+    assert (caller.status, error_of(caller)) == (502, "upstream_torn")
+    assert stage.trail.only.outcome == "failed"
+
+
 def finish(stage: Stage, caller: RecordingCaller) -> None:
     """End a call in the shortest way."""
     stage.one.last.answer(200, b"{}")

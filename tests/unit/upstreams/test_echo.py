@@ -159,6 +159,22 @@ async def test_a_body_of_another_shape_is_refused_as_openai_would(members: dict[
     assert unary(ear)["error"]["type"] == "invalid_request_error"
 
 
+@on_loop
+async def test_a_body_that_would_keep_a_worker_busy_is_refused() -> None:
+    ear = await ask("chat.completions", stream=True, messages=[{"role": "user", "content": "a " * 131_072}])
+    assert ear.head is not None
+    assert ear.head.status == 413
+    assert "at most 262144 bytes" in unary(ear)["error"]["message"]
+
+
+@on_loop
+async def test_embeddings_take_numbers_of_tokens() -> None:
+    ear = await ask("embeddings", input=[[1, 2], [3]])
+    assert [row["embedding"] for row in unary(ear)["data"]] == [
+        unary(await ask("embeddings", input=text))["data"][0]["embedding"] for text in ("1 2", "3")
+    ]
+
+
 async def _turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)

@@ -152,6 +152,11 @@ async def test_an_answer_until_close_that_is_reset_is_torn() -> None:
         b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000,
+        # A status that is none, or a coding that is not undone: what follows must not reach a caller as if it were fit.
+        b"HTTP/1.1 099 X\r\nContent-Length: 38\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 @on_loop

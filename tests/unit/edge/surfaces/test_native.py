@@ -102,6 +102,14 @@ def test_every_other_path_is_the_gateways_whose_table_is_closed(path: bytes) -> 
     assert house.control.exchanges == []
 
 
+def test_strangers_may_send_little_where_nobody_is_asked_for_a_token() -> None:
+    house = House()
+    for path, limit in ((b"/health", 0), (b"/oauth/token", 65_536)):
+        asked = request(method=b"GET", path=path)
+        house.surface.open(asked)
+        assert asked.body_bytes_max == limit
+
+
 def test_a_call_is_the_gateways() -> None:
     house = House()
     caller = house.ask(request(b'{"model":"a"}', authorization=b"Bearer " + _ISSUER.token()))

@@ -26,14 +26,14 @@ check: $(READY) ## Style, formatting, types, import rings
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-test: check ## check, every test without outside counterparts, the documents' ledger
+test: check ## check, every test that needs Python alone (real peers come as wheels), the documents' ledger
 	@.venv/bin/pytest -m "not peers" $(ARGS)
 	@$(MAKE) documents
 
 # pytest's exit status 5 means that no test carries the mark.
-test-peers: $(READY) ## Tests against real counterparts: a model, nginx, other libraries' clients
+test-peers: $(READY) ## Tests that need a program of the system (gcc) or privileges
 	@.venv/bin/pytest -m peers $(ARGS); status=$$?; \
-	  if [ $$status -eq 5 ]; then echo "test-peers: no test needs a real counterpart yet"; exit 0; fi; \
+	  if [ $$status -eq 5 ]; then echo "test-peers: no test needs the system yet"; exit 0; fi; \
 	  exit $$status
 
 documents: $(READY) ## The ledger of the five documents: every line accounted for

@@ -101,6 +101,8 @@ def test_JWK_02_what_is_no_set_at_all_is_refused_as_a_whole() -> None:
         with pytest.raises(KeyRefused):
             KeySet.from_jwks(raw)
     assert KeySet.from_jwks(b'{"keys":[]}').keys == ()
+    assert len(jwks(*[{}] * 100).skipped) == 100
+    assert KeySet.from_jwks(b'{"keys":[]}' + b" " * (262_144 - 11)).keys == ()
     with pytest.raises(KeyRefused, match="100 keys"):
         jwks(*[{}] * 101)
     with pytest.raises(KeyRefused, match="262144 bytes"):

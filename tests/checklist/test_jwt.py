@@ -189,6 +189,8 @@ def test_AT_03_typ_is_a_media_type(typ: str) -> None:
 def test_AT_04_each_required_claim_must_be_there(claim: str) -> None:
     assert frozenset(("iss", "exp", "aud", "sub", "client_id", "iat", "jti")) == ACCESS_TOKEN_CLAIMS
     assert refused_claim(**{claim: ABSENT}) == (claim, "missing")
+    bare = tokens.issuer().with_claims(scope=ABSENT)
+    assert tokens.verify(bare).claims.raw.keys() == ACCESS_TOKEN_CLAIMS  # these suffice
 
 
 def test_check_is_a_function_of_its_arguments() -> None:

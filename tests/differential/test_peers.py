@@ -23,8 +23,6 @@ from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from tests import tokens
 from tests.differential.peers import Oracle, joserfc_oracle, pyjwt_oracle
 
-pytestmark = pytest.mark.peers
-
 PEERS: Final[dict[str, Callable[[SigningKey, Expectation], Oracle]]] = {
     "PyJWT": pyjwt_oracle,
     "joserfc": joserfc_oracle,

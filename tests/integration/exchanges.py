@@ -60,6 +60,19 @@ class Caller:
         token: bytes | None = None,
         headers: Mapping[str, str | bytes] | None = None,
     ) -> Answer:
+        """Send a request and read the answer."""
+        self.send(method, path, content, token=token, headers=headers)
+        return self.receive()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: object = None,
+        *,
+        token: bytes | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> None:
         """Send a request. `content` is JSON, or bytes as they are; `token` goes before the caller's own."""
         fields: dict[str, str | bytes] = {}
         bearer = self._token if token is None else token
@@ -67,6 +80,9 @@ class Caller:
             fields["Authorization"] = b"Bearer " + bearer
         body = content if isinstance(content, bytes | None) else json.dumps(content).encode()
         self._connection.request(method, path, body, {**fields, **(headers or {})})
+
+    def receive(self) -> Answer:
+        """Read the answer to what was sent."""
         response = self._connection.getresponse()
         found = [(name.lower(), value) for name, value in response.getheaders()]
         return Answer(response.status, found, response.read())
@@ -103,6 +119,11 @@ def exchange(gateway: Gateway, data: bytes, *, ends: bool = False) -> bytes:
 def statuses(received: bytes) -> list[int]:
     """The status of each response."""
     return [int(status) for status in _STATUS_LINE.findall(received)]
+
+
+def code_of(received: bytes) -> str:
+    """The error code of the only, or last, response."""
+    return str(json.loads(received.rpartition(b"\r\n\r\n")[2])["error"]["code"])
 
 
 def records(gateway: Gateway, kind: str = "call") -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from jotgate.core.audit import PREFIX_BYTES, START_DIGEST, frame
 from jotgate.errors import Code
 from jotgate.testing.running import Gateway, run_command, until
 from tests.integration.exchanges import Caller, chat_body, exchange, record_of, records
@@ -141,3 +142,21 @@ def test_one_changed_byte_is_found(steady_gateway: Gateway, caller: Caller, dire
         target.chmod(0o600)
     verified = run_command("audit", "verify", data=copy)
     assert verified.returncode == 1, verified.stdout
+
+
+@pytest.mark.parametrize("damage", [b'"kind":"\xff', b'"ki\xffnd":"', b'"a":' + b"[" * 5_000 + b',"kind":"'])
+def test_records_that_are_no_text_are_named_and_shown_without_a_traceback(directory: Path, damage: bytes) -> None:
+    """Whoever can write the file can make the digests fit; the commands must still say what they see."""
+    data = directory / "data"
+    assert run_command("token", "create", "--subject", "me", data=data).returncode == 0
+    (file,) = (data / "audit").glob("*.log")
+    first, *others = [line[PREFIX_BYTES:] for line in file.read_bytes().split(b"\n")[:-1]]
+    forged = [first, *(line.replace(b'"kind":"', damage) for line in others)]
+    file.write_bytes(frame(forged, START_DIGEST)[0])
+    verified = run_command("audit", "verify", data=data)
+    assert verified.returncode == 1
+    assert "the digest fits what is not an audit record" in verified.stdout
+    shown = run_command("audit", "tail", data=data)
+    assert shown.returncode == 0
+    assert shown.stdout.count("not a record: ") == len(others)
+    assert verified.stderr + shown.stderr == ""

@@ -108,10 +108,12 @@ def test_each_wrong_token_gets_its_reason_from_control_and_from_a_command_alone(
     ("arguments", "exit_code", "said"),
     [
         ((), 2, "error usage: the following arguments are required: --subject"),
-        (("--subject", "me", "--scope", "admin"), 1, "The scopes are: ai, chat.completions,"),
-        (("--subject", "me", "--ttl", "1 hour"), 1, "error command: '1 hour' is not a duration"),
-        (("--subject", "me", "--ttl", "366d"), 1, "a token lives at most 365d"),
-        (("--subject", ""), 1, "error command: the subject is empty"),
+        (("--subject", "me", "--scope", "admin"), 2, "The scopes are: ai, chat.completions,"),
+        (("--subject", "me", "--ttl", "1 hour"), 2, "error usage: '1 hour' is not a duration"),
+        (("--subject", "me", "--ttl", "366d"), 2, "a token lives at most 365d"),
+        (("--subject", ""), 2, "error usage: the subject is empty"),
+        (("--subject", "me", "--scope", ""), 2, "--scope names no scope"),
+        (("--subject", "me", "--scope", " ", "--scope", ""), 2, "--scope names no scope"),
     ],
 )
 def test_what_cannot_be_granted_is_refused_before_anything_is_made(

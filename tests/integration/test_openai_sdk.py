@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 import signal
 import struct
 import time
@@ -18,8 +19,6 @@ from jotgate.jose.keys import generate, signing_key_from_pem
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import Gateway, running_gateway, until
 from tests.integration.exchanges import Caller, record_of
-
-pytestmark = pytest.mark.peers
 
 _HELLO: Any = [{"role": "user", "content": "one two three"}]
 _SMALL_BUFFER = "[limits]\naudit_rows = 64\n"
@@ -178,8 +177,11 @@ def test_a_scope_that_is_missing_is_a_permission_error(gateway: Gateway, connect
         client.chat.completions.create(model="echo", messages=_HELLO)
     assert (raised.value.code, raised.value.type) == ("insufficient_scope", "permission_error")
     assert "--scope chat.completions" in raised.value.message
-    assert 'error="insufficient_scope"' in raised.value.response.headers["www-authenticate"]
-    assert 'scope="chat.completions"' in raised.value.response.headers["www-authenticate"]
+    challenge = raised.value.response.headers["www-authenticate"]
+    parameters = re.findall(r'([a-z_]+)="([^"\\]+)"', challenge)
+    assert [name for name, _ in parameters] == ["realm", "error", "error_description", "scope"]
+    assert challenge == "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters)
+    assert (dict(parameters)["error"], dict(parameters)["scope"]) == ("insufficient_scope", "chat.completions")
 
 
 def test_a_model_outside_the_claim_is_a_permission_error(gateway: Gateway, connect: Connect) -> None:

@@ -14,8 +14,6 @@ from jotgate.testing.model import Model, running_model
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
 from tests.integration.exchanges import Caller, chat_body, record_of, records
 
-pytestmark = pytest.mark.peers
-
 _ALIAS: Final = "small"
 _KEY_VARIABLE: Final = "SMALL_MODEL_KEY"
 _QUESTION: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import secrets
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -15,15 +14,17 @@ from typing import Final
 import uvloop
 
 from jotgate.assembly.listening import Listener
+from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.snapshot import Limits
 from jotgate.gateway.checkups import Checkups
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.world import World as ReadyWorld
 from jotgate.processes.child import Assignment
+from jotgate.processes.console import say
 from jotgate.processes.link import Link
 from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
 from jotgate.services.auditor import Auditor
@@ -42,13 +43,6 @@ _LIMITS: Final = Limits()
 _GC_THRESHOLD: Final = 50_000
 
 
-class SystemClock:
-    """The machine's clocks (ports.Clock)."""
-
-    now_s = staticmethod(time.time)
-    monotonic_s = staticmethod(time.monotonic)
-
-
 class Worker:
     """One worker process. Mutable: whether it has a world yet, and whether it is to stop."""
 
@@ -60,7 +54,7 @@ class Worker:
         self._auditor = Auditor(_LIMITS.audit_rows)
         self._tally = Tally()
         self._watch = LoopWatch(loop)
-        recorder = Recorder(
+        recorder = CallRecorder(
             clock=self._clock,
             trail=self._auditor,
             instance=self._instance,
@@ -192,10 +186,13 @@ class Worker:
         for connection in tuple(self._listener.connections):
             connection.close_when_idle()
         await self._until(lambda: not self._listener.connections, max(0.0, patience_s - _FAREWELL_S))
-        self._gateway.cut_off()
+        self._gateway.cancel_all()
         self._flush()
         self._tell_figures()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
+        lost = sum(len(lines) for _, lines in self._auditor.unwritten())
+        if lost:
+            say(f"{lost} audit records could not be handed to control and are lost")
 
     async def _until(self, done: Callable[[], bool], patience_s: float) -> None:
         end_s = self._clock.monotonic_s() + patience_s

@@ -195,7 +195,7 @@ def _record_line(text: bytes) -> str:
 
     try:
         record = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("at"), int):
         return f"not a record: {_plain(text.decode('utf-8', 'replace'))}"

@@ -69,7 +69,6 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     create_parser.add_argument(
         "--scope",
         action="append",
-        default=[],
         metavar="SCOPE",
         help="what it may do; repeat it, or write several with spaces (default: ai, which is all)",
     )
@@ -96,13 +95,16 @@ def create(arguments: argparse.Namespace) -> int:
     from jotgate.core.values import parse_duration_s
     from jotgate.stores.directory import DataDirectory
 
-    request = TokenRequest(
-        subject=arguments.subject,
-        ttl_s=parse_duration_s(arguments.ttl),
-        scopes=tuple(" ".join(arguments.scope).split()),
-        models=tuple(arguments.model) if arguments.model else None,
-        audiences=tuple(arguments.audience),
-    )
+    try:
+        request = TokenRequest(
+            subject=arguments.subject,
+            ttl_s=parse_duration_s(arguments.ttl),
+            scopes=_scopes(arguments.scope),
+            models=tuple(arguments.model) if arguments.model else None,
+            audiences=tuple(arguments.audience),
+        )
+    except CommandError as error:
+        raise UsageError(error.message, hint=error.hint) from None
     directory = DataDirectory(data_directory(arguments))
 
     def open_data() -> Issued:
@@ -115,6 +117,16 @@ def create(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     say_next("jotgate token verify, which reads the token from stdin or from JOTGATE_TOKEN")
     return EXIT_OK
+
+
+def _scopes(given: list[str] | None) -> tuple[str, ...]:
+    """The scopes asked for. None asked for is not the same as asking for none, as an empty variable does."""
+    if given is None:
+        return ()
+    scopes = tuple(" ".join(given).split())
+    if not scopes:
+        raise UsageError("--scope names no scope", hint="Leave --scope out for all, or name what the token may do")
+    return scopes
 
 
 def verify(arguments: argparse.Namespace) -> int:

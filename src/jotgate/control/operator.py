@@ -66,7 +66,7 @@ def build_operator(
 def _read(body: bytes, kind: type[_Body]) -> _Body:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"the request of the command is not understood: {error}") from None
 
 

@@ -210,10 +210,10 @@ def digest_text(digest: bytes) -> str:
 
 
 def read_head(line: bytes) -> Head:
-    """The head of a JSON object. Raises msgspec.DecodeError."""
+    """The head of a JSON object. Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError."""
     return _head_decoder.decode(line)
 
 
 def read_open(line: bytes) -> OpenRecord:
-    """The `open` record in a JSON object. Raises msgspec.DecodeError."""
+    """The `open` record in a JSON object. Raises as `read_head` does."""
     return _open_decoder.decode(line)

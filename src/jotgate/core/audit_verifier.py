@@ -186,7 +186,7 @@ class SegmentVerifier:
         try:
             head = read_head(record)
             opened = read_open(record) if head.kind == "open" else None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._blame(self._line, start, f"the digest fits what is not an audit record: {error}")
             return None
         misplaced = self._misplaced(opened)

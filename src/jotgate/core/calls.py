@@ -28,6 +28,7 @@ class Request(Struct):
 
     `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `body` is there when the
     whole of it is read, `request_id` and `operation` as soon as they are known. `begun_s` is monotonic.
+    `body_bytes_max` is set where less than `limits.body_bytes` is taken.
     """
 
     method: bytes
@@ -39,6 +40,7 @@ class Request(Struct):
     body: bytes = b""
     request_id: str = ""
     operation: str = ""
+    body_bytes_max: int | None = None
 
 
 class Outbound(Struct, frozen=True):

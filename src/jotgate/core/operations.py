@@ -40,7 +40,7 @@ _MODEL: Final = _BY_PATH[b"/v1/models/"]
 
 
 def find_operation(method: bytes, path: bytes) -> Operation:
-    """The row for this method and raw path.
+    """The row for this method and raw path; HEAD goes where GET does (RFC 9110 s9.3.2).
 
     Raises:
         UnknownOperation: no row has this path.

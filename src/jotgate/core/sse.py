@@ -13,7 +13,7 @@ _MARK: Final = b'"usage"'
 _LINE_BYTES_MAX: Final = 65_536
 _UNARY_BYTES_MAX: Final = 16 * 1024 * 1024
 
-_Count = Annotated[int, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON reader can hold exactly (RFC 8259 s6)
 
 
 class Usage(Struct, frozen=True):
@@ -33,8 +33,6 @@ _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 def read_usage(text: bytes) -> Usage:
     """The usage of a JSON answer or of one event's data; UNKNOWN when it says none or is not JSON."""
-    if _MARK not in text:
-        return UNKNOWN
     try:
         return _decode(text).usage or UNKNOWN
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -24,7 +24,7 @@ _TO_CONTROL: Final = (
 _NOT_TO_CALLER: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date", b"server", b"upgrade"}
 )
-_DEADLINE_S: Final = 30.0
+_DEADLINE_S: Final = 10.0
 
 
 class Passage:

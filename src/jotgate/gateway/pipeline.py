@@ -20,7 +20,7 @@ from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, J
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
 from jotgate.gateway.forward import find_attempt, send_attempt, send_call
 from jotgate.gateway.passage import ControlDoor, Passage
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import World
 from jotgate.ports import Answer, Caller, Clock, Running
@@ -56,7 +56,9 @@ class _ModelList(Struct, frozen=True):
 class Gateway:
     """All calls of one worker. Mutable: the current world, the live calls, the time of control's last word."""
 
-    def __init__(self, *, clock: Clock, recorder: Recorder, instance: str, control: ControlDoor | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, recorder: CallRecorder, instance: str, control: ControlDoor | None = None
+    ) -> None:
         self._clock = clock
         self._control = control
         self._recorder = recorder
@@ -128,10 +130,10 @@ class Gateway:
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
 
-    def cut_off(self) -> None:
-        """Give up what still runs, because this process ends; each call is recorded so."""
+    def cancel_all(self) -> None:
+        """Settle every live call: jotgate stops, and their time to end by themselves is over."""
         for relay in tuple(self.live):
-            relay.cut_off()
+            relay.cancel()
 
     def _answer(
         self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller

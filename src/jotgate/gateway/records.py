@@ -22,7 +22,7 @@ _NOBODY: Final = Principal(
 )
 
 
-class Recorder:
+class CallRecorder:
     """Builds records for one worker instance, counts them and hands them, encoded, to the trail."""
 
     def __init__(

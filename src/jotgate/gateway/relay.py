@@ -11,9 +11,10 @@ from typing import Final
 from jotgate.core.audit import Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
-from jotgate.core.sse import StreamTap, UnaryTap
+from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap
 from jotgate.errors import (
     JotgateError,
+    NotReady,
     Unavailable,
     UpstreamBusy,
     UpstreamError,
@@ -92,7 +93,7 @@ class Relay:
         self._clock = clock
         self._next = next_attempt
         self._settle = settle
-        self._tap: StreamTap | UnaryTap = UnaryTap()
+        self._tap: StreamTap | UnaryTap | None = None
         self._begun = False
         self._paused = False
         self._settled = False
@@ -109,7 +110,7 @@ class Relay:
     @property
     def usage(self) -> tuple[int | None, int | None]:
         """Tokens in and out as the upstream counted them so far."""
-        usage = self._tap.usage()
+        usage = UNKNOWN if self._tap is None else self._tap.usage()
         return usage.prompt_tokens, usage.completion_tokens
 
     def attempted(self, place: Place, exchange: UpstreamExchange) -> None:
@@ -141,6 +142,9 @@ class Relay:
             return
         self._touched_s = self._clock.monotonic_s()
         if head is None:
+            if not self._begun:
+                self.failed(UpstreamTorn("the upstream's answer has a body and no head"), written=True)
+                return
             if complete:
                 self._caller.end(piece)
             else:
@@ -149,7 +153,8 @@ class Relay:
             return
         if piece:
             self.bytes_out += len(piece)
-            self._tap.feed(piece)
+            if self._tap is not None:
+                self._tap.feed(piece)
         if complete:
             self._finish("complete")
 
@@ -170,6 +175,12 @@ class Relay:
         self._abort_exchange()
         self.status = self.status or _STATUS_CALLER_GONE
         self._finish("caller_gone")
+
+    def cancel(self) -> None:
+        """Give the call up because jotgate stops: the caller is told, the call is settled."""
+        if not self._settled:
+            self._abort_exchange()
+            self._fail(NotReady("jotgate is stopping", hint="Try again in a moment"), "cancelled")
 
     def caller_paused(self) -> None:
         """Slow the upstream down (ports.Running)."""
@@ -203,15 +214,6 @@ class Relay:
             self._note_failure(now_s)
             self._time_out("the upstream fell silent for longer than the idle deadline")
 
-    def cut_off(self) -> None:
-        """Break the call off: this process ends, and its caller's connection with it."""
-        if self._settled:
-            return
-        self._abort_exchange()
-        self._caller.abort()
-        self.status = self.status or _STATUS_CUT_OFF
-        self._finish("cancelled")
-
     # How it ends
 
     def _begin(self, head: ResponseHead, piece: bytes, complete: bool) -> bool:
@@ -229,8 +231,7 @@ class Relay:
             return False
         self.status = head.status
         self.streams = content_type(head.headers) == EVENT_STREAM
-        if self.streams:
-            self._tap = StreamTap()
+        self._tap = StreamTap() if self.streams else UnaryTap()
         lines = lines_to_caller(head.headers, self.call.request.request_id)
         if complete:
             self._caller.respond(head.status, lines, piece)

@@ -98,7 +98,7 @@ class _Stream(asyncio.Protocol):
             del buffer[:end]
             try:
                 message = read_from_control(payload)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 self.transport.abort()
                 return
             self._received(message)

@@ -33,6 +33,13 @@ class TokenIssuer:
             "token.issued",
             actor=CLI_CLIENT_ID,
             subject=request.subject,
-            details={"jti": token_id, "scope": str(claims["scope"]), "exp": expires_at_s, "kid": self._key.kid},
+            details={
+                "jti": token_id,
+                "scope": str(claims["scope"]),
+                "audience": " ".join(request.audiences or (self._issuer,)),
+                "models": "all" if request.models is None else " ".join(request.models),
+                "exp": expires_at_s,
+                "kid": self._key.kid,
+            },
         )
         return Issued(token.decode("ascii"), token_id, expires_at_s)

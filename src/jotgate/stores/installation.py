@@ -24,7 +24,7 @@ def read_installation(files: Files) -> Installation | None:
         return None
     try:
         return msgspec.json.decode(content, type=Installation)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DirectoryRefused(
             f"the file '{_FILE}' in DATA is not what jotgate wrote",
             hint='Bring it back from a backup; it reads {"issuer":"URL"}, with the `iss` of your tokens',

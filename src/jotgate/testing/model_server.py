@@ -24,6 +24,8 @@ def main() -> None:
     params.n_ctx = _CONTEXT_TOKENS
     params.n_parallel = _SEQUENCES
     params.n_gpu_layers = 0
+    # Threads that wait for one another crawl when the gateway and the tests want their processors too.
+    params.cpuparams.n_threads = 1
     params.warmup = False
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

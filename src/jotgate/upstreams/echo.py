@@ -1,23 +1,25 @@
 """The built-in upstream: says back what it was told, so that a first call needs no provider and no key.
 
 Speaks the OpenAI shapes of chat.completions, completions and embeddings, unary and streamed. A token is a word here:
-a run of characters between white space.
+a run of characters between white space. It takes bodies of at most 256 KiB and makes each event when its turn comes:
+it must not keep a worker from its other callers.
 """
 
 import asyncio
 import base64
 import hashlib
 import struct
-from collections import deque
-from typing import Final
+from collections.abc import Iterator
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.ports import Clock, UpstreamEvents
 
 EMBEDDING_DIMENSIONS: Final = 16
+BODY_BYTES_MAX: Final = 262_144
 _JSON: Final = [(b"content-type", b"application/json")]
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
@@ -42,12 +44,12 @@ class _Ask(Struct, frozen=True):
     model: str
     messages: list[_Message] = []
     prompt: str | list[str] = ""
-    input: str | list[str] = ""
+    input: str | list[str | int | list[int]] = ""
     encoding_format: str = "float"
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Ask).decode
@@ -57,9 +59,10 @@ _encode: Final = msgspec.json.Encoder().encode
 class _Replay:
     """One answer on its way (ports.UpstreamExchange): piece after piece, each in its own turn of the event loop."""
 
-    def __init__(self, head: ResponseHead, pieces: list[bytes], events: UpstreamEvents) -> None:
+    def __init__(self, head: ResponseHead, pieces: Iterator[bytes], events: UpstreamEvents) -> None:
         self._head: ResponseHead | None = head
-        self._pieces = deque(pieces)
+        self._pieces = pieces
+        self._piece = next(pieces, None)
         self._events: UpstreamEvents | None = events
         self._paused = False
         self._scheduled = False
@@ -82,12 +85,13 @@ class _Replay:
 
     def _step(self) -> None:
         self._scheduled = False
-        if self._events is None or self._paused or not self._pieces:
+        piece = self._piece
+        if self._events is None or self._paused or piece is None:
             return
         head, self._head = self._head, None
-        piece = self._pieces.popleft()
-        self._events.received(head, piece, not self._pieces)
-        if self._pieces:
+        self._piece = next(self._pieces, None)
+        self._events.received(head, piece, self._piece is None)
+        if self._piece is not None:
             self.schedule()
 
 
@@ -99,21 +103,28 @@ class EchoUpstream:
 
     def begin(self, outbound: Outbound, events: UpstreamEvents) -> _Replay:
         """Answer the call; events come in later turns of the loop."""
-        try:
-            ask = _decode(outbound.body)
-            pieces = _answer(ask, outbound.operation, int(self._clock.now_s()))
-        except (msgspec.DecodeError, RecursionError) as fault:
-            replay = _unary(400, _refusal(str(fault)), events)
-        else:
-            streams = bool(ask.stream) and outbound.operation != "embeddings"
-            head = ResponseHead(200, _EVENTS, None)
-            replay = _Replay(head, pieces, events) if streams else _unary(200, pieces[0], events)
+        replay = self._replay(outbound, events)
         replay.schedule()
         return replay
 
+    def _replay(self, outbound: Outbound, events: UpstreamEvents) -> _Replay:
+        if len(outbound.body) > BODY_BYTES_MAX:
+            return _unary(413, _refusal(f"the echo model takes bodies of at most {BODY_BYTES_MAX} bytes"), events)
+        try:
+            ask = _decode(outbound.body)
+        except (msgspec.DecodeError, RecursionError) as fault:
+            return _unary(400, _refusal(f"the echo model does not take this body: {fault}"), events)
+        created = int(self._clock.now_s())
+        if outbound.operation == "embeddings":
+            return _unary(200, _embeddings(ask), events)
+        answer = _Answer.to(ask, chat=outbound.operation == "chat.completions")
+        if ask.stream:
+            return _Replay(ResponseHead(200, _EVENTS, None), _stream(ask, answer, created), events)
+        return _unary(200, _whole(ask, answer, created), events)
+
 
 def _unary(status: int, body: bytes, events: UpstreamEvents) -> _Replay:
-    return _Replay(ResponseHead(status, _JSON, len(body)), [body], events)
+    return _Replay(ResponseHead(status, _JSON, len(body)), iter((body,)), events)
 
 
 def _refusal(what: str) -> bytes:
@@ -121,48 +132,51 @@ def _refusal(what: str) -> bytes:
     return _encode({"error": error})
 
 
-def _answer(ask: _Ask, operation: str, created: int) -> list[bytes]:
-    if operation == "embeddings":
-        return [_embeddings(ask)]
-    chat = operation == "chat.completions"
-    said = _last_words(ask) if chat else _joined(ask.prompt)
-    heard = sum(len(_text(message.content).split()) for message in ask.messages) if chat else len(said.split())
-    words = said.split(" ")
-    limit = ask.max_completion_tokens or ask.max_tokens
-    cut = limit is not None and limit < len(words)
-    words = words[:limit] if cut else words
-    usage = {"prompt_tokens": heard, "completion_tokens": len(words), "total_tokens": heard + len(words)}
-    finish = "length" if cut else "stop"
-    if ask.stream:
-        kind = "chat.completion.chunk" if chat else "text_completion"
-        return _stream(ask, _envelope(ask, kind, created), words, finish, usage)
-    text = " ".join(words)
-    choice: dict[str, object] = {"index": 0, "finish_reason": finish, "logprobs": None}
-    choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-    envelope = _envelope(ask, "chat.completion" if chat else "text_completion", created)
-    return [_encode(envelope | {"choices": [choice], "usage": usage})]
+class _Answer(Struct, frozen=True):
+    """What echo has to say."""
+
+    chat: bool
+    words: list[str]
+    finish: str
+    usage: dict[str, int]
+
+    @classmethod
+    def to(cls, ask: _Ask, *, chat: bool) -> "_Answer":
+        """The last words that the user said, or the prompt, cut to the tokens asked for."""
+        said = _last_words(ask) if chat else _joined(ask.prompt)
+        heard = sum(len(_text(message.content).split()) for message in ask.messages) if chat else len(said.split())
+        words = said.split(" ")
+        limit = ask.max_completion_tokens or ask.max_tokens
+        cut = limit is not None and limit < len(words)
+        words = words[:limit] if cut else words
+        usage = {"prompt_tokens": heard, "completion_tokens": len(words), "total_tokens": heard + len(words)}
+        return cls(chat, words, "length" if cut else "stop", usage)
 
 
-def _stream(
-    ask: _Ask, envelope: dict[str, object], words: list[str], finish: str, usage: dict[str, int]
-) -> list[bytes]:
-    chat = envelope["object"] == "chat.completion.chunk"
+def _whole(ask: _Ask, answer: _Answer, created: int) -> bytes:
+    text = " ".join(answer.words)
+    choice: dict[str, object] = {"index": 0, "finish_reason": answer.finish, "logprobs": None}
+    choice |= {"message": {"role": "assistant", "content": text}} if answer.chat else {"text": text}
+    envelope = _envelope(ask, "chat.completion" if answer.chat else "text_completion", created)
+    return _encode(envelope | {"choices": [choice], "usage": answer.usage})
 
-    def event(choice: dict[str, object] | None, extra: dict[str, object]) -> bytes:
-        choices = [] if choice is None else [{"index": 0, "logprobs": None, **choice}]
-        return b"data: %b\n\n" % _encode(envelope | {"choices": choices} | extra)
 
-    def delta(text: str, *, first: bool) -> dict[str, object]:
-        role = {"role": "assistant"} if first else {}
-        return {"delta": role | {"content": text}} if chat else {"text": text}
+def _stream(ask: _Ask, answer: _Answer, created: int) -> Iterator[bytes]:
+    envelope = _envelope(ask, "chat.completion.chunk" if answer.chat else "text_completion", created)
 
-    texts = [word if number == 0 else " " + word for number, word in enumerate(words)]
-    pieces = [event(delta(text, first=number == 0) | {"finish_reason": None}, {}) for number, text in enumerate(texts)]
-    last: dict[str, object] = {"delta": {}} if chat else {"text": ""}
-    pieces.append(event(last | {"finish_reason": finish}, {}))
+    def event(choice: dict[str, object]) -> bytes:
+        return b"data: %b\n\n" % _encode(envelope | {"choices": [{"index": 0, "logprobs": None, **choice}]})
+
+    for number, word in enumerate(answer.words):
+        text = word if number == 0 else " " + word
+        role = {"role": "assistant"} if number == 0 else {}
+        said: dict[str, object] = {"delta": role | {"content": text}} if answer.chat else {"text": text}
+        yield event(said | {"finish_reason": None})
+    nothing: dict[str, object] = {"delta": {}} if answer.chat else {"text": ""}
+    yield event(nothing | {"finish_reason": answer.finish})
     if ask.stream_options is not None and ask.stream_options.include_usage:
-        pieces.append(event(None, {"usage": usage}))
-    return [*pieces, b"data: [DONE]\n\n"]
+        yield b"data: %b\n\n" % _encode(envelope | {"choices": [], "usage": answer.usage})
+    yield b"data: [DONE]\n\n"
 
 
 def _envelope(ask: _Ask, kind: str, created: int) -> dict[str, object]:
@@ -170,7 +184,7 @@ def _envelope(ask: _Ask, kind: str, created: int) -> dict[str, object]:
 
 
 def _embeddings(ask: _Ask) -> bytes:
-    texts = [ask.input] if isinstance(ask.input, str) else ask.input
+    texts = [ask.input] if isinstance(ask.input, str) else [_as_text(item) for item in ask.input]
     rows = [
         {"object": "embedding", "index": number, "embedding": _vector(text, ask.encoding_format)}
         for number, text in enumerate(texts)
@@ -197,6 +211,13 @@ def _text(content: str | list[_Part] | None) -> str:
     if isinstance(content, list):
         return " ".join(part.text for part in content if part.type == "text")
     return content or ""
+
+
+def _as_text(item: str | int | list[int]) -> str:
+    """An input of token numbers is echoed as the text of those numbers."""
+    if isinstance(item, list):
+        return " ".join(map(str, item))
+    return str(item)
 
 
 def _joined(prompt: str | list[str]) -> str:

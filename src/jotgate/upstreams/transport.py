@@ -170,6 +170,7 @@ class _Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
+        self._barren_bytes = 0
         self._head: ResponseHead | None = None
         self._pieces: list[bytes] = []
         self._in_answer = False
@@ -209,7 +210,12 @@ class _Connection(asyncio.Protocol):
             self._keep = False  # The answer is whole; what stands behind it is not ours to read.
         head, pieces = self._head, self._pieces
         if head is None and not pieces and not self._complete:
+            # A head, trailers or interim responses without end: the parser would gather them for ever.
+            self._barren_bytes += len(data)
+            if self._barren_bytes > _HEADER_BYTES_MAX:
+                self._break_off("the upstream's header section is too large", "")
             return
+        self._barren_bytes = 0
         exchange = self._exchange
         piece = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         complete = self._complete
@@ -251,15 +257,17 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_answer or self._complete:
             return  # Trailers are not passed on.
-        self._header_bytes += len(name) + len(value)
+        self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > _HEADER_BYTES_MAX:
             raise ValueError("header section too large")
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200 or self._complete:
+        if self._complete or 100 <= status < 200:
             return
+        if not 200 <= status < 600:
+            raise ValueError("no status code of RFC 9110 s15")
         length: int | None = None
         chunked = False
         for name, value in self._headers:
@@ -267,13 +275,18 @@ class _Connection(asyncio.Protocol):
                 length = int(value)
             elif name == b"transfer-encoding":
                 chunked = True
+                if value.strip().lower() != b"chunked":
+                    raise ValueError("a transfer coding other than chunked")
         self._in_answer = True
         self._until_close = length is None and not chunked and status not in _STATUS_NO_BODY
         self._head = ResponseHead(status, self._headers, length)
 
     def on_body(self, body: bytes) -> None:
-        if not self._complete:
-            self._pieces.append(body)
+        if self._complete:
+            return
+        if not self._in_answer:
+            raise ValueError("a body before the answer's head")  # An interim response has none (RFC 9110 s15.2).
+        self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         if not self._in_answer or self._complete:

@@ -4,6 +4,8 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -186,16 +188,28 @@ def test_lines_that_are_no_records_are_shown_as_such(
 
 
 def start_tail(directory: Path, *words: str) -> "subprocess.Popen[str]":
-    program = "import sys; from jotgate.cli import main; sys.exit(main(sys.argv[1:]))"
+    # Whoever runs these tests in the background may have made their children deaf to SIGINT.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; import sys; from jotgate.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, "audit", "tail", *words, "--data", str(directory)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def killed_on_failure(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """A failed assertion must not leave `with` waiting for a process that goes on."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
 
 
 def test_follow_goes_on_across_files_until_interrupted(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path / "audit", INSTANCE, StillClock())
     writer.append(call_lines(1, 3))
     writer.flush()
-    with start_tail(tmp_path, "--follow", "-n", "1", "--json") as tail:
+    with start_tail(tmp_path, "--follow", "-n", "1", "--json") as tail, killed_on_failure(tail):
         assert tail.stdout is not None
         assert json.loads(tail.stdout.readline())["row"] == 3
         writer.append(call_lines(4, 4))

@@ -136,7 +136,7 @@ def test_the_top_level_is_written_anew_and_the_values_stay_as_they_were(raw: byt
 def test_a_body_may_be_64_levels_deep_and_no_deeper(opening: bytes, closing: bytes) -> None:
     def nested(levels: int) -> bytes:
         inner = levels - 1  # the body's own object is the first level
-        return b'{"model":"m","x":' + opening * inner + b"0" + closing * inner + b"}"
+        return b'{"model":"m","x":' + opening * inner + b"0" + closing * inner + b',"y":[[],[]]}'
 
     assert read_body(nested(BODY_DEPTH_MAX)).model == "m"
     assert "64" in refusal_of(nested(BODY_DEPTH_MAX + 1)).message

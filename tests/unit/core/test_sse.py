@@ -126,3 +126,8 @@ def test_a_line_without_end_is_not_kept_and_the_next_line_is_read() -> None:
         assert len(tap._open_line) <= _LINE_MAX
     tap.feed(b'"usage"\n' + event(counted(3, 5)))
     assert tap.usage() == Usage(3, 5)
+
+
+def test_a_count_that_not_every_reader_of_json_can_hold_is_no_count() -> None:
+    assert read_usage(b'{"usage":{"prompt_tokens":9007199254740992}}').prompt_tokens == 2**53
+    assert read_usage(b'{"usage":{"prompt_tokens":9007199254740993}}') is UNKNOWN

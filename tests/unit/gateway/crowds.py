@@ -10,7 +10,7 @@ from jotgate.core.routes import Attempt, Bounds, Route, Upstream
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import UpstreamUnavailable
 from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import Recorder
+from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.ports import Running
@@ -37,7 +37,7 @@ class Crowd:
             upstreams=tuple(self.upstreams.values()),
             routes=(Route("a", tuple(attempts)),),
         )
-        recorder = Recorder(clock=self.clock, trail=self.trail, instance="w0")
+        recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w0")
         self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0")
         self.world = self.swap()
 

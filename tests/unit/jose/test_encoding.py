@@ -128,6 +128,7 @@ def test_nesting_is_bounded_and_never_recurses_too_far(opening: bytes, closing: 
         return b'{"a":' + opening * (depth - 1) + b"1" + closing * (depth - 1) + b"}"
 
     parse_object(nested(DEPTH_MAX), "thing")
+    parse_object(nested(DEPTH_MAX)[:-1] + b',"b":[],"c":{}}', "thing")  # more brackets, and no deeper
     for depth in (DEPTH_MAX + 1, sys.getrecursionlimit(), 100_000):
         assert fault(nested(depth)) == "is nested deeper than 32"
     assert fault(b'{"a":' + opening * 100_000) == "is nested deeper than 32"

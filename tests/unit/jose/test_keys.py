@@ -2,7 +2,7 @@
 
 import pytest
 
-from jotgate.errors import KeyRefused
+from jotgate.errors import Code, KeyRefused
 from jotgate.jose.algorithms import ALGORITHMS
 from jotgate.jose.keys import (
     KeySet,
@@ -106,6 +106,7 @@ def test_only_hmac_algorithms_take_a_secret_and_only_they_have_no_pem() -> None:
 def test_an_unknown_algorithm_has_no_keys(alg: str) -> None:
     with pytest.raises(KeyRefused, match="not one that jotgate knows") as caught:
         generate(alg)
+    assert caught.value.code is Code.KEY_REFUSED
     assert "ES256" in caught.value.hint
     with pytest.raises(KeyRefused):
         hmac_key(SECRET, alg, "k")

@@ -93,6 +93,11 @@ def test_a_secret_of_a_few_repeated_bytes_is_refused(secret: bytes) -> None:
         hmac_key(secret, "HS256", "kid")
 
 
+def test_a_secret_of_eight_different_bytes_is_taken() -> None:
+    key = hmac_key(b"01234567" * 8, "HS256", "kid")
+    assert key.verification_key.verify(b"input", key.sign(b"input"))
+
+
 def test_hmac_is_bound_to_its_row() -> None:
     row = ALGORITHMS["HS256"]
     assert isinstance(row.scheme, Hmac)

@@ -34,7 +34,7 @@ def test_another_public_url_is_refused_with_both_ways_out(tmp_path: Path) -> Non
     assert "--data" in fault
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"issuer":1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"issuer":1}', b"\xff", b'{"issuer":"\xff"}'])
 def test_a_spoiled_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     files = PrivateFiles(tmp_path)
     files.replace("installation.json", content)

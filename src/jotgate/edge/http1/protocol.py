@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._refused = False
         self._pieces: list[bytes] = []
         self._body_bytes = 0
+        self._body_bytes_max = self._limits.body_bytes
         self._received = 0
         self._part_ended = False
         self._http10 = False
@@ -131,6 +132,7 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._refused = False
         self._body_bytes = 0
+        self._body_bytes_max = self._limits.body_bytes
         self._owes_continue = False
 
     def on_url(self, target: bytes) -> None:
@@ -165,6 +167,8 @@ class Connection(asyncio.Protocol):
             self._answer = self._around.application.open(request)
         except JotgateError as refusal:
             self._refuse(request, refusal)
+        if request.body_bytes_max is not None:
+            self._body_bytes_max = min(self._body_bytes_max, request.body_bytes_max)
         self._await_body(request)
 
     def on_body(self, piece: bytes) -> None:
@@ -177,7 +181,7 @@ class Connection(asyncio.Protocol):
         if self._refused:
             if self._body_bytes > _READ_REFUSED_BYTES:
                 self._cut_reading()
-        elif self._body_bytes > self._limits.body_bytes:
+        elif self._body_bytes > self._body_bytes_max:
             self._refuse_now(request, self._too_large())
         else:
             self._pieces.append(piece)
@@ -235,7 +239,7 @@ class Connection(asyncio.Protocol):
         length = int(request.headers.get(b"content-length", b"0"))
         wish = request.headers.get(b"expect")
         expects = wish is not None and wish.lower() == b"100-continue" and not self._http10
-        if not self._refused and length > self._limits.body_bytes:
+        if not self._refused and length > self._body_bytes_max:
             self._refuse(request, self._too_large())
         if self._refused and (length > _READ_REFUSED_BYTES or expects):
             self._cut_reading()
@@ -264,7 +268,7 @@ class Connection(asyncio.Protocol):
         self._waiting.append(Turn(answer, keep_alive, self._http10, request.method == b"HEAD"))
 
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the body exceeds {self._limits.body_bytes} bytes")
+        return BodyTooLarge(f"the body exceeds {self._body_bytes_max} bytes")
 
     def _refuse(self, request: Request, refusal: JotgateError) -> None:
         """Answer with the refusal when the rest of the request has been read, and dropped."""

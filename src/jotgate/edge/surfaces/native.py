@@ -18,6 +18,8 @@ from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Answer, Caller
 
+# Nobody is authenticated here before the body is read, and no request to control is long.
+_CONTROL_BODY_BYTES: Final = 65_536
 _HEALTH: Final = frozenset({b"/health", b"/health/live", b"/health/ready"})
 _CONTROL: Final = (b"/.well-known/", b"/oauth/", b"/admin/")
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
@@ -48,8 +50,10 @@ class NativeSurface:
         if path in _HEALTH:
             if request.method not in (b"GET", b"HEAD"):
                 raise MethodRefused("GET", "health is read with GET")
+            request.body_bytes_max = 0
             return partial(self._answer_health, path)
         if path.startswith(_CONTROL):
+            request.body_bytes_max = _CONTROL_BODY_BYTES
             return partial(self._control.run, request)
         if request.method == b"OPTIONS":
             return partial(_answer_options, find_methods(path))

@@ -1,0 +1,100 @@
+"""What control cannot foresee is told as `internal`, without a word of what happened inside."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pytest
+from starlette.types import Message
+
+from jotgate.control.operator import build_operator
+from jotgate.control.public import build_public
+from jotgate.core.snapshot import Issuer
+from jotgate.core.status import Status
+from jotgate.errors import Code
+from jotgate.gateway.world import build_verifier
+from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
+from jotgate.jose.keys import KeySet, SigningKey, generate
+from jotgate.services.issuer import TokenIssuer
+from jotgate.services.recorder import Recorder
+from jotgate.testing.ports import ManualClock
+
+_SECRET: Final = "what stands inside"
+
+
+class NoEntropy:
+    """Chance that fails."""
+
+    def random_bytes(self, count: int) -> bytes:
+        raise OSError(_SECRET)
+
+
+class NoLog:
+    """An audit log that is never reached."""
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+def status() -> Status:
+    raise RuntimeError(_SECRET)
+
+
+def operator(key: SigningKey) -> Any:
+    """The operator's application, whose issuer and status fail."""
+    clock = ManualClock()
+    issuer = Issuer("http://i", "http://i", ("ES256",), (ACCESS_TOKEN_TYPE,), KeySet([key.verification_key]).to_jwks())
+    tokens = TokenIssuer(
+        issuer="http://i", key=key, clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
+    )
+    verifier = build_verifier(issuer, 2)
+    return build_operator(tokens, lambda: verifier, clock, status)
+
+
+async def ask(application: Any, method: str, path: str, body: bytes = b"") -> tuple[int, bytes, list[Any]]:
+    """One request: status, body and headers. The application raises after its answer, for the server's log."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b"", "http_version": "1.1"}
+    with pytest.raises((RuntimeError, OSError), match=_SECRET):
+        await application(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent), sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("GET", "/status", b""), ("POST", "/tokens", b'{"subject":"me","ttl_s":60}')]
+)
+def test_the_operator_is_told_the_code_and_nothing_else(method: str, path: str, body: bytes) -> None:
+    answered, content, _ = asyncio.run(ask(operator(generate("ES256")), method, path, body))
+    assert answered == 500
+    assert json.loads(content) == {"error": {"code": Code.INTERNAL, "message": "control failed", "hint": ""}}
+
+
+def test_callers_are_told_the_code_in_the_native_form() -> None:
+    class Unsendable:
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(_SECRET)
+
+    application = build_public(Unsendable())  # type: ignore[arg-type]  # what control could only hold by a defect
+    answered, content, headers = asyncio.run(ask(application, "GET", "/.well-known/jwks.json"))
+    assert answered == 500
+    error = json.loads(content)["error"]
+    assert (error["code"], error["type"]) == (Code.INTERNAL, "server_error")
+    assert _SECRET.encode() not in content
+    assert (b"cache-control", b"no-store") in headers

@@ -1,0 +1,117 @@
+"""Which paths are health's, control's and the gateway's."""
+
+import json
+
+import pytest
+
+from jotgate import __version__
+from jotgate.core.calls import Request
+from jotgate.core.snapshot import Limits
+from jotgate.edge.surfaces.native import NativeSurface
+from jotgate.errors import JotgateError
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.pipeline import Gateway
+from jotgate.gateway.records import CallRecorder
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort
+from tests.callers import make_issuer, make_world, request
+
+_ISSUER = make_issuer()
+
+
+class House:
+    """The surface with a gateway and a control that answers by hand."""
+
+    def __init__(self, *, ready: bool = True) -> None:
+        self.clock = ManualClock()
+        self.trail = MemoryTrail()
+        self.control = ScriptedPort()
+        self.upstream = ScriptedPort()
+        self.gateway = Gateway(
+            clock=self.clock,
+            recorder=CallRecorder(clock=self.clock, trail=self.trail, instance="w"),
+            instance="w",
+        )
+        if ready:
+            limits = Limits(max_staleness_s=60)
+            self.gateway.swap(make_world(_ISSUER, {"one": self.upstream}, {"a": ("one",)}, limits=limits))
+        self.surface = NativeSurface(self.gateway, ControlDoor(self.control, self.clock))
+
+    def ask(self, asked: Request) -> RecordingCaller:
+        caller = RecordingCaller()
+        try:
+            answer = self.surface.open(asked)
+        except JotgateError as refusal:
+            self.surface.refuse(asked, refusal, caller)
+        else:
+            answer(caller)
+        return caller
+
+    def get(self, path: bytes, method: bytes = b"GET") -> RecordingCaller:
+        return self.ask(request(method=method, path=path))
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_health_of_a_ready_worker(method: bytes) -> None:
+    house = House()
+    told = {path: house.get(path, method) for path in (b"/health", b"/health/live", b"/health/ready")}
+    assert {caller.status for caller in told.values()} == {200}
+    assert json.loads(told[b"/health"].body) == {"status": "ok", "version": __version__, "snapshot": 7}
+    assert json.loads(told[b"/health/live"].body) == json.loads(told[b"/health/ready"].body) == {"status": "ok"}
+    assert house.trail.lines == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [("new", "not_ready"), ("stale", "control_stale"), ("full", "audit_unavailable")]
+)
+def test_a_worker_that_lets_nothing_through_lives_and_is_not_ready(state: str, reason: str) -> None:
+    house = House(ready=state != "new")
+    if state == "stale":
+        house.clock.advance(61)
+    house.trail.full = state == "full"
+    assert house.get(b"/health/live").status == 200
+    for path in (b"/health", b"/health/ready"):
+        caller = house.get(path)
+        content = json.loads(caller.body)
+        assert (caller.status, content["status"], content["reason"]) == (503, "unavailable", reason)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"DELETE", b"OPTIONS"])
+def test_health_is_read_only(method: bytes) -> None:
+    caller = House().get(b"/health", method)
+    assert (caller.status, caller.headers["allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize(
+    "path", [b"/.well-known/jwks.json", b"/.well-known/x", b"/oauth/token", b"/admin/", b"/admin/../v1/models"]
+)
+def test_controls_paths_go_to_control_without_a_token_and_as_they_are(path: bytes) -> None:
+    house = House()
+    caller = house.get(path)
+    assert house.control.last.outbound.target == path
+    house.control.last.answer(200, b"{}")
+    assert (caller.status, caller.body) == (200, b"{}")
+
+
+@pytest.mark.parametrize(
+    "path", [b"/", b"/admin", b"/.well-known", b"/Admin/", b"/health/", b"/v1/x", b"*", b"//admin/"]
+)
+def test_every_other_path_is_the_gateways_whose_table_is_closed(path: bytes) -> None:
+    house = House()
+    caller = house.get(path)
+    assert (caller.status, json.loads(caller.body)["error"]["code"]) == (404, "unknown_operation")
+    assert house.control.exchanges == []
+
+
+def test_strangers_may_send_little_where_nobody_is_asked_for_a_token() -> None:
+    house = House()
+    for path, limit in ((b"/health", 0), (b"/oauth/token", 65_536)):
+        asked = request(method=b"GET", path=path)
+        house.surface.open(asked)
+        assert asked.body_bytes_max == limit
+
+
+def test_a_call_is_the_gateways() -> None:
+    house = House()
+    caller = house.ask(request(b'{"model":"a"}', authorization=b"Bearer " + _ISSUER.token()))
+    house.upstream.last.answer(200, b"{}")
+    assert (caller.status, house.trail.only.outcome) == (200, "complete")

@@ -1,0 +1,153 @@
+"""A good token is verified once and remembered; a wrong one is refused each time, and time never stands still."""
+
+import pytest
+from msgspec import structs
+
+from jotgate.errors import ClaimRefused, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
+from jotgate.gateway.world import build_verifier
+from jotgate.jose.keys import generate
+from jotgate.services.verifier import Verifier
+from jotgate.testing.issuer import TestIssuer, wrong_tokens
+from tests.callers import NAME, NOW_S, issuer_of, make_issuer
+
+_LEEWAY_S = 5
+_KEY = generate("ES256")
+_WRONG = wrong_tokens(_KEY, NAME, NAME, NOW_S)
+
+
+def verifier_of(issuer: TestIssuer, *, capacity: int = 100, default_scopes: tuple[str, ...] = ()) -> Verifier:
+    return build_verifier(issuer_of(issuer, default_scopes=default_scopes), capacity)
+
+
+def remembered(verifier: Verifier) -> int:
+    return len(verifier._young.keys() | verifier._old.keys())
+
+
+@pytest.fixture(scope="module")
+def issuer() -> TestIssuer:
+    return make_issuer(_KEY)
+
+
+def test_the_principal_is_what_the_claims_say(issuer: TestIssuer) -> None:
+    token = issuer.token(
+        sub="alice", client_id="c-9", jti="t-9", scope="embeddings models", models=["a", "b", "a"], nbf=NOW_S - 7
+    )
+    principal = verifier_of(issuer).verify(token, NOW_S)
+    assert (principal.issuer, principal.subject, principal.client_id) == (NAME, "alice", "c-9")
+    assert (principal.token_id, principal.kid) == ("t-9", issuer.key.kid)
+    assert principal.scopes == {"embeddings", "models"}
+    assert principal.models == frozenset({"a", "b"})
+    assert (principal.expires_at_s, principal.not_before_s) == (NOW_S + 600, NOW_S - 7)
+
+
+def test_without_a_scope_the_token_has_its_issuers_default_scopes(issuer: TestIssuer) -> None:
+    claims = {name: value for name, value in issuer.claims().items() if name != "scope"}
+    token = issuer.seal(issuer.header(), claims)
+    assert verifier_of(issuer).verify(token, NOW_S).scopes == frozenset()
+    assert verifier_of(issuer, default_scopes=("models",)).verify(token, NOW_S).scopes == {"models"}
+
+
+def test_an_absent_models_claim_means_every_model_and_an_empty_one_none(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer)
+    assert verifier.verify(issuer.token(), NOW_S).models is None
+    assert verifier.verify(issuer.token(models=[]), NOW_S).models == frozenset()
+
+
+@pytest.mark.parametrize("models", [None, "a", 7, {"a": 1}, ["a", 7], [["a"]], [None]])
+def test_a_models_claim_of_another_type_is_refused(issuer: TestIssuer, models: object) -> None:
+    with pytest.raises(ClaimRefused) as caught:
+        verifier_of(issuer).verify(issuer.token(models=models), NOW_S)
+    assert caught.value.claim == "models"
+
+
+@pytest.mark.parametrize("name", sorted(_WRONG))
+def test_a_wrong_token_is_refused_for_its_reason_and_never_remembered(issuer: TestIssuer, name: str) -> None:
+    token, code = _WRONG[name]
+    verifier = verifier_of(issuer)
+    for _ in range(2):
+        with pytest.raises(TokenError) as caught:
+            verifier.verify(token, NOW_S)
+        assert caught.value.code == code
+    assert remembered(verifier) == 0
+
+
+def test_a_second_call_finds_the_principal_of_the_first(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer)
+    token = issuer.token()
+    assert verifier.verify(token, NOW_S) is verifier.verify(token, NOW_S)
+    assert remembered(verifier) == 1
+
+
+def test_a_token_that_differs_in_its_signature_alone_is_another_token(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer)
+    token = issuer.token()
+    verifier.verify(token, NOW_S)
+    changed = token[:-4] + (b"AAAA" if token[-4:] != b"AAAA" else b"BBBB")
+    with pytest.raises(TokenError):
+        verifier.verify(changed, NOW_S)
+
+
+def test_a_remembered_token_expires_at_the_same_moment_as_a_new_one(issuer: TestIssuer) -> None:
+    token = issuer.token()
+    warm = verifier_of(issuer)
+    warm.verify(token, NOW_S)
+    end_s = NOW_S + 600 + _LEEWAY_S
+    for moment_s, good in ((end_s - 0.001, True), (end_s, False), (end_s + 1, False)):
+        for verifier in (warm, verifier_of(issuer)):
+            if good:
+                assert verifier.verify(token, moment_s).subject == "alice"
+                continue
+            with pytest.raises(TokenExpired):
+                verifier.verify(token, moment_s)
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_remembered_token_is_not_good_before_its_time(issuer: TestIssuer, claim: str) -> None:
+    """A clock may be set back."""
+    token = issuer.token(**{claim: NOW_S, "exp": NOW_S + 60} | ({"iat": NOW_S - 100} if claim == "nbf" else {}))
+    warm = verifier_of(issuer)
+    warm.verify(token, NOW_S)
+    for verifier in (warm, verifier_of(issuer)):
+        assert verifier.verify(token, NOW_S - _LEEWAY_S).subject == "alice"
+        with pytest.raises(TokenImmature):
+            verifier.verify(token, NOW_S - _LEEWAY_S - 0.001)
+
+
+def test_a_remembered_token_is_refused_once_its_key_has_left_the_set(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer)
+    token = issuer.token()
+    assert verifier.verify(token, NOW_S).subject == "alice"
+    verifier._keys._by_kid.clear()
+    with pytest.raises(KeyUnknown):
+        verifier.verify(token, NOW_S)
+
+
+def test_a_token_is_refused_by_a_verifier_whose_set_has_another_key_under_its_kid(issuer: TestIssuer) -> None:
+    token = issuer.token()
+    stranger = make_issuer()
+    jwks = issuer_of(stranger).jwks.replace(stranger.key.kid.encode(), issuer.key.kid.encode())
+    verifier = build_verifier(structs.replace(issuer_of(issuer), jwks=jwks), 10)
+    with pytest.raises(JotgateError) as caught:
+        verifier.verify(token, NOW_S)
+    assert caught.value.code == "signature_invalid"
+
+
+def test_the_memory_is_bounded_and_drops_what_was_not_used_for_longest(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer, capacity=4)  # two generations of two
+    tokens = [issuer.token(jti=f"t-{number}") for number in range(9)]
+    principals = [verifier.verify(token, NOW_S) for token in tokens[:3]]
+    assert remembered(verifier) == 3
+    assert verifier.verify(tokens[0], NOW_S) is principals[0]  # from the old generation into the young one
+    verifier.verify(tokens[3], NOW_S)  # a new generation: what was young is old, what was old is gone
+    assert verifier.verify(tokens[0], NOW_S) is principals[0]
+    assert verifier.verify(tokens[1], NOW_S) is not principals[1]
+    for token in tokens:
+        verifier.verify(token, NOW_S)
+        assert remembered(verifier) <= 4
+
+
+def test_the_smallest_memory_still_works(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer, capacity=1)
+    for number in range(3):
+        token = issuer.token(jti=f"t-{number}")
+        assert verifier.verify(token, NOW_S) is verifier.verify(token, NOW_S)

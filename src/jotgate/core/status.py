@@ -16,8 +16,8 @@ class Status(Struct, frozen=True):
 
     `url` is where the gateway listens. `workers` counts those connected to the bus, `metrics` are the URLs without a
     token. `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings
-    were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next start.
-    `clock_step_s` is how far the civil clock has gone its own way since control started.
+    were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next
+    start. `clock_step_s` is how far the civil clock has gone its own way since control started.
     """
 
     version: str

@@ -19,7 +19,8 @@ from bench.plan import Plan
 from bench.rounds import write_requests
 from bench.server import running
 from bench.summary import Summary, summarise
-from bench.tls import Authority, Certificate, start_entry
+from bench.tls import renew, start_entry
+from jotgate.testing.certificates import Authority, Pair
 
 PROBE: Final = Path(__file__).parent / "probe"
 UPSTREAMS: Final = 100
@@ -84,7 +85,7 @@ def measure_reloads(folder: Path, upstream_port: int, load: Load, plan: Plan) ->
     issued = edition.write()
     paths = os.pathsep.join(filter(None, (str(PROBE), os.environ.get("PYTHONPATH"))))
     shape = Shape(
-        options=("--tls-cert", issued.certificate, "--tls-key", issued.key),
+        options=("--tls-cert", issued.cert, "--tls-key", issued.key),
         environment={"PYTHONPATH": paths, "BENCH_PROBE": str(probes)},
     )
     with ExitStack() as stack:
@@ -118,13 +119,13 @@ class Edition:
         self._authority = authority
         self._number = 0
 
-    def write(self) -> Certificate:
+    def write(self) -> Pair:
         """Change every other upstream and the certificate; each file is replaced at once."""
         self._number += 1
         new = self._file.with_suffix(".new")
         new.write_text(self._own + render_others(self._number))
         new.replace(self._file)
-        return self._authority.issue()
+        return renew(self._authority)
 
 
 class Meter:

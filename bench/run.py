@@ -32,7 +32,8 @@ from bench.report import Report
 from bench.rounds import Requests, Target, Visit, Visitor, orders, write_requests
 from bench.server import Server, running
 from bench.starting import Starts, measure_starts
-from bench.tls import Authority, start_entry
+from bench.tls import renew, start_entry
+from jotgate.testing.certificates import Authority
 
 
 class Run:
@@ -50,7 +51,7 @@ class Run:
         self._mock = self._hold(start_mock(programs.mock_upstream, folder, self._load_core))
         self._configuration = write_configuration(folder, self._mock.port)
         self._authority = Authority(folder)
-        self._certificate = self._authority.issue()
+        self._certificate = renew(self._authority)
         self._installations: dict[str, Path] = {}
         self._token = create_token(folder / names.JOTGATE)
         self._issuer: IssuerFacts = issuer_facts(folder / names.JOTGATE, self._token)
@@ -132,7 +133,7 @@ class Run:
     def _starters(self) -> dict[str, Callable[[], Target]]:
         folder, port, core = self._folder, self._mock.port, self._core
         tls = self._certificate
-        over_tls = Shape(options=("--tls-cert", tls.certificate, "--tls-key", tls.key))
+        over_tls = Shape(options=("--tls-cert", tls.cert, "--tls-key", tls.key))
         return {
             names.STRAIGHT: lambda: self._plain(self._mock),
             names.NGINX: lambda: self._plain(self._hold(start_nginx(folder / "nginx", port, core))),
@@ -143,7 +144,7 @@ class Run:
             names.JOTGATE: lambda: self._jotgate(names.JOTGATE, PLAIN),
             names.JOTGATE_TWO: lambda: self._jotgate(names.JOTGATE_TWO, Shape(workers=2)),
             names.NGINX_TLS: lambda: self._behind_entry(
-                self._hold(start_nginx(folder / "nginx-tls", port, core, (tls.certificate, tls.key))), self._requests
+                self._hold(start_nginx(folder / "nginx-tls", port, core, (tls.cert, tls.key))), self._requests
             ),
             names.JOTGATE_TLS: lambda: self._jotgate(names.JOTGATE_TLS, over_tls),
         }

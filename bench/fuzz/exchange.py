@@ -37,12 +37,14 @@ def exchange(port: int, data: bytes) -> Told:
     with socket.create_connection(("127.0.0.1", port), HANG_S) as connection:
         try:
             connection.sendall(data)
-            if not _read(connection, received, SILENCE_S):
+            ended = _read(connection, received, SILENCE_S)
+            if not ended:
                 connection.shutdown(socket.SHUT_WR)
-                if not _read(connection, received, HANG_S):
-                    raise Harm(f"a connection was still open after {HANG_S:.0f} s; sent {_shown(data)}")
+                ended = _read(connection, received, HANG_S)
         except OSError:
-            pass  # It closed with bytes of ours unread; what it said before that has been read.
+            ended = True  # It closed with bytes of ours unread; what it said before that has been read.
+    if not ended:
+        raise Harm(f"a connection was still open after {HANG_S:.0f} s; sent {_shown(data)}")
     return Told(_judged(bytes(received), data), time.monotonic() - began_s)
 
 

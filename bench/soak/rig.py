@@ -15,7 +15,8 @@ from typing import Final
 from bench.server import free_port, launch, running
 from bench.soak.raw import MODEL, Door
 from bench.soak.sockets import accepted_ports
-from bench.tls import Authority
+from bench.tls import renew
+from jotgate.testing.certificates import Authority, serial
 from jotgate.testing.running import Gateway, running_gateway, short_directory, until
 
 WORKERS: Final = 2
@@ -54,13 +55,13 @@ class Rig:
         self._render = render
         self._authority = authority
         self._edition = 0
-        context = ssl.create_default_context(cafile=authority.certificate) if authority else None
+        context = ssl.create_default_context(cafile=authority.root) if authority else None
         self.door = Door(int(gateway.url.rpartition(":")[2]), gateway.token(), context)
 
     @property
     def authority(self) -> Path:
         """The certificate that clients trust."""
-        return self._authority.certificate if self._authority else Path(os.devnull)
+        return self._authority.root if self._authority else Path(os.devnull)
 
     def reload(self) -> None:
         """Change every upstream's settings and have them read again; wait until all workers have them."""
@@ -72,10 +73,10 @@ class Rig:
         """Put a new certificate in the place of the old, have it read, and wait until new connections get it."""
         if self._authority is None:
             return
-        issued = self._authority.issue()
+        wanted = serial(renew(self._authority).cert)
         self.gateway.reload()
         # As many connections as make it unlikely that all reach one worker.
-        until(lambda: {self._served_serial() for _ in range(8)} == {issued.serial}, "the new certificate is served")
+        until(lambda: {self._served_serial() for _ in range(8)} == {wanted}, "the new certificate is served")
 
     def _served_serial(self) -> int:
         assert self.door.tls is not None
@@ -147,6 +148,6 @@ def running_rig(*, tls: bool = True) -> Iterator[Rig]:
         authority = Authority(folder) if tls else None
         options = ["--workers", str(WORKERS)]
         if authority is not None:
-            issued = authority.issue()
-            options += ["--tls-cert", str(issued.certificate), "--tls-key", str(issued.key)]
+            pair = renew(authority)
+            options += ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key)]
         yield Rig(stack.enter_context(running_gateway(render(0), *options)), render, authority)

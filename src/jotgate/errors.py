@@ -28,8 +28,7 @@
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
-    │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable
-    │   └── UpstreamBusy · UpstreamSuspended
+    │   └── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     └── InternalError                   500; the only wrapper of the unexpected
 
 `message` says what and why and is safe for the caller. `hint` says what to do next. `debug` never leaves the
@@ -386,18 +385,12 @@ class UpstreamBusy(Unavailable):
     """Every upstream of the route is at its bound: the queue is full, or the call's time in it is over."""
 
     code = Code.UPSTREAM_BUSY
-    default_hint = "Try again in a moment"
 
 
 class UpstreamSuspended(Unavailable):
     """No upstream of the route is asked for now: each has failed several times in a row."""
 
     code = Code.UPSTREAM_SUSPENDED
-    default_hint = "Try again after the time in Retry-After"
-
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 class InternalError(JotgateError):

@@ -16,7 +16,7 @@ import pytest
 from jotgate.errors import Code
 from jotgate.testing.certificates import Authority
 from jotgate.testing.running import Gateway, running_gateway, until
-from jotgate.testing.upstream import Gate, unary, upstream_in_thread
+from jotgate.testing.upstream import Gate, UpstreamServer, unary, upstream_in_thread
 from tests.integration.exchanges import Answer, Caller, record_of
 from tests.proxies import proxy_in_thread
 
@@ -89,10 +89,15 @@ def test_while_one_of_two_upstreams_refuses_connections_now_and_then_no_request_
                 first.do(first.refuse())
                 assert statuses(call(40)) == {200: 40}
                 first.do(first.accept())
-                asked = len(first.requests)
-                while len(first.requests) == asked:  # The breaker opened; one call tries, and closes it.
-                    assert statuses(call(8)) == {200: 8}
+                call_until_asked(call, first)
                 assert statuses(call(40)) == {200: 40}
+
+
+def call_until_asked(call: Callable[[int], list[Answer]], server: UpstreamServer) -> None:
+    """Make good calls until this upstream, whose breaker has opened, is asked again."""
+    asked = len(server.requests)
+    while len(server.requests) == asked:
+        assert statuses(call(8)) == {200: 8}
 
 
 def test_weights_share_the_calls() -> None:

@@ -29,6 +29,7 @@ from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.directory import DataDirectory
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
+from jotgate.telemetry.logs import learn_of, watch_loop
 
 
 def run(assignment: Assignment) -> None:
@@ -51,6 +52,7 @@ def run(assignment: Assignment) -> None:
         check_name(directory, config)
         materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
         snapshot = compile_snapshot(config, authority.issuer_url, jwks, version, materials)
+        learn_of(snapshot.upstreams)
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 
     reloader = Reloader(sources, loaded, prepare, SystemClock())
@@ -109,6 +111,7 @@ async def _serve(
         metrics=build_metrics(figures),
     )
     loop = asyncio.get_running_loop()
+    watch_loop(loop)
 
     def orphaned() -> None:
         loop.call_soon_threadsafe(server.stop)

@@ -209,7 +209,7 @@ def check_upstreams(settings: Settings, config: Config) -> Iterator[Check]:
         return
     with ThreadPoolExecutor(_PINGS_AT_ONCE) as pool:
         entries = config.upstreams
-        for entry, answer in zip(
-            entries, pool.map(lambda one: ping(one, settings.credentials.get(one.name)), entries), strict=True
-        ):
+        credentials = [settings.credentials.get(one.name) for one in entries]
+        reaches = [settings.reaches[one.name] for one in entries]
+        for entry, answer in zip(entries, pool.map(ping, entries, credentials, reaches), strict=True):
             yield Check(f"upstream {entry.name}", answer.state, answer.text, answer.fix)

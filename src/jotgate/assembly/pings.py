@@ -3,14 +3,17 @@
 import http.client
 import socket
 import ssl
+from base64 import b64encode
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from jotgate import __version__
 from jotgate.core.config import UpstreamEntry
+from jotgate.core.routes import Proxy, Reach
 from jotgate.core.values import Secret
 
 _PATIENCE_S: Final = 5.0
+_HTTPS_PORT: Final = 443
 _REFUSED: Final = frozenset({401, 403})
 _NO_LIST: Final = frozenset({404, 405, 501})
 _OK: Final = range(200, 300)
@@ -24,21 +27,20 @@ class Pong(NamedTuple):
     fix: str = ""
 
 
-def ping(entry: UpstreamEntry, credential: Secret | None) -> Pong:
-    """`GET base_url/models` with the credential, answered within five seconds."""
+def ping(entry: UpstreamEntry, credential: Secret | None, reach: Reach) -> Pong:
+    """`GET base_url/models` with the credential, the way that calls go, answered within five seconds."""
     parts = urlsplit(entry.base_url)
     host = parts.hostname or ""
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(host, parts.port, timeout=_PATIENCE_S, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=_PATIENCE_S)
     headers = {"Accept": "application/json", "User-Agent": f"jotgate/{__version__}"}
     if credential is not None:
         headers["Authorization"] = f"Bearer {credential.reveal()}"
+    target = f"{parts.path.rstrip('/')}/models"
+    connection = _connect(parts.scheme, host, parts.port, reach)
+    if reach.proxy is not None and parts.scheme == "http":
+        target = f"http://{parts.netloc}{target}"
+        headers |= _for_proxy(reach.proxy)
     try:
-        connection.request("GET", f"{parts.path.rstrip('/')}/models", headers=headers)
+        connection.request("GET", target, headers=headers)
         status = connection.getresponse().status
     except ssl.SSLCertVerificationError as error:
         return Pong(
@@ -58,6 +60,27 @@ def ping(entry: UpstreamEntry, credential: Secret | None) -> Pong:
     finally:
         connection.close()
     return _judge(parts.netloc, status, credential)
+
+
+def _connect(scheme: str, host: str, port: int | None, reach: Reach) -> http.client.HTTPConnection:
+    proxy = reach.proxy
+    if scheme == "https":
+        context = ssl.create_default_context(cadata=reach.roots or None)
+        if proxy is None:
+            return http.client.HTTPSConnection(host, port, timeout=_PATIENCE_S, context=context)
+        tunnel = http.client.HTTPSConnection(proxy.host, proxy.port, timeout=_PATIENCE_S, context=context)
+        tunnel.set_tunnel(host, port or _HTTPS_PORT, _for_proxy(proxy))
+        return tunnel
+    if proxy is not None:
+        return http.client.HTTPConnection(proxy.host, proxy.port, timeout=_PATIENCE_S)
+    return http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+
+
+def _for_proxy(proxy: Proxy) -> dict[str, str]:
+    """The header that the proxy itself wants (RFC 7617 s2)."""
+    if proxy.credential is None:
+        return {}
+    return {"Proxy-Authorization": "Basic " + b64encode(proxy.credential.reveal().encode()).decode("ascii")}
 
 
 def _judge(where: str, status: int, credential: Secret | None) -> Pong:

@@ -29,7 +29,7 @@ from jotgate.processes.link import Link
 from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
 from jotgate.services.auditor import Auditor
 from jotgate.services.tally import Tally
-from jotgate.telemetry.logs import CallJournal, learn, watch_loop
+from jotgate.telemetry.logs import CallJournal, learn_of, watch_loop
 from jotgate.telemetry.loops import LoopWatch
 from jotgate.upstreams.control import ControlUpstream
 
@@ -150,7 +150,7 @@ class Worker:
         before = self._gateway.world
         if before is not None and before.verifier is not world.verifier:
             self._tally.retire(before.verifier)
-        learn(place.upstream.credential for place in world.places.values() if place.upstream.credential is not None)
+        learn_of(world.snapshot.upstreams)
         self._auditor.limit(world.limits.audit_rows)
         self._gateway.swap(world)
         self._listener.renew(world.snapshot)

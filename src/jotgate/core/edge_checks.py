@@ -10,7 +10,6 @@ from jotgate.core.faults import Fault, shown
 
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", re.ASCII)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_PORT_MAX: Final = 65_535
 
 
 def check_proxies(server: Server) -> list[Fault]:
@@ -65,8 +64,10 @@ def _origin(text: str) -> str:
     if _ORIGIN.fullmatch(text) is None:
         return 'write scheme and host in small letters, and a port if it is not the usual one: "https://app.example"'
     parts = urlsplit(text)
-    if parts.port == _DEFAULT_PORTS[parts.scheme]:
-        return f'browsers leave the usual port out: write "{text.rpartition(":")[0]}"'
-    if parts.port is not None and parts.port > _PORT_MAX:
+    try:
+        port = parts.port
+    except ValueError:
         return "there is no such port"
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        return f'browsers leave the usual port out: write "{text.rpartition(":")[0]}"'
     return ""

@@ -6,6 +6,7 @@ upstream has room for waits its turn; one that none can take is refused.
 """
 
 from functools import partial
+from typing import Final
 
 from jotgate.core.attempts import choose
 from jotgate.core.calls import Outbound, write_body
@@ -14,6 +15,9 @@ from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import Place, World
 from jotgate.ports import Clock
+
+_SOON: Final = "Try again in a moment"
+_LATER: Final = "Try again after the time in Retry-After"
 
 
 def send_call(relay: Relay, world: World, clock: Clock) -> None:
@@ -87,6 +91,7 @@ def _why_none(relay: Relay, world: World, clock: Clock) -> Unavailable:
     now_s = clock.monotonic_s()
     found = [(world.places[one.upstream].standing, one.model) for one in relay.call.route.attempts]
     if any(standing.condition(model, now_s) == "crowded" for standing, model in found):
-        return UpstreamBusy("every upstream of this model is at its bound, and so is the queue before it")
-    patience_s = min(standing.patience_s(now_s) for standing, _ in found)
-    return UpstreamSuspended("every upstream of this model has failed several times in a row", patience_s)
+        return UpstreamBusy("every upstream of this model is at its bound, and so is the queue before it", hint=_SOON)
+    refusal = UpstreamSuspended("every upstream of this model has failed several times in a row", hint=_LATER)
+    refusal.retry_after_s = min(standing.patience_s(now_s) for standing, _ in found)
+    return refusal

@@ -201,7 +201,7 @@ class Relay:
             return
         if self.place is None:
             if self.exchange is not None and now_s > self._turn_by_s:
-                self.refuse(UpstreamBusy("no upstream of this model had room in time"))
+                self.refuse(UpstreamBusy("no upstream of this model had room in time", hint="Try again in a moment"))
             return
         upstream = self.place.upstream
         if now_s - self.call.request.begun_s > upstream.total_timeout_s:

@@ -27,7 +27,7 @@ class _Verified(Struct, frozen=True):
 
 
 class Verifier:
-    """Verifies tokens of one issuer; mutable only in its counts and its cache of at most `capacity` tokens."""
+    """Verifies tokens of one issuer; mutable only in its counts and in its cache of at most `capacity` tokens."""
 
     def __init__(
         self, *, keys: KeySet, expectation: Expectation, default_scopes: frozenset[str], capacity: int

@@ -15,6 +15,7 @@ from typing import Final, TextIO
 import msgspec
 
 from jotgate.core.audit import CallRecord
+from jotgate.core.routes import Upstream
 from jotgate.core.values import Secret
 from jotgate.telemetry.redaction import Redactor
 
@@ -33,6 +34,15 @@ class LogHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         super().__init__(stream)
         self.redactor = redactor
+
+
+def learn_of(upstreams: Iterable[Upstream]) -> None:
+    """Take the credentials of these upstreams, and of the proxies before them, out of what is logged from now on."""
+    found: list[Secret | None] = []
+    for upstream in upstreams:
+        proxy = upstream.reach.proxy
+        found += [upstream.credential, None if proxy is None else proxy.credential]
+    learn(secret for secret in found if secret is not None)
 
 
 def learn(secrets: Iterable[Secret]) -> None:

@@ -4,7 +4,7 @@ from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import HEALTH, HealthCheck
 from jotgate.errors import UpstreamUnavailable
 from jotgate.gateway.checkups import Checkups
-from tests.unit.gateway.crowds import Crowd, bounded, plain, upstream
+from tests.crowds import Crowd, bounded, plain, upstream
 
 
 class Watched(Crowd):

@@ -9,7 +9,7 @@ from jotgate.errors import UpstreamUnavailable
 from jotgate.gateway.standing import Standing
 from jotgate.ports import Running
 from jotgate.testing.ports import RecordingCaller
-from tests.unit.gateway.crowds import Crowd, bounded, busy, code_of, plain, upstream
+from tests.crowds import Crowd, bounded, busy, code_of, plain, upstream
 
 
 def crowd_of(concurrent: int, queued: int = 10, queue_s: float = 5.0) -> Crowd:

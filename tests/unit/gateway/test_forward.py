@@ -7,7 +7,7 @@ import pytest
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.routes import Attempt
 from jotgate.errors import UpstreamTorn, UpstreamUnavailable
-from tests.unit.gateway.crowds import Crowd, bounded, busy, code_of, plain, upstream
+from tests.crowds import Crowd, bounded, busy, code_of, plain, upstream
 
 
 def answered(crowd: Crowd, name: str) -> None:

@@ -1,0 +1,103 @@
+"""What the doctor makes of what it sees, and what it sees of an upstream through its own way."""
+
+import resource
+import stat
+from pathlib import Path
+
+import pytest
+
+from jotgate.assembly.doctor import check_files, check_open_files, check_step, check_synchronised
+from jotgate.assembly.pings import ping
+from jotgate.core.config import Config, UpstreamEntry
+from jotgate.core.routes import Proxy, Reach
+from jotgate.core.values import Secret
+from jotgate.stores.directory import DataDirectory
+from jotgate.testing.upstream import unary, upstream_in_thread
+
+KEY = Secret("canary-credential")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "state"), [(0, "ok"), (1, "ok"), (4, "ok"), (5, "unknown"), (-1, "unknown"), (None, "unknown")]
+)
+def test_a_clock_of_which_nothing_is_known_is_not_called_good(kernel: int | None, state: str) -> None:
+    assert check_synchronised(kernel).state == state
+
+
+@pytest.mark.parametrize(("step_s", "state"), [(0.0, "ok"), (-4.9, "ok"), (5.1, "fault"), (-3_600.0, "fault")])
+def test_a_clock_that_was_set_beyond_the_leeway_is_a_fault(step_s: float, state: str) -> None:
+    assert check_step(step_s, Config()).state == state
+
+
+@pytest.mark.parametrize(
+    ("limit", "state"), [(resource.RLIM_INFINITY, "ok"), (65_536, "ok"), (4_096, "unknown"), (256, "fault")]
+)
+def test_few_open_files_are_told(limit: int, state: str) -> None:
+    assert check_open_files(limit).state == state
+
+
+def test_files_that_others_can_use_are_faults_with_their_remedy(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path / "data")
+    directory.prepare()
+    secret, config = tmp_path / ".env", tmp_path / "jotgate.toml"
+    for path in (secret, config):
+        path.touch(mode=0o600)
+    assert {check.state for check in check_files(directory, (secret, config))} == {"ok"}
+    directory.keys.mkdir(mode=0o700)
+    (directory.keys / "a.pem").touch()
+    (directory.keys / "a.pem").chmod(0o640)
+    secret.chmod(0o644)
+    config.chmod(0o644)
+    faults = [check for check in check_files(directory, (secret, config)) if check.state == "fault"]
+    assert [check.fix for check in faults] == [f"chmod 600 '{directory.keys / 'a.pem'}'", f"chmod go-rwx '{secret}'"]
+    for check, path in zip(faults, (directory.keys / "a.pem", secret), strict=True):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert f"{mode:04o}" in check.text
+
+
+def entry(base_url: str) -> UpstreamEntry:
+    """An upstream."""
+    return UpstreamEntry(name="a", kind="openai", base_url=base_url, models=("m",))
+
+
+@pytest.mark.parametrize(
+    ("status", "credential", "state", "said"),
+    [
+        (200, KEY, "ok", "answers and takes the credential"),
+        (200, None, "ok", "answers"),
+        (401, KEY, "fault", "refuses the credential"),
+        (403, None, "fault", "wants a credential, and none is configured"),
+        (404, KEY, "unknown", "has no list of models"),
+        (500, KEY, "fault", "with status 500"),
+    ],
+)
+def test_an_upstream_is_judged_by_its_answer(status: int, credential: Secret | None, state: str, said: str) -> None:
+    with upstream_in_thread(unary(b"{}", status)) as server:
+        answer = ping(entry(server.base_url), credential, Reach())
+    assert (answer.state, said in answer.text) == (state, True)
+    assert "canary" not in answer.text + answer.fix
+    assert server.requests[0].target == "/v1/models"
+
+
+def test_an_upstream_is_asked_through_its_proxy() -> None:
+    with upstream_in_thread(unary(b"{}")) as proxy:
+        reach = Reach(Proxy("127.0.0.1", proxy.port, Secret("me:secret")))
+        assert ping(entry("http://api.example/v1"), KEY, reach).state == "ok"
+    (asked,) = proxy.requests
+    assert asked.target == "http://api.example/v1/models"
+    assert asked.headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
+    assert asked.headers["host"] == "api.example"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("http://127.0.0.1:1/v1", "cannot be reached: Connection refused"),
+        ("http://no-such-host.invalid/v1", "has no address"),
+    ],
+)
+def test_an_upstream_that_is_not_there_is_a_fault(base_url: str, said: str) -> None:
+    answer = ping(entry(base_url), None, Reach())
+    assert answer.state == "fault"
+    assert said in answer.text
+    assert answer.fix

@@ -22,7 +22,7 @@ _LIMITS: Final = Limits(header_bytes=1024, header_count=8, body_bytes=2048)
 
 
 class Mirror:
-    """Says back what it read (edge.http1.listener.Application)."""
+    """Says back what it read, its body in hexadecimal (edge.http1.listener.Application)."""
 
     def open(self, request: Request) -> Answer:
         if request.path == b"/no":
@@ -34,7 +34,7 @@ class Mirror:
         caller.respond(problem.status, problem.lines, problem.body)
 
     def _answer(self, request: Request, caller: Caller) -> None:
-        caller.respond(200, b"", repr((request.method, request.path, request.query, request.body)).encode())
+        caller.respond(200, b"", repr((request.method, request.path, request.query, request.body.hex())).encode())
 
 
 class Wire(asyncio.Transport):

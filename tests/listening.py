@@ -236,3 +236,10 @@ def post_chunked(*chunks: bytes, path: bytes = b"/now", trailer: bytes = b"") ->
         framed,
         trailer,
     )
+
+
+async def later(edge: Edge, client: Client, request: bytes) -> None:
+    """Send a request for `/later` and wait until it is being answered."""
+    count = len(edge.application.tasks)
+    client.send(request)
+    await until(lambda: len(edge.application.tasks) > count)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from jotgate.core.snapshot import Limits
+from tests.listening import SMALL, get, listening, post
 from tests.loops import on_loop, until
-from tests.unit.edge.listening import SMALL, get, listening, post
 
 _HOST = b"Host: gate\r\n"
 

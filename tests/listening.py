@@ -10,8 +10,8 @@ from typing import Final, Self
 from jotgate.core.calls import Request
 from jotgate.core.problems import render
 from jotgate.core.snapshot import Limits
+from jotgate.edge.http1.guard import GuardedConnection, sweep
 from jotgate.edge.http1.listener import OpenConnection, Surroundings
-from jotgate.edge.http1.protocol import Connection
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.errors import JotgateError, TokenMissing
 from jotgate.ports import Answer, Caller, Running
@@ -163,8 +163,8 @@ class Edge:
     def __init__(self, limits: Limits) -> None:
         self.application = Application()
         self.connections: set[OpenConnection] = set()
-        self.made: list[Connection] = []
-        clock = ManualClock()
+        self.made: list[GuardedConnection] = []
+        self.clock = clock = ManualClock()
         self.surroundings = Surroundings(
             application=self.application,
             clock=clock,
@@ -181,9 +181,15 @@ class Edge:
         self._clients.append(client)
         return client
 
-    def make(self) -> Connection:
-        self.made.append(Connection(self.surroundings))
+    def make(self) -> GuardedConnection:
+        self.made.append(GuardedConnection(self.surroundings))
         return self.made[-1]
+
+    async def let_pass(self, seconds: float) -> None:
+        """Let so much time pass for those who wait, and let the sweep see it."""
+        await sweep(self.connections, self.clock)
+        self.clock.advance(seconds)
+        await sweep(self.connections, self.clock)
 
     def leave_all(self) -> None:
         for client in self._clients:

@@ -6,8 +6,8 @@ import pytest
 
 from jotgate.core.snapshot import Limits
 from tests.checklist.requests import ROWS, Row
+from tests.listening import Client, listening
 from tests.loops import on_loop
-from tests.unit.edge.listening import Client, listening
 
 _MANY_BYTES = 1_000
 

@@ -16,6 +16,7 @@ from jotgate.core.snapshot import Snapshot
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.ports import Clock
+from jotgate.telemetry.logs import note_upstream
 from jotgate.upstreams.echo import EchoUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
 from jotgate.upstreams.transport import Pool
@@ -137,7 +138,7 @@ class Worlds:
     def _standing(self, upstream: Upstream, before: Place | None) -> Standing:
         """How the upstream stands: as it did, when it is the same place under other settings."""
         if before is None or (before.upstream.base_url, before.upstream.reach) != (upstream.base_url, upstream.reach):
-            return Standing(upstream, self._slot, self._workers)
+            return Standing(upstream, self._slot, self._workers, note_upstream)
         before.standing.obey(upstream, self._slot, self._workers)
         return before.standing
 

@@ -55,13 +55,14 @@ class Proxies:
 
     def __init__(self, networks: Iterable[str], family: Family) -> None:
         self._networks = tuple(ipaddress.ip_network(text) for text in networks)
+        self.nobody = not self._networks
         self._believed = (_FAMILIES[family] | _CERTIFICATE) if self._networks else frozenset()
         self._family = family
         self._trusted: dict[str, bool] = {}
 
     def trusts(self, peer: str) -> bool:
         """Whether this address is a trusted proxy's."""
-        if not self._networks:
+        if self.nobody:
             return False
         known = self._trusted.get(peer)
         if known is None:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final
 
 from jotgate.core.attempts import Condition, rest_s, share_of
-from jotgate.core.breakers import CLOSED, begin, fail, permits, recover, succeed
+from jotgate.core.breakers import CLOSED, Breaker, begin, fail, permits, recover, succeed
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Upstream
 from jotgate.ports import Clock
@@ -19,6 +19,9 @@ from jotgate.ports import Clock
 _FAILURES: Final = frozenset({502, 503, 504})
 _LEAVE_ALONE: Final = frozenset({429, 503})
 _UNBOUND: Final = 1 << 62
+
+Note = Callable[[str, str], None]
+"""Is told an upstream's name and the state that its breaker has just taken."""
 
 
 class Waiting:
@@ -49,9 +52,11 @@ class Standing:
     workers together this one has its share.
     """
 
-    __slots__ = ("_breaker", "_queue", "_queue_max", "_rests", "_rules", "bound", "clear", "running")
+    __slots__ = ("_breaker", "_name", "_note", "_queue", "_queue_max", "_rests", "_rules", "bound", "clear", "running")
 
-    def __init__(self, upstream: Upstream, slot: int = 0, workers: int = 1) -> None:
+    def __init__(self, upstream: Upstream, slot: int = 0, workers: int = 1, note: Note | None = None) -> None:
+        self._name = upstream.name
+        self._note = note
         self._breaker = CLOSED
         self._rests: dict[str, float] = {}
         self._queue: deque[Waiting] = deque()
@@ -66,8 +71,7 @@ class Standing:
         self._queue_max = share_of(bounds.queued, slot, workers) if bounds.queued else 0
         self._rules = upstream.breaker
         if not self._rules.failures:
-            self._breaker = CLOSED
-            self._look()
+            self._become(CLOSED)
         self._wake()
 
     @property
@@ -99,9 +103,8 @@ class Standing:
         self.running += 1
         if not self.clear:
             now_s = clock.monotonic_s()
-            self._breaker = begin(self._breaker, self._rules, now_s)
             self._rests = {model: until_s for model, until_s in self._rests.items() if until_s > now_s}
-            self._look()
+            self._become(begin(self._breaker, self._rules, now_s))
 
     def leave(self) -> None:
         """A call is over, or has been taken away; those that wait are let in, or sent elsewhere."""
@@ -129,20 +132,21 @@ class Standing:
                 if name == b"retry-after" and (span_s := rest_s(value, clock.now_s())) > 0:
                     self._rests[model] = now_s + span_s
         if head.status in _FAILURES:
-            self._breaker = fail(self._breaker, self._rules, now_s)
+            self._become(fail(self._breaker, self._rules, now_s))
         else:
-            self._breaker = succeed(self._breaker)
-        self._look()
+            self._become(succeed(self._breaker))
 
     def failed(self, now_s: float) -> None:
         """A call could not be made, broke off, or was not answered in time."""
-        self._breaker = fail(self._breaker, self._rules, now_s)
-        self._look()
+        self._become(fail(self._breaker, self._rules, now_s))
 
     def checked(self, now_s: float, *, well: bool) -> None:
         """A health check has ended."""
-        self._breaker = recover(self._breaker, now_s) if well else fail(self._breaker, self._rules, now_s)
-        self._look()
+        self._become(recover(self._breaker, now_s) if well else fail(self._breaker, self._rules, now_s))
 
-    def _look(self) -> None:
-        self.clear = self._breaker is CLOSED and not self._rests
+    def _become(self, breaker: Breaker) -> None:
+        changed = breaker.state != self._breaker.state
+        self._breaker = breaker
+        self.clear = breaker is CLOSED and not self._rests
+        if changed and self._note is not None:
+            self._note(self._name, breaker.state)

@@ -23,6 +23,11 @@ _LINES_PER_SECOND: Final = 20
 _EVENTS_MAX: Final = 256
 _JOURNAL: Final = logging.getLogger("jotgate")
 _TELLING: Final = frozenset({"torn", "timeout", "failed"})
+_BREAKERS: Final = {
+    "open": (logging.WARNING, "the upstream '%s' has failed several times in a row, and is left alone for a while"),
+    "trial": (logging.DEBUG, "one call tries the upstream '%s'"),
+    "closed": (logging.INFO, "the upstream '%s' answers again"),
+}
 _encode: Final = msgspec.json.Encoder().encode
 
 Fields = Mapping[str, str | int | float]
@@ -105,6 +110,12 @@ class CallJournal:
         what = f"a call failed at the upstream '{record.upstream}'" if telling else "a request was refused"
         known = {name: value for name, value in fields.items() if value != ""}
         _JOURNAL.log(level, what, extra={"event": f"call_{record.outcome}", "fields": known})
+
+
+def note_upstream(name: str, state: str) -> None:
+    """Say what has become of an upstream's circuit breaker."""
+    level, what = _BREAKERS[state]
+    _JOURNAL.log(level, what, name, extra={"event": f"upstream_{state}", "fields": {"upstream": name}})
 
 
 class Flood(logging.Filter):

@@ -4,11 +4,12 @@ import random
 
 import pytest
 
+from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Bounds
 from jotgate.errors import UpstreamUnavailable
 from jotgate.gateway.standing import Standing
 from jotgate.ports import Running
-from jotgate.testing.ports import RecordingCaller
+from jotgate.testing.ports import ManualClock, RecordingCaller
 from tests.crowds import Crowd, bounded, busy, code_of, plain, upstream
 
 
@@ -160,6 +161,19 @@ def test_a_reload_keeps_what_runs_and_lets_in_those_for_whom_there_is_room_now()
     for exchange in crowd.ports["one"].exchanges:
         exchange.answer(200, b"{}")
     assert [caller.status for caller in callers] == [200] * 3
+
+
+def test_the_operator_is_told_what_becomes_of_a_breaker_and_of_nothing_else() -> None:
+    told: list[tuple[str, str]] = []
+    standing = Standing(upstream("one"), note=lambda name, state: told.append((name, state)))
+    clock = ManualClock()
+    for _ in range(6):
+        standing.failed(clock.monotonic_s())
+    clock.advance(10)
+    for _ in range(2):
+        standing.enter(clock)
+        standing.answered(ResponseHead(200, [], 0), "m", clock)
+    assert told == [("one", "open"), ("one", "trial"), ("one", "closed")]
 
 
 def test_workers_share_a_bound() -> None:

@@ -69,14 +69,15 @@ def check_head(headers: dict[bytes, bytes], version: str) -> None:
             raise RequestMalformed("the request has no Host field")
     elif not _is_host(host):
         raise RequestMalformed("the Host field is no host")
-    if len(headers.get(b"content-length", b"")) > _LENGTH_DIGITS_MAX:
+    length = headers.get(b"content-length")
+    if length is not None and len(length) > _LENGTH_DIGITS_MAX:
         raise RequestMalformed("the Content-Length is no length")
     coding = headers.get(b"transfer-encoding")
     if coding is None:
         return
     if version == "1.0":
         raise RequestMalformed("HTTP/1.0 has no Transfer-Encoding")
-    if b"content-length" in headers:
+    if length is not None:
         raise RequestMalformed("the request has both Content-Length and Transfer-Encoding")
     if coding.lower() != b"chunked":
         raise RequestMalformed("the only transfer coding taken is chunked")

@@ -5,6 +5,7 @@ from functools import partial
 from jotgate.core.calls import Request
 from jotgate.edge.crowd import Crowd
 from jotgate.edge.http1.listener import Application, Surroundings
+from jotgate.edge.proxies import IDENTITY_FIELDS
 from jotgate.errors import JotgateError, TooManyConnections
 from jotgate.ports import Answer, Caller, Running
 
@@ -23,6 +24,8 @@ class ProxiedSurface:
             JotgateError: as the inner application.
         """
         proxies = self._around.proxies
+        if proxies.nobody and IDENTITY_FIELDS.isdisjoint(request.headers):
+            return self._inner.open(request)  # As it mostly is.
         if not proxies.hear(request):
             return self._inner.open(request)
         answer = self._inner.open(request)

@@ -3,7 +3,7 @@
 import pytest
 
 from jotgate.core.snapshot import Limits
-from tests.listening import get, later, listening, post, post_chunked
+from tests.listening import get, listening, post, post_chunked
 from tests.loops import on_loop, until
 
 
@@ -67,34 +67,6 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
         edge.application.tasks[1].caller.start(200, b"", None, b"th")
         edge.application.tasks[1].caller.end(b"ree")
         assert [(await client.answer()).body for _ in range(2)] == [b"three", b"/now:four"]
-
-
-@on_loop
-async def test_eight_requests_may_wait_and_the_eighth_is_the_last() -> None:
-    async with listening() as edge:
-        client = await edge.connect()
-        client.send(b"".join(post(b"%d" % number) for number in range(20)))
-        responses = [await client.answer() for _ in range(8)]
-        assert [response.body for response in responses] == [b"/now:%d" % number for number in range(8)]
-        assert [response.closes for response in responses] == [False] * 7 + [True]
-        assert await client.closed()
-        assert len(edge.application.opened) == 8
-        assert edge.connections, "it takes what the client still sends, so that no reset overtakes the answers"
-        client.writer.close()
-        await until(lambda: not edge.connections)
-
-
-@on_loop
-async def test_eight_requests_may_wait_behind_the_one_being_answered() -> None:
-    async with listening() as edge:
-        client = await edge.connect()
-        await later(edge, client, get(b"/later"))
-        client.send(*[post(b"%d" % number) for number in range(12)])
-        await until(lambda: len(edge.application.opened) == 9)
-        edge.application.tasks[0].caller.respond(200, b"", b"first")
-        bodies = [(await client.answer()).body for _ in range(9)]
-        assert bodies == [b"first", *[b"/now:%d" % number for number in range(8)]]
-        assert await client.closed()
 
 
 @on_loop

@@ -7,8 +7,15 @@ from jotgate.testing.ports import ManualClock
 def test_a_head_has_status_date_fields_and_framing() -> None:
     head = HeadWriter(ManualClock()).head(404, b"A: b\r\n", b"Content-Length: 3\r\n", keep_alive=True)
     assert head == (
-        b"HTTP/1.1 404 Not Found\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\nA: b\r\nContent-Length: 3\r\n\r\n"
+        b"HTTP/1.1 404 Not Found\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
+        b"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nA: b\r\nContent-Length: 3\r\n\r\n"
     )
+
+
+def test_browsers_are_told_to_stay_with_tls_only_where_that_is_spoken() -> None:
+    field = b"\r\nStrict-Transport-Security: max-age=31536000\r\n"
+    assert field in HeadWriter(ManualClock(), hsts=True).head(200, b"", b"", keep_alive=True)
+    assert field not in HeadWriter(ManualClock()).head(200, b"", b"", keep_alive=True)
 
 
 def test_a_connection_that_ends_says_so() -> None:

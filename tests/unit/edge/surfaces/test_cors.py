@@ -3,8 +3,8 @@
 import pytest
 
 from jotgate.edge.surfaces.cors import CorsSurface
+from tests.listening import Edge, get, listening, post
 from tests.loops import on_loop, until
-from tests.unit.edge.listening import Edge, get, listening, post
 
 LISTED = "https://app.example"
 ORIGIN = b"Origin: https://app.example"

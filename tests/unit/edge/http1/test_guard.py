@@ -5,8 +5,8 @@ import pytest
 from jotgate.core.snapshot import Limits
 from jotgate.edge.proxies import Proxies
 from jotgate.errors import Code
+from tests.listening import get, later, listening, post, post_chunked
 from tests.loops import on_loop, until
-from tests.unit.edge.listening import get, listening, post, post_chunked
 
 TIMES = Limits(first_byte_s=10, header_s=20, body_s=30, idle_s=40, stall_s=50, body_bytes=10_000_000)
 
@@ -171,3 +171,56 @@ async def test_what_left_counts_no_longer() -> None:
             client.leave()
         await until(lambda: not edge.connections)
         assert len(edge.surroundings.crowd) == 0
+
+
+# Pipelines
+
+
+@on_loop
+async def test_requests_that_come_in_one_go_are_all_answered_in_their_order() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        client.send(b"".join(post(b"%d" % number) for number in range(200)))
+        responses = [await client.answer() for _ in range(200)]
+        assert [response.body for response in responses] == [b"/now:%d" % number for number in range(200)]
+        assert not any(response.closes for response in responses)
+        assert edge.connections
+
+
+@on_loop
+async def test_eight_requests_may_wait_and_the_others_are_read_when_there_is_room() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later"))
+        client.send(*[post(b"%d" % number) for number in range(30)])
+        await until(lambda: len(edge.application.opened) == 9)
+        assert not edge.made[0].transport.is_reading()
+        client.send(*[post(b"%d" % number) for number in range(30, 60)])
+        edge.application.tasks[0].caller.respond(200, b"", b"first")
+        bodies = [(await client.answer()).body for _ in range(61)]
+        assert bodies == [b"first", *[b"/now:%d" % number for number in range(60)]]
+        assert edge.made[0].transport.is_reading()
+
+
+@on_loop
+async def test_of_a_body_behind_a_request_that_is_being_answered_only_the_beginning_is_read() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later"))
+        client.send(post(b"x" * 190_000))
+        await until(lambda: len(edge.application.opened) == 2 and not edge.made[0].transport.is_reading())
+        edge.application.tasks[0].caller.respond(200, b"", b"first")
+        assert (await client.answer()).body == b"first"
+        assert len((await client.answer()).body) == 190_005
+
+
+@on_loop
+async def test_a_client_that_goes_while_its_requests_wait_is_forgotten() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later"))
+        client.send(*[get() for _ in range(30)])
+        await until(lambda: not edge.made[0].transport.is_reading())
+        client.leave()
+        edge.application.tasks[0].caller.respond(200, b"", b"x" * 10)
+        await until(lambda: not edge.connections)

@@ -64,7 +64,8 @@ def stage() -> Iterator[tuple[Gateway, UpstreamServer, UpstreamServer, str]]:
         key = 'credential_env = "ROUTES_TEST_KEY"'
         config = (
             entry("dead", dead.getsockname()[1], {"revived": "dead-model", "lost": "dead-model"})
-            + entry("first", first.port, {"both": "first-model", "one": "first-model"}, key)
+            + entry("first", first.port, {"both": "first-model", "one": "first-model"}, key, "breaker_failures = 0")
+            + entry("limited", first.port, {"limited": "first-model"})
             + entry("second", second.port, {"both": "second-model", "revived": "second-model"})
             + entry("hasty", first.port, {"hasty": "first-model"}, 'first_byte_timeout = "1s"', 'idle_timeout = "1s"')
         )
@@ -120,7 +121,7 @@ def test_an_upstream_that_says_not_now_fails_over(scene: Scene, status: int) -> 
 def test_the_last_upstreams_not_now_is_the_callers_to_see(scene: Scene, status: int) -> None:
     body = b'{"error":{"message":"busy","type":"rate_limit_error","param":null,"code":"busy"}}'
     scene.first.default = unary(body, status, b"Retry-After: 17")
-    answer = scene.ask("one", f"route-last-{status}")
+    answer = scene.ask("limited", f"route-last-{status}")  # It is left alone for a while: nothing else goes there.
     assert (answer.status, answer.body, answer.all("retry-after")) == (status, body, ["17"])
 
 
@@ -355,7 +356,7 @@ def raw_call(scene: Scene, model: str, name: str) -> bytes:
 
 def test_models_lists_what_the_token_may_use_and_no_more(scene: Scene) -> None:
     everything = scene.caller("GET", "/v1/models").json["data"]
-    assert {row["id"] for row in everything} == {"echo", "both", "one", "revived", "lost", "hasty"}
+    assert {row["id"] for row in everything} == {"echo", "both", "one", "limited", "revived", "lost", "hasty"}
     limited = Caller(scene.gateway, scene.gateway.token("--model", "one", "--model", "not-there"))
     assert [row["id"] for row in limited("GET", "/v1/models").json["data"]] == ["one"]
     assert limited("GET", "/v1/models/one").json["id"] == "one"

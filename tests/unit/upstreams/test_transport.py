@@ -1,9 +1,9 @@
 """Requests over kept connections to an upstream that answers well."""
 
 import pytest
+from msgspec import structs
 
 from jotgate.testing.upstream import End, Gate, Step, chunked, unary
-from jotgate.upstreams import transport
 from tests.ears import REQUEST, ask, begin, upstream
 from tests.loops import on_loop, until
 
@@ -119,7 +119,7 @@ async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPat
         await ask(pool)
         pool.close_idle()
         assert len(pool._idle) == 1
-        monkeypatch.setattr(transport, "_IDLE_MAX_S", 0.0)
+        monkeypatch.setattr(pool, "_idle_s", 0.0)
         pool.close_idle()
         await server.until_connections(0)
 
@@ -128,16 +128,16 @@ async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPat
 async def test_a_connection_that_was_idle_for_too_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with upstream(unary(b"1"), unary(b"2")) as (server, pool):
         await ask(pool)
-        monkeypatch.setattr(transport, "_IDLE_MAX_S", 0.0)
+        monkeypatch.setattr(pool, "_idle_s", 0.0)
         assert (await ask(pool)).body == b"2"
         assert [request.connection for request in server.requests] == [0, 1]
 
 
 @on_loop
-async def test_no_more_connections_are_kept_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_IDLE_CONNECTIONS_MAX", 1)
+async def test_no_more_connections_are_kept_than_the_bound() -> None:
     gate = Gate()
     async with upstream([gate, *unary(b"1")], unary(b"2")) as (server, pool):
+        pool._endpoint = structs.replace(pool._endpoint, idle_connections=1)
         slow, _ = begin(pool)
         await server.until_requests(1)
         await ask(pool)

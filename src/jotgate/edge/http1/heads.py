@@ -10,7 +10,7 @@ from typing import Final
 
 import httptools
 
-from jotgate.errors import CredentialsAmbiguous, RequestMalformed
+from jotgate.errors import BodyTooLarge, CredentialsAmbiguous, HeadersTooLarge, RequestMalformed
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -116,3 +116,20 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     if not parsed.schema or not parsed.host:
         raise RequestMalformed("the request target is not a path")
     return parsed.path or b"/", parsed.query or b""
+
+
+def body_too_large(body_bytes_max: int) -> BodyTooLarge:
+    """The refusal of a body that is longer than this."""
+    return BodyTooLarge(f"the body exceeds {body_bytes_max} bytes")
+
+
+def fields_too_large(header_bytes_max: int) -> HeadersTooLarge:
+    """The refusal of a header section that is longer than this."""
+    return HeadersTooLarge(f"the header section exceeds {header_bytes_max} bytes")
+
+
+def head_without_upgrade(parser: httptools.HttpRequestParser, target: bytes, fields: Fields) -> bytes:
+    """The head that the parser has read, without the wish for another protocol (RFC 9110 s7.8)."""
+    kept = fields_without_upgrade(fields, keep_alive=parser.should_keep_alive())
+    version = parser.get_http_version().encode("ascii")
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (parser.get_method(), target, version, kept)

@@ -1,8 +1,7 @@
 """The hot edge: one client connection of HTTP/1.1, requests answered in the order in which they came.
 
 Reads with httptools, refuses what that lets through, and is the `ports.Caller` of the request whose turn it is. A
-request whose head is refused is answered without waiting for its body, and the connection is closed behind the answer.
-`http1.guard` bounds how far it reads ahead and how long it waits.
+request whose head is refused is answered at once, and the connection closed; `http1.guard` bounds reading and waiting.
 """
 
 import asyncio
@@ -14,10 +13,19 @@ import httptools
 
 from jotgate.core.calls import Request
 from jotgate.core.problems import render
-from jotgate.edge.http1.heads import Fields, check_head, fields_without_upgrade, gather_fields, head_bytes, split_target
+from jotgate.edge.http1.heads import (
+    Fields,
+    body_too_large,
+    check_head,
+    fields_too_large,
+    gather_fields,
+    head_bytes,
+    head_without_upgrade,
+    split_target,
+)
 from jotgate.edge.http1.listener import Surroundings, Turn
 from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, chunk
-from jotgate.errors import BodyTooLarge, HeadersTooLarge, InternalError, JotgateError, RequestMalformed
+from jotgate.errors import HeadersTooLarge, InternalError, JotgateError, RequestMalformed
 from jotgate.ports import Answer, Running
 
 # A refused body up to this size is read to its end, so that the connection can be kept.
@@ -182,7 +190,7 @@ class Connection(asyncio.Protocol):
             if self._body_bytes > _READ_REFUSED_BYTES:
                 self._cut_reading()
         elif self._body_bytes > self._body_bytes_max:
-            self._refuse_now(request, self._too_large())
+            self._refuse_now(request, body_too_large(self._body_bytes_max))
         else:
             self._pieces.append(piece)
 
@@ -210,7 +218,7 @@ class Connection(asyncio.Protocol):
             raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
         limit = self._limits.header_bytes
         if self._field_bytes + self._received > limit and head_bytes(self._target, self._fields) > limit:
-            raise self._fields_too_large()
+            raise fields_too_large(limit)
         headers = gather_fields(self._fields)
         check_head(headers, self._parser.get_http_version())
         if request.method == b"CONNECT":
@@ -219,9 +227,6 @@ class Connection(asyncio.Protocol):
         request.headers = headers
         self._upgrading = self._parser.should_upgrade()
         self._field_bytes = 0
-
-    def _fields_too_large(self) -> HeadersTooLarge:
-        return HeadersTooLarge(f"the header section exceeds {self._limits.header_bytes} bytes")
 
     def _bound_fields(self) -> None:
         """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever.
@@ -232,7 +237,7 @@ class Connection(asyncio.Protocol):
             return
         self._field_bytes += self._received
         if self._field_bytes > self._limits.header_bytes:
-            self._refuse_unread(self._fields_too_large())
+            self._refuse_unread(fields_too_large(self._limits.header_bytes))
 
     def _await_body(self, request: Request) -> None:
         """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
@@ -240,7 +245,7 @@ class Connection(asyncio.Protocol):
         wish = request.headers.get(b"expect")
         expects = wish is not None and wish.lower() == b"100-continue" and not self._http10
         if not self._refused and length > self._body_bytes_max:
-            self._refuse(request, self._too_large())
+            self._refuse(request, body_too_large(self._body_bytes_max))
         if self._refused and (length > _READ_REFUSED_BYTES or expects):
             self._cut_reading()
         elif expects:
@@ -267,9 +272,6 @@ class Connection(asyncio.Protocol):
         self._last_read = not keep_alive
         self._waiting.append(Turn(answer, keep_alive, self._http10, request.method == b"HEAD"))
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the body exceeds {self._body_bytes_max} bytes")
-
     def _refuse(self, request: Request, refusal: JotgateError) -> None:
         """Answer with the refusal when the rest of the request has been read, and dropped."""
         self._refused = True
@@ -291,9 +293,7 @@ class Connection(asyncio.Protocol):
         if not self._upgrading:
             return
         self._upgrading = False
-        version = self._parser.get_http_version()
-        fields = fields_without_upgrade(self._fields, keep_alive=self._parser.should_keep_alive())
-        head = b"%b %b HTTP/%b\r\n%b\r\n" % (self._parser.get_method(), self._target, version.encode("ascii"), fields)
+        head = head_without_upgrade(self._parser, self._target, self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self._feed(head + rest)
 
@@ -392,10 +392,8 @@ class Connection(asyncio.Protocol):
         self._advancing = True
         while self._turn is None and self._waiting and not self._caller_paused:
             turn = self._waiting.popleft()
-            self._turn = turn
-            self._keep_alive = turn.keep_alive
-            self._bodiless = turn.bodiless
-            self._begun = False
+            self._turn, self._begun = turn, False
+            self._keep_alive, self._bodiless = turn.keep_alive, turn.bodiless
             running = self._run(turn)
             if self._turn is turn:
                 self._running = running

@@ -159,4 +159,4 @@ def test_records_that_are_no_text_are_named_and_shown_without_a_traceback(direct
     shown = run_command("audit", "tail", data=data)
     assert shown.returncode == 0
     assert shown.stdout.count("not a record: ") == len(others)
-    assert verified.stderr + shown.stderr == ""
+    assert "Traceback" not in verified.stderr + shown.stderr

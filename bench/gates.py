@@ -27,7 +27,7 @@ class Gate:
 
 
 GATES: Final = (
-    Gate("request_cpu_us", "CPU per request over nginx's", "x", 2.3, 1.8, OVER_NGINX),
+    Gate("request_cpu_us", "CPU per request over nginx's", "x", 2.2, 1.8, OVER_NGINX),
     Gate("request_cpu_us", "CPU per request over Envoy's, which verifies with a cache", "x", 1.0, None, OVER_ENVOY),
     Gate("chunk_cpu_us", "CPU per streamed chunk over nginx's", "x", 1.8, 1.4, OVER_NGINX),
     Gate("added_p99_us", "p99 added at 500 requests per second over nginx's", "x", 3.0, None, OVER_NGINX),

@@ -66,7 +66,7 @@ def test_the_limits_are_those_that_were_promised() -> None:
     limits = [(gate.comparison.title if gate.comparison else "", gate.key, gate.limit, gate.goal) for gate in GATES]
 
     assert limits == [
-        ("jotgate / nginx", "request_cpu_us", 2.3, 1.8),
+        ("jotgate / nginx", "request_cpu_us", 2.2, 1.8),
         ("jotgate / envoy", "request_cpu_us", 1.0, None),
         ("jotgate / nginx", "chunk_cpu_us", 1.8, 1.4),
         ("jotgate / nginx", "added_p99_us", 3.0, None),

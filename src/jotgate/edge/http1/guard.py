@@ -61,17 +61,17 @@ class GuardedConnection(Connection):
         self._held = b""
         super().connection_lost(exc)
 
-    # How far ahead
+    # How far ahead. Each request passes the first two: naming the class costs less than super().
 
     def data_received(self, data: bytes) -> None:
         if len(data) > _SHORT_BYTES or self._turn is not None or self._waiting or self._held:
             self._held += data
             self._take()
         else:
-            super().data_received(data)
+            Connection.data_received(self, data)
 
     def _finish_turn(self) -> None:
-        super()._finish_turn()
+        Connection._finish_turn(self)  # noqa: SLF001 - its own
         if self._held:
             self._take_soon()
 

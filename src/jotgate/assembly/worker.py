@@ -118,8 +118,9 @@ class Worker:
 
     def _greet(self) -> None:
         self._link.send(Hello(self._assignment.slot, self._instance))
-        for number, lines in self._auditor.unwritten():
-            self._link.send(AuditBatch(number, lines))
+        self._auditor.take_batches()  # They are among those that follow.
+        for batch in self._auditor.unwritten():
+            self._link.send(AuditBatch(batch.number, batch.text))
 
     def _hear(self, message: FromControl) -> None:
         match message:
@@ -190,7 +191,7 @@ class Worker:
         self._flush()
         self._tell_figures()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
-        lost = sum(len(lines) for _, lines in self._auditor.unwritten())
+        lost = sum(batch.rows for batch in self._auditor.unwritten())
         if lost:
             say(f"{lost} audit records could not be handed to control and are lost")
 
@@ -204,9 +205,8 @@ class Worker:
     # What recurs
 
     def _flush(self) -> None:
-        batch = self._auditor.take_batch()
-        if batch is not None:
-            self._link.send(AuditBatch(*batch))
+        for batch in self._auditor.take_batches():
+            self._link.send(AuditBatch(batch.number, batch.text))
 
     async def _flush_for_ever(self) -> None:
         while True:

@@ -46,7 +46,9 @@ def find_operation(method: bytes, path: bytes) -> Operation:
         UnknownOperation: no row has this path.
         MethodRefused: the row has another method.
     """
-    row = _find_row(path)
+    row = _BY_PATH.get(path)
+    if row is None or row is _MODEL:
+        row = _find_row(path)
     if row.method != method and not (method == b"HEAD" and row.method == b"GET"):
         raise MethodRefused(row.method.decode("ascii"), f"{row.name} takes {row.method.decode('ascii')} only")
     return row

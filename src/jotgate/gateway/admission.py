@@ -21,6 +21,7 @@ from jotgate.errors import (
     InsufficientScope,
     JotgateError,
     ModelNotPermitted,
+    RequestError,
     TokenMalformed,
     TokenMissing,
     UnknownModel,
@@ -32,13 +33,14 @@ _SCHEME: Final = re.compile(rb"bearer +", re.IGNORECASE)
 
 
 class Call(Struct, frozen=True):
-    """An admitted call: all that is decided before the first byte goes to an upstream."""
+    """An admitted call: all that is decided before the first byte goes to an upstream, and what it was decided in."""
 
     request: Request
     operation: Operation
     principal: Principal
     body: Body
     route: Route
+    world: World
 
 
 def authenticate(request: Request, world: World, now_s: float) -> Principal:
@@ -62,13 +64,16 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     """
     if b"content-encoding" in request.headers:
         raise EncodingRefused("the request body has a Content-Encoding")
-    permit(principal, operation, "")
-    body = read_body(request.body)
+    try:
+        body = read_body(request.body)
+    except RequestError:
+        permit(principal, operation, "")  # Who may not run the operation need not know what is wrong with the body.
+        raise
     permit(principal, operation, body.model)
     route = world.routes.get(body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
-    return Call(request, operation, principal, body, route)
+    return Call(request, operation, principal, body, route, world)
 
 
 def permit(principal: Principal, operation: Operation, model: str) -> None:

@@ -13,51 +13,52 @@ from jotgate.core.calls import Outbound, write_body
 from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
 from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.relay import Relay
-from jotgate.gateway.world import Place, World
+from jotgate.gateway.world import Place
 from jotgate.ports import Clock
 
 _SOON: Final = "Try again in a moment"
 _LATER: Final = "Try again after the time in Retry-After"
 
 
-def send_call(relay: Relay, world: World, clock: Clock) -> None:
+def send_call(relay: Relay, clock: Clock) -> None:
     """Send a call to the first upstream that can take it, let it wait for one, or refuse it."""
-    attempts = relay.call.route.attempts
+    call = relay.call
+    attempts = call.route.attempts
     if not (relay.tried or attempts[0].weight):
-        place = world.places[attempts[0].upstream]
+        place = call.world.places[attempts[0].upstream]
         standing = place.standing
         if standing.clear and standing.running < standing.bound:
             _send(relay, 0, place, clock)
             return
-    index = find_attempt(relay, world, clock)
+    index = find_attempt(relay, clock)
     if index is None:
-        relay.refuse(_why_none(relay, world, clock))
+        relay.refuse(_why_none(relay, clock))
     else:
-        send_attempt(relay, world, index, clock)
+        send_attempt(relay, index, clock)
 
 
-def find_attempt(relay: Relay, world: World, clock: Clock) -> int | None:
+def find_attempt(relay: Relay, clock: Clock) -> int | None:
     """The attempt of its route that the call makes next; None when no further one can be made."""
-    route = relay.call.route
+    route, world = relay.call.route, relay.call.world
     if relay.tried.bit_count() >= route.attempts_max:
         return None
     now_s = clock.monotonic_s()
-    places = world.places
-    conditions = [places[one.upstream].standing.condition(one.model, now_s) for one in route.attempts]
+    conditions = [world.places[one.upstream].standing.condition(one.model, now_s) for one in route.attempts]
     turn = world.turns.take(route.alias) if route.attempts[0].weight else 0
     return choose(route.attempts, conditions, relay.tried, turn)
 
 
-def send_attempt(relay: Relay, world: World, index: int, clock: Clock) -> None:
+def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
     """Make this attempt, in the place of the last one, or wait for room at its upstream."""
-    place = world.places[relay.call.route.attempts[index].upstream]
+    call = relay.call
+    place = call.world.places[call.route.attempts[index].upstream]
     standing = place.standing
     exchange, left = relay.exchange, relay.standing
     relay.exchange = relay.standing = None
     if standing.running < standing.bound:
         _send(relay, index, place, clock)
     else:
-        waiting = standing.wait(partial(send_call, relay, world, clock))
+        waiting = standing.wait(partial(send_call, relay, clock))
         relay.wait(waiting, clock.monotonic_s() + place.upstream.bounds.queue_s)
     # Only now: the room that this makes may be taken at once.
     if exchange is not None:
@@ -87,9 +88,10 @@ def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:
     relay.attempted(place, place.port.begin(outbound, relay))
 
 
-def _why_none(relay: Relay, world: World, clock: Clock) -> Unavailable:
+def _why_none(relay: Relay, clock: Clock) -> Unavailable:
     now_s = clock.monotonic_s()
-    found = [(world.places[one.upstream].standing, one.model) for one in relay.call.route.attempts]
+    places = relay.call.world.places
+    found = [(places[one.upstream].standing, one.model) for one in relay.call.route.attempts]
     if any(standing.condition(model, now_s) == "crowded" for standing, model in found):
         return UpstreamBusy("every upstream of this model is at its bound, and so is the queue before it", hint=_SOON)
     refusal = UpstreamSuspended("every upstream of this model has failed several times in a row", hint=_LATER)

@@ -1,5 +1,6 @@
 """Which header fields cross the gateway. Both ways by allow-list; the caller's credential and identity never cross."""
 
+from functools import lru_cache
 from typing import Final
 
 # What an upstream needs to understand the request. Accept-Encoding is missing on purpose: usage is read from text.
@@ -47,5 +48,10 @@ def content_type(headers: list[tuple[bytes, bytes]]) -> bytes:
     """The answer's media type without parameters, in lower case; empty when it names none."""
     for name, value in headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower()
+            return _media_type(value)
     return b""
+
+
+@lru_cache(maxsize=64)
+def _media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()

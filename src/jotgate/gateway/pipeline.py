@@ -147,21 +147,19 @@ class Gateway:
             return None
 
     def _forward(self, opened: _Opened, caller: Caller) -> Relay:
-        world = opened.world
-        call = admit(opened.request, opened.operation, opened.principal, world)
-
-        def next_attempt(relay: Relay) -> bool:
-            index = find_attempt(relay, world, self._clock)
-            if index is None:
-                return False
-            self._recorder.passed_over(relay)
-            send_attempt(relay, world, index, self._clock)
-            return True
-
-        relay = Relay(call, caller, self._clock, next_attempt=next_attempt, settle=self._settle)
+        call = admit(opened.request, opened.operation, opened.principal, opened.world)
+        relay = Relay(call, caller, self._clock, next_attempt=self._attempt_next, settle=self._settle)
         self.live.add(relay)
-        send_call(relay, world, self._clock)
+        send_call(relay, self._clock)
         return relay
+
+    def _attempt_next(self, relay: Relay) -> bool:
+        index = find_attempt(relay, self._clock)
+        if index is None:
+            return False
+        self._recorder.passed_over(relay)
+        send_attempt(relay, index, self._clock)
+        return True
 
     def _answer_models(self, opened: _Opened, caller: Caller) -> None:
         request, principal, world = opened.request, opened.principal, opened.world

@@ -35,7 +35,6 @@ _TRY_NEXT: Final = frozenset({429, 503})
 _TRY_NEXT_UNSAFE: Final = frozenset({500, 502, 504})
 _TROUBLE: Final = min(_TRY_NEXT)
 _STATUS_CALLER_GONE: Final = 499
-_STATUS_CUT_OFF: Final = 503
 
 
 class Relay:

@@ -165,5 +165,5 @@ class BusServer:
         if isinstance(message, Figures):
             self._figures.took(connection.hello.instance, message.counts, message.gauges)
             return
-        self._log.append(message.lines)
+        self._log.append(message.text.split(b"\n"))
         connection.taken = message.number

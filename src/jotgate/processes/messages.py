@@ -27,10 +27,10 @@ class Hello(Struct, frozen=True, tag="hello"):
 
 
 class AuditBatch(Struct, frozen=True, tag="audit"):
-    """Encoded audit records, one JSON object each without a line feed; `number` counts up from 1 per instance."""
+    """Encoded audit records, one JSON object a line, joined by line feeds; `number` counts up from 1 per instance."""
 
     number: int
-    lines: list[bytes]
+    text: bytes
 
 
 class Settled(Struct, frozen=True, tag="settled"):

@@ -7,7 +7,20 @@ full no further call is admitted: nothing is let through unrecorded.
 from collections import deque
 from typing import Final
 
+from msgspec import Struct
+
 _REFUSAL_SHARE: Final = 0.5
+# Rows are joined while they are still in the processor's cache, and their memory is used again at once: thousands of
+# them, kept singly until control confirms them, would pass through all of the cache and drive everything else out.
+ROWS_PER_BATCH: Final = 64
+
+
+class Batch(Struct, frozen=True):
+    """Encoded records, joined by line feeds. `number` counts up from 1 per process instance."""
+
+    number: int
+    rows: int
+    text: bytes
 
 
 class Auditor:
@@ -19,8 +32,8 @@ class Auditor:
         self._number = 0
         self._held = 0
         self._open: list[bytes] = []
-        self._unwritten: deque[tuple[int, list[bytes]]] = deque()
-        self._unwritten_bytes: deque[int] = deque()
+        self._closed: list[Batch] = []
+        self._unwritten: deque[Batch] = deque()
 
     @property
     def full(self) -> bool:
@@ -35,7 +48,7 @@ class Auditor:
     @property
     def waiting(self) -> tuple[int, int]:
         """Rows and bytes that control has not confirmed."""
-        return self._held, sum(self._unwritten_bytes) + sum(map(len, self._open))
+        return self._held, sum(len(batch.text) for batch in self._unwritten) + sum(map(len, self._open))
 
     def limit(self, capacity: int) -> None:
         """Hold at most this many rows from now on; what is held already stays."""
@@ -48,26 +61,30 @@ class Auditor:
 
     def append(self, line: bytes) -> None:
         """Keep one encoded record for the next batch."""
-        self._open.append(line)
         self._held += 1
+        self._open.append(line)
+        if len(self._open) >= ROWS_PER_BATCH:
+            self._close()
 
-    def take_batch(self) -> tuple[int, list[bytes]] | None:
-        """Close the rows gathered since the last batch and number them; None when there are none."""
-        if not self._open:
-            return None
-        self._number += 1
-        batch = (self._number, self._open)
-        self._unwritten_bytes.append(sum(map(len, self._open)))
-        self._open = []
-        self._unwritten.append(batch)
-        return batch
+    def take_batches(self) -> list[Batch]:
+        """What has been gathered since the last time, in order."""
+        if self._open:
+            self._close()
+        taken, self._closed = self._closed, []
+        return taken
 
-    def unwritten(self) -> list[tuple[int, list[bytes]]]:
+    def unwritten(self) -> list[Batch]:
         """The batches that control has not confirmed, oldest first: what a new control process is sent."""
         return list(self._unwritten)
 
     def written(self, number: int) -> None:
         """Control has all batches up to this one in its file."""
-        while self._unwritten and self._unwritten[0][0] <= number:
-            self._held -= len(self._unwritten.popleft()[1])
-            self._unwritten_bytes.popleft()
+        while self._unwritten and self._unwritten[0].number <= number:
+            self._held -= self._unwritten.popleft().rows
+
+    def _close(self) -> None:
+        self._number += 1
+        batch = Batch(self._number, len(self._open), b"\n".join(self._open))
+        self._open = []
+        self._closed.append(batch)
+        self._unwritten.append(batch)

@@ -169,8 +169,8 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
         self._barren_bytes = 0
+        self._received = 0
         self._head: ResponseHead | None = None
         self._pieces: list[bytes] = []
         self._in_answer = False
@@ -201,6 +201,7 @@ class _Connection(asyncio.Protocol):
         if self._exchange is None:
             self.close()  # An answer that nobody asked for: the next one could not be told from it.
             return
+        self._received = len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
@@ -211,7 +212,7 @@ class _Connection(asyncio.Protocol):
         head, pieces = self._head, self._pieces
         if head is None and not pieces and not self._complete:
             # A head, trailers or interim responses without end: the parser would gather them for ever.
-            self._barren_bytes += len(data)
+            self._barren_bytes += self._received
             if self._barren_bytes > _HEADER_BYTES_MAX:
                 self._break_off("the upstream's header section is too large", "")
             return
@@ -251,15 +252,11 @@ class _Connection(asyncio.Protocol):
             self._keep = False  # Bytes behind the end of the answer: not a connection to use again.
             return
         self._headers = []
-        self._header_bytes = 0
         self._in_answer = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_answer or self._complete:
             return  # Trailers are not passed on.
-        self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > _HEADER_BYTES_MAX:
-            raise ValueError("header section too large")
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -270,6 +267,9 @@ class _Connection(asyncio.Protocol):
             raise ValueError("no status code of RFC 9110 s15")
         length: int | None = None
         chunked = False
+        # Only bytes that have come can make a head too large.
+        if self._barren_bytes + self._received > _HEADER_BYTES_MAX and _size(self._headers) > _HEADER_BYTES_MAX:
+            raise ValueError("header section too large")
         for name, value in self._headers:
             if name == b"content-length":
                 length = int(value)
@@ -311,3 +311,8 @@ class _Connection(asyncio.Protocol):
         self.close()
         if exchange is not None and exchange.events is not None:
             exchange.events.failed(UpstreamTorn(what, debug=debug), True)
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    """The length of a header section: names and values, and four bytes for each line's colon, space and end."""
+    return sum(len(name) + len(value) + 4 for name, value in headers)

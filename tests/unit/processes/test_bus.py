@@ -140,8 +140,8 @@ def test_rows_are_confirmed_when_they_are_written_and_not_before(tmp_path: Path)
         worker = await connect()
         worker.send(Hello(0, "a" * 12))
         assert isinstance(await worker.receive(), World)
-        worker.send(AuditBatch(1, [b"{1}"]))
-        worker.send(AuditBatch(2, [b"{2}"]))
+        worker.send(AuditBatch(1, b"{1}"))
+        worker.send(AuditBatch(2, b"{2}"))
         # The disk is full: control lives on and says so, and confirms nothing.
         assert isinstance(await worker.receive(), Beat)
         assert isinstance(await worker.receive(), Beat)
@@ -161,12 +161,12 @@ def test_a_batch_that_finds_no_place_cuts_the_connection_so_that_it_comes_again(
         worker = await connect()
         worker.send(Hello(0, "a" * 12))
         assert isinstance(await worker.receive(), World)
-        worker.send(AuditBatch(1, [b"{1}"]))
+        worker.send(AuditBatch(1, b"{1}"))
         assert await worker.cut_off()
         log.refuses = set()
         again = await connect()
         again.send(Hello(0, "a" * 12))
-        again.send(AuditBatch(1, [b"{1}"]))
+        again.send(AuditBatch(1, b"{1}"))
         assert isinstance(await again.receive(), World)
         assert await again.receive_but_beats() == AuditWritten(1)
         assert log.written == [b"{1}"]
@@ -189,7 +189,7 @@ def test_a_disk_that_does_not_sync_ends_control(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        frame(AuditBatch(1, [b"{}"])),
+        frame(AuditBatch(1, b"{}")),
         (FRAME_BYTES_MAX + 1).to_bytes(4, "big"),
         (3).to_bytes(4, "big") + b"abc",
         b"\x00\x00\x00\x00",
@@ -205,7 +205,7 @@ def test_who_breaks_the_rules_is_cut_off_and_others_are_not(tmp_path: Path, word
         assert isinstance(await good.receive(), World)
         bad.writer.write(words)
         assert await bad.cut_off()
-        good.send(AuditBatch(1, [b"{1}"]))
+        good.send(AuditBatch(1, b"{1}"))
         assert await good.receive_but_beats() == AuditWritten(1)
         good.writer.close()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jotgate.services.auditor import Auditor
+from jotgate.services.auditor import ROWS_PER_BATCH, Auditor, Batch
 
 
 def filled(capacity: int, rows: int) -> Auditor:
@@ -19,31 +19,41 @@ def test_rows_are_counted_from_one() -> None:
 
 def test_rows_leave_in_numbered_batches_in_their_order() -> None:
     auditor = filled(10, 2)
-    assert auditor.take_batch() == (1, [b"0", b"1"])
-    assert auditor.take_batch() is None
+    assert auditor.take_batches() == [Batch(1, 2, b"0\n1")]
+    assert auditor.take_batches() == []
     auditor.append(b"2")
-    assert auditor.take_batch() == (2, [b"2"])
+    assert auditor.take_batches() == [Batch(2, 1, b"2")]
+
+
+def test_many_rows_leave_in_several_batches() -> None:
+    auditor = filled(1_000, 2 * ROWS_PER_BATCH + 1)
+    batches = auditor.take_batches()
+    assert [(batch.number, batch.rows) for batch in batches] == [(1, ROWS_PER_BATCH), (2, ROWS_PER_BATCH), (3, 1)]
+    rows = [row for batch in batches for row in batch.text.split(b"\n")]
+    assert rows == [b"%d" % number for number in range(2 * ROWS_PER_BATCH + 1)]
+    assert auditor.unwritten() == batches
+    assert auditor.waiting == (len(rows), sum(len(batch.text) for batch in batches))
 
 
 def test_what_control_has_not_confirmed_is_sent_again_whole_and_in_order() -> None:
     auditor = filled(10, 1)
-    auditor.take_batch()
+    auditor.take_batches()
     auditor.append(b"later")
-    auditor.take_batch()
+    auditor.take_batches()
     auditor.append(b"open")
-    assert auditor.unwritten() == [(1, [b"0"]), (2, [b"later"])]
-    assert auditor.unwritten() == [(1, [b"0"]), (2, [b"later"])]
+    assert auditor.unwritten() == [Batch(1, 1, b"0"), Batch(2, 1, b"later")]
+    assert auditor.unwritten() == [Batch(1, 1, b"0"), Batch(2, 1, b"later")]
 
 
 def test_a_confirmation_covers_all_batches_up_to_its_number() -> None:
     auditor = Auditor(10)
     for number in range(3):
         auditor.append(b"%d" % number)
-        auditor.take_batch()
+        auditor.take_batches()
     auditor.written(2)
-    assert auditor.unwritten() == [(3, [b"2"])]
+    assert auditor.unwritten() == [Batch(3, 1, b"2")]
     auditor.written(1)  # late and harmless
-    assert auditor.unwritten() == [(3, [b"2"])]
+    assert auditor.unwritten() == [Batch(3, 1, b"2")]
     auditor.written(3)
     assert auditor.unwritten() == []
     auditor.written(3)
@@ -61,7 +71,7 @@ def test_refusals_are_left_out_at_half_and_calls_stop_at_the_whole(rows: int, cr
 
 def test_only_a_confirmation_makes_room() -> None:
     auditor = filled(4, 4)
-    auditor.take_batch()
+    auditor.take_batches()
     assert auditor.full
     auditor.written(1)
     assert (auditor.full, auditor.crowded) == (False, False)
@@ -69,13 +79,13 @@ def test_only_a_confirmation_makes_room() -> None:
 
 def test_a_call_that_runs_while_the_buffer_fills_is_still_recorded() -> None:
     auditor = filled(2, 3)
-    assert auditor.take_batch() == (1, [b"0", b"1", b"2"])
+    assert auditor.take_batches() == [Batch(1, 3, b"0\n1\n2")]
 
 
 def test_the_limit_may_change_and_loses_nothing() -> None:
     auditor = filled(10, 4)
     auditor.limit(4)
     assert auditor.full
-    assert auditor.take_batch() == (1, [b"0", b"1", b"2", b"3"])
+    assert auditor.take_batches() == [Batch(1, 4, b"0\n1\n2\n3")]
     auditor.limit(100)
     assert (auditor.full, auditor.crowded) == (False, False)

@@ -41,7 +41,10 @@ def gather_fields(fields: Fields) -> dict[bytes, bytes]:
         CredentialsAmbiguous: two Authorization fields (RFC 6750 s2).
         RequestMalformed: another field that may not repeat does.
     """
-    gathered: dict[bytes, bytes] = {}
+    gathered = {name.lower(): value.rstrip(b" \t") for name, value in fields}
+    if len(gathered) == len(fields):
+        return gathered
+    gathered.clear()
     for written, padded in fields:
         name, value = written.lower(), padded.rstrip(b" \t")
         if name not in gathered:

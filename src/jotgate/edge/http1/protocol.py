@@ -154,7 +154,8 @@ class Connection(asyncio.Protocol):
         self._part_ended = True
         if self._last_read:
             return
-        self._http10 = self._parser.get_http_version() == "1.0"
+        version = self._parser.get_http_version()
+        self._http10 = version == "1.0"
         request = Request(
             method=self._parser.get_method(),
             path=self._target,
@@ -165,7 +166,7 @@ class Connection(asyncio.Protocol):
         )
         self._request = request
         try:
-            self._read_head(request)
+            self._read_head(request, version)
         except JotgateError as refusal:
             self._refuse_now(request, refusal)
             return
@@ -213,14 +214,14 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
 
-    def _read_head(self, request: Request) -> None:
+    def _read_head(self, request: Request, version: str) -> None:
         if len(self._fields) > self._limits.header_count:
             raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
         limit = self._limits.header_bytes
         if self._field_bytes + self._received > limit and head_bytes(self._target, self._fields) > limit:
             raise fields_too_large(limit)
         headers = gather_fields(self._fields)
-        check_head(headers, self._parser.get_http_version())
+        check_head(headers, version)
         if request.method == b"CONNECT":
             raise RequestMalformed("CONNECT asks for a tunnel, and jotgate is no proxy for them")
         request.path, request.query = split_target(self._target)
@@ -303,8 +304,7 @@ class Connection(asyncio.Protocol):
         """Send a whole response."""
         self._begun = True
         framing = b"" if status in _STATUS_NO_BODY else b"Content-Length: %d\r\n" % len(body)
-        head = self._head(status, lines, framing)
-        self.transport.write(head if self._bodiless else head + body)
+        self.transport.write(self._headed(status, lines, framing, b"" if self._bodiless else body))
         self._finish_turn()
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
@@ -319,8 +319,7 @@ class Connection(asyncio.Protocol):
         else:
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunked = True
-        head = self._head(status, lines, framing)
-        self.transport.write(head + self._framed(piece))
+        self.transport.write(self._headed(status, lines, framing, self._framed(piece)))
 
     def write(self, piece: bytes) -> None:
         """Send a further piece."""
@@ -338,10 +337,10 @@ class Connection(asyncio.Protocol):
         self._last_read = True
         self.transport.close()
 
-    def _head(self, status: int, lines: bytes, framing: bytes) -> bytes:
+    def _headed(self, status: int, lines: bytes, framing: bytes, piece: bytes) -> bytes:
         if (self._last_read or self._ending) and not self._waiting:
             self._keep_alive = False
-        return self._around.heads.head(status, lines, framing, keep_alive=self._keep_alive)
+        return self._around.heads.head(status, lines, framing, piece, keep_alive=self._keep_alive)
 
     def _framed(self, piece: bytes) -> bytes:
         if self._bodiless:

@@ -8,7 +8,8 @@ from jotgate.ports import Clock
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
-_CLOSE: Final = b"Connection: close\r\n"
+_END: Final = b"\r\n"
+_END_CLOSING: Final = b"Connection: close\r\n\r\n"
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
 }
@@ -31,14 +32,14 @@ class HeadWriter:
         self._date = b""  # and the lines that are the same in every answer
         self._fixed = _SECURITY + (_HSTS if hsts else b"")
 
-    def head(self, status: int, lines: bytes, framing: bytes, *, keep_alive: bool) -> bytes:
-        """The head of a response; `framing` is the Content-Length or Transfer-Encoding line, or empty."""
+    def head(self, status: int, lines: bytes, framing: bytes, body: bytes = b"", *, keep_alive: bool) -> bytes:
+        """The head of a response and what follows it; `framing` is Content-Length, Transfer-Encoding, or empty."""
         second = int(self._clock.now_s())
         if second != self._second:
             self._second = second
             self._date = b"Date: %b\r\n%b" % (formatdate(second, usegmt=True).encode("ascii"), self._fixed)
         status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        return b"%b%b%b%b%b\r\n" % (status_line, self._date, lines, framing, b"" if keep_alive else _CLOSE)
+        return b"".join((status_line, self._date, lines, framing, _END if keep_alive else _END_CLOSING, body))
 
 
 def chunk(piece: bytes) -> bytes:

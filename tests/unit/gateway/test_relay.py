@@ -9,6 +9,7 @@ from jotgate.core.sse import StreamTap
 from jotgate.errors import UpstreamTorn, UpstreamUnavailable
 from jotgate.ports import Running
 from jotgate.testing.ports import RecordingCaller
+from tests.callers import NAME
 from tests.stages import FIRST_BYTE_S, IDLE_S, TOTAL_S, Stage
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
@@ -37,7 +38,7 @@ def told_in_stream(caller: RecordingCaller) -> str:
 
 
 def test_a_unary_answer_passes_and_is_settled(stage: Stage) -> None:
-    caller, _ = stage.call(b'{"model":"a"}', sub="alice", jti="t-1")
+    caller, _ = stage.call(b'{"model":"a"}', sub="alice", jti="t-1", client_id="cli")
     assert stage.gateway.live
     stage.clock.advance(0.25)
     body = b'{"usage":{"prompt_tokens":3,"completion_tokens":5}}'
@@ -47,6 +48,7 @@ def test_a_unary_answer_passes_and_is_settled(stage: Stage) -> None:
     assert (record.outcome, record.status, record.code) == ("complete", 200, "")
     assert (record.operation, record.model, record.upstream) == ("chat.completions", "a", "one")
     assert (record.subject, record.token, record.kid) == ("alice", "t-1", stage.issuer.key.kid)
+    assert (record.issuer, record.client_id) == (NAME, "cli")
     assert (record.tokens_in, record.tokens_out, record.stream) == (3, 5, False)
     assert (record.bytes_in, record.bytes_out) == (13, len(body))
     assert (record.at, record.duration_us) == (1_800_000_000_000_000, 250_000)

@@ -1,14 +1,12 @@
 """A small HTTP proxy on loopback: CONNECT and absolute URLs, with or without a password, and what it was told."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-_READY_S: Final = 10.0
+from jotgate.testing.threads import in_thread
+
 _OPEN: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -83,22 +81,6 @@ class ProxyServer:
         sink.close()
 
 
-@contextmanager
-def proxy_in_thread(authorization: str = "") -> Iterator[ProxyServer]:
+def proxy_in_thread(authorization: str = "") -> AbstractContextManager[ProxyServer]:
     """The same proxy with a loop and a thread of its own, for tests that have no loop."""
-    started: Future[tuple[ProxyServer, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with ProxyServer(authorization) as proxy:
-            started.set_result((proxy, stop, asyncio.get_running_loop()))
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    proxy, stop, loop = started.result(_READY_S)
-    try:
-        yield proxy
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(_READY_S)
+    return in_thread(ProxyServer(authorization))

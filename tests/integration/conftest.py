@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from jotgate.testing.running import Gateway, running_gateway, short_directory
+from jotgate.testing.upstream import UpstreamServer, upstream_in_thread
+from tests.integration.exchanges import Caller
 
 
 @pytest.fixture
@@ -45,3 +47,37 @@ def steady_gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
     yield shared_gateway
     assert shared_gateway.pids == before
     assert shared_gateway.errors == ""
+
+
+@pytest.fixture(scope="session")
+def token(shared_gateway: Gateway) -> str:
+    """A good token of the shared gateway."""
+    return shared_gateway.token()
+
+
+@pytest.fixture
+def good(gateway: Gateway, token: str) -> Iterator[Caller]:
+    """A caller in good faith."""
+    caller = Caller(gateway, token)
+    yield caller
+    caller.close()
+
+
+@pytest.fixture
+def call() -> Iterator[Callable[..., Caller]]:
+    """Callers, whose connections are closed after the test."""
+    with ExitStack() as stack:
+
+        def make(gateway: Gateway, token: str = "") -> Caller:
+            caller = Caller(gateway, token)
+            stack.callback(caller.close)
+            return caller
+
+        yield make
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamServer]:
+    """An upstream whose first answer streams until its gate opens; the gate is in its script."""
+    with upstream_in_thread() as server:
+        yield server

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from jotgate.testing.running import Gateway, until
+from jotgate.testing.upstream import UpstreamServer
 
 PATIENCE_S: Final = 10.0
 _PREFIX_BYTES: Final = 44  # The digest and the space before each record (docs/audit.md).
@@ -147,3 +148,9 @@ def record_of(gateway: Gateway, request_id: str) -> dict[str, Any]:
     until(lambda: named() != [], f"the record of {request_id} is in the audit log", PATIENCE_S)
     (record,) = named()
     return record
+
+
+def configuration(upstream: UpstreamServer, more: str = "") -> str:
+    """A configuration with the scripted upstream, whose model is `m`."""
+    entry = f'[[upstreams]]\nname = "scripted"\nkind = "openai"\nbase_url = "{upstream.base_url}"\nmodels = ["m"]\n'
+    return f"{more}\n{entry}credential_env = 'SCRIPTED_KEY'\n"

@@ -2,46 +2,14 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from jotgate.testing.running import Gateway, run_command
-from jotgate.testing.upstream import UpstreamServer, unary, upstream_in_thread
-from tests.integration.exchanges import Caller
+from jotgate.testing.upstream import UpstreamServer, unary
+from tests.integration.exchanges import Caller, configuration
 
 StartGateway = Callable[..., Gateway]
-
-NOBODY = 65_534
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-
-def configuration(upstream: UpstreamServer, more: str = "") -> str:
-    """A configuration with the scripted upstream, whose model is `m`."""
-    entry = f'[[upstreams]]\nname = "scripted"\nkind = "openai"\nbase_url = "{upstream.base_url}"\nmodels = ["m"]\n'
-    return f"{more}\n{entry}credential_env = 'SCRIPTED_KEY'\n"
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamServer]:
-    """An upstream whose first answer streams until its gate opens; the gate is in its script."""
-    with upstream_in_thread() as server:
-        yield server
-
-
-@pytest.fixture
-def call() -> Iterator[Callable[..., Caller]]:
-    """Callers, whose connections are closed after the test."""
-    with ExitStack() as stack:
-
-        def make(gateway: Gateway, token: str = "") -> Caller:
-            caller = Caller(gateway, token)
-            stack.callback(caller.close)
-            return caller
-
-        yield make
 
 
 def test_the_first_lines_name_what_could_be_added_and_never_show_a_key(

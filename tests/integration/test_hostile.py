@@ -6,7 +6,6 @@ After every test the gateway's processes are the ones that were there before, an
 import base64
 import json
 import socket
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -25,24 +24,10 @@ _BOUNDED: Final = settings(
 )
 
 
-@pytest.fixture(scope="session")
-def token(shared_gateway: Gateway) -> str:
-    """A good token of the shared gateway."""
-    return shared_gateway.token()
-
-
 @pytest.fixture
 def gateway(steady_gateway: Gateway) -> Gateway:
     """A gateway that must not be shaken."""
     return steady_gateway
-
-
-@pytest.fixture
-def good(gateway: Gateway, token: str) -> Iterator[Caller]:
-    """A caller in good faith."""
-    caller = Caller(gateway, token)
-    yield caller
-    caller.close()
 
 
 # Heads

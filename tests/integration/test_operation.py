@@ -10,8 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,18 +19,12 @@ import pytest
 from jotgate.testing.running import Gateway, clean_environment, run_command, short_directory, until
 from jotgate.testing.upstream import Gate, UpstreamServer, chunked, unary, upstream_in_thread
 from tests.exposition import Exposition, read_exposition
-from tests.integration.exchanges import Caller, chat_body, record_of, records
+from tests.integration.exchanges import Caller, chat_body, configuration, record_of, records
 
 StartGateway = Callable[..., Gateway]
 
 NOBODY = 65_534
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-
-def configuration(upstream: UpstreamServer, more: str = "") -> str:
-    """A configuration with the scripted upstream, whose model is `m`."""
-    entry = f'[[upstreams]]\nname = "scripted"\nkind = "openai"\nbase_url = "{upstream.base_url}"\nmodels = ["m"]\n'
-    return f"{more}\n{entry}credential_env = 'SCRIPTED_KEY'\n"
 
 
 def metrics_url(gateway: Gateway) -> str:
@@ -63,19 +56,6 @@ def figures(url: str) -> Exposition:
 def count(found: Exposition) -> float:
     """The requests that have ended."""
     return found.total("jotgate_requests_total")
-
-
-@pytest.fixture
-def call() -> Iterator[Callable[..., Caller]]:
-    """Callers, whose connections are closed after the test."""
-    with ExitStack() as stack:
-
-        def make(gateway: Gateway, token: str = "") -> Caller:
-            caller = Caller(gateway, token)
-            stack.callback(caller.close)
-            return caller
-
-        yield make
 
 
 # Figures
@@ -209,13 +189,6 @@ def test_the_log_is_json_where_no_terminal_is(start_gateway: StartGateway) -> No
 
 
 # Stopping
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamServer]:
-    """An upstream whose first answer streams until its gate opens; the gate is in its script."""
-    with upstream_in_thread() as server:
-        yield server
 
 
 class Stream:

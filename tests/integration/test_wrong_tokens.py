@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -17,24 +16,10 @@ _CHALLENGE: Final = re.compile(r'Bearer realm="jotgate", error="([a-z_]+)", erro
 _SECRET_CHARS_MIN: Final = 24
 
 
-@pytest.fixture(scope="session")
-def token(shared_gateway: Gateway) -> str:
-    """A good token of the shared gateway."""
-    return shared_gateway.token()
-
-
 @pytest.fixture
 def gateway(steady_gateway: Gateway) -> Gateway:
     """A gateway that must not be shaken."""
     return steady_gateway
-
-
-@pytest.fixture
-def good(gateway: Gateway, token: str) -> Iterator[Caller]:
-    """A caller in good faith."""
-    caller = Caller(gateway, token)
-    yield caller
-    caller.close()
 
 
 def test_every_wrong_token_is_refused_with_its_code_and_kept_nowhere(gateway: Gateway) -> None:

@@ -8,14 +8,15 @@ import asyncio
 import socket
 import ssl
 import struct
-import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final, Literal, Self, cast
 
 from msgspec import Struct
+
+from jotgate.testing.threads import in_thread
 
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 _READY_S: Final = 10.0
@@ -265,22 +266,6 @@ class _Line(asyncio.Protocol):
             self.transport.close()
 
 
-@contextmanager
-def upstream_in_thread(*script: Answer, tls: ssl.SSLContext | None = None) -> Iterator[UpstreamServer]:
+def upstream_in_thread(*script: Answer, tls: ssl.SSLContext | None = None) -> AbstractContextManager[UpstreamServer]:
     """The same upstream with a loop and a thread of its own, for tests that have no loop."""
-    started: Future[tuple[UpstreamServer, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with UpstreamServer(*script, tls=tls) as server:
-            started.set_result((server, stop, asyncio.get_running_loop()))
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    server, stop, loop = started.result(_READY_S)
-    try:
-        yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(_READY_S)
+    return in_thread(UpstreamServer(*script, tls=tls))

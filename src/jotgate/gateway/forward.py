@@ -8,11 +8,12 @@ upstream has room for waits its turn; one that none can take is refused.
 from functools import partial
 from typing import Final
 
-from jotgate.core.attempts import choose
+from jotgate.core.attempts import Condition, choose
 from jotgate.core.calls import Outbound, write_body
 from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
 from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.standing import Waiting
 from jotgate.gateway.world import Place
 from jotgate.ports import Clock
 
@@ -42,14 +43,13 @@ def find_attempt(relay: Relay, clock: Clock) -> int | None:
     route, world = relay.call.route, relay.call.world
     if relay.tried.bit_count() >= route.attempts_max:
         return None
-    now_s = clock.monotonic_s()
-    conditions = [world.places[one.upstream].standing.condition(one.model, now_s) for one in route.attempts]
+    conditions = _conditions(relay, clock.monotonic_s())
     turn = world.turns.take(route.alias) if route.attempts[0].weight else 0
     return choose(route.attempts, conditions, relay.tried, turn)
 
 
 def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
-    """Make this attempt, in the place of the last one, or wait for room at its upstream."""
+    """Make this attempt, in the place of the last one; where its upstream is full, wait for room at any that is."""
     call = relay.call
     place = call.world.places[call.route.attempts[index].upstream]
     standing = place.standing
@@ -58,13 +58,42 @@ def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
     if standing.running < standing.bound:
         _send(relay, index, place, clock)
     else:
-        waiting = standing.wait(partial(send_call, relay, clock))
-        relay.wait(waiting, clock.monotonic_s() + place.upstream.bounds.queue_s)
+        _wait(relay, clock)
     # Only now: the room that this makes may be taken at once.
     if exchange is not None:
         exchange.abort()
     if left is not None:
         left.leave()
+
+
+def look_again(relay: Relay, clock: Clock) -> None:
+    """Send a call that waits where room has come without a call's end: a rest is over, or an upstream is well again.
+
+    Called a few times a second for each call that waits.
+    """
+    conditions = _conditions(relay, clock.monotonic_s())
+    if any(found == "free" and not relay.tried >> index & 1 for index, found in enumerate(conditions)):
+        send_call(relay, clock)
+
+
+def _conditions(relay: Relay, now_s: float) -> list[Condition]:
+    call = relay.call
+    places = call.world.places
+    return [places[one.upstream].standing.condition(one.model, now_s) for one in call.route.attempts]
+
+
+def _wait(relay: Relay, clock: Clock) -> None:
+    """Wait at all upstreams that are full and may still be asked: whichever has room first takes the call."""
+    call, now_s = relay.call, clock.monotonic_s()
+    full = {
+        one.upstream: call.world.places[one.upstream]
+        for index, (one, found) in enumerate(zip(call.route.attempts, _conditions(relay, now_s), strict=True))
+        if found == "full" and not relay.tried >> index & 1
+    }
+    waiting = Waiting(partial(send_call, relay, clock))
+    for place in full.values():
+        place.standing.wait(waiting)
+    relay.wait(waiting, now_s + max(place.upstream.bounds.queue_s for place in full.values()))
 
 
 def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
-from jotgate.gateway.forward import find_attempt, send_attempt, send_call
+from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
@@ -51,6 +51,10 @@ class _Model(Struct, frozen=True):
 class _ModelList(Struct, frozen=True):
     data: list[_Model]
     object: str = "list"
+
+
+def _begun_s(relay: Relay) -> float:
+    return relay.call.request.begun_s
 
 
 class Gateway:
@@ -125,10 +129,18 @@ class Gateway:
         self._refuse(request, refusal, caller, None)
 
     def check_deadlines(self) -> None:
-        """Give up the live calls whose upstream has exceeded a deadline. Called a few times a second."""
+        """Give up the live calls whose upstream has exceeded a deadline, and send those that need wait no longer.
+
+        Called a few times a second.
+        """
         now_s = self._clock.monotonic_s()
+        waiting: list[Relay] = []
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
+            if relay.waits:
+                waiting.append(relay)
+        for relay in sorted(waiting, key=_begun_s):
+            look_again(relay, self._clock)
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""

@@ -112,6 +112,11 @@ class Relay:
         usage = UNKNOWN if self._tap is None else self._tap.usage()
         return usage.prompt_tokens, usage.completion_tokens
 
+    @property
+    def waits(self) -> bool:
+        """Whether the call waits for an upstream to have room."""
+        return self.place is None and self.exchange is not None
+
     def attempted(self, place: Place, exchange: UpstreamExchange) -> None:
         """The request is on its way to this upstream."""
         self.place = place
@@ -199,7 +204,7 @@ class Relay:
         if self._settled:
             return
         if self.place is None:
-            if self.exchange is not None and now_s > self._turn_by_s:
+            if self.waits and now_s > self._turn_by_s:
                 self.refuse(UpstreamBusy("no upstream of this model had room in time", hint="Try again in a moment"))
             return
         upstream = self.place.upstream

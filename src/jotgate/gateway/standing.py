@@ -25,18 +25,26 @@ Note = Callable[[str, str], None]
 
 
 class Waiting:
-    """A call's place in a queue, which stands for its exchange until there is one (ports.UpstreamExchange)."""
+    """A call's place in queues, which stands for its exchange until there is one (ports.UpstreamExchange).
 
-    __slots__ = ("_queue", "wake")
+    `wake` is called once it has left them, when there is room, or reason to ask somebody else.
+    """
 
-    def __init__(self, queue: "deque[Waiting]", wake: Callable[[], None]) -> None:
-        self._queue = queue
+    __slots__ = ("_queues", "wake")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._queues: list[deque[Waiting]] = []
         self.wake = wake
 
+    def enter(self, queue: "deque[Waiting]") -> None:
+        """Wait in this queue too."""
+        queue.append(self)
+        self._queues.append(queue)
+
     def abort(self) -> None:
-        """Leave the queue."""
-        if self in self._queue:
-            self._queue.remove(self)
+        """Leave every queue."""
+        while self._queues:
+            self._queues.pop().remove(self)
 
     def pause(self) -> None:
         """Nothing comes yet."""
@@ -112,15 +120,15 @@ class Standing:
         if self._queue:
             self._wake()
 
-    def wait(self, wake: Callable[[], None]) -> Waiting:
-        """Take a call into the queue; `wake` is called when there is room, or reason to ask somebody else."""
-        waiting = Waiting(self._queue, wake)
-        self._queue.append(waiting)
-        return waiting
+    def wait(self, waiting: Waiting) -> None:
+        """Take a call into the queue."""
+        waiting.enter(self._queue)
 
     def _wake(self) -> None:
         while self._queue and self.running < self.bound:
-            self._queue.popleft().wake()
+            first = self._queue[0]
+            first.abort()
+            first.wake()
 
     # What calls and checks show
 

@@ -218,3 +218,35 @@ def test_whatever_happens_the_bounds_hold_and_every_call_ends_once(seed: int) ->
     assert len(crowd.trail.lines) == len(calls)
     for name in crowd.ports:
         assert (crowd.standing(name).running, crowd.standing(name).waiting) == (0, 0)
+
+
+def test_a_call_waits_at_every_full_upstream_of_its_route_and_takes_the_first_room() -> None:
+    crowd = Crowd(plain("one", "two"), {name: bounded(name, 1) for name in ("one", "two")})
+    for _ in range(2):
+        crowd.call()
+    caller, _ = crowd.call()
+    assert [crowd.standing(name).waiting for name in ("one", "two")] == [1, 1]
+    crowd.last("two").answer(200, b"{}")
+    assert crowd.sent == ["one", "two", "two"]
+    assert [crowd.standing(name).waiting for name in ("one", "two")] == [0, 0]
+    crowd.last("two").answer(200, b"{}")
+    assert caller.status == 200
+    crowd.last("one").answer(200, b"{}")
+    assert [crowd.standing(name).running for name in ("one", "two")] == [0, 0]
+
+
+def test_who_waits_is_sent_when_an_upstream_may_be_asked_again_and_the_first_comer_first() -> None:
+    crowd = Crowd(plain("two", "one"), {name: bounded(name, 1) for name in ("one", "two")})
+    crowd.call()
+    crowd.last("two").tell(ResponseHead(503, [(b"retry-after", b"2")], 0), b"", complete=True)
+    early, _ = crowd.call()
+    crowd.wait(0.5)
+    late, _ = crowd.call()
+    crowd.wait(1.0)
+    assert crowd.sent == ["two", "one"]
+    crowd.wait(1.0)
+    assert crowd.sent == ["two", "one", "two"]
+    crowd.last("two").answer(200, b"{}")
+    assert (early.status, late.state) == (200, "waiting")
+    crowd.wait(0.25)
+    assert crowd.sent == ["two", "one", "two", "two"]

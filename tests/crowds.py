@@ -57,7 +57,9 @@ class Crowd:
         """Put a good call through."""
         caller = RecordingCaller()
         body = b'{"model":"%b"}' % model.encode()
-        running = self.gateway.open(request(body, authorization=_TOKEN))(caller)
+        asked = request(body, authorization=_TOKEN)
+        asked.begun_s = self.clock.monotonic_s()
+        running = self.gateway.open(asked)(caller)
         assert running is not None
         return caller, running
 

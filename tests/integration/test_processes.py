@@ -291,6 +291,14 @@ def test_the_first_lines_hold_no_token_where_they_may_end_in_a_log(gateway: Gate
     assert f"export OPENAI_BASE_URL={gateway.url}/v1\n" in gateway.first_lines
 
 
+def test_the_first_lines_send_callers_to_the_public_url(start_gateway: Callable[..., Gateway]) -> None:
+    gateway = start_gateway('[server]\npublic_url = "https://gateway.example"\n')
+    assert gateway.first_lines.startswith(f"jotgate serves {gateway.url} as https://gateway.example\n")
+    assert gateway.url.startswith("http://127.0.0.1:")
+    assert "curl https://gateway.example/v1/chat/completions " in gateway.first_lines
+    assert "export OPENAI_BASE_URL=https://gateway.example/v1\n" in gateway.first_lines
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the printed line calls")
 def test_the_printed_curl_line_works_as_pasted(gateway: Gateway) -> None:
     line = next(line for line in gateway.first_lines.splitlines() if line.startswith("  curl "))

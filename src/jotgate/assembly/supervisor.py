@@ -31,8 +31,10 @@ class UpOptions(NamedTuple):
     sources: Sources
 
 
-def run(options: UpOptions, announce: Callable[[str], None]) -> int:
-    """Run jotgate until it is told to stop; `announce` gets its URL once it serves. Returns the exit code.
+def run(options: UpOptions, announce: Callable[[str, str], None]) -> int:
+    """Run jotgate until it is told to stop. Returns the exit code.
+
+    Once it serves, `announce` gets the URL that it listens on and the one that callers know it by.
 
     Raises:
         ConfigurationError, DirectoryRefused, DirectoryBusy, AddressUnavailable: it cannot be started.
@@ -68,7 +70,7 @@ def run(options: UpOptions, announce: Callable[[str], None]) -> int:
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
     )
     try:
-        return Supervisor(launch, lambda: announce(url), take_notifier(os.environ)).run()
+        return Supervisor(launch, lambda: announce(url, settings.public_url or url), take_notifier(os.environ)).run()
     finally:
         for path in paths:
             with suppress(OSError):

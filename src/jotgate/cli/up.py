@@ -50,24 +50,24 @@ def up(arguments: argparse.Namespace) -> int:
     directory = DataDirectory(data_directory(arguments))
     chosen = sources(arguments)
 
-    def announce(url: str) -> None:
-        _announce(directory, url)
+    def announce(url: str, known: str) -> None:
+        _announce(directory, url, known)
         # On a thread: a server of this machine that answers late must not hold up the supervisor.
         threading.Thread(target=_suggest, args=(chosen, url), name="first run", daemon=True).start()
 
     return run(UpOptions(directory, chosen), announce)
 
 
-def _announce(directory: "DataDirectory", url: str) -> None:
-    """Print the first lines. Only a terminal is shown a token: anything else may be a log."""
+def _announce(directory: "DataDirectory", url: str, known: str) -> None:
+    """Print the first lines; callers know it by the second URL. A token goes to a terminal alone, else into a log."""
     token = _new_token(directory) if sys.stdout.isatty() else f"$({_create_command(directory.path)})"
     lines = (
-        f"jotgate serves {url}\n\n"
+        f"jotgate serves {url}{'' if known == url else f' as {known}'}\n\n"
         f"Try it:\n"
-        f'  curl {url}/v1/chat/completions -H "Authorization: Bearer {token}"'
+        f'  curl {known}/v1/chat/completions -H "Authorization: Bearer {token}"'
         f" -H \"Content-Type: application/json\" -d '{_BODY}'\n\n"
         f"For the OpenAI SDKs:\n"
-        f"  export OPENAI_BASE_URL={url}/v1\n"
+        f"  export OPENAI_BASE_URL={known}/v1\n"
         f'  export OPENAI_API_KEY="{token}"\n'
     )
     _print(lines)

@@ -124,6 +124,26 @@ def test_a_broken_file_changes_nothing_and_says_why(start_gateway: StartGateway)
     assert models(gateway) == ["echo"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        upstream("m", "http://127.0.0.1:9/v1", 'credential = { env = "OPENAI_API_KEY" }'),
+        f"[server]\nworkers = {'1' * 5_000}\n",
+        f"[server]\nworkers = 0x{'f' * 5_000}\n",
+        f"deep = {'[' * 5_000}{']' * 5_000}\n",
+        upstream("m", "https://127.0.0.1:9/v1", 'ca_file = "a\\u0000b"'),
+    ],
+    ids=["a credential that is a table", "digits", "a long hexadecimal number", "depth", "a path with a zero"],
+)
+def test_what_a_reader_of_toml_chokes_on_changes_nothing_either(start_gateway: StartGateway, text: str) -> None:
+    gateway = start_gateway()
+    before = gateway.pids
+    write(gateway, text)
+    until(lambda: gateway.status()["faults"], "the faults are noticed")
+    assert (gateway.pids, gateway.status()["snapshot"], models(gateway)) == (before, 1, ["echo"])
+    assert "Traceback" not in gateway.errors
+
+
 def test_a_credential_file_is_enough_to_change_a_credential(start_gateway: StartGateway, directory: Path) -> None:
     key = directory / "key.txt"
     key.write_text("sk-one\n")

@@ -15,11 +15,12 @@ from msgspec import Struct
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.snapshot import Snapshot
-from jotgate.errors import ConfigurationError, DirectoryRefused, JotgateError
+from jotgate.errors import ConfigurationError, InternalError, JotgateError
 from jotgate.ports import Clock
 from jotgate.processes.console import log_error, say
 from jotgate.services.verifier import Verifier
 from jotgate.stores.settings import Settings, Sources
+from jotgate.telemetry.logs import report_fault
 
 _POLL_S: Final = 0.5
 _FIRST_VERSION: Final = 1
@@ -103,7 +104,8 @@ class Reloader:
     async def _reload(self, marks: Marks, swap: Callable[[Snapshot], None]) -> None:
         version = self.effect.snapshot.version + 1
         settings, effect = await asyncio.to_thread(self._read, version)
-        self._marks = {file: marks[file] if file in marks else _mark(file) for file in settings.files}
+        files = marks if settings is None else settings.files
+        self._marks = {file: marks[file] if file in marks else _mark(file) for file in files}
         if isinstance(effect, JotgateError):
             faults = effect.faults if isinstance(effect, ConfigurationError) else [("", effect.message)]
             self.last = Attempt(self._clock.now_s(), tuple(" ".join(filter(None, fault)) for fault in faults))
@@ -118,19 +120,24 @@ class Reloader:
         self.last = Attempt(self._clock.now_s())
         swap(effect.snapshot)
         say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
-        for warning in settings.warnings:
+        for warning in settings.warnings if settings is not None else ():
             say(warning)
         for path in self.pending:
             if path not in before:
                 say(f"{path} has changed; that takes effect when jotgate is started again")
 
-    def _read(self, version: int) -> tuple[Settings, Effect | JotgateError]:
-        loaded = load_all(self._sources)
+    def _read(self, version: int) -> tuple[Settings | None, Effect | JotgateError]:
+        settings = None
         try:
-            loaded.settings.require()
-            return loaded.settings, self._prepare(loaded, version)
-        except (ConfigurationError, DirectoryRefused) as fault:
-            return loaded.settings, fault
+            loaded = load_all(self._sources)
+            settings = loaded.settings
+            settings.require()
+            return settings, self._prepare(loaded, version)
+        except JotgateError as refusal:
+            return settings, refusal
+        except Exception as fault:  # What nobody foresaw must not end what serves with the settings of before.
+            report_fault(fault)
+            return settings, InternalError(f"jotgate failed to read these settings ({type(fault).__name__})")
 
 
 def look(files: Iterable[Path]) -> Marks:
@@ -141,7 +148,7 @@ def look(files: Iterable[Path]) -> Marks:
 def _mark(file: Path) -> tuple[int, int, int] | None:
     try:
         found = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # A name with a zero in it is no file's.
         return None
     return found.st_mtime_ns, found.st_ino, found.st_size
 

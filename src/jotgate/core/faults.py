@@ -8,10 +8,13 @@ Fault = tuple[str, str]
 """The path of a setting, such as `upstreams[0].name`, and what is wrong there and what to write."""
 
 _SHOWN_MAX: Final = 60
+_SHOWN_BITS_MAX: Final = 1_000  # Python writes no number of more than 4,300 digits.
 
 
 def shown(value: object) -> str:
     """A value as a fault may show it: short, and never the inside of something larger."""
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS_MAX:
+        return "a number of more than 300 digits"
     if isinstance(value, str | int | float):
         text = repr(value)
         return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"

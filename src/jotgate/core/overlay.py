@@ -98,7 +98,7 @@ def _value(text: str, kind: object) -> object:
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
         found = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # Not TOML, a number of thousands of digits, or nested as deep.
         return text
     return found["value"] if found.keys() == {"value"} else text
 

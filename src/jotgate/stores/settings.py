@@ -180,6 +180,9 @@ def _read_text(path: Path | None) -> _Text:
         line = _TOML_LINE.search(str(error))
         where = f"{path}:{line[1]}" if line else str(path)
         return _Text({}, {}, (Finding(where, "", f"is not TOML: {error}"),))
+    except (ValueError, RecursionError):
+        fault = "holds a number of thousands of digits, or is nested hundreds deep; take that out"
+        return _Text({}, {}, (Finding(str(path), "", fault),))
 
 
 def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, str]]]:

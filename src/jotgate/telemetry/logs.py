@@ -79,15 +79,15 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
 
     def report(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         fault = context.get("exception")
-        known = fault if isinstance(fault, BaseException) else None
-        _JOURNAL.error(
-            "an unexpected fault: %s",
-            type(known).__name__ if known is not None else "no exception",
-            exc_info=known,
-            extra={"event": "internal"},
-        )
+        report_fault(fault if isinstance(fault, BaseException) else None)
 
     loop.set_exception_handler(report)
+
+
+def report_fault(fault: BaseException | None) -> None:
+    """Log a fault of jotgate's own, with its traceback."""
+    name = "no exception" if fault is None else type(fault).__name__
+    _JOURNAL.error("an unexpected fault: %s", name, exc_info=fault, extra={"event": "internal"})
 
 
 class CallJournal:

@@ -176,3 +176,18 @@ def test_a_command_that_needs_no_credential_looks_for_none(file: Path) -> None:
     settings.require()
     assert settings.credentials == {}
     assert not any(isinstance(one, Finding) for one in settings.findings)
+
+
+@pytest.mark.parametrize(
+    "value", ["1" * 5_000, "0x" + "f" * 5_000, "[" * 5_000], ids=["digits", "hexadecimal", "depth"]
+)
+def test_a_variable_that_no_reader_of_toml_takes_is_a_fault(file: Path, value: str) -> None:
+    (finding,) = load(file, "", {"JOTGATE_SERVER__PORT": value}).findings
+    assert (finding.setting, len(finding.fault) < 200) == ("server.port", True)
+
+
+@pytest.mark.parametrize("value", ['{ env = "KEY" }', "123", '["sk-hush"]'])
+def test_a_credential_that_is_no_text_is_a_fault_and_is_not_shown(file: Path, value: str) -> None:
+    (finding,) = load(file, f"credential = {value}\n", development=True).findings
+    assert finding.setting == "upstreams[0].credential"
+    assert "hush" not in finding.fault

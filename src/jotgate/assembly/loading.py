@@ -29,5 +29,6 @@ def load_all(sources: Sources) -> Loaded:
         findings=(*settings.findings, *(settings.find(path, fault) for path, fault in found.faults)),
         warnings=(*settings.warnings, *found.warnings),
         files=(*settings.files, *found.files),
+        secret_files=(*settings.secret_files, *found.secret_files),
     )
     return Loaded(whole, found.material)

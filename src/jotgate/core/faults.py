@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from jotgate.core.redaction import redact
+
 Fault = tuple[str, str]
 """The path of a setting, such as `upstreams[0].name`, and what is wrong there and what to write."""
 
@@ -12,11 +14,11 @@ _SHOWN_BITS_MAX: Final = 1_000  # Python writes no number of more than 4,300 dig
 
 
 def shown(value: object) -> str:
-    """A value as a fault may show it: short, and never the inside of something larger."""
+    """A value as a fault may show it: short, without secrets, and never the inside of something larger."""
     if isinstance(value, int) and value.bit_length() > _SHOWN_BITS_MAX:
         return "a number of more than 300 digits"
     if isinstance(value, str | int | float):
-        text = repr(value)
+        text = repr(redact(value) if isinstance(value, str) else value)
         return text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "…"
     return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "of another type"
 

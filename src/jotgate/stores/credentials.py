@@ -4,13 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from jotgate.core.redaction import is_variable
 from jotgate.core.values import Secret
+from jotgate.stores.named_files import read_named
 
 _CREDENTIAL_BYTES_MAX: Final = 16_384
+_NO_VARIABLE: Final = (
+    "looks like the secret itself, not like a variable's name; put it into an environment variable or into .env, and "
+    "write that variable's name here"
+)
 
 
 def from_environment(environment: Mapping[str, str], name: str) -> Secret:
     """The credential in a variable. Raises ValueError, which says what is wrong behind the setting's name."""
+    if name not in environment and not is_variable(name):
+        raise ValueError(_NO_VARIABLE)
     if name not in environment:
         raise ValueError(
             f"names the environment variable {name!r}, which is set neither in the environment nor in .env"
@@ -18,14 +26,10 @@ def from_environment(environment: Mapping[str, str], name: str) -> Secret:
     return read_credential(environment[name], f"names the environment variable {name!r}, which is")
 
 
-def from_file(path: Path) -> Secret:
-    """The credential in a file. Raises ValueError as `from_environment` does."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_CREDENTIAL_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"names '{path}', which cannot be read: {error.strerror}") from None
-    return read_credential(content.decode("utf-8", "replace"), f"names '{path}', which is")
+def from_file(base: Path, text: str) -> Secret:
+    """The credential in the file that `text` names from `base`. Raises ValueError as `from_environment` does."""
+    content = read_named(base, text, _CREDENTIAL_BYTES_MAX)
+    return read_credential(content.decode("utf-8", "replace"), f"names '{base / text}', which is")
 
 
 def read_credential(text: str, which_is: str) -> Secret:

@@ -12,17 +12,19 @@ from jotgate.core.faults import Fault
 from jotgate.core.routes import Proxy, Reach
 from jotgate.core.values import Secret
 from jotgate.stores.credentials import from_environment, from_file
+from jotgate.stores.named_files import read_named
 
 _ROOTS_BYTES_MAX: Final = 4_194_304
 _NO_PAIR: Final = "which is not user:password"
 
 
 class Way(Struct, frozen=True):
-    """What an upstream's entry leads to, its faults, and the files that were looked at."""
+    """What an upstream's entry leads to, its faults, the files that were looked at, and which of them hold secrets."""
 
     reach: Reach
     faults: tuple[Fault, ...] = ()
     files: tuple[Path, ...] = ()
+    secret_files: tuple[Path, ...] = ()
 
 
 def read_reach(path: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path) -> Way:
@@ -32,12 +34,13 @@ def read_reach(path: str, entry: Mapping[str, str], variables: Mapping[str, str]
     """
     faults: list[Fault] = []
     files: list[Path] = []
+    secret_files: list[Path] = []
     roots = ""
     credential: Secret | None = None
     if "ca_file" in entry:
         files.append(base / entry["ca_file"])
         try:
-            roots = _read_roots(files[-1])
+            roots = _read_roots(base, entry["ca_file"])
         except ValueError as fault:
             faults.append((f"{path}.ca_file", str(fault)))
     for name in ("proxy_credential_env", "proxy_credential_file"):
@@ -47,27 +50,24 @@ def read_reach(path: str, entry: Mapping[str, str], variables: Mapping[str, str]
             if name == "proxy_credential_env":
                 credential = _pair(from_environment(variables, entry[name]), f"names {entry[name]!r}")
             else:
-                files.append(base / entry[name])
-                credential = _pair(from_file(files[-1]), f"names '{files[-1]}'")
+                secret_files.append(base / entry[name])
+                credential = _pair(from_file(base, entry[name]), f"names '{base / entry[name]}'")
         except ValueError as fault:
             faults.append((f"{path}.{name}", str(fault)))
-    return Way(Reach(_proxy(entry.get("proxy", ""), credential), roots), tuple(faults), tuple(files))
+    reach = Reach(_proxy(entry.get("proxy", ""), credential), roots)
+    return Way(reach, tuple(faults), (*files, *secret_files), tuple(secret_files))
 
 
-def _read_roots(path: Path) -> str:
+def _read_roots(base: Path, name: str) -> str:
     """The certificates in a file, as a worker will load them."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_ROOTS_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"names '{path}', which cannot be read: {error.strerror}") from None
+    content = read_named(base, name, _ROOTS_BYTES_MAX)
     text = content.decode("ascii", "replace")
     try:
         if len(content) > _ROOTS_BYTES_MAX:
             raise ValueError("too large")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
-        raise ValueError(f"names '{path}', which holds no certificates in PEM form") from None
+        raise ValueError(f"names '{base / name}', which holds no certificates in PEM form") from None
     return text
 
 

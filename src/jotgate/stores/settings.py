@@ -15,12 +15,14 @@ from jotgate.core.config import Config, Tls
 from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
 from jotgate.core.overlay import Overlaid, overlay
+from jotgate.core.redaction import redact
 from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 from jotgate.stores.credentials import from_environment, from_file, read_credential
 from jotgate.stores.dotenv import Environment, with_dotenv
+from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.reaches import read_reach
 
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
@@ -52,7 +54,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name. `origins` says for each
-    path that is not at its default what decided it. `files` are those that were read or would have been.
+    path that is not at its default what decided it. `files` are those that were read or would have been, and
+    `secret_files` those of them that hold secrets.
     """
 
     config: Config | None
@@ -63,11 +66,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
+    secret_files: tuple[Path, ...] = ()
 
     def find(self, path: str, fault: str) -> Finding:
         """A fault of a setting, with the place where it was decided."""
         origin = self.origins.get(path) or self.origins.get(path.rpartition(".")[0], "")
-        return Finding(origin, path, fault)
+        return Finding(origin, path, redact(fault))
 
     def require(self) -> Config:
         """The configuration.
@@ -104,6 +108,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
             findings=text.findings,
             warnings=environment.warnings,
             files=tuple(watched),
+            secret_files=tuple(_holders_of_secrets(sources, text)),
         )
     laid = overlay(text.document, environment.values, sources.options)
     faults = find_literal_secrets(text.document, development=sources.development or not secrets)
@@ -112,10 +117,11 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     faults += reading.faults
     credentials: dict[str, Secret] = {}
     reaches: dict[str, Reach] = {}
+    secret_files: list[Path] = []
     base = sources.file.parent if sources.file is not None else Path()
     for path, entry in _upstreams_of(laid.document) if secrets else ():
         if "credential_file" in entry:
-            watched.append(base / entry["credential_file"])
+            secret_files.append(base / entry["credential_file"])
         found = _credential_of(path, entry, environment.values, base)
         if isinstance(found, Secret):
             credentials[entry["name"]] = found
@@ -124,6 +130,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         way = read_reach(path, entry, environment.values, base)
         reaches[entry["name"]] = way.reach
         watched += way.files
+        secret_files += way.secret_files
         faults += way.faults
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
@@ -133,12 +140,21 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         reaches=reaches,
         origins=origins.of_settings(),
         findings=(
-            *(Finding(origins.of(path), path, fault) for path, fault in faults),
-            *(Finding(origins.of(name), "", fault) for name, fault in laid.faults),
+            *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
+            *(Finding(origins.of(name), "", redact(fault)) for name, fault in laid.faults),
         ),
-        warnings=environment.warnings,
-        files=tuple(watched),
+        warnings=(*environment.warnings, *warn_of_readers(secret_files)),
+        files=tuple(dict.fromkeys((*watched, *secret_files))),
+        secret_files=(*_holders_of_secrets(sources, text), *secret_files),
     )
+
+
+def _holders_of_secrets(sources: Sources, text: "_Text") -> Iterator[Path]:
+    """`.env`, and in development a configuration with a credential in it."""
+    if sources.dotenv is not None:
+        yield sources.dotenv
+    if sources.file is not None and find_literal_secrets(text.document):
+        yield sources.file
 
 
 class _Origins(Struct, frozen=True):
@@ -207,7 +223,7 @@ def _credential_of(
             case "credential_env":
                 return from_environment(variables, entry[name])
             case "credential_file":
-                return from_file(base / entry[name])
+                return from_file(base, entry[name])
     except ValueError as fault:
         return f"{path}.{name}", str(fault)
     return None

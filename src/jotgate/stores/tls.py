@@ -12,6 +12,7 @@ from jotgate.core.config import Tls
 from jotgate.core.faults import Fault
 from jotgate.core.snapshot import TlsMaterial
 from jotgate.core.values import Secret
+from jotgate.stores.named_files import read_named
 
 _BYTES_MAX: Final = 1_048_576
 _ENDS_SOON: Final = timedelta(days=7)
@@ -19,12 +20,16 @@ _OTHERS_MAY_READ: Final = 0o004
 
 
 class TlsReading(Struct, frozen=True):
-    """What `[tls]` leads to. `material` is None without TLS and with faults; `files` are those that were looked at."""
+    """What `[tls]` leads to. `material` is None without TLS and with faults.
+
+    `files` are those that were looked at, and `secret_files` those of them that hold secrets.
+    """
 
     material: TlsMaterial | None
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    secret_files: tuple[Path, ...] = ()
 
 
 def read_tls(tls: Tls, base: Path) -> TlsReading:
@@ -34,27 +39,23 @@ def read_tls(tls: Tls, base: Path) -> TlsReading:
     paths = {name: base / text for name in ("cert", "key", "client_ca") if (text := getattr(tls, name))}
     texts: dict[str, str] = {}
     faults: list[Fault] = []
-    for name, path in paths.items():
+    for name in paths:
         try:
-            texts[name] = _read(path)
+            texts[name] = _read(base, getattr(tls, name))
         except ValueError as fault:
-            faults.append((f"tls.{name}", f"names '{path}', which {fault}"))
+            faults.append((f"tls.{name}", str(fault)))
     faults = faults or _try(paths)
-    files = tuple(paths.values())
+    files, secret_files = tuple(paths.values()), (paths["key"],)
     if faults:
-        return TlsReading(None, tuple(faults), files=files)
+        return TlsReading(None, tuple(faults), files=files, secret_files=secret_files)
     material = TlsMaterial(texts["cert"], Secret(texts["key"]), texts.get("client_ca", ""), tls.min_version)
-    return TlsReading(material, (), _warnings(texts["cert"], paths), files)
+    return TlsReading(material, (), _warnings(texts["cert"], paths), files, secret_files)
 
 
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_BYTES_MAX + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+def _read(base: Path, name: str) -> str:
+    content = read_named(base, name, _BYTES_MAX)
     if len(content) > _BYTES_MAX or not content.isascii():
-        raise ValueError("is not a PEM file")
+        raise ValueError(f"names '{base / name}', which is not a PEM file")
     return content.decode("ascii")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jotgate.assembly.loading import load_all
 from jotgate.core.config import Config
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
@@ -191,3 +192,66 @@ def test_a_credential_that_is_no_text_is_a_fault_and_is_not_shown(file: Path, va
     (finding,) = load(file, f"credential = {value}\n", development=True).findings
     assert finding.setting == "upstreams[0].credential"
     assert "hush" not in finding.fault
+
+
+_PEM = "-----BEGIN PRIVATE KEY-----\\nMIIhushAgEAMBMGhushSM49AgEGCCqGSM49\\n-----END PRIVATE KEY-----\\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'credential_env = "sk-proj-hush0123456789"',
+        'credential_env = "gsk_hush0123456789abcdef"',
+        'credential_env = "hush with a space"',
+        'credential_file = "sk-proj-hush0123456789"',
+        'credential_file = "./sk-proj-hush0123456789"',
+        f'credential_file = "{_PEM}"',
+        'proxy = "http://p:1"\nproxy_credential_env = "me:hush"',
+        'proxy = "http://p:1"\nproxy_credential_file = "me:hush"',
+        f'ca_file = "{_PEM}"',
+        'kind = "sk-proj-hush0123456789"',
+        f'[tls]\ncert = "server.pem"\nkey = "{_PEM}"',
+        f'[tls]\ncert = "{_PEM}"\nkey = "server.key"',
+        f'[tls]\nmin_version = "{_PEM}"',
+    ],
+)
+def test_a_secret_in_the_place_of_its_name_is_refused_and_not_shown(file: Path, line: str) -> None:
+    upstream = _UPSTREAM.replace('kind = "openai"\n', "") if line.startswith("kind") else _UPSTREAM
+    file.write_text(f"{upstream}{line}\n")
+    settings = load_all(Sources(file=file)).settings
+    assert settings.config is None
+    assert settings.findings
+    assert "hush" not in str(settings.findings)
+    assert not settings.warnings
+
+
+def test_a_secret_that_stands_for_its_variable_gets_the_advice_to_make_one(file: Path) -> None:
+    (finding,) = load(file, 'credential_env = "sk-proj-0123456789abcdef"\n').findings
+    assert finding.fault.startswith("looks like the secret itself")
+    assert (finding.where, finding.setting) == (f"{file}:6", "upstreams[0].credential_env")
+
+
+def test_a_strange_name_of_a_variable_that_is_set_is_used(file: Path) -> None:
+    assert load(file, 'credential_env = "gsk_is_my_favourite_name"\n', {"gsk_is_my_favourite_name": "k-1"}).config
+
+
+def test_a_credential_file_that_everybody_can_read_is_a_warning_and_known_as_secret(file: Path) -> None:
+    key, proxy, dotenv = (file.with_name(name) for name in ("key.txt", "proxy.txt", ".env"))
+    for path, content in ((key, "sk-2"), (proxy, "me:word")):
+        path.write_text(content)
+        path.chmod(0o640)
+    more = 'credential_file = "key.txt"\nproxy = "http://p:1"\nproxy_credential_file = "proxy.txt"\n'
+    quiet = load(file, more, dotenv=dotenv)
+    assert quiet.warnings == ()
+    assert set(quiet.secret_files) == {key, proxy, dotenv}
+    assert set(quiet.files) == {file, key, proxy, dotenv}
+    for path in (key, proxy):
+        path.chmod(0o644)
+    assert [warning.partition(";")[2] for warning in load(file, more).warnings] == [
+        f" run: chmod 600 '{path}'" for path in (key, proxy)
+    ]
+
+
+def test_a_configuration_that_holds_a_credential_is_itself_secret(file: Path) -> None:
+    assert load(file, 'credential = "sk-4"\n', development=True).secret_files == (file,)
+    assert load(file).secret_files == ()

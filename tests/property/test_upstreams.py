@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jotgate.core.attempts import Condition, choose, rest_s
-from jotgate.core.breakers import CLOSED, BreakerRules, begin, fail, permits, recover, succeed
+from jotgate.core.breakers import CLOSED, BreakerRules, begin, fail, hold, permits, recover, release, succeed
 from jotgate.core.routes import Attempt
 
 _CONDITIONS: list[Condition] = ["free", "full", "resting", "crowded", "suspended"]
@@ -56,9 +56,20 @@ class BreakerLife(RuleBasedStateMachine):
     def checked_well(self) -> None:
         before = self.breaker
         self.breaker = recover(before, self.now_s)
-        assert self.breaker == before or permits(before, self.now_s), "a check closed it before its time"
+        early = self.breaker.state != "closed" or before.state == "closed"
+        assert early or permits(release(before), self.now_s), "a check closed it before its time"
+        assert not self.breaker.held
         if before.state != "closed" and self.breaker.state == "closed":
             self.in_a_row, self.opened_s, self.tried_s = 0, None, None
+
+    @rule()
+    def checked_ill(self) -> None:
+        before = self.breaker.state
+        self.breaker = hold(self.breaker, self.rules_now, self.now_s)
+        self.in_a_row += 1
+        if before != "open" and self.breaker.state == "open":
+            self.opened_s, self.tried_s = self.now_s, None
+        assert self.breaker.held == (self.breaker.state == "open")
 
     @invariant()
     def it_is_open_if_and_only_if_enough_failed_in_a_row(self) -> None:
@@ -67,8 +78,8 @@ class BreakerLife(RuleBasedStateMachine):
             assert self.breaker.failures == self.in_a_row < self.rules_now.failures
 
     @invariant()
-    def it_never_shuts_an_upstream_out_for_good(self) -> None:
-        assert permits(self.breaker, self.now_s + self.rules_now.open_s)
+    def nothing_but_a_failed_check_shuts_an_upstream_out_for_good(self) -> None:
+        assert permits(self.breaker, self.now_s + self.rules_now.open_s) != self.breaker.held
 
 
 TestBreakerLife = BreakerLife.TestCase

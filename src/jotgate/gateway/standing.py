@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final
 
 from jotgate.core.attempts import Condition, rest_s, share_of
-from jotgate.core.breakers import CLOSED, Breaker, begin, fail, permits, recover, succeed
+from jotgate.core.breakers import CLOSED, Breaker, begin, fail, hold, permits, recover, release, succeed
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Upstream
 from jotgate.ports import Clock
@@ -80,6 +80,8 @@ class Standing:
         self._rules = upstream.breaker
         if not self._rules.failures:
             self._become(CLOSED)
+        elif not upstream.health.path:
+            self._become(release(self._breaker))
         self._wake()
 
     @property
@@ -150,7 +152,7 @@ class Standing:
 
     def checked(self, now_s: float, *, well: bool) -> None:
         """A health check has ended."""
-        self._become(recover(self._breaker, now_s) if well else fail(self._breaker, self._rules, now_s))
+        self._become(recover(self._breaker, now_s) if well else hold(self._breaker, self._rules, now_s))
 
     def _become(self, breaker: Breaker) -> None:
         changed = breaker.state != self._breaker.state

@@ -1,6 +1,6 @@
 """The circuit breaker of an upstream, step by step; tests/property runs it through random lives."""
 
-from jotgate.core.breakers import CLOSED, Breaker, BreakerRules, begin, fail, permits, recover, succeed
+from jotgate.core.breakers import CLOSED, Breaker, BreakerRules, begin, fail, hold, permits, recover, release, succeed
 
 _RULES = BreakerRules(failures=3, open_s=10.0)
 
@@ -54,6 +54,21 @@ def test_a_good_check_stands_for_a_trial_and_forgives_no_calls() -> None:
     assert recover(breaker, 110.0) == CLOSED
     failing = fail(CLOSED, _RULES, 0.0)
     assert recover(failing, 10.0) == failing
+
+
+def test_no_call_tries_what_fails_its_checks() -> None:
+    breaker = hold(opened(), _RULES, 105.0)
+    assert not permits(breaker, 1_000.0)
+    assert recover(breaker, 110.0) == CLOSED
+    early = recover(breaker, 109.0)
+    assert (early.state, permits(early, 109.9), permits(early, 110.0)) == ("open", False, True)
+    assert permits(release(breaker), 110.0)
+
+
+def test_a_failed_check_counts_like_a_call_and_ends_a_trial() -> None:
+    assert hold(CLOSED, _RULES, 0.0) == Breaker(failures=1)
+    trial = hold(begin(opened(), _RULES, 110.0), _RULES, 111.0)
+    assert (trial.state, trial.until_s, permits(trial, 1_000.0)) == ("open", 121.0, False)
 
 
 def test_without_a_number_of_failures_it_never_opens() -> None:

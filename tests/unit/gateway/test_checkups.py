@@ -60,6 +60,32 @@ def test_one_that_is_well_again_is_used_again_without_a_call_that_tries() -> Non
     assert crowd.sent == ["one"]
 
 
+def test_no_callers_call_tries_an_upstream_whose_checks_fail() -> None:
+    crowd = Watched()
+    for _ in range(5):
+        crowd.check(500)
+    for _ in range(10):
+        crowd.check(500)
+        crowd.gateway.control_seen()
+        crowd.call()
+        assert crowd.sent[-1] == "two"
+    crowd.check(200)
+    crowd.call()
+    assert crowd.sent[-1] == "one"
+
+
+def test_a_reload_that_ends_the_checks_ends_what_they_hold() -> None:
+    crowd = Watched()
+    for _ in range(5):
+        crowd.check(500)
+    crowd.clock.advance(10.0)
+    crowd.call()
+    assert crowd.sent[-1] == "two"
+    crowd.standing("one").obey(upstream("one"))
+    crowd.call()
+    assert crowd.sent[-1] == "one"
+
+
 def test_silence_is_an_answer() -> None:
     crowd = Watched()
     for _ in range(5):

@@ -14,6 +14,8 @@ from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 
 _LEEWAY_MAX_S: Final = 60
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 _TIMEOUT_MAX_S: Final = 86_400
 _DRAIN_MAX_S: Final = 3_600
 _TIMEOUTS: Final = (
@@ -48,6 +50,46 @@ def check_exposure(server: Server, tls: Tls) -> list[Fault]:
         f"is '{server.host}', which other machines can reach, and tokens would cross the network in the clear; write "
         "the paths of a certificate and its key to tls.cert and tls.key (--tls-cert, --tls-key), or set "
         "server.behind_proxy (--behind-proxy) when only a proxy that speaks TLS can reach it"
+    )
+    return [("server.host", fault)]
+
+
+def check_listeners(server: Server, metrics: Metrics) -> list[Fault]:
+    """The fault of two listeners on one address."""
+    try:
+        address = metrics.address
+    except ValueError:
+        return []  # Its own fault.
+    if address is None or not server.port or address[1] != server.port or not _meet(server.host, address[0]):
+        return []
+    fault = (
+        f"is {shown(metrics.listen)}, where the gateway itself listens (server.port is {server.port}); write another "
+        'port, such as "127.0.0.1:9464"'
+    )
+    return [("metrics.listen", fault)]
+
+
+def _meet(host: str, other: str) -> bool:
+    """Whether a listener on this host takes the port away from one on the other."""
+    try:
+        mine, theirs = ipaddress.ip_address(host), ipaddress.ip_address(other)
+    except ValueError:
+        # Which of this machine's addresses a name means is known when it listens; `localhost` is one of these.
+        return host == other or {host, other} <= _LOCAL or host in _EVERYWHERE
+    # A listener on "::" takes IPv4 too.
+    return mine == theirs or (mine.is_unspecified and mine.version >= theirs.version)
+
+
+def check_bound(host: str, server: Server, tls: Tls) -> list[Fault]:
+    """The fault of settings that put a running listener in the clear while others reach it.
+
+    It stays on the `host` of its start whatever `server.host` says now.
+    """
+    if is_loopback(host) or tls.cert or server.behind_proxy:
+        return []
+    fault = (
+        f"was '{host}' at the start, and it is still listened on: other machines can reach it, and tokens would cross "
+        "the network in the clear; leave tls.cert and tls.key as they were, and start jotgate again to change both"
     )
     return [("server.host", fault)]
 

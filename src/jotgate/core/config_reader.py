@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from jotgate.core.config import AttemptEntry, Config, RouteEntry, Server, Tls, UpstreamEntry
-from jotgate.core.config_checks import check_exposure, check_section, check_upstream, check_upstreams
+from jotgate.core.config import AttemptEntry, Config, Metrics, RouteEntry, Server, Tls, UpstreamEntry
+from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.route_checks import check_bounds, check_routes
 from jotgate.core.values import Secret
@@ -70,6 +70,8 @@ def read(document: Mapping[str, object]) -> Reading:
         faults += check_bounds(upstreams, server.workers)
     if isinstance(server, Server) and isinstance(tls, Tls):
         faults += check_exposure(server, tls)
+    if isinstance(server, Server) and isinstance(metrics := content.get("metrics"), Metrics):
+        faults += check_listeners(server, metrics)
     config = None if faults else _make(Config, content)
     return Reading(config, tls if isinstance(tls, Tls) else None, tuple(faults))
 

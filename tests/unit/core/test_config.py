@@ -212,3 +212,36 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(name: str) -> None:
 
 def test_a_password_in_a_url_is_not_repeated() -> None:
     assert "hush" not in str(faults_of(UPSTREAM.replace("https://h/v1", "https://u:hush@h/v1")))
+
+
+@pytest.mark.parametrize(
+    ("host", "listen", "meets"),
+    [
+        ("127.0.0.1", "127.0.0.1:9000", True),
+        ("127.0.0.1", "127.0.0.1:9001", False),
+        ("127.0.0.1", "127.0.0.2:9000", False),
+        ("127.0.0.1", "localhost:9000", True),
+        ("localhost", "[::1]:9000", True),
+        ("0.0.0.0", "127.0.0.1:9000", True),  # noqa: S104
+        ("0.0.0.0", "[::1]:9000", False),  # noqa: S104
+        ("::", "127.0.0.1:9000", True),
+        ("::", "localhost:9000", True),
+        ("192.0.2.1", "127.0.0.1:9000", False),
+        ("gateway.example", "127.0.0.1:9000", False),
+        ("0:0:0:0:0:0:0:1", "[::1]:9000", True),
+    ],
+)
+def test_figures_are_not_shown_where_the_gateway_itself_listens(host: str, listen: str, meets: bool) -> None:
+    text = (
+        f'[server]\nhost = "{host}"\nport = 9000\nbehind_proxy = true\ntrusted_proxies = ["192.0.2.9"]\n'
+        f'public_url = "https://gateway.example"\n[metrics]\nlisten = "{listen}"\n'
+    )
+    if not meets:
+        parse(tomllib.loads(text))
+        return
+    assert "where the gateway itself listens" in faults_of(text)["metrics.listen"]
+
+
+def test_a_port_that_is_picked_at_the_start_is_nobodys() -> None:
+    parse({"server": {"port": 0}, "metrics": {"listen": "127.0.0.1:0"}})
+    assert "metrics.listen" in faults_of('[metrics]\nlisten = "127.0.0.1:8080"\n')

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -259,6 +261,38 @@ def test_others_reach_it_under_tls_only(start_gateway: Callable[..., Gateway], d
         connection.request("GET", "/health")
         response = connection.getresponse()
     assert (response.status, response.getheader("Strict-Transport-Security")) == (200, "max-age=31536000")
+
+
+@pytest.fixture
+def public(start_gateway: Callable[..., Gateway], authority: Authority) -> Gateway:
+    """A gateway that others reach, by its configuration alone."""
+    pair = authority.issue("public", hosts=("0.0.0.0",))  # noqa: S104 - it is asked there
+    return start_gateway(_public_settings("0.0.0.0", pair))  # noqa: S104 - under TLS
+
+
+def _public_settings(host: str, pair: Pair | None) -> str:
+    tls = f'[tls]\ncert = "{pair.cert}"\nkey = "{pair.key}"\n' if pair else ""
+    return f'[server]\nhost = "{host}"\npublic_url = "https://gateway.example"\n{tls}'
+
+
+def test_a_reload_does_not_put_in_the_clear_what_others_still_reach(public: Gateway, authority: Authority) -> None:
+    public.config.write_text(_public_settings("127.0.0.1", None))
+    until(lambda: public.status()["faults"], "the faults are noticed")
+    assert "server.host was '0.0.0.0' at the start, and it is still listened on" in public.errors
+    assert public.status()["snapshot"] == 1
+    token, told = public.token(), public.errors.count("server.host was")
+    os.kill(public.pids["control"], signal.SIGKILL)
+    until(lambda: public.errors.count("server.host was") > told, "another control process refuses them too")
+    assert ask_once(public, trusting(authority), token) == 200
+
+
+def test_a_host_that_is_not_listened_on_yet_changes_nothing(public: Gateway, authority: Authority) -> None:
+    public.config.write_text(public.config.read_text().replace("0.0.0.0", "127.0.0.1"))  # noqa: S104
+    public.reload()
+    assert public.status()["pending"] == ["server.host"]
+    with connected(public, trusting(authority)) as connection:
+        connection.request("GET", "/health")
+        assert connection.getresponse().getheader("Strict-Transport-Security") == "max-age=31536000"
 
 
 def test_behind_a_proxy_it_listens_in_the_clear_and_knows_its_callers(

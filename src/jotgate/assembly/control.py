@@ -6,8 +6,10 @@ import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
+from msgspec.structs import replace
 
 from jotgate import __version__
 from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
@@ -21,7 +23,9 @@ from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Config
+from jotgate.core.config_checks import check_bound
 from jotgate.core.status import Settlement, Status
+from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
@@ -46,12 +50,16 @@ def run(assignment: Assignment) -> None:
     config = loaded.settings.require()
     authority = open_authority(directory, config, assignment.url)
     jwks = authority.keyring.key_set.to_jwks()
+    host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
 
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
         check_name(directory, config)
+        if faults := check_bound(host, config.server, config.tls):
+            raise ConfigurationError(faults)
         materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
-        snapshot = compile_snapshot(config, authority.issuer_url, jwks, version, materials)
+        bound = replace(config, server=replace(config.server, host=host))
+        snapshot = compile_snapshot(bound, authority.issuer_url, jwks, version, materials)
         learn_of(snapshot.upstreams)
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 

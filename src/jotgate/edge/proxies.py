@@ -6,7 +6,7 @@ that only what trusted proxies added: the chain is read from its end, up to the 
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from jotgate.core.calls import Request
@@ -44,7 +44,27 @@ _OTHERS: Final = frozenset(
 IDENTITY_FIELDS: Final = _FAMILIES["x-forwarded"] | _FAMILIES["forwarded"] | _CERTIFICATE | _OTHERS
 """Every field by which a proxy speaks for a caller."""
 
-_NODE: Final = re.compile(r'(?:^|[;\s])for=("(?:[^"\\]|\\.)*"|[^;,\s"]+)', re.IGNORECASE)
+# RFC 7239 s4, written backwards: one pair of a Forwarded element, and the border before it. A quote belongs to the
+# quoted string when the backslashes before it are odd in number.
+_PAIR: Final = re.compile(
+    r"""
+    [ \t;]*+
+    (?: "(?=(?:\\\\)*+(?!\\)) (?P<quoted> (?: [^"] | "(?=(?:\\\\)*+\\) )*+ ) "
+      | (?P<token> [\w!#$%&'*+.^`|~:\[\]-]++ )  # Many write ports without the quotes that they would need.
+    )
+    = (?P<name> [\w!#$%&'*+.^`|~-]++ )
+    [ \t]*+ (?P<border> [;,] | \Z )
+    """,
+    re.VERBOSE | re.ASCII,
+)
+# An address as proxies write it: with a port or without, IPv6 also in brackets and with a zone (RFC 4007 s11).
+_NODE: Final = re.compile(
+    r"""
+    (?: (?P<four> [\d.]++ ) | \[ (?P<bracketed> [\da-f]*+:[\da-f:.]*+ ) (?:%[\w.~-]++)?+ \] ) (?: :[\w.-]++ )?+
+    | (?P<six> [\da-f]*+:[\da-f:.]*+ ) (?:%[\w.~-]++)?+
+    """,
+    re.VERBOSE | re.ASCII | re.IGNORECASE,
+)
 _REMEMBERED: Final = 4096
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -92,10 +112,10 @@ class Proxies:
         if self._family == "forwarded":
             chain = _read_forwarded(headers.get(b"forwarded", b"").decode("latin-1"))
         else:
-            chain = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+            chain = reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(","))
         caller = peer
-        for text in reversed(chain):
-            address = _address(_without_port(text.strip(" \t")))
+        for node in chain:
+            address = _read_node(node.strip(" \t"))
             if address is None:
                 break  # Hidden, unknown or no address: what is known ends with the proxy that wrote it.
             caller = str(address)
@@ -107,25 +127,27 @@ class Proxies:
         return address is not None and any(address in network for network in self._networks)
 
 
-def _read_forwarded(text: str) -> list[str]:
-    """The `for` nodes of a Forwarded field in order; an element without one is there as an empty text."""
-    nodes = []
-    for element in _split_quoted(text):
-        found = _NODE.search(element)
-        nodes.append(found[1].strip('"') if found else "")
-    return nodes
+def _read_forwarded(text: str) -> Iterator[str]:
+    """The `for` nodes of a Forwarded field from its end, as far as it is well formed; empty for an element without one.
+
+    Read from its beginning, a quote that a caller leaves open would take in what proxies add behind it.
+    """
+    backwards, position, node = text[::-1], 0, None
+    while pair := _PAIR.match(backwards, position):
+        if pair["name"].lower() == "rof":
+            if node is not None:
+                return
+            node = (pair["quoted"] or pair["token"] or "")[::-1]
+        if pair["border"] != ";":
+            yield node or ""
+            node = None
+        position = pair.end()
 
 
-def _split_quoted(text: str) -> list[str]:
-    """Split at the commas that stand in no quoted string."""
-    return re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+', text)
-
-
-def _without_port(text: str) -> str:
-    """An address without brackets and port."""
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0] if text.count(":") == 1 else text
+def _read_node(text: str) -> Address | None:
+    """An address without its port, and without its zone, which means something on the proxy's machine only."""
+    node = _NODE.fullmatch(text)
+    return None if node is None else _address(node["four"] or node["bracketed"] or node["six"])
 
 
 def _address(text: str) -> Address | None:

@@ -1,5 +1,7 @@
 """Whom a proxy speaks for: believed from trusted proxies only, up to the first address that is none of theirs."""
 
+import time
+
 import pytest
 
 from jotgate.core.calls import Request
@@ -31,6 +33,14 @@ def hear(proxies: Proxies, peer: str, headers: dict[bytes, bytes]) -> Request:
         (b"203.0.113.9, nonsense, 10.1.1.1", "10.1.1.1"),
         (b"203.0.113.9, ", "10.0.0.1"),
         (b"203.0.113.9\xff", "10.0.0.1"),
+        (b"fe80::1%eth0", "fe80::1"),
+        (b"[fe80::1%25eth0]", "fe80::1"),
+        (b"[fe80::1%eth0]:4711", "fe80::1"),
+        (b"fe80::1%x\x1b[31m evil", "10.0.0.1"),
+        (b"fe80::1%", "10.0.0.1"),
+        (b"203.0.113.9%eth0", "10.0.0.1"),
+        (b"[2001:db8::1]evil", "10.0.0.1"),
+        (b"203.0.113.9:80 evil", "10.0.0.1"),
     ],
 )
 def test_the_caller_is_the_last_that_is_no_trusted_proxy(chain: bytes, caller: str) -> None:
@@ -49,10 +59,31 @@ def test_the_caller_is_the_last_that_is_no_trusted_proxy(chain: bytes, caller: s
         (b"for=203.0.113.9, proto=https", "10.0.0.1"),
         (b"notfor=203.0.113.9", "10.0.0.1"),
         (b'for="203.0.113.9', "10.0.0.1"),
+        (b"for = 203.0.113.9", "10.0.0.1"),
+        (b"for=203.0.113.9 proto=https", "10.0.0.1"),
+        (b"for=203.0.113.9;for=203.0.113.8", "10.0.0.1"),
+        (b'for="203.0.113.9\\"', "10.0.0.1"),
+        (b"for=203.0.113.9; proto=https;", "203.0.113.9"),
+        (b"for=203.0.113.9:4711", "203.0.113.9"),
+        (b'for="[fe80::1%x\x1b[31m evil]"', "10.0.0.1"),
+        (b'for=203.0.113.9;host="a\\"b, for=1.2.3.4;c=\\\\"', "203.0.113.9"),
+        (b'for=1.1.1.1;x=", for="[2001:db8::bad]:99"', "2001:db8::bad"),
+        (b'for=1.1.1.1;x="\\, for="[2001:db8::bad]:99"', "2001:db8::bad"),
+        (b'for=1.1.1.1;x=", for=203.0.113.9, for=10.1.1.1', "203.0.113.9"),
+        (b'for=203.0.113.9;x=", for=10.1.1.1', "10.1.1.1"),
     ],
 )
 def test_forwarded_is_read_as_rfc_7239_has_it(chain: bytes, caller: str) -> None:
     assert hear(Proxies(TRUSTED, "forwarded"), "10.0.0.1", {b"forwarded": chain}).peer == caller
+
+
+@pytest.mark.parametrize("text", ['"\\', '\\"', '"', "\\", ',a="', ',a="\\', 'a="";', "a=b,", "=", " ", ";", ","])
+def test_a_long_chain_of_nonsense_is_read_in_no_time(text: str) -> None:
+    chain = (text * 31_000)[:31_000].encode()
+    begun_s = time.thread_time()
+    hear(Proxies(TRUSTED, "forwarded"), "10.0.0.1", {b"forwarded": chain})
+    hear(Proxies(TRUSTED, "forwarded"), "10.0.0.1", {b"forwarded": chain + b', for="10.0.0.2"'})
+    assert time.thread_time() - begun_s < 0.5  # Milliseconds; seconds if a border is looked for again and again.
 
 
 @pytest.mark.parametrize("family", ["x-forwarded", "forwarded"])

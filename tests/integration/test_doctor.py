@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from jotgate.testing.certificates import Authority
 from jotgate.testing.running import Gateway, run_command
 from jotgate.testing.upstream import UpstreamServer, unary
 from tests.integration.exchanges import Caller, configuration
@@ -88,6 +89,24 @@ def test_the_doctor_of_a_gateway_that_does_not_run_looks_at_the_rest(directory: 
     assert "✗ address: port " in ran.stdout
     assert "✗ upstream gone: 127.0.0.1:1 cannot be reached: Connection refused" in ran.stdout
     assert not (directory / "data").exists(), "a look makes nothing"
+
+
+def test_the_doctor_knows_public_files_and_the_options_of_up(start_gateway: StartGateway, directory: Path) -> None:
+    pair = Authority(directory).issue("server")
+    pair.cert.chmod(0o644)
+    pair.key.chmod(0o600)
+    options = ("--development", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    gateway = start_gateway(
+        "[[upstreams]]\nname = 'u'\nkind = 'openai'\nbase_url = 'http://127.0.0.1:1'\nmodels = ['m']\n"
+        "credential = 'canary'\n",
+        *options,
+    )
+    gateway.config.chmod(0o600)
+    found = doctor(gateway, *options)
+    assert [name for name, check in found.items() if check["state"] == "fault"] == ["upstream u"]
+    gateway.config.chmod(0o644)
+    assert doctor(gateway, *options)["files"]["fix"] == f"chmod go-rwx '{gateway.config}'"
+    assert "is a secret" in doctor(gateway)["settings"]["text"]
 
 
 def test_the_doctor_tells_faults_in_the_settings(directory: Path) -> None:

@@ -4,10 +4,11 @@ Nothing is changed and nothing is taken: a check looks, and says what it saw and
 """
 
 import ctypes
+import os
 import resource
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
@@ -31,7 +32,6 @@ _OPEN_FILES_GOOD: Final = 16_384
 _OPEN_FILES_LEAST: Final = 1_024
 _PINGS_AT_ONCE: Final = 8
 _CONNECT_S: Final = 2.0
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 State = Literal["ok", "fault", "unknown"]
@@ -53,16 +53,18 @@ def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Ch
     """Every check, in the order in which a reader wants them. `ask` finds the running control, or None."""
     settings = check_all(directory, sources)
     running, control = _find_control(directory, ask)
+    silent = running is None and control.state == "fault"
     config = Config() if settings.config is None else settings.config
     yield check_synchronised(_kernel_clock_state())
     if running is not None:
         yield check_step(running.clock_step_s, config)
     yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    yield from check_files(directory, settings.files)
+    yield from check_files(directory, settings.files, settings.secret_files)
     yield from check_settings(settings)
     yield control
     if settings.config is not None:
-        yield check_address(config.server, running)
+        if not silent:  # The address would look as if another program had taken it.
+            yield check_address(config.server, running)
         yield from check_upstreams(settings, config)
 
 
@@ -123,14 +125,14 @@ def check_open_files(limit: int) -> Check:
     return Check(name, state, f"{text}; each call under way needs two", "Raise it: LimitNOFILE=65536, or ulimit -Hn")
 
 
-def check_files(directory: DataDirectory, read: tuple[Path, ...]) -> Iterator[Check]:
-    """Owner and mode of everything in DATA, and of the files that settings were read from."""
+def check_files(directory: DataDirectory, read: Iterable[Path], secret: Container[Path]) -> Iterator[Check]:
+    """Owner and mode of everything in DATA, and of the files that settings were read from, some of them secret."""
     if not directory.path.exists():
         yield Check("files", "unknown", f"'{directory.path}' is not there yet", "The first start makes it: jotgate up")
     else:
         yield from _check_data(directory)
     for path in read:
-        yield from _check_read(path)
+        yield from _check_read(path, secret=path in secret)
 
 
 def _check_data(directory: DataDirectory) -> Iterator[Check]:
@@ -152,22 +154,28 @@ def _check_data(directory: DataDirectory) -> Iterator[Check]:
         yield Check("files", "ok", f"all of '{directory.path}' is this user's alone")
 
 
-def _check_read(path: Path) -> Iterator[Check]:
+def _check_read(path: Path, *, secret: bool) -> Iterator[Check]:
     try:
-        mode = path.stat().st_mode
-    except OSError:
+        found = path.stat()
+    except (OSError, ValueError):
         return  # Where it must be there, the settings say that it is not.
-    secret = path.suffix != ".toml"
-    if mode & (_OTHERS if secret else _OTHERS_WRITE):
+    mode = stat.S_IMODE(found.st_mode)
+    refused, fix = _refused_mode(found.st_uid) if secret else (_OTHERS_WRITE, "go-w")
+    if mode & refused:
         what = "others can read or write it, and it holds secrets" if secret else "others can write it"
-        yield Check(
-            "files",
-            "fault",
-            f"'{path}' has mode {stat.S_IMODE(mode):04o}: {what}",
-            f"chmod go-{'rwx' if secret else 'w'} '{path}'",
-        )
+        yield Check("files", "fault", f"'{path}' has mode {mode:04o}: {what}", f"chmod {fix} '{path}'")
     else:
-        yield Check("files", "ok", f"'{path}' has mode {stat.S_IMODE(mode):04o}")
+        yield Check("files", "ok", f"'{path}' has mode {mode:04o}")
+
+
+def _refused_mode(owner: int) -> tuple[int, str]:
+    """What the mode of a secret may not give, and what chmod then takes away.
+
+    Who does not own the file reads it as one of its group, as with root's keys and a service's group.
+    """
+    if owner == os.geteuid():
+        return stat.S_IRWXG | stat.S_IRWXO, "go-rwx"
+    return stat.S_IWGRP | stat.S_IRWXO, "g-w,o-rwx"
 
 
 def check_settings(settings: Settings) -> Iterator[Check]:

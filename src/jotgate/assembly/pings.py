@@ -14,6 +14,9 @@ from jotgate.core.values import Secret
 
 _PATIENCE_S: Final = 5.0
 _HTTPS_PORT: Final = 443
+# It takes a bearer for calls of the OpenAI API, and its own fields for its list of models.
+_ANTHROPIC: Final = "api.anthropic.com"
+_ANTHROPIC_VERSION: Final = "2023-06-01"
 _REFUSED: Final = frozenset({401, 403})
 _NO_LIST: Final = frozenset({404, 405, 501})
 _OK: Final = range(200, 300)
@@ -33,7 +36,7 @@ def ping(entry: UpstreamEntry, credential: Secret | None, reach: Reach) -> Pong:
     host = parts.hostname or ""
     headers = {"Accept": "application/json", "User-Agent": f"jotgate/{__version__}"}
     if credential is not None:
-        headers["Authorization"] = f"Bearer {credential.reveal()}"
+        headers |= _for_upstream(host, credential)
     target = f"{parts.path.rstrip('/')}/models"
     connection = _connect(parts.scheme, host, parts.port, reach)
     if reach.proxy is not None and parts.scheme == "http":
@@ -60,6 +63,13 @@ def ping(entry: UpstreamEntry, credential: Secret | None, reach: Reach) -> Pong:
     finally:
         connection.close()
     return _judge(parts.netloc, status, credential)
+
+
+def _for_upstream(host: str, credential: Secret) -> dict[str, str]:
+    """The header fields that show the credential where models are listed."""
+    if host == _ANTHROPIC:
+        return {"x-api-key": credential.reveal(), "anthropic-version": _ANTHROPIC_VERSION}
+    return {"Authorization": f"Bearer {credential.reveal()}"}
 
 
 def _connect(scheme: str, host: str, port: int | None, reach: Reach) -> http.client.HTTPConnection:

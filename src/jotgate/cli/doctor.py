@@ -10,6 +10,7 @@ from jotgate.cli.common import (
     EXIT_OK,
     add_config_option,
     add_data_option,
+    add_server_options,
     data_directory,
     say_next,
     sources,
@@ -28,9 +29,10 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "doctor",
         help="find out what is wrong",
         description="Look at the clock, limits, files, settings, control, the address and each upstream. Nothing is "
-        "changed. Exit status 0: no fault; 1: each is told.",
+        "changed. Give it the options of 'jotgate up'. Exit status 0: no fault; 1: each is told.",
     )
     add_data_option(parser)
+    add_server_options(parser)
     add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     parser.set_defaults(run=doctor)

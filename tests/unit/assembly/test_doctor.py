@@ -1,17 +1,21 @@
 """What the doctor makes of what it sees, and what it sees of an upstream through its own way."""
 
+import os
 import resource
 import stat
 from pathlib import Path
 
 import pytest
 
-from jotgate.assembly.doctor import check_files, check_open_files, check_step, check_synchronised
+from jotgate.assembly.doctor import check_files, check_open_files, check_step, check_synchronised, examine
 from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, UpstreamEntry
 from jotgate.core.routes import Proxy, Reach
+from jotgate.core.status import Status
 from jotgate.core.values import Secret
+from jotgate.errors import CommandError
 from jotgate.stores.directory import DataDirectory
+from jotgate.stores.settings import Sources
 from jotgate.testing.upstream import unary, upstream_in_thread
 
 KEY = Secret("canary-credential")
@@ -39,20 +43,46 @@ def test_few_open_files_are_told(limit: int, state: str) -> None:
 def test_files_that_others_can_use_are_faults_with_their_remedy(tmp_path: Path) -> None:
     directory = DataDirectory(tmp_path / "data")
     directory.prepare()
-    secret, config = tmp_path / ".env", tmp_path / "jotgate.toml"
-    for path in (secret, config):
+    secret, config, cert = tmp_path / "key.toml", tmp_path / "jotgate.toml", tmp_path / "server.pem"
+    for path in (secret, config, cert):
         path.touch(mode=0o600)
-    assert {check.state for check in check_files(directory, (secret, config))} == {"ok"}
+    files = (secret, config, cert, tmp_path / "absent", tmp_path / "a\0b")
+    assert {check.state for check in check_files(directory, files, (secret,))} == {"ok"}
     directory.keys.mkdir(mode=0o700)
     (directory.keys / "a.pem").touch()
     (directory.keys / "a.pem").chmod(0o640)
     secret.chmod(0o644)
     config.chmod(0o644)
-    faults = [check for check in check_files(directory, (secret, config)) if check.state == "fault"]
-    assert [check.fix for check in faults] == [f"chmod 600 '{directory.keys / 'a.pem'}'", f"chmod go-rwx '{secret}'"]
-    for check, path in zip(faults, (directory.keys / "a.pem", secret), strict=True):
+    cert.chmod(0o664)
+    faults = [check for check in check_files(directory, files, (secret,)) if check.state == "fault"]
+    assert [check.fix for check in faults] == [
+        f"chmod 600 '{directory.keys / 'a.pem'}'",
+        f"chmod go-rwx '{secret}'",
+        f"chmod go-w '{cert}'",
+    ]
+    for check, path in zip(faults, (directory.keys / "a.pem", secret, cert), strict=True):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert f"{mode:04o}" in check.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(("mode", "fixes"), [(0o640, []), (0o660, ["chmod g-w,o-rwx"]), (0o644, ["chmod g-w,o-rwx"])])
+def test_a_secret_of_another_user_may_be_read_by_its_group(tmp_path: Path, mode: int, fixes: list[str]) -> None:
+    key = tmp_path / "server.key"
+    key.touch()
+    key.chmod(mode)
+    os.chown(key, 65_534, 65_534)
+    faults = [one for one in check_files(DataDirectory(tmp_path / "data"), (key,), (key,)) if one.state == "fault"]
+    assert [one.fix for one in faults] == [f"{fix} '{key}'" for fix in fixes]
+
+
+def test_an_address_is_not_called_taken_when_control_is_there_and_silent(tmp_path: Path) -> None:
+    def ask() -> Status | None:
+        raise CommandError("it did not answer within 10 s")
+
+    checks = list(examine(DataDirectory(tmp_path / "data"), Sources(), ask))
+    assert [one.text for one in checks if one.name == "control"] == ["it did not answer within 10 s"]
+    assert not [one for one in checks if one.name == "address"]
 
 
 def entry(base_url: str) -> UpstreamEntry:
@@ -87,6 +117,15 @@ def test_an_upstream_is_asked_through_its_proxy() -> None:
     assert asked.target == "http://api.example/v1/models"
     assert asked.headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
     assert asked.headers["host"] == "api.example"
+
+
+def test_anthropic_is_asked_for_its_models_in_its_own_way() -> None:
+    with upstream_in_thread(unary(b"{}")) as proxy:
+        reach = Reach(Proxy("127.0.0.1", proxy.port, None))
+        assert ping(entry("http://api.anthropic.com/v1"), KEY, reach).state == "ok"
+    headers = proxy.requests[0].headers
+    assert (headers["x-api-key"], headers["anthropic-version"]) == (KEY.reveal(), "2023-06-01")
+    assert "authorization" not in headers
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Supervisor:
         self._failed = False
         self._control_told = False
         self._reload_asked = False
+        self._reload_told = False
         self._stop_deadline_s: float | None = None
         life_fd, self._life_w = os.pipe2(os.O_CLOEXEC)  # The write end is kept open, never written to.
         self._control = Offspring(_place(launch, life_fd, "control", 0))
@@ -125,8 +126,10 @@ class Supervisor:
         if word == READY:
             one.became_ready()
             self._tell_ready()
+            if one is self._control and self._reload_told:  # The one that was told is gone; this one has just read.
+                self._tell_reloaded()
         elif word == RELOADED:
-            self._notifier.ready(f"serving {self._url}")
+            self._tell_reloaded()
         elif word == DRAINING and self._stop_deadline_s is None:
             say(
                 f"{one.place.name} (pid {one.pid}) takes nothing more and finishes its calls; starting another",
@@ -145,6 +148,10 @@ class Supervisor:
             self._announce()
         except (JotgateError, OSError) as error:
             say(f"it serves, and its first lines cannot be printed: {error}", event="announce_failed")
+
+    def _tell_reloaded(self) -> None:
+        self._reload_told = False
+        self._notifier.ready(f"serving {self._url}")
 
     def _reap(self) -> None:
         for one in self._all:
@@ -168,6 +175,7 @@ class Supervisor:
         """Pass SIGHUP on to control, once all serve and it is there to take it; the workers hear of it from control."""
         if self._reload_asked and self._announced and self._control.ready and self._stop_deadline_s is None:
             self._reload_asked = False
+            self._reload_told = True
             self._notifier.reloading()
             self._control.send(signal.SIGHUP)
 

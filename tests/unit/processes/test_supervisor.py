@@ -139,6 +139,26 @@ def test_a_service_manager_is_told_how_it_is(tmp_path: Path) -> None:
     assert 0 < int(re.search(r"MONOTONIC_USEC=(\d+)", reloading)[1]) <= time.monotonic_ns() // 1000  # type: ignore[index]
 
 
+def test_a_reload_that_control_takes_to_its_grave_is_over_when_the_next_one_serves(tmp_path: Path) -> None:
+    """The first control dies of the SIGHUP; the second has read everything anew, and ends all."""
+    path, mark = tmp_path / "notify", tmp_path / "mark"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        control = (
+            f"import os, pathlib, signal, time; mark = pathlib.Path({str(mark)!r})\n"
+            "if mark.exists():\n"
+            f"    {_READY}os.kill(os.getppid(), signal.SIGTERM)\n"
+            "else:\n"
+            f"    mark.touch(); {_READY}os.kill(os.getppid(), signal.SIGHUP)\n"
+            "time.sleep(60)"
+        )
+        ended = supervise(control, _SERVES, {"NOTIFY_SOCKET": str(path)})
+        assert "was killed by SIGHUP" in ended.stderr
+        manager.setblocking(False)
+        kinds = [text.partition("\n")[0] for text in received(manager)]
+    assert (kinds.count("RELOADING=1"), kinds.count("READY=1")) == (1, 2)
+
+
 def test_children_do_not_speak_for_the_supervisor() -> None:
     environment = {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1", "OTHER": "1"}
     notifier = take_notifier(environment)

@@ -17,32 +17,27 @@ _FAMILIES: Final = {
     "x-forwarded": frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}),
     "forwarded": frozenset({b"forwarded"}),
 }
-# What proxies say of the caller's certificate: RFC 9440, Envoy, and what nginx, HAProxy, Traefik and AWS are set up to
-# write; beside these every field whose name begins with one of _CERTIFICATE_STEMS.
-_CERTIFICATE: Final = frozenset(
-    {
-        b"client-cert",
-        b"client-cert-chain",
-        b"x-forwarded-client-cert",
-        b"x-client-cert",
-        b"x-ssl-cert",
-        b"ssl-client-cert",
-        b"ssl-client-verify",
-        b"x-ssl-client-cert",
-        b"x-ssl-client-verify",
-        b"x-ssl-client-dn",
-        b"x-forwarded-tls-client-cert",
-        b"x-forwarded-tls-client-cert-info",
-        b"x-amzn-mtls-clientcert",
-        b"x-amzn-mtls-clientcert-leaf",
-    }
+# So begin the fields in which proxies speak of a caller's certificate: RFC 9440, Envoy, Traefik, AWS, Azure, Cloudflare
+# and WebLogic, and what nginx, HAProxy and Apache are mostly set up to write.
+_CERTIFICATE_STEMS: Final = (
+    b"client-cert",
+    b"x-forwarded-client-cert",
+    b"x-forwarded-tls-client-",
+    b"x-client-cert",
+    b"x-client-verify",
+    b"x-client-dn",
+    b"x-ssl",
+    b"x-tls-client",
+    b"ssl-client",
+    b"ssl_client",
+    b"x-amzn-mtls-",
+    b"x-arr-clientcert",
+    b"cf-client-cert",
+    b"wl-proxy-client-",
 )
-# Fields that speak of the caller's address and are believed from nobody.
-_OTHERS: Final = frozenset(
-    {b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"x-forwarded-port", b"x-forwarded-prefix"}
-)
-IDENTITY_FIELDS: Final = _FAMILIES["x-forwarded"] | _FAMILIES["forwarded"] | _CERTIFICATE | _OTHERS
-"""Every field by which a proxy speaks for a caller."""
+_STEMS: Final = (*_CERTIFICATE_STEMS, b"x-forwarded-")
+# Other fields that speak of the caller's address; they are believed from nobody.
+_OTHERS: Final = frozenset({b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"})
 
 # RFC 7239 s4, written backwards: one pair of a Forwarded element, and the border before it. A quote belongs to the
 # quoted string when the backslashes before it are odd in number.
@@ -66,17 +61,23 @@ _NODE: Final = re.compile(
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
 _REMEMBERED: Final = 4096
+_NAMES_REMEMBERED: Final = 1024
+_NAME_BYTES_REMEMBERED: Final = 64
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Proxies:
-    """The trusted proxies. Mutable: it remembers of some addresses whether they are trusted."""
+    """The trusted proxies. Mutable: it remembers of some addresses whether they are trusted, and names of fields.
+
+    `harmless` holds names of header fields by which no proxy speaks for a caller: a request that has no others is as
+    it was sent, and most have the same few.
+    """
 
     def __init__(self, networks: Iterable[str], family: Family) -> None:
         self._networks = tuple(ipaddress.ip_network(text) for text in networks)
         self.nobody = not self._networks
-        self._believed = (_FAMILIES[family] | _CERTIFICATE) if self._networks else frozenset()
+        self.harmless: set[bytes] = set()
         self._family = family
         self._trusted: dict[str, bool] = {}
 
@@ -99,11 +100,13 @@ class Proxies:
         """
         headers = request.headers
         trusted = self.trusts(request.peer)
-        if IDENTITY_FIELDS.isdisjoint(headers):
+        if self.harmless.issuperset(headers):
             return trusted
-        believed = self._believed if trusted else frozenset()
-        for name in IDENTITY_FIELDS.difference(believed).intersection(headers):
-            del headers[name]
+        for name in headers.keys() - self.harmless:
+            if not _speaks_for_callers(name):
+                self._remember(name)
+            elif not trusted or not self._is_believed(name):
+                del headers[name]
         if trusted:
             request.peer = self._find_caller(headers, request.peer)
         return trusted
@@ -123,8 +126,21 @@ class Proxies:
                 break
         return caller
 
+    def _remember(self, name: bytes) -> None:
+        if len(name) <= _NAME_BYTES_REMEMBERED:
+            if len(self.harmless) >= _NAMES_REMEMBERED:
+                self.harmless.clear()
+            self.harmless.add(name)
+
+    def _is_believed(self, name: bytes) -> bool:
+        return name in _FAMILIES[self._family] or name.startswith(_CERTIFICATE_STEMS)
+
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
+
+
+def _speaks_for_callers(name: bytes) -> bool:
+    return name in _OTHERS or name == b"forwarded" or name.startswith(_STEMS)
 
 
 def _read_forwarded(text: str) -> Iterator[str]:

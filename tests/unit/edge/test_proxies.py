@@ -5,7 +5,21 @@ import time
 import pytest
 
 from jotgate.core.calls import Request
-from jotgate.edge.proxies import IDENTITY_FIELDS, Proxies
+from jotgate.edge.proxies import Proxies
+
+CERTIFICATE = (
+    b"Client-Cert Client-Cert-Chain X-Forwarded-Client-Cert X-Forwarded-Client-Cert-Chain X-Forwarded-Tls-Client-Cert "
+    b"X-Forwarded-Tls-Client-Cert-Info X-Client-Cert X-Client-Cert-Present X-Client-Verify X-Client-Dn X-Ssl "
+    b"X-Ssl-Cert X-Ssl-Client-Cert X-Ssl-Client-Verify X-Ssl-Client-Dn X-Ssl-Client-Serial Ssl-Client-Cert "
+    b"Ssl-Client-Verify Ssl-Client-S-Dn X-Ssl-Issuer SSL_CLIENT_S_DN X-Amzn-Mtls-Clientcert "
+    b"X-Amzn-Mtls-Clientcert-Leaf X-Amzn-Mtls-Clientcert-Serial-Number X-Arr-Clientcert Cf-Client-Cert-Der-Base64 "
+    b"Wl-Proxy-Client-Cert X-Tls-Client-Cn"
+)
+ADDRESS = (
+    b"Forwarded X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix "
+    b"X-Forwarded-Server X-Forwarded-User X-Real-Ip X-Client-Ip True-Client-Ip Cf-Connecting-Ip"
+)
+HARMLESS = b"Accept Authorization X-Request-Id Sslish Client-Side X-Forwarder X-Clientele".lower().split()
 
 TRUSTED = ("10.0.0.0/8", "127.0.0.1", "fd00::/8")
 
@@ -96,17 +110,22 @@ def test_the_family_that_the_proxy_does_not_write_is_not_believed(family: str) -
 
 
 @pytest.mark.parametrize("networks", [(), TRUSTED])
-def test_nobody_else_is_believed_anything(networks: tuple[str, ...]) -> None:
-    fields = dict.fromkeys(IDENTITY_FIELDS, b"203.0.113.9")
-    request = hear(Proxies(networks, "x-forwarded"), "203.0.113.77", {**fields, b"accept": b"x"})
-    assert request.peer == "203.0.113.77"
-    assert request.headers == {b"host": b"gate", b"accept": b"x"}
+@pytest.mark.parametrize("name", (CERTIFICATE + b" " + ADDRESS).lower().split())
+def test_nobody_else_is_believed_anything(networks: tuple[str, ...], name: bytes) -> None:
+    proxies = Proxies(networks, "x-forwarded")
+    passed = {b"host": b"gate", **dict.fromkeys(HARMLESS, b"x")}
+    for _ in "12":  # The second time the other names are known.
+        request = hear(proxies, "203.0.113.77", {name: b"203.0.113.9", **passed})
+        assert (request.peer, request.headers) == ("203.0.113.77", passed)
+    assert not proxies.harmless.issuperset({name: b""})
+    assert proxies.harmless.issuperset(passed)
 
 
 def test_a_trusted_proxys_word_on_the_client_certificate_is_kept_and_what_nobody_may_say_is_not() -> None:
-    fields = {b"client-cert": b":MII=:", b"x-forwarded-proto": b"https", b"x-real-ip": b"1.2.3.4"}
+    believed = dict.fromkeys([*CERTIFICATE.lower().split(), b"x-forwarded-proto"], b"x")
+    fields = {**dict.fromkeys(ADDRESS.lower().split(), b"x"), **believed}
     request = hear(Proxies(TRUSTED, "x-forwarded"), "10.0.0.1", fields)
-    assert request.headers == {b"host": b"gate", b"client-cert": b":MII=:", b"x-forwarded-proto": b"https"}
+    assert request.headers == {b"host": b"gate", b"x-forwarded-for": b"x", b"x-forwarded-host": b"x", **believed}
 
 
 @pytest.mark.parametrize(
@@ -122,3 +141,12 @@ def test_only_so_many_addresses_are_remembered() -> None:
     proxies = Proxies(TRUSTED, "x-forwarded")
     assert all(proxies.trusts(f"10.0.{number >> 8}.{number & 255}") for number in range(10_000))
     assert len(proxies._trusted) <= 4_096
+
+
+def test_only_so_many_names_are_remembered_and_no_long_ones() -> None:
+    proxies = Proxies((), "x-forwarded")
+    for number in range(10_000):
+        hear(proxies, "203.0.113.77", {b"x-%d" % number: b"", b"y" * 65: b""})
+    assert len(proxies.harmless) <= 1_024
+    assert max(map(len, proxies.harmless)) <= 64
+    assert hear(proxies, "203.0.113.77", {b"x-ssl-%d" % 1: b""}).headers == {b"host": b"gate"}

@@ -5,7 +5,6 @@ from functools import partial
 from jotgate.core.calls import Request
 from jotgate.edge.crowd import Crowd
 from jotgate.edge.http1.listener import Application, Surroundings
-from jotgate.edge.proxies import IDENTITY_FIELDS
 from jotgate.errors import JotgateError, TooManyConnections
 from jotgate.ports import Answer, Caller, Running
 
@@ -24,7 +23,7 @@ class ProxiedSurface:
             JotgateError: as the inner application.
         """
         proxies = self._around.proxies
-        if proxies.nobody and IDENTITY_FIELDS.isdisjoint(request.headers):
+        if proxies.nobody and proxies.harmless.issuperset(request.headers):
             return self._inner.open(request)  # As it mostly is.
         if not proxies.hear(request):
             return self._inner.open(request)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jotgate.testing.certificates import Authority
-from jotgate.testing.running import Gateway, run_command
+from jotgate.testing.running import Gateway, run_command, until
 from jotgate.testing.upstream import UpstreamServer, unary
 from tests.integration.exchanges import Caller, configuration
 
@@ -27,6 +27,27 @@ def test_the_first_lines_name_what_could_be_added_and_never_show_a_key(
     models = call(gateway, gateway.token())("GET", "/v1/models").json["data"]
     assert [model["id"] for model in models] == ["echo"], "nothing is used that nobody asked for"
     assert gateway.stop() == 0
+
+
+def test_the_line_adds_what_it_says_in_the_directory_where_it_is_told(
+    directory: Path, call: Callable[..., Caller]
+) -> None:
+    gateway = Gateway(directory / "data", environment={"OPENAI_API_KEY": "sk-canary-0123456789"}, cwd=directory)
+    try:
+        gateway.start()
+        line = gateway.read_line_with("upstreams = [").strip()
+        assert f"first line of {directory / 'jotgate.toml'}:" in gateway.read_line_with("Found ")
+        file = directory / "jotgate.toml"
+        file.write_text(line + "\n")
+        until(lambda: gateway.settled_on(2), "the file that came is in effect")
+        caller = call(gateway, gateway.token())
+        names = {model["id"] for model in caller("GET", "/v1/models").json["data"]}
+        assert names == {"echo", "gpt-4o-mini"}
+        file.unlink()
+        until(lambda: bool(gateway.status()["faults"]), "its going is refused")
+        assert {model["id"] for model in caller("GET", "/v1/models").json["data"]} == names
+    finally:
+        gateway.kill()
 
 
 # The doctor

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from jotgate.assembly.loading import Loaded, load_all
@@ -70,6 +71,7 @@ class Reloader:
         self._clock = clock
         self._asked = asyncio.Event()
         self._marks = look(loaded.settings.files)
+        self._expect_what_came()
         self._started = self.effect = prepare(loaded, _FIRST_VERSION)
         self.last = Attempt(clock.now_s())
 
@@ -118,6 +120,7 @@ class Reloader:
             return
         before, self.effect = self.pending, effect
         self.last = Attempt(self._clock.now_s())
+        self._expect_what_came()
         swap(effect.snapshot)
         say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
         for warning in settings.warnings if settings is not None else ():
@@ -125,6 +128,11 @@ class Reloader:
         for path in self.pending:
             if path not in before:
                 say(f"{path} has changed; that takes effect when jotgate is started again")
+
+    def _expect_what_came(self) -> None:
+        """Miss the awaited file from now on, if it came: its going takes nothing out of effect."""
+        if self._sources.awaited and self._sources.file is not None and self._marks.get(self._sources.file):
+            self._sources = msgspec.structs.replace(self._sources, awaited=False)
 
     def _read(self, version: int) -> tuple[Settings | None, Effect | JotgateError]:
         settings = None

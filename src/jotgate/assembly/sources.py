@@ -16,12 +16,18 @@ class _Told(Struct, frozen=True):
     dotenv: str
     options: dict[str, object]
     development: bool
+    awaited: bool
 
 
 def pack(sources: Sources) -> str:
     """The text that tells a child of the sources (`Launch.sources`)."""
     return msgspec.json.encode(
-        _Told(str(sources.dotenv) if sources.dotenv else "", dict(sources.options), sources.development)
+        _Told(
+            str(sources.dotenv) if sources.dotenv else "",
+            dict(sources.options),
+            sources.development,
+            sources.awaited,
+        )
     ).decode()
 
 
@@ -34,4 +40,5 @@ def unpack(assignment: Assignment) -> Sources:
         dotenv=Path(told.dotenv) if told.dotenv else None,
         options=told.options,
         development=told.development,
+        awaited=told.awaited,
     )

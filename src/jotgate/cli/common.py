@@ -119,7 +119,7 @@ def config_file(arguments: argparse.Namespace) -> Path | None:
     chosen = arguments.config or environment().get("JOTGATE_CONFIG")
     if chosen:
         return Path(os.path.abspath(chosen))
-    usual = Path(os.path.abspath("jotgate.toml"))
+    usual = _usual_config()
     return usual if usual.exists() else None
 
 
@@ -135,13 +135,19 @@ def sources(arguments: argparse.Namespace) -> "Sources":
     from jotgate.stores.settings import Sources
 
     given = {path: getattr(arguments, name, None) for name, path in _OPTIONS.items()}
+    file = config_file(arguments)
     return Sources(
-        file=config_file(arguments),
+        file=file or _usual_config(),
         environment=os.environ,
         dotenv=_dotenv(),
         options={path: value for path, value in given.items() if value is not None},
         development=getattr(arguments, "development", False),
+        awaited=file is None,
     )
+
+
+def _usual_config() -> Path:
+    return Path(os.path.abspath("jotgate.toml"))
 
 
 def _dotenv() -> Path:

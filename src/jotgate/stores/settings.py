@@ -3,7 +3,9 @@
 Nothing is raised for a fault: all of them are collected, each with the place where its owner mends it.
 """
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +34,8 @@ _NO_DOCUMENT: Final[Mapping[str, object]] = {}
 class Sources(Struct, frozen=True, kw_only=True):
     """Where settings come from. `options` are those of the command line, by path such as `server.port`.
 
-    In `development` the file may hold secrets.
+    In `development` the file may hold secrets. A file that is `awaited` need not be there, and counts when it comes if
+    it is this user's or root's: nobody has looked at it as they have at one that was there, or that they named.
     """
 
     file: Path | None = None
@@ -40,6 +43,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     dotenv: Path | None = None
     options: Mapping[str, object] = {}
     development: bool = False
+    awaited: bool = False
 
 
 class Finding(Struct, frozen=True):
@@ -97,7 +101,7 @@ class _Text(Struct, frozen=True):
 def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business."""
     environment = with_dotenv(sources.environment, sources.dotenv)
-    text = _read_text(sources.file)
+    text = _read_text(sources.file, awaited=sources.awaited)
     watched = [path for path in (sources.file, sources.dotenv) if path is not None]
     if text.findings:
         return Settings(
@@ -181,13 +185,18 @@ class _Origins(Struct, frozen=True):
         return {path: self.of(path) for path in {**self.lines, **self.laid.origins}}
 
 
-def _read_text(path: Path | None) -> _Text:
+def _read_text(path: Path | None, *, awaited: bool) -> _Text:
     if path is None:
         return _Text({}, {})
     try:
+        if awaited and _is_of_others(path.stat()):
+            fault = "was put there by another user, or can be; name it with --config if it is meant"
+            return _Text({}, {}, (Finding(str(path), "", fault),))
         text = path.read_text("utf-8")
         return _Text(tomllib.loads(text), find_lines(text))
     except OSError as error:
+        if awaited and isinstance(error, FileNotFoundError):
+            return _Text({}, {})
         fault = f"cannot be read: {error.strerror}; name another with --config or JOTGATE_CONFIG"
         return _Text({}, {}, (Finding(str(path), "", fault),))
     except UnicodeDecodeError:
@@ -199,6 +208,10 @@ def _read_text(path: Path | None) -> _Text:
     except (ValueError, RecursionError):
         fault = "holds a number of thousands of digits, or is nested hundreds deep; take that out"
         return _Text({}, {}, (Finding(str(path), "", fault),))
+
+
+def _is_of_others(found: os.stat_result) -> bool:
+    return found.st_uid not in {0, os.geteuid()} or bool(found.st_mode & stat.S_IWOTH)
 
 
 def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -35,10 +35,20 @@ def until(condition: Callable[[], bool], what: str, patience_s: float = 10.0) ->
 
 
 class Gateway:
-    """A running `jotgate up`. `data` is its directory; what it says on stderr is in `errors`."""
+    """A running `jotgate up`. `data` is its directory; what it says on stderr is in `errors`.
 
-    def __init__(self, data: Path, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+    It works in `cwd`, by default where this process does.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         self.data = data
+        self._cwd = cwd
         self.url = ""
         self.first_lines = ""
         self._arguments = ("--data", str(data), "--port", "0", "--log-format", "text", *arguments)
@@ -55,6 +65,7 @@ class Gateway:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=clean_environment(self._environment),
+                cwd=self._cwd,
             )
         try:
             self.first_lines = self._read_first_lines(self._process)
@@ -88,6 +99,7 @@ class Gateway:
             if left_s <= 0 or not select.select([stdout], [], [], left_s)[0]:
                 raise NeverCameTrue(f"a line with {text!r}; it said: {said.decode()}")
             said += os.read(stdout.fileno(), 65_536)
+        self.first_lines = said.decode()
         return next(line for line in said.decode().split("\n") if text in line)
 
     @property

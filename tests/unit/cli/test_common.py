@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jotgate.cli.common import config_file, data_directory
+from jotgate.cli.common import config_file, data_directory, sources
 from jotgate.errors import DirectoryRefused
 
 
@@ -56,3 +56,11 @@ def test_the_configuration_is_the_option_then_the_variable_then_the_file_here(
     monkeypatch.setenv("JOTGATE_CONFIG", "absent.toml")
     assert config_file(given()) == surroundings / "absent.toml"  # Named and missing is a fault, not a default.
     assert config_file(given(config="/etc/j.toml")) == Path("/etc/j.toml")
+
+
+def test_the_file_here_is_awaited_when_no_other_is_named(monkeypatch: pytest.MonkeyPatch, surroundings: Path) -> None:
+    usual = surroundings / "jotgate.toml"
+    assert (sources(given()).file, sources(given()).awaited) == (usual, True)
+    usual.touch()
+    assert (sources(given()).file, sources(given()).awaited) == (usual, False)
+    assert not sources(given(config="absent.toml")).awaited

@@ -255,3 +255,18 @@ def test_a_credential_file_that_everybody_can_read_is_a_warning_and_known_as_sec
 def test_a_configuration_that_holds_a_credential_is_itself_secret(file: Path) -> None:
     assert load(file, 'credential = "sk-4"\n', development=True).secret_files == (file,)
     assert load(file).secret_files == ()
+
+
+def test_an_awaited_file_may_come_later(file: Path) -> None:
+    awaited = Sources(file=file, awaited=True)
+    assert load_settings(awaited).require().upstreams[0].name == "u"
+    file.unlink()
+    absent = load_settings(awaited)
+    assert (absent.require(), absent.files) == (Config(), (file,))
+
+
+def test_an_awaited_file_that_others_wrote_is_refused(file: Path) -> None:
+    file.chmod(0o666)
+    (finding,) = load_settings(Sources(file=file, awaited=True)).findings
+    assert "another user" in finding.fault
+    assert load_settings(Sources(file=file)).findings == ()

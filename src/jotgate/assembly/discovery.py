@@ -9,13 +9,15 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from textwrap import indent
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from jotgate.core.config import Config
+from jotgate.core.config import ECHO, Config
 
 _PATIENCE_S: Final = 0.5
 _ANSWER_BYTES_MAX: Final = 1_048_576
@@ -66,17 +68,42 @@ def find_servers(config: Config, own_port: int, ports: Iterable[tuple[int, str, 
     """Model servers on this machine that answer at once and which the configuration does not have."""
     known = {urlsplit(entry.base_url).port for entry in config.upstreams}
     return [
-        Candidate(f"{title} on port {port}", name, f"http://127.0.0.1:{port}/v1", models[:_MODELS_SHOWN])
+        Candidate(f"{title} on port {port}", name, f"http://127.0.0.1:{port}/v1", models)
         for port, name, title in ports
         if port not in known and port != own_port and (models := _models_at(port))
     ]
 
 
-def suggest(candidates: Iterable[Candidate], config: Config) -> str:
-    """What to write into `jotgate.toml`, as TOML: one line where the file has no upstreams yet, else tables."""
-    if config.upstreams:
-        return "\n".join("\n".join(("[[upstreams]]", *_members(one))) for one in candidates)
-    return f"upstreams = [{', '.join('{ ' + ', '.join(_members(one)) + ' }' for one in candidates)}]"
+def fit(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
+    """The candidates under names and with models that are free; those of which no model is left are left out."""
+    names = {ECHO, *(entry.name for entry in config.upstreams)}
+    aliases = {ECHO, *(route.alias for route in config.routes)}
+    aliases.update(alias for entry in config.upstreams for alias in entry.routes)
+    found = []
+    for one in candidates:
+        models = tuple(model for model in one.models if model not in aliases)[:_MODELS_SHOWN]
+        if models:
+            choices = (one.name, *(f"{one.name}-{number}" for number in range(2, len(names) + 2)))
+            name = next(choice for choice in choices if choice not in names)
+            found.append(msgspec.structs.replace(one, name=name, models=models))
+            names.add(name)
+            aliases.update(models)
+    return found
+
+
+def suggest(candidates: Iterable[Candidate], config: Config, where: Path, origins: Mapping[str, str]) -> str:
+    """What to write into the configuration at `where`, as TOML, and at which place in it.
+
+    That is one line, unless the file has `[[upstreams]]`. `origins` are those of `Settings`.
+    """
+    tables = [", ".join(_members(one)) for one in candidates]
+    if "upstreams" in origins and "upstreams[0]" not in origins:
+        place, lines = "at the beginning of the list upstreams of", [" ".join(f"{{ {table} }}," for table in tables)]
+    elif config.upstreams:
+        place, lines = "at the end of", [line for one in candidates for line in ("[[upstreams]]", *_members(one))]
+    else:
+        place, lines = "as the first line of", [f"upstreams = [{', '.join(f'{{ {table} }}' for table in tables)}]"]
+    return f"{place} {where}:\n{indent(chr(10).join(lines), '  ')}"
 
 
 def _is_key(value: str) -> bool:

@@ -7,7 +7,6 @@ import shutil
 import sys
 import threading
 from pathlib import Path
-from textwrap import indent
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -75,25 +74,22 @@ def _announce(directory: "DataDirectory", url: str, known: str) -> None:
 
 def _suggest(chosen: "Sources", url: str) -> None:
     """Say how to add the upstreams that are within reach, if there are any that the configuration does not have."""
-    from jotgate.assembly.discovery import find_keys, find_servers, suggest
+    from jotgate.assembly.discovery import find_keys, find_servers, fit, suggest
     from jotgate.cli.common import environment
     from jotgate.stores.settings import load_settings
 
-    config = load_settings(chosen, secrets=False).config
-    if config is None:
+    settings = load_settings(chosen, secrets=False)
+    config = settings.config
+    if config is None or chosen.file is None:
         return
     found = find_keys(environment(), config)
     if not config.upstreams:
         found += find_servers(config, urlsplit(url).port or 0)
+    found = fit(found, config)
     if found:
-        where = chosen.file or Path("jotgate.toml")
         names = ", ".join(one.found for one in found)
-        place = "at the end of" if config.upstreams else "as the first line of"
-        _print(
-            f"\nFound {names}. To use what you want of it, write this {place} {where}:\n"
-            + indent(suggest(found, config), "  ")
-            + "\n"
-        )
+        lines = suggest(found, config, chosen.file, settings.origins)
+        _print(f"\nFound {names}. To use what you want of it, write this {lines}\n")
 
 
 def _print(text: str) -> None:

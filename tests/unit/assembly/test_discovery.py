@@ -3,15 +3,15 @@
 import json
 import socket
 import threading
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from jotgate.assembly.discovery import Candidate, find_keys, find_servers, suggest
-from jotgate.core.config import Config, UpstreamEntry
-from jotgate.core.config_reader import read
+from jotgate.assembly.discovery import Candidate, find_keys, find_servers, fit, suggest
+from jotgate.core.config import AttemptEntry, Config, RouteEntry, UpstreamEntry
+from jotgate.stores.settings import Sources, load_settings
 
 KEY = "sk-canary-0123456789"
 EMPTY = Config()
@@ -21,6 +21,29 @@ def config(*, base_url: str = "http://h/v1", credential_env: str = "") -> Config
     """A configuration with one upstream."""
     entry = UpstreamEntry(name="a", kind="openai", base_url=base_url, credential_env=credential_env, models=("m",))
     return Config(upstreams=(entry,))
+
+
+def written(candidates: Iterable[Candidate], file: Path) -> Config:
+    """The configuration after its owner did to the file what is suggested; it must be sound."""
+    before = load_settings(Sources(file=file), secrets=False)
+    place, _, lines = suggest(candidates, before.require(), file, before.origins).partition(f" {file}:\n")
+    text = file.read_text()
+    match place:
+        case "as the first line of":
+            file.write_text(f"{lines}\n{text}")
+        case "at the end of":
+            file.write_text(f"{text}\n{lines}\n")
+        case "at the beginning of the list upstreams of":
+            file.write_text(text.replace("upstreams = [", f"upstreams = [\n{lines}\n", 1))
+    return load_settings(Sources(file=file), secrets=False).require()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """An empty configuration."""
+    path = tmp_path / "jotgate.toml"
+    path.touch()
+    return path
 
 
 @contextmanager
@@ -50,26 +73,51 @@ def models(*names: str) -> bytes:
 def test_keys_in_the_environment_are_found_and_stay_unseen() -> None:
     found = find_keys({"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY, "OTHER_API_KEY": KEY}, EMPTY)
     assert [one.credential_env for one in found] == ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
-    assert "canary" not in suggest(found, EMPTY)
+    assert "canary" not in suggest(found, EMPTY, Path("f"), {})
 
 
-def test_the_line_is_sound_configuration() -> None:
+def test_the_line_is_sound_configuration(file: Path) -> None:
+    file.write_text("[server]\nport = 1\n")
     found = find_keys({"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}, EMPTY)
-    line = suggest([*found, Candidate("x", "local", "http://127.0.0.1:8000/v1", ('a"b', "c"))], EMPTY)
-    assert "\n" not in line
-    reading = read(tomllib.loads(line))
-    assert not reading.faults
-    assert reading.config is not None
-    assert [one.name for one in reading.config.upstreams] == ["openai", "anthropic", "local"]
-    assert reading.config.upstreams[1].base_url == "https://api.anthropic.com/v1"
+    found.append(Candidate("x", "local", "http://127.0.0.1:8000/v1", ('a"b', "c")))
+    assert suggest(found, EMPTY, file, {}).count("\n") == 1
+    upstreams = written(found, file).upstreams
+    assert [one.name for one in upstreams] == ["openai", "anthropic", "local"]
+    assert upstreams[1].base_url == "https://api.anthropic.com/v1"
 
 
-def test_tables_are_written_for_a_file_that_has_some() -> None:
-    before = '[[upstreams]]\nname = "a"\nkind = "openai"\nbase_url = "http://h/v1"\nmodels = ["m"]\n'
+def test_tables_are_written_for_a_file_that_has_some(file: Path) -> None:
+    file.write_text('[[upstreams]]\nname = "a"\nkind = "openai"\nbase_url = "http://h/v1"\nmodels = ["m"]')
     found = find_keys({"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}, config())
-    reading = read(tomllib.loads(before + suggest(found, config())))
-    assert reading.config is not None
-    assert len(reading.config.upstreams) == 3
+    assert len(written(found, file).upstreams) == 3
+
+
+@pytest.mark.parametrize("before", ["[]", '[{ name = "a", kind = "openai", base_url = "http://h", models = ["m"] }]'])
+def test_a_list_is_made_longer_for_a_file_that_has_one(file: Path, before: str) -> None:
+    """As is one that was pasted before."""
+    file.write_text(f"upstreams = {before}\n")
+    found = find_keys({"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY}, EMPTY)
+    assert [one.name for one in written(found, file).upstreams][:2] == ["openai", "anthropic"]
+
+
+def test_what_is_suggested_takes_nothing_that_is_taken() -> None:
+    entry = UpstreamEntry(name="openai", kind="openai", base_url="http://h", models={"known": "m"})
+    route = RouteEntry(alias="routed", attempts=(AttemptEntry(upstream="openai"),))
+    candidates = [
+        Candidate("a", "openai", "http://a", ("echo", "known", "routed", "new", "newer")),
+        Candidate("b", "openai", "http://b", ("new", "newest")),
+        Candidate("c", "local", "http://c", ("echo", "newest")),
+    ]
+    found = fit(candidates, Config(upstreams=(entry,), routes=(route,)))
+    assert [(one.found, one.name, one.models) for one in found] == [
+        ("a", "openai-2", ("new", "newer")),
+        ("b", "openai-3", ("newest",)),
+    ]
+
+
+def test_of_many_models_some_are_written() -> None:
+    (found,) = fit([Candidate("a", "a", "http://a", ("echo", *(f"m{number}" for number in range(20))))], EMPTY)
+    assert found.models == tuple(f"m{number}" for number in range(8))
 
 
 @pytest.mark.parametrize("value", ["", "  ", "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"])

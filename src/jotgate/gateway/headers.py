@@ -20,6 +20,11 @@ _TO_CALLER: Final = frozenset(
 )
 
 
+def request_id_line(request_id: str) -> bytes:
+    """The header line that names the request."""
+    return b"X-Request-Id: %b\r\n" % request_id.encode("ascii")
+
+
 def lines_to_upstream(headers: dict[bytes, bytes], request_id: str) -> bytes:
     """Header lines of the outgoing request, with the request id under which the call is recorded."""
     lines = b"X-Request-Id: %b\r\n" % request_id.encode("ascii")

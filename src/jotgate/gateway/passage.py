@@ -10,6 +10,7 @@ from typing import Final
 from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.problems import render
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
+from jotgate.gateway.headers import request_id_line
 from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
 
 _TO_CONTROL: Final = (
@@ -22,7 +23,16 @@ _TO_CONTROL: Final = (
 )
 # The edge writes framing and connection fields itself.
 _NOT_TO_CALLER: Final = frozenset(
-    {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date", b"server", b"upgrade"}
+    {
+        b"connection",
+        b"keep-alive",
+        b"transfer-encoding",
+        b"content-length",
+        b"date",
+        b"server",
+        b"upgrade",
+        b"x-request-id",
+    }
 )
 _DEADLINE_S: Final = 10.0
 
@@ -30,9 +40,12 @@ _DEADLINE_S: Final = 10.0
 class Passage:
     """One request on its way to control and back. Mutable: it is the state of a request in progress."""
 
-    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_told", "bytes_out", "settled", "status")
+    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_line", "_told", "bytes_out", "settled", "status")
 
-    def __init__(self, caller: Caller, deadline_s: float, told: "Callable[[Passage], None] | None") -> None:
+    def __init__(
+        self, caller: Caller, request_id: str, deadline_s: float, told: "Callable[[Passage], None] | None"
+    ) -> None:
+        self._line = request_id_line(request_id)
         self._caller = caller
         self._deadline_s = deadline_s
         self._exchange: UpstreamExchange | None = None
@@ -56,7 +69,8 @@ class Passage:
         elif head is None:
             self._caller.write(piece)
         else:
-            lines = b"".join([b"%b: %b\r\n" % field for field in head.headers if field[0] not in _NOT_TO_CALLER])
+            passed = [b"%b: %b\r\n" % field for field in head.headers if field[0] not in _NOT_TO_CALLER]
+            lines = self._line + b"".join(passed)
             if complete:
                 self._caller.respond(head.status, lines, piece)
             else:
@@ -72,7 +86,7 @@ class Passage:
         else:
             problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
             self.status = problem.status
-            self._caller.respond(problem.status, problem.lines, problem.body)
+            self._caller.respond(problem.status, self._line + problem.lines, problem.body)
         self._settle()
 
     def caller_gone(self) -> None:
@@ -116,8 +130,8 @@ class ControlDoor:
         self._open: set[Passage] = set()
 
     def run(self, request: Request, caller: Caller, told: Callable[[Passage], None] | None = None) -> Passage:
-        """Send the request to control; its answer goes to the caller. `told` gets the passage when it has ended."""
-        passage = Passage(caller, self._clock.monotonic_s() + _DEADLINE_S, told)
+        """Send a request, which has its id, to control; the answer goes to the caller. `told` gets the passage that ended."""
+        passage = Passage(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
         for name in _TO_CONTROL:

@@ -108,13 +108,21 @@ class Gateway:
             raise AuditUnavailable(_AUDIT_FULL)
         return world
 
+    def name(self, request: Request) -> str:
+        """The caller's request id if it is one, else the next of this worker's own."""
+        given = request.headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        self._requests += 1
+        return f"req-{self._instance}-{self._requests:x}"
+
     def open(self, request: Request) -> Answer:
         """Name the request, find its operation and authenticate it; what answers it once its body is read.
 
         Raises:
             RequestError, TokenError, Unavailable: the request goes no further; hand the error to `refuse`.
         """
-        request.request_id = self._name(request)
+        request.request_id = self.name(request)
         world = self.fresh_world()
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
@@ -195,7 +203,7 @@ class Gateway:
         return self._control.run(opened.request, caller, record)
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
-        request.request_id = request.request_id or self._name(request)
+        request.request_id = request.request_id or self.name(request)
         problem = render(refusal)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
@@ -204,11 +212,3 @@ class Gateway:
     def _settle(self, relay: Relay) -> None:
         self.live.discard(relay)
         self._recorder.settled(relay)
-
-    def _name(self, request: Request) -> str:
-        """The caller's request id if it is one, else the next of this worker's own."""
-        given = request.headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given.decode("ascii")
-        self._requests += 1
-        return f"req-{self._instance}-{self._requests:x}"

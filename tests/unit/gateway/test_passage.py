@@ -21,6 +21,7 @@ class Door:
     def ask(self, **headers: bytes) -> Passage:
         asked = request(b"body", method=b"POST", path=b"/oauth/token", **headers)
         asked.query = b"a=b"
+        asked.request_id = "ask-1"
         return self.door.run(asked, self.caller)
 
     def wait(self, span_s: float) -> None:
@@ -59,12 +60,14 @@ def test_the_answer_comes_back_without_what_the_edge_writes_itself(door: Door) -
             (b"connection", b"close"),
             (b"content-length", b"2"),
             (b"set-cookie", b"a=b"),
+            (b"x-request-id", b"theirs"),
         ],
         2,
     )
     door.port.last.tell(head, b"no", complete=True)
     assert (door.caller.status, door.caller.body, door.caller.state) == (401, b"no", "ended")
-    assert door.caller.lines == b"www-authenticate: Basic\r\ncontent-type: text/plain\r\nset-cookie: a=b\r\n"
+    lines = b"X-Request-Id: ask-1\r\nwww-authenticate: Basic\r\ncontent-type: text/plain\r\nset-cookie: a=b\r\n"
+    assert door.caller.lines == lines
     assert passage.settled
 
 
@@ -72,6 +75,7 @@ def test_an_answer_in_pieces_passes_in_pieces(door: Door) -> None:
     passage = door.ask()
     door.port.last.stream(b"a", b"b", length=3)
     assert (door.caller.length, passage.settled) == (3, False)
+    assert door.caller.headers["x-request-id"] == "ask-1"
     door.port.last.tell(None, b"c", complete=True)
     assert (door.caller.body, door.caller.state, passage.settled) == (b"abc", "ended", True)
 
@@ -82,6 +86,7 @@ def test_a_control_that_does_not_answer_is_a_503(door: Door, written: bool) -> N
     door.port.last.fail(UpstreamUnavailable("x", debug="/data/edge.sock"), written=written)
     assert (door.caller.status, json.loads(door.caller.body)["error"]["code"]) == (503, "control_unreachable")
     assert door.caller.headers["retry-after"] == "1"
+    assert door.caller.headers["x-request-id"] == "ask-1"
     assert b"edge.sock" not in door.caller.body
     assert passage.settled
 
@@ -131,7 +136,7 @@ def test_control_is_given_up_at_the_deadline(door: Door) -> None:
 
 def test_a_passage_that_was_never_sent_has_nothing_to_stop() -> None:
     caller = RecordingCaller()
-    passage = Passage(caller, 5.0, None)
+    passage = Passage(caller, "ask-1", 5.0, None)
     passage.caller_paused()
     passage.caller_resumed()
     passage.check_deadline(5.1)

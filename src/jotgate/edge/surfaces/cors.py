@@ -7,11 +7,12 @@ never sent, and no origin is `*`.
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from jotgate.core.calls import Request
 from jotgate.edge.http1.listener import Application
 from jotgate.errors import JotgateError
+from jotgate.gateway.headers import request_id_line
 from jotgate.ports import Answer, Caller, Running
 
 _VARY: Final = b"Vary: Origin\r\n"
@@ -27,10 +28,17 @@ _NAMES: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?:,[ ]?[a-z0-9!#$%&'*+.^_
 _NAMES_BYTES_MAX: Final = 2_048
 
 
+class NamingApplication(Application, Protocol):
+    """What is served to web pages: it names the preflights too."""
+
+    def name(self, request: Request) -> str:
+        """The id of a request that somebody else answers."""
+
+
 class CorsSurface:
     """Serves what another application serves, to web pages too (edge.http1.listener.Application)."""
 
-    def __init__(self, inner: Application, origins: Iterable[str]) -> None:
+    def __init__(self, inner: NamingApplication, origins: Iterable[str]) -> None:
         self._inner = inner
         self._lines = {
             origin: b"Access-Control-Allow-Origin: %b\r\n" % origin + _VARY + _EXPOSED
@@ -45,7 +53,8 @@ class CorsSurface:
         """
         origin = request.headers.get(b"origin", b"")
         if request.method == b"OPTIONS" and b"access-control-request-method" in request.headers:
-            return partial(_answer_preflight, request.headers, origin if origin in self._lines else b"")
+            request.request_id = self._inner.name(request)
+            return partial(_answer_preflight, request, origin if origin in self._lines else b"")
         return partial(_answer, self._inner.open(request), self._lines.get(origin, _VARY))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
@@ -75,12 +84,12 @@ def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:
     return answer(_Heading(caller, lines))
 
 
-def _answer_preflight(headers: dict[bytes, bytes], origin: bytes, caller: Caller) -> None:
+def _answer_preflight(request: Request, origin: bytes, caller: Caller) -> None:
     """Say what the origin may send; one that is not listed is told nothing, and its browser goes no further."""
-    lines = _PREFLIGHT_VARY
+    lines = request_id_line(request.request_id) + _PREFLIGHT_VARY
     if origin:
         lines += b"Access-Control-Allow-Origin: %b\r\n" % origin + _PREFLIGHT_LINES
-        names = headers.get(b"access-control-request-headers", b"")
+        names = request.headers.get(b"access-control-request-headers", b"")
         if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names):
             lines += b"Access-Control-Allow-Headers: %b\r\n" % names
     caller.respond(204, lines, b"")

@@ -14,6 +14,7 @@ from jotgate import __version__
 from jotgate.core.calls import Request
 from jotgate.core.operations import find_methods
 from jotgate.errors import JotgateError, MethodRefused
+from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Answer, Caller
@@ -48,37 +49,46 @@ class NativeSurface:
         """
         path = request.path
         if path in _HEALTH:
+            request.request_id = self.name(request)
             if request.method not in (b"GET", b"HEAD"):
                 raise MethodRefused("GET", "health is read with GET")
             request.body_bytes_max = 0
-            return partial(self._answer_health, path)
+            return partial(self._answer_health, request)
         if path.startswith(_CONTROL):
+            request.request_id = self.name(request)
             request.body_bytes_max = _CONTROL_BODY_BYTES
             return partial(self._control.run, request)
         if request.method == b"OPTIONS":
-            return partial(_answer_options, find_methods(path))
+            request.request_id = self.name(request)
+            return partial(_answer_options, request, find_methods(path))
         return self._gateway.open(request)
+
+    def name(self, request: Request) -> str:
+        """The id of a request that somebody else answers, as the gateway gives it."""
+        return self._gateway.name(request)
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no."""
         self._gateway.refuse(request, refusal, caller)
 
-    def _answer_health(self, path: bytes, caller: Caller) -> None:
+    def _answer_health(self, request: Request, caller: Caller) -> None:
         """Live: this process answers. Ready, and the summary: it may let calls through."""
-        if path == b"/health/live":
-            caller.respond(200, _LINES, _encode(_Health("ok")))
+        lines = request_id_line(request.request_id) + _LINES
+        if request.path == b"/health/live":
+            caller.respond(200, lines, _encode(_Health("ok")))
             return
         try:
             world = self._gateway.fresh_world()
         except JotgateError as fault:
-            caller.respond(503, _LINES, _encode(_Health("unavailable", __version__, reason=fault.code)))
+            caller.respond(503, lines, _encode(_Health("unavailable", __version__, reason=fault.code)))
             return
-        if path == b"/health/ready":
-            caller.respond(200, _LINES, _encode(_Health("ok")))
+        if request.path == b"/health/ready":
+            caller.respond(200, lines, _encode(_Health("ok")))
         else:
-            caller.respond(200, _LINES, _encode(_Health("ok", __version__, world.snapshot.version)))
+            caller.respond(200, lines, _encode(_Health("ok", __version__, world.snapshot.version)))
 
 
-def _answer_options(methods: str, caller: Caller) -> None:
+def _answer_options(request: Request, methods: str, caller: Caller) -> None:
     """RFC 9110 s9.3.7: what may be asked of this path, which is no secret."""
-    caller.respond(204, b"Allow: %b\r\nCache-Control: no-store\r\n" % methods.encode("ascii"), b"")
+    lines = request_id_line(request.request_id)
+    caller.respond(204, lines + b"Allow: %b\r\nCache-Control: no-store\r\n" % methods.encode("ascii"), b"")

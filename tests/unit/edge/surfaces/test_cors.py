@@ -2,16 +2,28 @@
 
 import pytest
 
+from jotgate.core.calls import Request
 from jotgate.edge.surfaces.cors import CorsSurface
-from tests.listening import Edge, get, listening, post
+from tests.listening import Application, Edge, get, listening, post
 from tests.loops import on_loop, until
 
 LISTED = "https://app.example"
 ORIGIN = b"Origin: https://app.example"
 
 
+class NamingApplication:
+    """An application that names requests (edge.surfaces.cors.NamingApplication)."""
+
+    def __init__(self, inner: Application) -> None:
+        self.open = inner.open
+        self.refuse = inner.refuse
+
+    def name(self, request: Request) -> str:
+        return f"named-{request.headers[b'host'].decode()}"
+
+
 def with_origins(edge: Edge, *origins: str) -> None:
-    edge.surroundings.application = CorsSurface(edge.application, origins or (LISTED,))
+    edge.surroundings.application = CorsSurface(NamingApplication(edge.application), origins or (LISTED,))
 
 
 def preflight(origin: bytes, *lines: bytes) -> bytes:
@@ -29,6 +41,7 @@ async def test_a_preflight_of_a_listed_origin_is_answered_without_a_token() -> N
         assert response.fields["access-control-allow-headers"] == "authorization,content-type,x-stainless-os"
         assert "POST" in response.fields["access-control-allow-methods"]
         assert response.fields["vary"].startswith("Origin")
+        assert response.fields["x-request-id"] == "named-gate"
         assert edge.application.opened == []
 
 

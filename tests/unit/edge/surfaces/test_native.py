@@ -102,6 +102,34 @@ def test_every_other_path_is_the_gateways_whose_table_is_closed(path: bytes) -> 
     assert house.control.exchanges == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        (b"GET", b"/health", 200),
+        (b"GET", b"/health/live", 200),
+        (b"HEAD", b"/health/ready", 200),
+        (b"POST", b"/health", 405),
+        (b"OPTIONS", b"/v1/models", 204),
+        (b"OPTIONS", b"/v1/x", 404),
+        (b"GET", b"/v1/models", 401),
+        (b"GET", b"/.well-known/jwks.json", 200),
+        (b"POST", b"/oauth/token", 200),
+    ],
+)
+def test_each_answer_has_its_request_id(method: bytes, path: bytes, status: int) -> None:
+    """The caller's own if it is one, else the next of this worker's."""
+    house = House()
+    for given, told in ((b"mine.1", "mine.1"), (b"no id", "req-w-1"), (b"", "req-w-2")):
+        caller = house.ask(request(method=method, path=path, x_request_id=given))
+        if house.control.exchanges:
+            house.control.last.answer(200, b"{}")
+        assert (caller.status, caller.headers["x-request-id"]) == (status, told)
+
+
+def test_a_worker_that_is_not_ready_names_its_answer_too() -> None:
+    assert House(ready=False).get(b"/health").headers["x-request-id"] == "req-w-1"
+
+
 def test_strangers_may_send_little_where_nobody_is_asked_for_a_token() -> None:
     house = House()
     for path, limit in ((b"/health", 0), (b"/oauth/token", 65_536)):

@@ -130,7 +130,10 @@ class ControlDoor:
         self._open: set[Passage] = set()
 
     def run(self, request: Request, caller: Caller, told: Callable[[Passage], None] | None = None) -> Passage:
-        """Send a request, which has its id, to control; the answer goes to the caller. `told` gets the passage that ended."""
+        """Send a request, which has its id, to control; the answer goes to the caller.
+
+        `told` gets the passage when it has ended.
+        """
         passage = Passage(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")

@@ -4,25 +4,40 @@ What a command needs beyond the standard library is imported when it runs, so th
 """
 
 import argparse
+import difflib
 import os
-import re
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from jotgate import __version__
 from jotgate.cli import audit, check, doctor, status, token, up
 from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageError
+from jotgate.core.redaction import redact
 from jotgate.errors import JotgateError
 from jotgate.processes.console import describe, show_error
-
-_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_.-]+", re.ASCII)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        # argparse repeats what it does not understand, and that may be a token in the wrong place.
-        raise UsageError(_TOKEN.sub("(token)", message), hint=f"{self.prog} --help")
+        # argparse repeats what it does not understand, and that may be a secret in the wrong place.
+        raise UsageError(redact(message), hint=f"{self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override] # for the namespace that jotgate uses, and no other
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what a command does not know right here, where its options are known, and not in the root."""
+        chosen, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._describe(unknown[0].partition("=")[0]))
+        return chosen, unknown
+
+    def _describe(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"there is nothing that '{word}' could mean here"
+        options = [option for action in self._actions for option in action.option_strings]
+        close = difflib.get_close_matches(word, options, 1)
+        return f"there is no option {word}" + (f"; did you mean '{close[0]}'?" if close else "")
 
 
 def build_parser() -> argparse.ArgumentParser:

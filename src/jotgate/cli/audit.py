@@ -71,7 +71,7 @@ def verify(arguments: argparse.Namespace) -> int:
     if not report.holds:
         return EXIT_FAILED
     if not as_json:
-        say_next("jotgate audit tail")
+        say_next("jotgate audit tail", arguments)
     return EXIT_OK
 
 
@@ -86,7 +86,7 @@ def tail(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     if not arguments.follow:
         if not arguments.json:
-            say_next("jotgate audit verify")
+            say_next("jotgate audit verify", arguments)
         return EXIT_OK
     file, end = (entries[-1].file, entries[-1].end) if entries else ("", 0)
     try:

@@ -54,7 +54,7 @@ def check(arguments: argparse.Namespace) -> int:
     config = found.require()
     sys.stdout.write(_explain(config, found) if arguments.explain else "nothing is wrong with the settings\n")
     sys.stdout.flush()
-    say_next("jotgate up")
+    say_next("jotgate up", arguments)
     return EXIT_OK
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,9 +90,18 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--development", action="store_true", help="let the configuration hold credentials")
 
 
-def say_next(command: str) -> None:
-    """Say what one may do next; on stderr, since stdout holds what was asked for."""
-    sys.stderr.write(f"  next  {command}\n")
+def say_next(command: str, arguments: argparse.Namespace, comment: str = "", *, without: Sequence[str] = ()) -> None:
+    """Say what one may do next; on stderr, since stdout holds what was asked for.
+
+    The options of this command go on to that one, which acts on the same installation then, `without` some of them.
+    """
+    words = command.split()
+    for name in ("data", "config", *_OPTIONS, "development"):
+        value = None if name in without else getattr(arguments, name, None)
+        if value is not None and value is not False:
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
+    sys.stderr.write(f"  next  {shlex.join(words)}{comment}\n")
 
 
 def data_directory(arguments: argparse.Namespace) -> Path:

@@ -53,10 +53,10 @@ def doctor(arguments: argparse.Namespace) -> int:
         sound = not any(check.state == "fault" for check in found)
         sys.stdout.write(msgspec.json.encode({"sound": sound, "checks": found}).decode("utf-8") + "\n")
         return EXIT_OK if sound else EXIT_FAILED
-    return _print(checks)
+    return _print(checks, arguments)
 
 
-def _print(checks: "Iterable[Check]") -> int:
+def _print(checks: "Iterable[Check]", arguments: argparse.Namespace) -> int:
     marks = _MARKS if _shows(sys.stdout.encoding, "✓✗") else _PLAIN_MARKS
     faults = 0
     for check in checks:
@@ -66,7 +66,7 @@ def _print(checks: "Iterable[Check]") -> int:
         sys.stdout.flush()
     if faults:
         return EXIT_FAILED
-    say_next("jotgate up")
+    say_next("jotgate up", arguments)
     return EXIT_OK
 
 

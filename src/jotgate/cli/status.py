@@ -34,7 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if arguments.json else _describe(found))
     sys.stdout.flush()
     if not arguments.json:
-        say_next("jotgate doctor")
+        say_next("jotgate doctor", arguments)
     return EXIT_OK
 
 

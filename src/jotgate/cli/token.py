@@ -115,7 +115,7 @@ def create(arguments: argparse.Namespace) -> int:
     issued = ask_or_open(directory, lambda: ask_control(directory, "/tokens", request, Issued), open_data)
     sys.stdout.write(issued.token + "\n")
     sys.stdout.flush()
-    say_next("jotgate token verify, which reads the token from stdin or from JOTGATE_TOKEN")
+    say_next("jotgate token verify", arguments, ", which reads the token from stdin or from JOTGATE_TOKEN")
     return EXIT_OK
 
 
@@ -154,7 +154,7 @@ def verify(arguments: argparse.Namespace) -> int:
     )
     sys.stdout.write(_describe(principal))
     sys.stdout.flush()
-    say_next("jotgate audit tail shows the calls that are made with it")
+    say_next("jotgate audit tail", arguments, " shows the calls that are made with it", without=("config",))
     return EXIT_OK
 
 
@@ -173,7 +173,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     header, claims = peek_unverified(token.encode("utf-8", "replace"))
     sys.stdout.write(json.dumps({"verified": False, "header": header, "claims": claims}, indent=2) + "\n")
     sys.stdout.flush()
-    say_next("jotgate token verify checks what is shown here")
+    say_next("jotgate token verify", arguments, " checks what is shown here")
     return EXIT_OK
 
 

@@ -79,6 +79,10 @@ def _variables_of(document: Mapping[str, object]) -> dict[str, list[Path]]:
 def _advice(name: str, known: Mapping[str, list[Path]]) -> str:
     stem = name.rpartition("__")[0] + "__"
     alike = [one for one in known if one.startswith(stem)]
+    if name.startswith(_UPSTREAM_VARIABLE) and not alike:
+        owners = sorted({one.rpartition("__")[0] + "__…" for one in known if one.startswith(_UPSTREAM_VARIABLE)})
+        rest = f"; {advice(name, owners)}" if owners else ""
+        return f"the file has no upstream of that name, and a variable adds to one that stands there{rest}"
     return advice(name, alike or sorted({one.rpartition("__")[0] + "__…" for one in known}))
 
 

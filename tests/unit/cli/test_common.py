@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jotgate.cli.common import config_file, data_directory, sources
+from jotgate.cli import build_parser
+from jotgate.cli.common import UsageError, config_file, data_directory, say_next, sources
 from jotgate.errors import DirectoryRefused
 
 
@@ -64,3 +65,35 @@ def test_the_file_here_is_awaited_when_no_other_is_named(monkeypatch: pytest.Mon
     usual.touch()
     assert (sources(given()).file, sources(given()).awaited) == (usual, False)
     assert not sources(given(config="absent.toml")).awaited
+
+
+def test_what_comes_next_acts_on_the_same_installation(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = build_parser().parse_args(
+        ["check", "--data", "my data", "--config", "c", "--port", "0", "--behind-proxy", "--development", "--json"]
+    )
+    say_next("jotgate up", chosen)
+    say_next("jotgate audit tail", given("d", "c"), " shows calls", without=("config",))
+    say_next("jotgate up", build_parser().parse_args(["doctor"]))
+    assert capsys.readouterr().err.splitlines() == [
+        "  next  jotgate up --data 'my data' --config c --port 0 --behind-proxy --development",
+        "  next  jotgate audit tail --data d shows calls",
+        "  next  jotgate up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "hint"),
+    [
+        ("up --prot 9000", "there is no option --prot; did you mean '--port'?", "jotgate up --help"),
+        ("up --xyzzy=hush", "there is no option --xyzzy", "jotgate up --help"),
+        ("up 9000", "there is nothing that '9000' could mean here", "jotgate up --help"),
+        ("token create --subject me --tll 1h", "did you mean '--ttl'?", "jotgate token create --help"),
+        ("up sk-hush0123456789", "'(key)'", "jotgate up --help"),
+    ],
+)
+def test_a_wrong_option_gets_the_right_one_and_the_help_of_its_command(line: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_parser().parse_args(line.split())
+    assert said in caught.value.message
+    assert "hush" not in caught.value.message
+    assert caught.value.hint == hint

@@ -58,6 +58,7 @@ def test_a_value_that_cannot_be_stays_text_and_is_a_fault(text: str) -> None:
         ("JOTGATE_SERVER__PROT", "did you mean 'JOTGATE_SERVER__PORT'?"),
         ("JOTGATE_SERVR__PORT", "did you mean 'JOTGATE_SERVER__…'?"),
         ("JOTGATE_UPSTREAMS__OPENAI__KIND", "JOTGATE_UPSTREAMS__OPEN_AI__…"),
+        ("JOTGATE_UPSTREAMS__X__CREDENTIAL", "the file has no upstream of that name, and a variable adds to one"),
         ("JOTGATE_UPSTREAMS__OPEN_AI__NAME", "is not a variable of a setting"),
         ("JOTGATE_server__port", "is not a variable of a setting"),
     ],
@@ -74,6 +75,11 @@ def test_a_variable_of_no_setting_is_a_fault_with_advice(name: str, advice: str)
 def test_other_variables_are_nobodys_business(name: str) -> None:
     laid = overlay({}, {name: "tcp://10.0.0.1:80"}, {})
     assert (laid.document, laid.faults) == ({}, ())
+
+
+def test_a_variable_of_an_upstream_where_the_file_has_none_says_just_that() -> None:
+    ((_, fault),) = overlay({}, {"JOTGATE_UPSTREAMS__X__CREDENTIAL": "hush"}, {}).faults
+    assert fault.endswith("the file has no upstream of that name, and a variable adds to one that stands there")
 
 
 def test_a_variable_that_fits_two_upstreams_decides_neither() -> None:

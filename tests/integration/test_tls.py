@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -19,7 +20,7 @@ from cryptography import x509
 from openai import OpenAI
 
 from jotgate.testing.certificates import Authority, Pair, serial
-from jotgate.testing.running import Gateway, NeverCameTrue, until
+from jotgate.testing.running import Gateway, NeverCameTrue, clean_environment, until
 from tests.integration.exchanges import chat_body, records
 
 
@@ -224,6 +225,49 @@ def test_a_certificate_that_does_not_fit_is_refused_and_the_old_one_stays(
     assert shown(gateway, trusting(authority)) == before
     pair.key.write_bytes(other.key.read_bytes())
     until(lambda: shown(gateway, trusting(authority)) == serial(other.cert), "the pair is shown")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the printed line calls")
+@pytest.mark.parametrize("place", ["directory", "a directory"])
+def test_the_printed_curl_line_trusts_a_certificate_that_the_machine_does_not(
+    start_gateway: Callable[..., Gateway], directory: Path, place: str
+) -> None:
+    (directory / place).mkdir()
+    pair = Authority(directory / place).issue("server")
+    gateway = start_gateway("", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    line = next(line for line in gateway.first_lines.splitlines() if line.startswith("  curl "))
+    answer = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, check=True, timeout=30, env=clean_environment({})
+    )
+    assert json.loads(answer.stdout)["choices"][0]["message"]["content"] == "hello"
+    assert "SSL_CERT_FILE" not in gateway.first_lines, "an SDK takes roots alone"
+
+
+def test_a_certificate_for_another_name_is_said(start_gateway: Callable[..., Gateway], authority: Authority) -> None:
+    pair = authority.issue("elsewhere", hosts=("gateway.example",))
+    gateway = start_gateway("", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    assert "\nClients do not accept its certificate: " in gateway.first_lines
+    assert "--cacert" not in gateway.first_lines
+
+
+def test_behind_its_public_url_the_certificate_is_tried_for_that_name(
+    start_gateway: Callable[..., Gateway], authority: Authority
+) -> None:
+    config = '[server]\npublic_url = "https://gateway.example"\n'
+    for hosts, known in ((("gateway.example",), True), (("elsewhere.example",), False)):
+        pair = authority.issue("server", hosts=hosts)
+        gateway = start_gateway(config, "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+        assert (f"--cacert {pair.cert} https://gateway.example/" in gateway.first_lines) is known
+        assert "do not accept" not in gateway.first_lines
+
+
+def test_a_root_that_signs_for_itself_is_told_to_sdks_too(
+    start_gateway: Callable[..., Gateway], authority: Authority
+) -> None:
+    pair = authority.issue("server")
+    pair.cert.write_bytes(pair.cert.read_bytes() + authority.root.read_bytes())
+    gateway = start_gateway("", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    assert f"\n  export SSL_CERT_FILE={pair.cert} NODE_EXTRA_CA_CERTS={pair.cert}\n" in gateway.first_lines
 
 
 def test_a_key_that_does_not_fit_stops_the_start(

@@ -20,6 +20,7 @@ from jotgate.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from jotgate.assembly.trust import Trust
     from jotgate.stores.directory import DataDirectory
     from jotgate.stores.settings import Sources
 
@@ -50,26 +51,44 @@ def up(arguments: argparse.Namespace) -> int:
     chosen = sources(arguments)
 
     def announce(url: str, known: str) -> None:
-        _announce(directory, url, known)
+        _announce(directory, url, known, _trust(chosen, url, known))
         # On a thread: a server of this machine that answers late must not hold up the supervisor.
         threading.Thread(target=_suggest, args=(chosen, url), name="first run", daemon=True).start()
 
     return run(UpOptions(directory, chosen), announce)
 
 
-def _announce(directory: "DataDirectory", url: str, known: str) -> None:
+def _trust(chosen: "Sources", url: str, known: str) -> "Trust":
+    from jotgate.assembly.trust import Trust, find_trust
+    from jotgate.stores.settings import load_settings
+
+    tls = load_settings(chosen, secrets=False).tls
+    if not (url.startswith("https:") and known.startswith("https:")) or tls is None or not tls.cert:
+        return Trust()
+    found = find_trust(url, urlsplit(known).hostname or "", (chosen.file.parent if chosen.file else Path()) / tls.cert)
+    # Whoever calls it by another URL may well be shown another certificate, by a proxy.
+    return found if known == url or not found.fault else Trust()
+
+
+def _announce(directory: "DataDirectory", url: str, known: str, trust: "Trust") -> None:
     """Print the first lines; callers know it by the second URL. A token goes to a terminal alone, else into a log."""
     token = _new_token(directory) if sys.stdout.isatty() else f"$({_create_command(directory.path)})"
-    lines = (
-        f"jotgate serves {url}{'' if known == url else f' as {known}'}\n\n"
-        f"Try it:\n"
-        f'  curl {known}/v1/chat/completions -H "Authorization: Bearer {token}"'
-        f" -H \"Content-Type: application/json\" -d '{_BODY}'\n\n"
-        f"For the OpenAI SDKs:\n"
-        f"  export OPENAI_BASE_URL={known}/v1\n"
-        f'  export OPENAI_API_KEY="{token}"\n'
-    )
-    _print(lines)
+    roots = shlex.quote(str(trust.file)) if trust.file else ""
+    fields = f'-H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d \'{_BODY}\''
+    lines = [
+        f"jotgate serves {url}{'' if known == url else f' as {known}'}",
+        "",
+        *((f"Clients do not accept its certificate: {trust.fault}", "") if trust.fault else ()),
+        "Try it:",
+        f"  curl {f'--cacert {roots} ' if roots else ''}{known}/v1/chat/completions {fields}",
+        "",
+        "For the OpenAI SDKs:",
+        *([f"  export SSL_CERT_FILE={roots} NODE_EXTRA_CA_CERTS={roots}"] if trust.anywhere else ()),
+        f"  export OPENAI_BASE_URL={known}/v1",
+        f'  export OPENAI_API_KEY="{token}"',
+        "",
+    ]
+    _print("\n".join(lines))
 
 
 def _suggest(chosen: "Sources", url: str) -> None:

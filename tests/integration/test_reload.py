@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from jotgate.testing.running import Gateway, until
+from jotgate.testing.running import Gateway, NeverCameTrue, until
 from jotgate.testing.upstream import Gate, chunked, unary, upstream_in_thread
 from tests.integration.exchanges import Answer, Caller
 
@@ -36,6 +36,14 @@ def models(gateway: Gateway) -> list[str]:
     """The models that a call may name now."""
     with closing(Caller(gateway, gateway.token())) as caller:
         return [model["id"] for model in caller("GET", "/v1/models").json["data"]]
+
+
+def kill_control(gateway: Gateway) -> None:
+    """End control at once, and wait until another one serves."""
+    control = gateway.pids["control"]
+    os.kill(control, signal.SIGKILL)
+    until(lambda: gateway.pids.get("control", control) != control, "another control is there")
+    until(lambda: gateway.status()["workers"] == 1, "the worker has found it")
 
 
 def many_models(index: int, patience_s: int) -> str:
@@ -178,6 +186,48 @@ def test_what_needs_a_start_is_told(start_gateway: StartGateway) -> None:
     write(gateway, "")
     gateway.reload()
     assert gateway.status()["pending"] == []
+
+
+def test_control_dies_over_a_refused_file_and_goes_on_with_what_it_accepted(
+    start_gateway: StartGateway, directory: Path
+) -> None:
+    with upstream_in_thread(unary(b"{}"), unary(b"{}")) as server:
+        gateway = start_gateway("")
+        key = gateway.config.with_name("key.txt")
+        key.write_text("sk-one\n")
+        write(gateway, upstream("m", server.base_url, 'credential_file = "key.txt"'))
+        gateway.reload()
+        token = gateway.token()
+        write(gateway, "porrt = 1\n")
+        until(lambda: gateway.status()["faults"], "the fault is noticed")
+        key.write_text("sk-two\n")
+        kill_control(gateway)
+        (fault,) = gateway.status()["faults"]
+        assert fault.startswith(f"{gateway.config}:1: porrt is not a setting")
+        assert "goes on with what it accepted last" in gateway.errors
+        assert gateway.status()["pending"] == []
+        until(lambda: gateway.settled_on(1), "the worker has what was accepted")
+        with closing(Caller(gateway, token)) as caller:
+            assert caller.chat("m").status == 200
+        assert server.requests[0].headers["authorization"] == "Bearer sk-two"
+    write(gateway, "")
+    until(lambda: not gateway.status()["faults"], "the mended file is in effect")
+    assert models(gateway) == ["echo"]
+    write(gateway, "porrt = 1\n")
+    assert gateway.stop() == 0
+    with pytest.raises(NeverCameTrue, match="porrt is not a setting"):
+        gateway.start()
+
+
+def test_what_needs_a_start_waits_for_it_also_when_control_is_started_again(start_gateway: StartGateway) -> None:
+    gateway = start_gateway()
+    write(gateway, '[server]\nworkers = 2\n[metrics]\nlisten = "127.0.0.1:0"\n')
+    gateway.reload()
+    before = gateway.status()
+    kill_control(gateway)
+    after = gateway.status()
+    assert before["pending"] == after["pending"] == ["server.workers", "metrics.listen"]
+    assert after["metrics"] == []
 
 
 @pytest.mark.slow

@@ -38,19 +38,19 @@ class Authority(Struct, frozen=True):
     tokens: TokenIssuer
 
 
-def open_authority(directory: DataDirectory, config: Config, url: str) -> Authority:
+def open_authority(directory: DataDirectory, public_url: str, url: str) -> Authority:
     """Open the installation in DATA, which this makes if it is the first start.
 
-    `url` is where the gateway listens: the issuer's name from now on, unless the configuration has a public URL or
-    the name was fixed before.
+    `url` is where the gateway listens: the issuer's name from now on, unless there is a public URL or the name was
+    fixed before.
 
     Raises:
-        ConfigurationError: `server.public_url` is not the name that was fixed.
+        ConfigurationError: the public URL is not the name that was fixed.
         DirectoryRefused: a file in DATA cannot be used.
         AuditUnavailable: the audit log cannot be written.
     """
     files = directory.prepare()
-    installation = fix_installation(files, config.server.public_url, url)
+    installation = fix_installation(files, public_url, url)
     keyring = _open_keyring(directory)
     clock = SystemClock()
     log = SegmentWriter(directory.audit, os.urandom(_INSTANCE_BYTES).hex(), clock)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +14,8 @@ from msgspec.structs import replace
 
 from jotgate import __version__
 from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
-from jotgate.assembly.loading import Loaded, load_all
-from jotgate.assembly.reload import Effect, Reloader
+from jotgate.assembly.loading import Loaded
+from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.control.metrics import build_metrics, metrics_route
@@ -22,7 +23,7 @@ from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import Materials, compile_snapshot
-from jotgate.core.config import Config
+from jotgate.core.config import Metrics
 from jotgate.core.config_checks import check_bound
 from jotgate.core.status import Settlement, Status
 from jotgate.errors import ConfigurationError
@@ -30,7 +31,9 @@ from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
+from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
+from jotgate.stores.files import PrivateFiles
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 from jotgate.telemetry.logs import learn_of, watch_loop
@@ -45,12 +48,13 @@ def run(assignment: Assignment) -> None:
     """
     os.umask(0o077)
     directory = DataDirectory(Path(assignment.directory))
-    sources = unpack(assignment)
-    loaded = load_all(sources)
-    config = loaded.settings.require()
-    authority = open_authority(directory, config, assignment.url)
-    jwks = authority.keyring.key_set.to_jwks()
+    sources, started_with = unpack(assignment)
+    accepted = AcceptedText(PrivateFiles(directory.path, ACCEPTED_BYTES_MAX))
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
+
+    @cache
+    def authority() -> Authority:
+        return open_authority(directory, str(started_with["server.public_url"]), assignment.url)
 
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
@@ -59,21 +63,25 @@ def run(assignment: Assignment) -> None:
             raise ConfigurationError(faults)
         materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
         bound = replace(config, server=replace(config.server, host=host))
-        snapshot = compile_snapshot(bound, authority.issuer_url, jwks, version, materials)
+        jwks = authority().keyring.key_set.to_jwks()
+        snapshot = compile_snapshot(bound, authority().issuer_url, jwks, version, materials)
         learn_of(snapshot.upstreams)
         return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
 
-    reloader = Reloader(sources, loaded, prepare, SystemClock())
-    authority.recorder.record(
-        "control.started", actor="jotgate", details={"version": __version__, "issuer": authority.issuer_url}
+    # Nothing is made in DATA for settings with a fault: the first sound ones open it.
+    reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
+    opened = authority()
+    opened.recorder.record(
+        "control.started", actor="jotgate", details={"version": __version__, "issuer": opened.issuer_url}
     )
-    uvloop.run(_serve(assignment, directory, authority, reloader, _listen_for_metrics(config)))
-    authority.log.close()
+    metrics = Metrics(str(started_with["metrics.listen"]))
+    uvloop.run(_serve(assignment, directory, opened, reloader, _listen_for_metrics(metrics)))
+    opened.log.close()
 
 
-def _listen_for_metrics(config: Config) -> list[socket.socket]:
-    """The listener that `metrics.listen` asks for, if it does. Raises AddressUnavailable."""
-    address = config.metrics.address
+def _listen_for_metrics(metrics: Metrics) -> list[socket.socket]:
+    """The listener that `metrics.listen` asked for at the start, if it did. Raises AddressUnavailable."""
+    address = metrics.address
     return [] if address is None else listen_tcp(*address, 1)
 
 

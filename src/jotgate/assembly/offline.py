@@ -20,7 +20,8 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
     os.umask(0o077)
     config = load_settings(sources, secrets=False).require()
     server = config.server
-    authority = open_authority(directory, config, local_url(server.host, server.port, tls=bool(config.tls.cert)))
+    url = local_url(server.host, server.port, tls=bool(config.tls.cert))
+    authority = open_authority(directory, server.public_url, url)
     try:
         return authority.tokens.issue(request)
     finally:

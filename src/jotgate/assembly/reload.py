@@ -10,32 +10,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from jotgate.assembly.at_start import AtStart, at_start
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.snapshot import Snapshot
-from jotgate.errors import ConfigurationError, InternalError, JotgateError
+from jotgate.core.values import Secret
+from jotgate.errors import ConfigurationError, DirectoryRefused, InternalError, JotgateError
 from jotgate.ports import Clock
 from jotgate.processes.console import log_error, say
 from jotgate.services.verifier import Verifier
+from jotgate.stores.accepted import AcceptedText
 from jotgate.stores.settings import Settings, Sources
 from jotgate.telemetry.logs import report_fault
 
 _POLL_S: Final = 0.5
 _FIRST_VERSION: Final = 1
-_AT_START: Final = (
-    "server.host",
-    "server.port",
-    "server.workers",
-    "server.public_url",
-    "server.drain_timeout",
-    "metrics.listen",
-    "logs.level",
-    "logs.format",
-)
-"""The settings that are read when jotgate starts, and not again."""
 
 Marks = dict[Path, tuple[int, int, int] | None]
 """What tells one content of a file from the next without reading it; None where there is no file."""
@@ -56,29 +48,102 @@ class Attempt(Struct, frozen=True):
     faults: tuple[str, ...] = ()
 
 
+class _Read(Struct, frozen=True):
+    """What came of one reading. `settings` is None when jotgate itself failed at it."""
+
+    settings: Settings | None
+    effect: Effect | JotgateError
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that were read or would have been, as far as that is known."""
+        return () if self.settings is None else self.settings.files
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What their owner should know."""
+        return () if self.settings is None else self.settings.warnings
+
+    @property
+    def text(self) -> Secret:
+        """What stands in the configuration."""
+        return Secret("") if self.settings is None else self.settings.text
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why it has no effect, each fault on a line of its own."""
+        if not isinstance(self.effect, JotgateError):
+            return ()
+        faults = self.effect.faults if isinstance(self.effect, ConfigurationError) else [("", self.effect.message)]
+        return tuple(" ".join(filter(None, fault)) for fault in faults)
+
+
+class Origin(Struct, frozen=True):
+    """What settings are made of: their sources, what they said when jotgate started, and what was accepted last.
+
+    `again`: control has served since then, and goes on with what was accepted when it finds the file refused.
+    """
+
+    sources: Sources
+    at_start: AtStart
+    accepted: AcceptedText
+    again: bool = False
+
+
 class Reloader:
     """Keeps the settings current. Mutable: what is in effect, how the last reading ended, how the files looked.
 
-    `prepare` makes what settings mean, with the number of the new snapshot, and raises ConfigurationError or
-    DirectoryRefused if they cannot be.
+    `prepare` makes what settings mean, with the number of the new snapshot, and raises a JotgateError if they cannot
+    be. What refuses the first reading is raised, unless control goes on with what was accepted.
     """
 
-    def __init__(
-        self, sources: Sources, loaded: Loaded, prepare: Callable[[Loaded, int], Effect], clock: Clock
-    ) -> None:
-        self._sources = sources
+    def __init__(self, origin: Origin, prepare: Callable[[Loaded, int], Effect], clock: Clock) -> None:
+        self._at_start = origin.at_start
+        self._accepted = origin.accepted
+        self._sources = origin.sources
         self._prepare = prepare
         self._clock = clock
         self._asked = asyncio.Event()
-        self._marks = look(loaded.settings.files)
-        self._expect_what_came()
-        self._started = self.effect = prepare(loaded, _FIRST_VERSION)
-        self.last = Attempt(clock.now_s())
+        kept = self._find_kept() if origin.again else None
+        if kept is not None and kept.reveal():
+            self._sources = replace(self._sources, awaited=False)  # It came, before control went.
+        first = self._read(self._sources, _FIRST_VERSION)
+        read = first if kept is None else self._go_on(first, kept)
+        if isinstance(read.effect, JotgateError):
+            raise read.effect
+        self.effect = read.effect
+        self.last = Attempt(clock.now_s(), first.faults)
+        self._marks = look([*first.files, *read.files])
+        if not first.faults:
+            self._expect_what_came()
+        if origin.again:
+            self._keep(read)
+        else:
+            self._accepted.keep(read.text)  # Nothing of an earlier life may be taken for what was accepted in this one.
+
+    def _find_kept(self) -> Secret | None:
+        try:
+            return self._accepted.read()
+        except DirectoryRefused as refusal:
+            say(f"{refusal.message}; only a sound configuration will do")
+            return None
+
+    def _go_on(self, first: _Read, kept: Secret) -> _Read:
+        """What was accepted, with the credentials of now, if this first reading is refused and that one is not."""
+        if self._sources.file is None or not isinstance(first.effect, JotgateError):
+            return first
+        read = self._read(replace(self._sources, accepted=kept), _FIRST_VERSION)
+        if isinstance(read.effect, JotgateError):
+            return first
+        text = f"'{self._sources.file}' is refused, and jotgate goes on with what it accepted last"
+        say(text, event="reload_refused", level="error")
+        log_error(first.effect)
+        return read
 
     @property
     def pending(self) -> list[str]:
         """The settings that changed since the start and take effect at the next one."""
-        return [path for path in _AT_START if _value(self._started, path) != _value(self.effect, path)]
+        return [path for path, value in at_start(self.effect.config).items() if value != self._at_start[path]]
 
     def ask(self) -> None:
         """Read the settings again soon, changed or not."""
@@ -105,25 +170,23 @@ class Reloader:
 
     async def _reload(self, marks: Marks, swap: Callable[[Snapshot], None]) -> None:
         version = self.effect.snapshot.version + 1
-        settings, effect = await asyncio.to_thread(self._read, version)
-        files = marks if settings is None else settings.files
-        self._marks = {file: marks[file] if file in marks else _mark(file) for file in files}
-        if isinstance(effect, JotgateError):
-            faults = effect.faults if isinstance(effect, ConfigurationError) else [("", effect.message)]
-            self.last = Attempt(self._clock.now_s(), tuple(" ".join(filter(None, fault)) for fault in faults))
+        read = await asyncio.to_thread(self._read, self._sources, version)
+        self._marks = {file: marks[file] if file in marks else _mark(file) for file in read.files or marks}
+        self.last = Attempt(self._clock.now_s(), read.faults)
+        if isinstance(read.effect, JotgateError):
             say(
                 f"the settings are not reloaded, and snapshot {version - 1} stays in effect",
                 event="reload_refused",
                 level="error",
             )
-            log_error(effect)
+            log_error(read.effect)
             return
-        before, self.effect = self.pending, effect
-        self.last = Attempt(self._clock.now_s())
+        before, self.effect = self.pending, read.effect
         self._expect_what_came()
-        swap(effect.snapshot)
+        swap(read.effect.snapshot)
         say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
-        for warning in settings.warnings if settings is not None else ():
+        await asyncio.to_thread(self._keep, read)
+        for warning in read.warnings:
             say(warning)
         for path in self.pending:
             if path not in before:
@@ -132,20 +195,26 @@ class Reloader:
     def _expect_what_came(self) -> None:
         """Miss the awaited file from now on, if it came: its going takes nothing out of effect."""
         if self._sources.awaited and self._sources.file is not None and self._marks.get(self._sources.file):
-            self._sources = msgspec.structs.replace(self._sources, awaited=False)
+            self._sources = replace(self._sources, awaited=False)
 
-    def _read(self, version: int) -> tuple[Settings | None, Effect | JotgateError]:
+    def _keep(self, read: _Read) -> None:
+        try:
+            self._accepted.keep(read.text)
+        except DirectoryRefused as refusal:
+            say(f"{refusal.message}; a control process that finds a fault in the configuration would use an older one")
+
+    def _read(self, sources: Sources, version: int) -> _Read:
         settings = None
         try:
-            loaded = load_all(self._sources)
+            loaded = load_all(sources)
             settings = loaded.settings
             settings.require()
-            return settings, self._prepare(loaded, version)
+            return _Read(settings, self._prepare(loaded, version))
         except JotgateError as refusal:
-            return settings, refusal
+            return _Read(settings, refusal)
         except Exception as fault:  # What nobody foresaw must not end what serves with the settings of before.
             report_fault(fault)
-            return settings, InternalError(f"jotgate failed to read these settings ({type(fault).__name__})")
+            return _Read(settings, InternalError(f"jotgate failed to read these settings ({type(fault).__name__})"))
 
 
 def look(files: Iterable[Path]) -> Marks:
@@ -159,9 +228,3 @@ def _mark(file: Path) -> tuple[int, int, int] | None:
     except (OSError, ValueError):  # A name with a zero in it is no file's.
         return None
     return found.st_mtime_ns, found.st_ino, found.st_size
-
-
-def _value(effect: Effect, path: str) -> object:
-    section, _, name = path.partition(".")
-    value: object = getattr(getattr(effect.config, section), name)
-    return value

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from jotgate.assembly.at_start import AtStart
 from jotgate.processes.child import Assignment
 from jotgate.stores.settings import Sources
 
@@ -17,24 +18,26 @@ class _Told(Struct, frozen=True):
     options: dict[str, object]
     development: bool
     awaited: bool
+    at_start: dict[str, str | int]
 
 
-def pack(sources: Sources) -> str:
-    """The text that tells a child of the sources (`Launch.sources`)."""
+def pack(sources: Sources, at_start: AtStart) -> str:
+    """The text that tells a child of the sources, and of what they said at the start (`Launch.sources`)."""
     return msgspec.json.encode(
         _Told(
             str(sources.dotenv) if sources.dotenv else "",
             dict(sources.options),
             sources.development,
             sources.awaited,
+            dict(at_start),
         )
     ).decode()
 
 
-def unpack(assignment: Assignment) -> Sources:
-    """The sources that a child was told of."""
+def unpack(assignment: Assignment) -> tuple[Sources, AtStart]:
+    """The sources that a child was told of, and what they said at the start."""
     told = msgspec.json.decode(assignment.sources, type=_Told)
-    return Sources(
+    sources = Sources(
         file=Path(assignment.config) if assignment.config else None,
         environment=os.environ,
         dotenv=Path(told.dotenv) if told.dotenv else None,
@@ -42,3 +45,4 @@ def unpack(assignment: Assignment) -> Sources:
         development=told.development,
         awaited=told.awaited,
     )
+    return sources, told.at_start

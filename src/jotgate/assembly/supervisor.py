@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from jotgate.assembly.at_start import at_start
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
 from jotgate.processes.console import say
@@ -61,7 +62,7 @@ def run(options: UpOptions, announce: Callable[[str, str], None]) -> int:
     launch = Launch(
         directory=str(directory.path),
         config=str(sources.file) if sources.file else "",
-        sources=pack(sources),
+        sources=pack(sources, at_start(config)),
         logs=f"{logs.format} {logs.level}",
         drain_s=seconds(settings.drain_timeout),
         url=url,

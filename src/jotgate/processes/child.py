@@ -31,7 +31,8 @@ class Assignment(NamedTuple):
     `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
     `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides settings, as `assembly.sources`
     writes it. `url` is what the gateway can be reached at on this machine. `logs` is the format and the level of the
-    log, `drain_s` how long running calls are waited for. `workers` is how many share the listening address.
+    log, `drain_s` how long running calls are waited for. `workers` is how many share the listening address. `again`:
+    a process in this place has served before, since the supervisor started.
     """
 
     role: Literal["worker", "control"]
@@ -46,13 +47,14 @@ class Assignment(NamedTuple):
     logs: str = "auto info"
     drain_s: int = 30
     workers: int = 1
+    again: bool = False
 
     def arguments(self) -> list[str]:
         """The assignment as the arguments of `python -m jotgate.assembly`."""
         listen = ",".join(map(str, self.listen_fds))
         numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
-        rest = [self.directory, self.config, self.url, self.sources, self.logs, str(self.drain_s), str(self.workers)]
-        return [self.role, *numbers, *rest]
+        texts = [self.directory, self.config, self.url, self.sources, self.logs]
+        return [self.role, *numbers, *texts, str(self.drain_s), str(self.workers), "again" if self.again else "first"]
 
     def report_ready(self) -> None:
         """Tell the supervisor that this child serves. Call it once."""
@@ -89,7 +91,7 @@ class Assignment(NamedTuple):
 
 def read_assignment(arguments: Sequence[str]) -> Assignment:
     """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
-    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s, workers = arguments
+    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s, workers, time = arguments
     if role not in _ROLES:
         raise ValueError(f"no such role: {role}")
     return Assignment(
@@ -105,6 +107,7 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
         logs=logs,
         drain_s=int(drain_s),
         workers=int(workers),
+        again=time == "again",
     )
 
 

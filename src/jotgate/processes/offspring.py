@@ -55,7 +55,7 @@ class Offspring:
         """Start the process. Returns the descriptor on which its word of readiness will come. Raises OSError."""
         self._started_s = time.monotonic()
         status_r, status_w = os.pipe2(os.O_CLOEXEC)
-        assignment = self.place.assignment._replace(status_fd=status_w)
+        assignment = self.place.assignment._replace(status_fd=status_w, again=self.was_ready)
         try:
             self._process = subprocess.Popen(
                 command(assignment),

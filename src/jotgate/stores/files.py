@@ -18,10 +18,11 @@ _FILE_BYTES_MAX: Final = 1_048_576
 
 
 class PrivateFiles:
-    """The files of one directory, each of mode 0600 or narrower and ours."""
+    """The files of one directory, each of mode 0600 or narrower and ours, and of `bytes_max` bytes at most."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bytes_max: int = _FILE_BYTES_MAX) -> None:
         self._directory = directory
+        self._bytes_max = bytes_max
 
     def names(self) -> list[str]:
         """The names of the files, sorted, temporary ones left out. Raises DirectoryRefused."""
@@ -34,24 +35,27 @@ class PrivateFiles:
         """The content, or None when there is no such file.
 
         Raises:
-            DirectoryRefused: it cannot be read, is not ours, others may use it, or it is larger than 1 MiB.
+            DirectoryRefused: it cannot be read, is not ours, others may use it, or it is too large.
         """
         path = self._directory / name
         try:
             with open(path, "rb") as file:
                 check_private(path, os.fstat(file.fileno()), 0o600)
-                content = file.read(_FILE_BYTES_MAX + 1)
+                content = file.read(self._bytes_max + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise refused(path, error) from None
-        if len(content) > _FILE_BYTES_MAX:
-            raise DirectoryRefused(f"'{path}' is larger than 1 MiB", hint="It is not a file of jotgate; move it away")
+        if len(content) > self._bytes_max:
+            large = f"'{path}' is larger than {self._bytes_max >> 20} MiB"
+            raise DirectoryRefused(large, hint="It is not a file of jotgate; move it away")
         return content
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file, in place of whatever had its name. Raises DirectoryRefused."""
+        """Write a file, in place of whatever had its name. Raises DirectoryRefused, also when it is too large."""
         path = self._directory / name
+        if len(content) > self._bytes_max:
+            raise DirectoryRefused(f"'{path}' would be larger than {self._bytes_max >> 20} MiB", hint="Make it smaller")
         temporary = self._write_temporary(path, content)
         try:
             temporary.rename(path)

@@ -28,6 +28,7 @@ from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.reaches import read_reach
 
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
+_NOTHING: Final = Secret("")
 _NO_DOCUMENT: Final[Mapping[str, object]] = {}
 
 
@@ -36,6 +37,7 @@ class Sources(Struct, frozen=True, kw_only=True):
 
     In `development` the file may hold secrets. A file that is `awaited` need not be there, and counts when it comes if
     it is this user's or root's: nobody has looked at it as they have at one that was there, or that they named.
+    `accepted` is read in place of what stands in the file.
     """
 
     file: Path | None = None
@@ -44,6 +46,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     options: Mapping[str, object] = {}
     development: bool = False
     awaited: bool = False
+    accepted: Secret | None = None
 
 
 class Finding(Struct, frozen=True):
@@ -59,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name. `origins` says for each
     path that is not at its default what decided it. `files` are those that were read or would have been, and
-    `secret_files` those of them that hold secrets.
+    `secret_files` those of them that hold secrets. `text` is what stands in the file: a secret, as it may hold some.
     """
 
     config: Config | None
@@ -71,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
     secret_files: tuple[Path, ...] = ()
+    text: Secret = _NOTHING
 
     def find(self, path: str, fault: str) -> Finding:
         """A fault of a setting, with the place where it was decided."""
@@ -96,12 +100,13 @@ class _Text(Struct, frozen=True):
     document: Mapping[str, object]
     lines: Mapping[str, int]
     findings: tuple[Finding, ...] = ()
+    text: Secret = _NOTHING
 
 
 def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business."""
     environment = with_dotenv(sources.environment, sources.dotenv)
-    text = _read_text(sources.file, awaited=sources.awaited)
+    text = _read_text(sources) if sources.accepted is None else _understand(sources.file, sources.accepted)
     watched = [path for path in (sources.file, sources.dotenv) if path is not None]
     if text.findings:
         return Settings(
@@ -150,6 +155,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         warnings=(*environment.warnings, *warn_of_readers(secret_files)),
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),
+        text=text.text,
     )
 
 
@@ -185,22 +191,27 @@ class _Origins(Struct, frozen=True):
         return {path: self.of(path) for path in {**self.lines, **self.laid.origins}}
 
 
-def _read_text(path: Path | None, *, awaited: bool) -> _Text:
+def _read_text(sources: Sources) -> _Text:
+    path = sources.file
     if path is None:
         return _Text({}, {})
     try:
-        if awaited and _is_of_others(path.stat()):
+        if sources.awaited and _is_of_others(path.stat()):
             fault = "was put there by another user, or can be; name it with --config if it is meant"
             return _Text({}, {}, (Finding(str(path), "", fault),))
-        text = path.read_text("utf-8")
-        return _Text(tomllib.loads(text), find_lines(text))
+        return _understand(path, Secret(path.read_text("utf-8")))
     except OSError as error:
-        if awaited and isinstance(error, FileNotFoundError):
+        if sources.awaited and isinstance(error, FileNotFoundError):
             return _Text({}, {})
         fault = f"cannot be read: {error.strerror}; name another with --config or JOTGATE_CONFIG"
         return _Text({}, {}, (Finding(str(path), "", fault),))
     except UnicodeDecodeError:
         return _Text({}, {}, (Finding(str(path), "", "is not UTF-8 text; save it as UTF-8"),))
+
+
+def _understand(path: Path | None, text: Secret) -> _Text:
+    try:
+        return _Text(tomllib.loads(text.reveal()), find_lines(text.reveal()), (), text)
     except tomllib.TOMLDecodeError as error:
         line = _TOML_LINE.search(str(error))
         where = f"{path}:{line[1]}" if line else str(path)

@@ -100,6 +100,22 @@ def test_a_child_that_was_ready_once_is_started_again_even_when_it_then_refuses(
     assert mark.read_text() == "xxx"
 
 
+def test_a_child_is_told_whether_one_has_served_in_its_place_before(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    driver = _DRIVER.replace("str(assignment.status_fd)]", "str(assignment.status_fd), str(assignment.again)]")
+    control = (
+        f"import os, pathlib, sys; told = pathlib.Path({str(told)!r}); "
+        "before = told.read_text() if told.exists() else ''; told.write_text(before + sys.argv[2] + ' ')\n"
+        "if not before: sys.exit(3)\n"
+        f"{_READY}\n"
+        "os.kill(os.getppid(), 15) if 'True' in told.read_text() else sys.exit(3)\ntime.sleep(60)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", driver, control, _SERVES, sys.executable], capture_output=True, timeout=30, check=True
+    )
+    assert told.read_text() == "False False True "
+
+
 def test_a_worker_that_drains_is_replaced_at_once_and_may_take_its_time(tmp_path: Path) -> None:
     """The first worker says that it drains and waits; the second starts meanwhile, and its end ends everything."""
     first = tmp_path / "first"
@@ -196,7 +212,9 @@ def test_a_wish_to_reload_waits_for_control_and_reaches_nobody_else(tmp_path: Pa
 
 
 def test_an_assignment_survives_the_command_line() -> None:
-    whole = Assignment("control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}", "json debug", 7, 2)
+    whole = Assignment(
+        "control", 0, "/a b", (3, 4, 5), 6, 7, "/c d.toml", "http://[::1]:1", "{}", "json debug", 7, 2, True
+    )
     assert read_assignment(whole.arguments()) == whole
     bare = Assignment("worker", 2, "/", (3,), 4, 5)
     assert read_assignment(bare.arguments()) == bare

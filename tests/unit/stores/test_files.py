@@ -53,7 +53,7 @@ def test_a_file_that_others_can_use_is_refused_with_the_remedy(tmp_path: Path, m
 
 def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     files = PrivateFiles(tmp_path)
-    files.replace("a", bytes(1_048_577))
+    PrivateFiles(tmp_path, bytes_max=2_097_152).replace("a", bytes(1_048_577))
     with pytest.raises(DirectoryRefused, match="larger than 1 MiB"):
         files.read("a")
 

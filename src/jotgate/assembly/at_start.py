@@ -1,0 +1,29 @@
+"""The settings that are read when jotgate starts, and not again: a process that is started later is told of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from jotgate.core.config import Config
+
+_AT_START: Final = (
+    "server.host",
+    "server.port",
+    "server.workers",
+    "server.public_url",
+    "server.drain_timeout",
+    "metrics.listen",
+    "logs.level",
+    "logs.format",
+)
+
+AtStart = Mapping[str, str | int]
+"""Their values by path."""
+
+
+def at_start(config: Config) -> AtStart:
+    """What a configuration says of them."""
+    found: dict[str, str | int] = {}
+    for path in _AT_START:
+        section, _, name = path.partition(".")
+        found[path] = getattr(getattr(config, section), name)
+    return found

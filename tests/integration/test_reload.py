@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from jotgate.testing.running import Gateway, NeverCameTrue, until
+from jotgate.stores.directory import DataDirectory
+from jotgate.testing.running import Gateway, NeverCameTrue, clean_environment, until
 from jotgate.testing.upstream import Gate, chunked, unary, upstream_in_thread
 from tests.integration.exchanges import Answer, Caller
 
@@ -217,6 +220,29 @@ def test_control_dies_over_a_refused_file_and_goes_on_with_what_it_accepted(
     assert gateway.stop() == 0
     with pytest.raises(NeverCameTrue, match="porrt is not a setting"):
         gateway.start()
+
+
+def test_a_wish_to_reload_while_it_starts_does_not_end_it(directory: Path) -> None:
+    data = DataDirectory(directory / "data")
+    data.prepare()
+    held = data.take_lock(0)
+    up = subprocess.Popen(
+        [sys.executable, "-P", "-m", "jotgate", "up", "--data", str(data.path), "--port", "0", "--development"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment({}),
+    )
+    with up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        try:
+            assert b"relaxes" in up.stderr.readline()  # It waits for DATA now.
+            up.send_signal(signal.SIGHUP)
+            os.close(held)
+            assert up.stdout.readline().startswith(b"jotgate serves")
+        finally:
+            up.terminate()
+    assert up.returncode == 0
 
 
 def test_what_needs_a_start_waits_for_it_also_when_control_is_started_again(start_gateway: StartGateway) -> None:

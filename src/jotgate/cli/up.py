@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -44,6 +45,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def up(arguments: argparse.Namespace) -> int:
     """Run the gateway."""
+    # Until the supervisor takes it: all is about to be read, and the signal would end what starts.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from jotgate.assembly.supervisor import UpOptions, run
     from jotgate.stores.directory import DataDirectory
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from jotgate.core.calls import Request
 from jotgate.core.problems import render
 from jotgate.core.snapshot import Limits
+from jotgate.edge.http1.guard import GuardedConnection
 from jotgate.edge.http1.listener import Surroundings
-from jotgate.edge.http1.protocol import Connection
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.errors import JotgateError, TokenMissing
 from jotgate.ports import Answer, Caller
 from jotgate.testing.ports import ManualClock
+from tests.loops import until
 
 _LIMITS: Final = Limits(header_bytes=1024, header_count=8, body_bytes=2048)
 
@@ -55,19 +56,33 @@ class Wire(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return False
 
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """Nothing more comes until what is held has been taken."""
+
+    def resume_reading(self) -> None:
+        """The next piece may come."""
+
 
 def answers(pieces: list[bytes]) -> tuple[bytes, bool]:
     """All that is written back, and whether the connection was closed."""
+    return asyncio.run(_answers(pieces))
+
+
+async def _answers(pieces: list[bytes]) -> tuple[bytes, bool]:
     clock = ManualClock()
     surroundings = Surroundings(
         application=Mirror(), clock=clock, heads=HeadWriter(clock), limits=_LIMITS, connections=set()
     )
-    connection, wire = Connection(surroundings), Wire()
+    connection, wire = GuardedConnection(surroundings), Wire()
     connection.connection_made(wire)
     for piece in pieces:
         if wire.closed:
             break
         connection.data_received(piece)
+        await until(lambda: not connection._held or wire.closed)
     return wire.written, wire.closed
 
 

@@ -64,11 +64,21 @@ class GuardedConnection(Connection):
     # How far ahead. Each request passes the first two: naming the class costs less than super().
 
     def data_received(self, data: bytes) -> None:
-        if len(data) > _SHORT_BYTES or self._turn is not None or self._waiting or self._held:
+        if (
+            len(data) > _SHORT_BYTES
+            or self._turn is not None
+            or self._waiting
+            or self._held
+            or self._request is not None
+            or self._early
+        ):
             self._held += data
             self._take()
-        else:
-            Connection.data_received(self, data)
+            return
+        self._held = self._read(data)
+        self._advance()
+        if self._held:
+            self._take()
 
     def _finish_turn(self) -> None:
         Connection._finish_turn(self)  # noqa: SLF001 - its own
@@ -80,8 +90,9 @@ class GuardedConnection(Connection):
         held, start, pieces = self._held, 0, _PIECES_AT_ONCE
         while start < len(held) and pieces and self._has_room():
             end = self._piece_end(held, start)
-            super().data_received(held[start:end])
-            start, pieces = end, pieces - 1
+            start = end - len(self._read(held[start:end]))
+            self._advance()
+            pieces -= 1
         self._held = b"" if self._last_read else held[start:]
         if self._held and self._has_room():
             self._take_soon()
@@ -112,18 +123,6 @@ class GuardedConnection(Connection):
         if len(self._waiting) >= self._limits.pipelined_requests:
             return False
         return self._request is None or self.idle or self._body_bytes < _READ_AHEAD_BYTES
-
-    def _piece_end(self, held: bytes, start: int) -> int:
-        """Where the piece ends that completes at most one request; bodies in chunks are taken in short pieces."""
-        if self._last_read:
-            return len(held)
-        request = self._request
-        if request is None:
-            end = held.find(b"\r\n\r\n", start)
-            return len(held) if end < 0 else end + 4
-        length = request.headers.get(b"content-length")
-        left = _SHORT_BYTES if length is None else int(length) - self._body_bytes
-        return min(len(held), start + max(left, 1))
 
     # How long
 

@@ -1,7 +1,7 @@
 """Checks of a request's head that the parser leaves to its user (RFC 9112, RFC 9110).
 
-httptools accepts repeated and missing Host fields, repeated Authorization fields and odd transfer codings; here is
-where they are refused, before anything is decided from them.
+httptools accepts the request lines of RTSP and Icecast, repeated and missing Host fields, repeated Authorization fields
+and odd transfer codings; here is where they are refused, before anything is decided from them.
 """
 
 import re
@@ -13,6 +13,7 @@ import httptools
 from jotgate.errors import BodyTooLarge, CredentialsAmbiguous, HeadersTooLarge, RequestMalformed
 
 Fields = list[tuple[bytes, bytes]]
+HEAD_END: Final = b"\r\n\r\n"
 
 # Fields that decide framing, routing or identity, and so may stand once only.
 _SINGLE: Final = frozenset(
@@ -58,14 +59,46 @@ def gather_fields(fields: Fields) -> dict[bytes, bytes]:
     return gathered
 
 
+def http_version(begun: bytes, method: bytes, target: bytes) -> str:
+    """The version of a request from the bytes it begins with, empty lines before it among them (RFC 9112 s2.2, s3).
+
+    `method` and `target` are what the parser read there. It takes more than is said here.
+
+    Raises:
+        RequestMalformed: the bytes are not a method, a target and HTTP/1.1 or HTTP/1.0 with one space between.
+    """
+    start = 0
+    while begun.startswith(b"\r\n", start):
+        start += 2
+    for version in ("1.1", "1.0"):
+        if begun.startswith(b"%b %b HTTP/%b\r\n" % (method, target, version.encode("ascii")), start):
+            return version
+    raise RequestMalformed("the request is not HTTP/1.1", hint="Send HTTP/1.1, or put an HTTP/2 proxy in front")
+
+
+def message_end(segment: bytes, fields: Fields, body_bytes: int) -> int:
+    """Where the message ends that the parser has taken from the beginning of these bytes.
+
+    `fields` are its own, `body_bytes` the length of its body without chunks' framing.
+    """
+    begin = len(segment) - len(segment.lstrip(b"\r\n"))
+    end = segment.index(HEAD_END, begin) + len(HEAD_END)
+    if all(name.lower() != b"transfer-encoding" for name, _ in fields):
+        return end + body_bytes
+    while True:
+        line_end = segment.index(b"\r\n", end)
+        size = int(segment[end:line_end].partition(b";")[0], 16)
+        if not size:
+            return segment.index(HEAD_END, line_end) + len(HEAD_END)
+        end = line_end + 2 + size + 2
+
+
 def check_head(headers: dict[bytes, bytes], version: str) -> None:
-    """Refuse heads whose host or framing is in doubt (RFC 9112 s3.2, s6.1, s6.3).
+    """Refuse heads whose host or framing is in doubt (RFC 9112 s3.2, s6.1, s6.3); `version` is 1.1 or 1.0.
 
     Raises:
         RequestMalformed: says which rule is broken.
     """
-    if version not in ("1.1", "1.0"):
-        raise RequestMalformed("the request is not HTTP/1.1", hint="Send HTTP/1.1, or put an HTTP/2 proxy in front")
     host = headers.get(b"host")
     if host is None:
         if version == "1.1":
@@ -129,6 +162,11 @@ def body_too_large(body_bytes_max: int) -> BodyTooLarge:
 def fields_too_large(header_bytes_max: int) -> HeadersTooLarge:
     """The refusal of a header section that is longer than this."""
     return HeadersTooLarge(f"the header section exceeds {header_bytes_max} bytes")
+
+
+def fields_too_many(header_count_max: int) -> HeadersTooLarge:
+    """The refusal of a request with more fields than this."""
+    return HeadersTooLarge(f"the request has more than {header_count_max} header fields")
 
 
 def head_without_upgrade(parser: httptools.HttpRequestParser, target: bytes, fields: Fields) -> bytes:

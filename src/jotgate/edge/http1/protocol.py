@@ -1,74 +1,42 @@
 """The hot edge: one client connection of HTTP/1.1, requests answered in the order in which they came.
 
-Reads with httptools, refuses what that lets through, and is the `ports.Caller` of the request whose turn it is. A
-request whose head is refused is answered at once, and the connection closed; `http1.guard` bounds reading and waiting.
+`http1.reading` reads them; here is the `ports.Caller` of the request whose turn it is. `http1.guard` bounds reading and
+waiting.
 """
 
 import asyncio
-from collections import deque
-from functools import partial
+import socket
+import struct
 from typing import Final, cast
 
 import httptools
 
-from jotgate.core.calls import Request
 from jotgate.core.problems import render
-from jotgate.edge.http1.heads import (
-    Fields,
-    body_too_large,
-    check_head,
-    fields_too_large,
-    gather_fields,
-    head_bytes,
-    head_without_upgrade,
-    split_target,
-)
 from jotgate.edge.http1.listener import Surroundings, Turn
+from jotgate.edge.http1.reading import RequestReader
 from jotgate.edge.http1.responses import CONTINUE, LAST_CHUNK, chunk
-from jotgate.errors import HeadersTooLarge, InternalError, JotgateError, RequestMalformed
-from jotgate.ports import Answer, Running
+from jotgate.errors import InternalError
+from jotgate.ports import Running
 
-# A refused body up to this size is read to its end, so that the connection can be kept.
-_READ_REFUSED_BYTES: Final = 65_536
 # RFC 9112 s9.6: bytes that arrive at a closed socket reset the connection, and the reset may overtake the answer.
 _LINGER_S: Final = 2.0
 # RFC 9110 s8.6: these have no body, and a Content-Length of 0 would be forbidden or untrue.
 _STATUS_NO_BODY: Final = frozenset({204, 304})
+# Socket option SO_LINGER: on, for 0 s; what closes then is a reset.
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Connection(asyncio.Protocol):
-    """One client connection. Mutable: the request being read, those waiting, the one being answered."""
+class Connection(RequestReader):
+    """One client connection. Mutable: the request being answered, beside those being read."""
 
     transport: asyncio.Transport
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._around = surroundings
-        self._limits = surroundings.limits
-        self._parser = httptools.HttpRequestParser(self)
-        self._peer = ""
-        # The request being read.
-        self._target = b""
-        self._fields: Fields = []
-        self._field_bytes = 0
-        self._request: Request | None = None
-        self._answer: Answer | None = None
-        self._refused = False
-        self._pieces: list[bytes] = []
-        self._body_bytes = 0
-        self._body_bytes_max = self._limits.body_bytes
-        self._received = 0
-        self._part_ended = False
-        self._http10 = False
-        self._upgrading = False
-        self._owes_continue = False
-        # The requests that are read.
-        self._waiting: deque[Turn] = deque()
-        self._last_read = False
-        self._cut_short = False
-        # The request being answered.
+        super().__init__(surroundings)
         self._turn: Turn | None = None
         self._running: Running | None = None
         self._chunked = False
+        self._ends_with_connection = False
         self._bodiless = False
         self._begun = False
         self._keep_alive = True
@@ -86,7 +54,10 @@ class Connection(asyncio.Protocol):
         self._ending = True
 
     def close_when_idle(self) -> None:
-        """Take no further request; close when what is read has been answered."""
+        """Take no request that has not begun; close when those that have are answered."""
+        if self._has_begun_one:
+            self._ending = self._takes_no_other = True
+            return
         self._last_read = True
         if self.idle:
             self.transport.close()
@@ -99,15 +70,10 @@ class Connection(asyncio.Protocol):
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
 
     def data_received(self, data: bytes) -> None:
-        if self._last_read:
-            self._cut_short = True
-            return
-        self._received = len(data)
-        self._part_ended = False
-        body_bytes = self._body_bytes
-        self._feed(data)
-        if not self._part_ended and self._body_bytes == body_bytes:
-            self._bound_fields()
+        start = 0
+        while start < len(data):
+            end = self._piece_end(data, start)
+            start = end - len(self._read(data[start:end]))
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
@@ -130,174 +96,6 @@ class Connection(asyncio.Protocol):
             self._running.caller_resumed()
         self._advance()
 
-    # httptools: a request is read
-
-    def on_message_begin(self) -> None:
-        self._target = b""
-        self._fields = []
-        self._field_bytes = 0
-        self._request = None
-        self._answer = None
-        self._refused = False
-        self._body_bytes = 0
-        self._body_bytes_max = self._limits.body_bytes
-        self._owes_continue = False
-
-    def on_url(self, target: bytes) -> None:
-        self._target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers land here too, behind a head that is already read; both are bounded by limits.header_bytes.
-        self._fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._part_ended = True
-        if self._last_read:
-            return
-        version = self._parser.get_http_version()
-        self._http10 = version == "1.0"
-        request = Request(
-            method=self._parser.get_method(),
-            path=self._target,
-            query=b"",
-            headers={},
-            peer=self._peer,
-            begun_s=self._around.clock.monotonic_s(),
-        )
-        self._request = request
-        try:
-            self._read_head(request, version)
-        except JotgateError as refusal:
-            self._refuse_now(request, refusal)
-            return
-        if self._upgrading:
-            return  # The parser stops here; the request is read again without its wish.
-        try:
-            self._answer = self._around.application.open(request)
-        except JotgateError as refusal:
-            self._refuse(request, refusal)
-        if request.body_bytes_max is not None:
-            self._body_bytes_max = min(self._body_bytes_max, request.body_bytes_max)
-        self._await_body(request)
-
-    def on_body(self, piece: bytes) -> None:
-        request = self._request
-        if request is None or self._last_read:
-            return
-        self._body_bytes += len(piece)
-        self._field_bytes = 0
-        self._owes_continue = False
-        if self._refused:
-            if self._body_bytes > _READ_REFUSED_BYTES:
-                self._cut_reading()
-        elif self._body_bytes > self._body_bytes_max:
-            self._refuse_now(request, body_too_large(self._body_bytes_max))
-        else:
-            self._pieces.append(piece)
-
-    def on_message_complete(self) -> None:
-        self._part_ended = True
-        if self._request is not None and not self._upgrading:
-            # An HTTP/1.0 client keeps a connection only when it is told so, and none is (RFC 9112 s9.3).
-            self._finish_reading(keep_alive=self._parser.should_keep_alive() and not self._http10)
-
-    # The request being read
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as fault:
-            self._report(fault)
-            self._refuse_unread(InternalError("jotgate failed to read this request"))
-        except httptools.HttpParserError:
-            self._refuse_unread(RequestMalformed("the request is not HTTP/1.1"))
-
-    def _read_head(self, request: Request, version: str) -> None:
-        if len(self._fields) > self._limits.header_count:
-            raise HeadersTooLarge(f"the request has more than {self._limits.header_count} header fields")
-        limit = self._limits.header_bytes
-        if self._field_bytes + self._received > limit and head_bytes(self._target, self._fields) > limit:
-            raise fields_too_large(limit)
-        headers = gather_fields(self._fields)
-        check_head(headers, version)
-        if request.method == b"CONNECT":
-            raise RequestMalformed("CONNECT asks for a tunnel, and jotgate is no proxy for them")
-        request.path, request.query = split_target(self._target)
-        request.headers = headers
-        self._upgrading = self._parser.should_upgrade()
-        self._field_bytes = 0
-
-    def _bound_fields(self) -> None:
-        """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever.
-
-        A segment that held the end of a head or body says nothing of the length of what follows, and does not count.
-        """
-        if self._last_read:
-            return
-        self._field_bytes += self._received
-        if self._field_bytes > self._limits.header_bytes:
-            self._refuse_unread(fields_too_large(self._limits.header_bytes))
-
-    def _await_body(self, request: Request) -> None:
-        """Refuse a body that is too large before it is sent, and tell a client that waits to go on."""
-        length = int(request.headers.get(b"content-length", b"0"))
-        wish = request.headers.get(b"expect")
-        expects = wish is not None and wish.lower() == b"100-continue" and not self._http10
-        if not self._refused and length > self._body_bytes_max:
-            self._refuse(request, body_too_large(self._body_bytes_max))
-        if self._refused and (length > _READ_REFUSED_BYTES or expects):
-            self._cut_reading()
-        elif expects:
-            self._owes_continue = True
-            self._continue()
-
-    def _continue(self) -> None:
-        """Tell a client that waits to send its body, once all before it is answered (RFC 9110 s10.1.1)."""
-        if self._owes_continue and self.idle:
-            self._owes_continue = False
-            self.transport.write(CONTINUE)
-
-    def _cut_reading(self) -> None:
-        self._cut_short = True
-        self._finish_reading(keep_alive=False)
-
-    def _finish_reading(self, *, keep_alive: bool) -> None:
-        request, answer = self._request, self._answer
-        self._request = None
-        pieces, self._pieces = self._pieces, []
-        if request is None or answer is None or self._last_read:
-            return
-        request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._last_read = not keep_alive
-        self._waiting.append(Turn(answer, keep_alive, self._http10, request.method == b"HEAD"))
-
-    def _refuse(self, request: Request, refusal: JotgateError) -> None:
-        """Answer with the refusal when the rest of the request has been read, and dropped."""
-        self._refused = True
-        self._answer = partial(self._around.application.refuse, request, refusal)
-
-    def _refuse_now(self, request: Request, refusal: JotgateError) -> None:
-        """Answer with the refusal, after everything before it, without reading on; then close."""
-        self._request = request
-        self._refuse(request, refusal)
-        self._cut_reading()
-
-    def _refuse_unread(self, refusal: JotgateError) -> None:
-        """Refuse what cannot be read as a request."""
-        begun_s = self._around.clock.monotonic_s()
-        self._refuse_now(Request(b"", b"", b"", {}, self._peer, begun_s), refusal)
-
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Go on in HTTP/1.1 (RFC 9110 s7.8): read the request again without its wish, and the body behind it."""
-        if not self._upgrading:
-            return
-        self._upgrading = False
-        head = head_without_upgrade(self._parser, self._target, self._fields)
-        self._parser = httptools.HttpRequestParser(self)
-        self._feed(head + rest)
-
     # The request being answered (ports.Caller)
 
     def respond(self, status: int, lines: bytes, body: bytes) -> None:
@@ -316,6 +114,7 @@ class Connection(asyncio.Protocol):
         elif self._turn is not None and self._turn.http10:
             framing = b""
             self._keep_alive = False
+            self._ends_with_connection = True
         else:
             framing = b"Transfer-Encoding: chunked\r\n"
             self._chunked = True
@@ -332,13 +131,16 @@ class Connection(asyncio.Protocol):
         self._finish_turn()
 
     def abort(self) -> None:
-        """Close the connection after what is written: the response cannot be finished."""
+        """Close the connection: the response cannot be finished. Where its end is the connection's, by a reset."""
         self._running = None
         self._last_read = True
-        self.transport.close()
+        if self._ends_with_connection:
+            self._reset()
+        else:
+            self.transport.close()
 
     def _headed(self, status: int, lines: bytes, framing: bytes, piece: bytes) -> bytes:
-        if (self._last_read or self._ending) and not self._waiting:
+        if (self._last_read or (self._ending and not self._has_begun_one)) and not self._waiting:
             self._keep_alive = False
         return self._around.heads.head(status, lines, framing, piece, keep_alive=self._keep_alive)
 
@@ -359,6 +161,12 @@ class Connection(asyncio.Protocol):
                 self._advance()
             if self._owes_continue:
                 self._continue()
+
+    def _continue(self) -> None:
+        """Tell a client that waits to send its body, once all before it is answered (RFC 9110 s10.1.1)."""
+        if self._owes_continue and self.idle:
+            self._owes_continue = False
+            self.transport.write(CONTINUE)
 
     def _run(self, turn: Turn) -> Running | None:
         try:
@@ -383,6 +191,11 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(_LINGER_S, self.transport.close)
         else:
             self.transport.close()
+
+    def _reset(self) -> None:
+        """Break the connection off so that the client sees it (RFC 9112 s8)."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     def _advance(self) -> None:
         """Run the waiting requests, one at a time, until one of them takes longer than this turn of the loop."""

@@ -203,6 +203,55 @@ async def test_eight_requests_may_wait_and_the_others_are_read_when_there_is_roo
 
 
 @on_loop
+async def test_eight_may_wait_of_those_that_come_in_one_short_segment() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later") + b"".join(post(b"%d" % number) for number in range(20)))
+        assert len(edge.application.opened) == 9
+        edge.application.tasks[0].caller.respond(200, b"", b"first")
+        assert [(await client.answer()).body for _ in range(21)] == [b"first", *[b"/now:%d" % n for n in range(20)]]
+
+
+_UPGRADE = (b"Upgrade: h2c", b"Connection: Upgrade")
+
+
+@pytest.mark.parametrize(
+    ("first", "body"),
+    [
+        (get(), b""),
+        (b"\r\n\r\n" + post(b"a"), b"a"),
+        (post(b"\r\n\r\n"), b"\r\n\r\n"),
+        (post_chunked(b"a", b"\r\n\r\n", b"b"), b"a\r\n\r\nb"),
+        (post_chunked(), b""),
+        (post_chunked(b"a" * 20, trailer=b"X: 0\r\n"), b"a" * 20),
+        (post(b"a", b"/now", *_UPGRADE), b"a"),
+        (post_chunked(b"a").replace(b"Host: gate", b"Host: gate\r\n" + b"\r\n".join(_UPGRADE)), b"a"),
+    ],
+)
+@on_loop
+async def test_the_request_behind_another_in_one_short_segment_begins_where_that_ends(
+    first: bytes, body: bytes
+) -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        client.send(first + post(b"next") + get()[:-9])
+        assert [(await client.answer()).body for _ in range(2)] == [b"/now:" + body, b"/now:next"]
+        assert (await client.send(get()[-9:]).answer()).status == 200
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+@on_loop
+async def test_a_body_in_chunks_may_be_cut_within_its_end(cut: int) -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        text = post_chunked(b"ab")
+        client.send(text[:-cut])
+        await until(lambda: bool(edge.made) and edge.made[0]._received == len(text) - cut)
+        client.send(text[-cut:] + post(b"next") + get())
+        assert [(await client.answer()).body for _ in range(3)] == [b"/now:ab", b"/now:next", b"/now:"]
+
+
+@on_loop
 async def test_of_a_body_behind_a_request_that_is_being_answered_only_the_beginning_is_read() -> None:
     async with listening() as edge:
         client = await edge.connect()

@@ -2,7 +2,14 @@
 
 import pytest
 
-from jotgate.edge.http1.heads import check_head, fields_without_upgrade, gather_fields, head_bytes, split_target
+from jotgate.edge.http1.heads import (
+    check_head,
+    fields_without_upgrade,
+    gather_fields,
+    head_bytes,
+    http_version,
+    split_target,
+)
 from jotgate.errors import CredentialsAmbiguous, RequestMalformed
 
 
@@ -54,9 +61,6 @@ def test_chunked_is_the_coding_that_is_taken(coding: bytes) -> None:
     ("headers", "version"),
     [
         ({}, "1.1"),
-        ({b"host": b"gate"}, "2.0"),
-        ({b"host": b"gate"}, "0.9"),
-        ({b"host": b"gate"}, "1.2"),
         ({b"host": b"gate", b"transfer-encoding": b"chunked"}, "1.0"),
         ({b"host": b"gate", b"transfer-encoding": b"chunked", b"content-length": b"1"}, "1.1"),
         ({b"host": b"gate", b"transfer-encoding": b"gzip, chunked"}, "1.1"),
@@ -106,3 +110,31 @@ def test_the_wish_for_another_protocol_is_left_out() -> None:
     fields = [(b"Host", b"a"), (b"UPGRADE", b"h2c"), (b"Connection", b"x"), (b"HTTP2-Settings", b"y"), (b"A", b"b")]
     assert fields_without_upgrade(fields, keep_alive=True) == b"Host: a\r\nA: b\r\n"
     assert fields_without_upgrade(fields, keep_alive=False) == b"Host: a\r\nA: b\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize("empty", [b"", b"\r\n", b"\r\n" * 9])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_version_stands_in_the_request_line(empty: bytes, version: str) -> None:
+    assert http_version(b"%bGET /a HTTP/%b\r\nHost: a" % (empty, version.encode()), b"GET", b"/a") == version
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /a RTSP/1.1\r\n",
+        b"GET /a ICE/1.0\r\n",
+        b"GET /a HTTP/2.0\r\n",
+        b"GET /a HTTP/0.9\r\n",
+        b"GET /a HTTP/1.2\r\n",
+        b"GET /a\r\n",
+        b"GET  /a HTTP/1.1\r\n",
+        b"GET /a  HTTP/1.1\r\n",
+        b"GET /a HTTP/1.1\n",
+        b"\nGET /a HTTP/1.1\r\n",
+        b"\r\n\nGET /a HTTP/1.1\r\n",
+        b"\r\rGET /a HTTP/1.1\r\n",
+    ],
+)
+def test_another_request_line_is_refused(begun: bytes) -> None:
+    with pytest.raises(RequestMalformed):
+        http_version(begun, b"GET", b"/a")

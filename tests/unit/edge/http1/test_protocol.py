@@ -1,5 +1,7 @@
 """One client connection: requests answered in order, whatever the segments, their bodies bounded."""
 
+import tracemalloc
+
 import pytest
 
 from jotgate.core.snapshot import Limits
@@ -116,6 +118,22 @@ async def test_a_body_of_the_largest_size_is_taken_and_one_more_byte_is_not() ->
             response = await client.send(request).answer()
             assert (response.status, response.closes) == (413, True)
             assert await client.closed()
+
+
+@on_loop
+async def test_a_body_in_the_smallest_pieces_takes_no_more_memory_than_its_length_and_a_copy() -> None:
+    async with listening(Limits(body_bytes=1_000_000)) as edge:
+        client = await edge.connect()
+        client.send(b"POST /now HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await until(lambda: len(edge.application.opened) == 1)
+        (connection,) = edge.made
+        tracemalloc.start()
+        for _ in range(500):
+            connection.data_received(b"2\r\nxx\r\n" * 1_000)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert taken < 2_000_000
+        assert len((await client.send(b"0\r\n\r\n").answer()).body) == 1_000_005
 
 
 @on_loop

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jotgate.core.snapshot import Limits
-from tests.listening import SMALL, get, listening, post
+from tests.listening import SMALL, get, listening, post, post_chunked
 from tests.loops import on_loop, until
 
 _HOST = b"Host: gate\r\n"
@@ -18,6 +18,14 @@ MALFORMED = {
     "no version": b"GET /now\r\n\r\n",
     "http/0.9": b"GET /now HTTP/0.9\r\n" + _HOST + b"\r\n",
     "http/1.2": b"GET /now HTTP/1.2\r\n" + _HOST + b"\r\n",
+    "rtsp": b"GET /now RTSP/1.1\r\n" + _HOST + b"\r\n",
+    "rtsp behind empty lines": b"\r\n\r\nGET /now RTSP/1.1\r\n" + _HOST + b"\r\n",
+    "rtsp in a field": b"GET /now RTSP/1.1\r\nX: GET /now HTTP/1.1\r\n" + _HOST + b"\r\n",
+    "rtsp's own method": b"DESCRIBE /now RTSP/1.0\r\n\r\n",
+    "icecast": b"SOURCE /now ICE/1.0\r\n\r\n",
+    "line feeds before the line": b"\n\nGET /now HTTP/1.1\r\n" + _HOST + b"\r\n",
+    "a return before the line": b"\rGET /now HTTP/1.1\r\n" + _HOST + b"\r\n",
+    "two spaces": b"GET  /now HTTP/1.1\r\n" + _HOST + b"\r\n",
     "http/2.0": b"GET /now HTTP/2.0\r\n" + _HOST + b"\r\n",
     "unknown method": b"STEAL /now HTTP/1.1\r\n" + _HOST + b"\r\n",
     "lower-case method": b"get /now HTTP/1.1\r\n" + _HOST + b"\r\n",
@@ -100,7 +108,7 @@ async def test_a_malformed_request_byte_by_byte_meets_the_same_end(name: str) ->
         assert edge.application.answered == []
 
 
-@pytest.mark.parametrize("name", ["words", "two hosts", "length and coding", "chunk size", "connect"])
+@pytest.mark.parametrize("name", ["words", "two hosts", "length and coding", "chunk size", "connect", "rtsp"])
 @on_loop
 async def test_the_requests_before_a_malformed_one_are_answered_first(name: str) -> None:
     async with listening() as edge:
@@ -188,6 +196,29 @@ async def test_the_number_of_fields_has_a_limit(count: int, status: int) -> None
         client = await edge.connect()
         response = await client.send(get(b"/now", *[b"X: a"] * (count - 1))).answer()
         assert (response.status, response.closes) == (status, status != 200)
+
+
+@on_loop
+async def test_the_number_of_fields_is_known_before_the_head_ends() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        client.send(get(b"/now", *[b"X: a"] * 9)[:-2])
+        response = await client.answer()
+        assert (response.status, response.closes) == (431, True)
+        assert edge.application.opened == []
+
+
+@pytest.mark.parametrize("path", [b"/now", b"/no"])
+@on_loop
+async def test_trailers_count_as_fields(path: bytes) -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        assert (await client.send(post_chunked(b"a", path=path, trailer=b"X: a\r\n" * 6)).answer()).status in (200, 401)
+        client.send(post_chunked(b"a", path=path, trailer=b"X: a\r\n" * 7))
+        response = await client.answer()
+        assert (response.status, response.closes) == (431, True)
+        assert await client.closed()
+        assert [request.body for request in edge.application.answered] == ([b"a"] if path == b"/now" else [])
 
 
 @pytest.mark.parametrize("path", [b"/now", b"/no"])

@@ -99,6 +99,19 @@ async def test_an_answer_that_cannot_be_finished_is_seen_to_be_broken(length: in
         assert (task.told, len(edge.application.answered)) == ([], 1)
 
 
+@on_loop
+async def test_an_answer_to_http10_that_cannot_be_finished_ends_in_a_reset() -> None:
+    """Its length is known by the connection's end alone, which must not look as if all had come (RFC 9112 s8)."""
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later", version=b"1.0"))
+        caller = edge.application.tasks[0].caller
+        caller.start(200, b"", None, b"part")
+        caller.abort()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
+
+
 # The caller's fate
 
 
@@ -190,6 +203,50 @@ async def test_closing_when_idle_closes_an_idle_connection_at_once_and_a_busy_on
         assert (first.body, first.closes) == (b"one", False)
         assert (second.body, second.closes) == (b"/now:", True)
         assert await busy.closed()
+
+
+@pytest.mark.parametrize("request_bytes", [post(b"body"), post_chunked(b"body"), get()])
+@pytest.mark.parametrize("cut", [3, 20, 4])
+@on_loop
+async def test_closing_when_idle_lets_a_request_that_has_begun_come_and_be_answered(
+    request_bytes: bytes, cut: int
+) -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        begun = request_bytes[:-cut] if cut < 10 else request_bytes[:cut]
+        client.send(begun)
+        await until(lambda: bool(edge.made) and edge.made[0]._received > 0)
+        edge.made[0].close_when_idle()
+        client.send(request_bytes[len(begun) :] + get(b"/now", b"Too: late"))
+        response = await client.answer()
+        assert (response.status, response.closes) == (200, True)
+        assert await client.closed()
+        assert len(edge.application.opened) == 1
+
+
+@on_loop
+async def test_an_announced_end_waits_for_the_request_that_has_begun_behind_the_one_being_answered() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later") + post(b"body")[:-2])
+        edge.made[0].announce_end()
+        edge.application.tasks[0].caller.respond(200, b"", b"one")
+        assert not (await client.answer()).closes
+        edge.made[0].close_when_idle()
+        second = await client.send(b"dy").answer()
+        assert (second.body, second.closes) == (b"/now:body", True)
+        assert await client.closed()
+
+
+@on_loop
+async def test_an_empty_line_begins_no_request() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        assert (await client.send(get()).answer()).status == 200
+        client.send(b"\r\n")
+        await until(lambda: edge.made[0]._received == 2)
+        edge.made[0].close_when_idle()
+        assert await client.closed()
 
 
 # What nobody foresaw

@@ -1,5 +1,8 @@
 """What the settings of the edge do at a running gateway: waits, crowds, web origins, and their change meanwhile."""
 
+import http.client
+import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -91,3 +94,35 @@ def test_options_and_head(steady_gateway: Gateway, path: str, allow: str) -> Non
     assert (head.status, head.body, head.all("x-content-type-options")) == (200, b"", ["nosniff"])
     assert head.all("content-length") == caller("GET", "/v1/models").all("content-length")
     caller.close()
+
+
+def test_a_worker_that_is_told_to_stop_says_goodbye_and_lets_an_upload_come(
+    start_gateway: Callable[..., Gateway],
+) -> None:
+    gateway = start_gateway("")
+    token, address = gateway.token(), urlsplit(gateway.url)
+    kept = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    kept.request("GET", "/health")
+    assert kept.getresponse().read()
+    body = b'{"model":"echo","messages":[{"role":"user","content":"hello"}]}'
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n"
+    with ExitStack() as stack:
+        silent, upload = (
+            stack.enter_context(socket.create_connection((address.hostname, address.port), 10)) for _ in range(2)
+        )
+        upload.sendall(head % (token.encode(), len(body)) + body[:9])
+        # The worker accepts in turn: when this is answered, it has the two before.
+        assert statuses(exchange(gateway, b"GET /health HTTP/1.0\r\n\r\n")) == [200]
+        os.kill(gateway.pids["worker 0"], signal.SIGTERM)
+        until(lambda: "takes nothing more" in gateway.errors, "it drains")
+        kept.request("GET", "/health")
+        answer = kept.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (200, "close")
+        assert silent.recv(1) == b"", "the moment for a last request is over"
+        upload.sendall(body[9:])
+        received = b""
+        while piece := upload.recv(65_536):
+            received += piece
+    assert statuses(received) == [200]
+    assert b"\r\nConnection: close\r\n" in received
+    kept.close()

@@ -1,6 +1,7 @@
 """A real listener with the edge behind it and an application that a test steers, and a client that speaks raw bytes."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Final, Self
 from jotgate.core.calls import Request
 from jotgate.core.problems import render
 from jotgate.core.snapshot import Limits
+from jotgate.edge.accepting import Acceptor
 from jotgate.edge.http1.guard import GuardedConnection, sweep
 from jotgate.edge.http1.listener import OpenConnection, Surroundings
 from jotgate.edge.http1.responses import HeadWriter
@@ -172,6 +174,7 @@ class Edge:
             limits=limits,
             connections=self.connections,
         )
+        self.acceptor = Acceptor(asyncio.get_running_loop(), self.surroundings, self.make)
         self.faults: list[dict[str, object]] = []
         self.port = 0
         self._clients: list[Client] = []
@@ -181,8 +184,8 @@ class Edge:
         self._clients.append(client)
         return client
 
-    def make(self) -> GuardedConnection:
-        self.made.append(GuardedConnection(self.surroundings))
+    def make(self, surroundings: Surroundings, address: str, count: int) -> GuardedConnection:
+        self.made.append(GuardedConnection(surroundings, address, count))
         return self.made[-1]
 
     async def let_pass(self, seconds: float) -> None:
@@ -205,14 +208,15 @@ async def listening(limits: Limits = SMALL, *, faults: int = 0) -> AsyncIterator
     loop = asyncio.get_running_loop()
     edge = Edge(limits)
     loop.set_exception_handler(edge.note)
-    server = await loop.create_server(edge.make, "127.0.0.1", 0)
-    edge.port = server.sockets[0].getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    edge.port = listener.getsockname()[1]
+    edge.acceptor.open(listener)
     try:
         yield edge
     finally:
-        server.close()
+        edge.acceptor.close()
         edge.leave_all()
-    await until(lambda: not edge.connections)
+    await until(lambda: not edge.connections and not edge.acceptor.arriving)
     assert len(edge.faults) == faults, edge.faults
 
 

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -203,8 +203,9 @@ def test_a_new_certificate_is_shown_to_new_connections_and_disturbs_no_running_o
         authority.issue("server")
         assert before != serial(pair.cert)
         until(
-            lambda: all(shown(gateway, context) == serial(pair.cert) for _ in range(8)), "all workers show the new one"
+            lambda: all(shown(gateway, context) == serial(pair.cert) for _ in range(30)), "all workers show the new one"
         )
+        assert {shown(gateway, context) for _ in range(100)} == {serial(pair.cert)}
     stopping.set()
     calling.join()
     assert failures == []
@@ -212,6 +213,33 @@ def test_a_new_certificate_is_shown_to_new_connections_and_disturbs_no_running_o
     whole = first + stream.read()
     assert whole.endswith(b"data: [DONE]\n\n")
     assert len([record for record in records(gateway) if record["outcome"] != "complete"]) == 0
+
+
+def test_a_worker_that_is_stopped_lets_a_handshake_under_way_ask_once(gateway: Gateway, authority: Authority) -> None:
+    address, incoming, outgoing = urlsplit(gateway.url), ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting(authority).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with socket.create_connection((address.hostname, address.port), 10) as connection:
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        connection.sendall(outgoing.read())
+        while not tls.cipher():
+            incoming.write(connection.recv(65_536))
+            with suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+        for slot in range(2):
+            os.kill(gateway.pids[f"worker {slot}"], signal.SIGTERM)
+        until(lambda: gateway.errors.count("takes nothing more") == 2, "they take nothing more")
+        tls.write(b"GET /health HTTP/1.1\r\nHost: gate\r\n\r\n")
+        connection.sendall(outgoing.read())
+        answer = b""
+        while not answer:
+            came = connection.recv(65_536)
+            assert came, "it is not cut off"
+            incoming.write(came)
+            with suppress(ssl.SSLWantReadError):
+                answer = tls.read(65_536)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_a_certificate_that_does_not_fit_is_refused_and_the_old_one_stays(

@@ -5,6 +5,7 @@ A worker holds verification keys and upstream credentials; it has no signing key
 
 import asyncio
 import gc
+import math
 import secrets
 import signal
 from collections.abc import Callable
@@ -175,18 +176,20 @@ class Worker:
     async def _drain(self) -> None:
         """Accept nothing more, answer what is read, tell control of the last calls.
 
-        Callers that keep a connection have a moment to ask once more, and are told then that it ends: one that is
-        closed while a request is on its way to it costs that request.
+        Callers that keep a connection, or are about to have one, get a moment to ask once more, and are told then that
+        it ends: one that is closed while a request is on its way to it costs that request.
         """
         self._listener.close()
         self._assignment.report_draining()
         for connection in self._listener.connections:
             connection.announce_end()
-        patience_s = float(self._assignment.drain_s)
-        await self._until(lambda: not self._listener.connections, min(_FAREWELL_S, patience_s))
+        end_s = self._clock.monotonic_s() + self._assignment.drain_s
+        await self._until(lambda: not self._listener.arriving, _FAREWELL_S, end_s)
+        self._listener.hang_up()
+        await self._until(lambda: not self._listener.connections, _FAREWELL_S, end_s)
         for connection in tuple(self._listener.connections):
             connection.close_when_idle()
-        await self._until(lambda: not self._listener.connections, max(0.0, patience_s - _FAREWELL_S))
+        await self._until(lambda: not self._listener.connections, self._assignment.drain_s, end_s)
         self._gateway.cancel_all()
         self._flush()
         self._tell_figures()
@@ -195,8 +198,8 @@ class Worker:
         if lost:
             say(f"{lost} audit records could not be handed to control and are lost")
 
-    async def _until(self, done: Callable[[], bool], patience_s: float) -> None:
-        end_s = self._clock.monotonic_s() + patience_s
+    async def _until(self, done: Callable[[], bool], patience_s: float, end_s: float = math.inf) -> None:
+        end_s = min(end_s, self._clock.monotonic_s() + patience_s)
         while not done():
             if self._clock.monotonic_s() >= end_s:
                 return

@@ -28,12 +28,15 @@ Wait = Literal["first_byte", "header", "body", "idle", "stall", "closing", ""]
 class GuardedConnection(Connection):
     """A client connection within its limits. Mutable: bytes that wait unparsed, and what it has been waiting for."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, address: str = "", count: int = 0) -> None:
+        """`count` is how many connections the address has with this one; 0 when its connections are not counted."""
         super().__init__(surroundings)
+        self._address = address
+        self._count = count
+        self._made = False
         self._held = b""
         self._reads = True
         self._scheduled = False
-        self._counted = False
         self._wait: Wait = ""
         self._mark: object = None
         self._since_s = 0.0
@@ -42,24 +45,29 @@ class GuardedConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._made = True
         around = self._around
         around.connections.add(self)
-        if not self._peer or around.proxies.trusts(self._peer):
-            return
-        self._counted = True
-        count, limit = around.crowd.enter(self._peer), around.limits.connections_per_address
-        if count > 2 * limit:
-            self.transport.abort()
-        elif count > limit:
+        limit = around.limits.connections_per_address
+        if self._count > limit:
             self._refuse_unread(TooManyConnections(f"this address has {limit} connections already"))
             self._advance()
 
+    def set_up_ended(self) -> None:
+        """There will be no `connection_made` if there was none: count it no longer."""
+        if not self._made:
+            self._leave()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._around.connections.discard(self)
-        if self._counted:
-            self._around.crowd.leave(self._peer)
+        self._leave()
         self._held = b""
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        if self._count:
+            self._around.crowd.leave(self._address)
+            self._count = 0
 
     # How far ahead. Each request passes the first two: naming the class costs less than super().
 

@@ -8,6 +8,7 @@ class Code(StrEnum):
 
     TOKEN_MISSING = "token_missing"
     TOKEN_MALFORMED = "token_malformed"
+    TOKEN_ENCRYPTED = "token_encrypted"
     ALGORITHM_REFUSED = "algorithm_refused"
     KEY_UNKNOWN = "key_unknown"
     SIGNATURE_INVALID = "signature_invalid"

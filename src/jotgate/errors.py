@@ -12,6 +12,7 @@
     │   ├── TokenError                  401; RFC 6750 s3.1 invalid_token
     │   │   ├── TokenMissing            401 without an error attribute (RFC 6750 s3.1)
     │   │   ├── TokenMalformed          not a compact JWS, or not strict JSON inside
+    │   │   ├── TokenEncrypted          a JWE; only signed tokens are taken
     │   │   ├── AlgorithmRefused        `alg` is not one that the issuer's keys carry
     │   │   ├── KeyUnknown              no verification key for this `kid`
     │   │   ├── SignatureInvalid        the signature does not fit the key
@@ -127,6 +128,13 @@ class TokenMalformed(TokenError):
     """Not a compact JWS (RFC 7515 s7.1), or not strict JSON inside."""
 
     code = Code.TOKEN_MALFORMED
+
+
+class TokenEncrypted(TokenError):
+    """A JWE (RFC 7516): jotgate holds no key to decrypt with, and takes signed tokens only."""
+
+    code = Code.TOKEN_ENCRYPTED
+    default_hint = "Have the issuer sign its tokens and not encrypt them"
 
 
 class AlgorithmRefused(TokenError):

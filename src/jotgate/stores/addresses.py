@@ -4,9 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from jotgate.core.config import StoreEntry
 from jotgate.core.values import Secret
-
-STORE_FILE = "store.db"
 
 
 class StoreAddress(Struct, frozen=True):
@@ -15,3 +14,13 @@ class StoreAddress(Struct, frozen=True):
     file: Path | None = None
     url: str = ""
     password: Secret | None = None
+
+    @property
+    def place(self) -> str:
+        """What to call it towards its operator; no password is shown."""
+        return f"PostgreSQL '{self.url}'" if self.file is None else f"SQLite file '{self.file}'"
+
+
+def store_address(store: StoreEntry, password: Secret | None, file: Path) -> StoreAddress:
+    """Where `[store]` has the store, with the password that it leads to; `file` is used when it names no URL."""
+    return StoreAddress(url=store.url, password=password) if store.url else StoreAddress(file=file)

@@ -73,7 +73,7 @@ def _engine(address: StoreAddress) -> Iterator[Engine]:
     try:
         yield engine
     except StoreUnavailable as error:
-        reason = " ".join(error.debug.split())
+        reason = " ".join(error.debug.partition(": ")[2].split())
         raise StoreUnavailable(f"{error.message}: {reason}", hint=_hint(address), debug=error.debug) from None
     finally:
         engine.dispose()

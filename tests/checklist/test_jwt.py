@@ -15,7 +15,7 @@ from jotgate.errors import (
     TokenMalformed,
 )
 from jotgate.jose import jwt
-from jotgate.jose.algorithms import READABLE
+from jotgate.jose.algorithms import ALGORITHMS, READABLE
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.jwt import ACCESS_TOKEN_CLAIMS, Claims, Expectation
 from jotgate.testing.forge import ABSENT, to_json
@@ -205,7 +205,21 @@ def test_JWE_01_nothing_is_decrypted() -> None:
         assert tokens.refusal(tokens.issuer().with_header(alg=alg, enc="A256GCM")) == Code.TOKEN_ENCRYPTED
 
 
-# What RFC 9068 asks of our own tokens (rows AT-03 and AT-04) is decided by the same function.
+# What RFC 9068 asks of our own tokens (rows AT-01 to AT-04) is decided by the same function.
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_AT_01_an_access_token_is_signed(alg: str) -> None:
+    forge = tokens.issuer(alg)
+    signing_input = forge.token().rpartition(b".")[0]
+    assert tokens.refusal(signing_input + b".") == Code.SIGNATURE_INVALID
+    assert tokens.refusal(tokens.issuer(alg).alg_none()) == Code.ALGORITHM_REFUSED
+    assert tokens.verify(forge.token()).header["typ"] == "at+jwt"
+
+
+def test_AT_02_rs256_signs_and_verifies_access_tokens() -> None:
+    verified = jwt.verify(tokens.issuer("RS256").token(), tokens.all_keys(), tokens.expectation("RS256"), NOW_S)
+    assert verified.key.algorithm.name == "RS256"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "At+Jwt", "application/at+jwt", "APPLICATION/at+JWT"])

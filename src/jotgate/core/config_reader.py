@@ -177,7 +177,7 @@ def _unknown(prefix: str, table: Mapping[str, object], known: list[str]) -> list
 def _conceal(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
-    raise NotImplementedError(kind)
+    raise TypeError(kind)  # Told as a fault of the setting.
 
 
 def _make(kind: type[_Struct], content: Mapping[str, object]) -> _Struct:

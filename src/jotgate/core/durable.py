@@ -3,7 +3,6 @@
 Times are whole seconds since the epoch (NumericDate, RFC 7519 s2). Texts are what a database can hold: see `_check`.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -12,7 +11,7 @@ from msgspec import Struct
 
 from jotgate.errors import CommandError
 
-_TEXT_MAX: Final = 4096
+_BYTES_MAX: Final = 2048
 
 
 class KeyState(StrEnum):
@@ -161,22 +160,17 @@ class Versions(Struct, frozen=True):
 
 
 def _check(record: Struct) -> None:
-    """Refuse texts that one database would take and another not: with NUL, lone surrogates, or very long."""
-    for text in _texts(record):
-        if "\0" in text or len(text) > _TEXT_MAX or not _encodes(text):
+    """Refuse texts that some database would not take: with NUL or lone surrogates, or too long for an index."""
+    for value in msgspec.structs.astuple(record):
+        if isinstance(value, str) and not _is_storable(value):
             raise CommandError(
-                "a name is longer than 4096 characters, or holds signs that no text has, and cannot be stored",
+                f"a name is longer than {_BYTES_MAX} bytes, or holds signs that no text has, and cannot be stored",
                 hint="Give it a plain name",
             )
 
 
-def _texts(record: Struct) -> Iterable[str]:
-    return (value for value in msgspec.structs.astuple(record) if isinstance(value, str))
-
-
-def _encodes(text: str) -> bool:
+def _is_storable(text: str) -> bool:
     try:
-        text.encode()
+        return len(text.encode()) <= _BYTES_MAX and "\0" not in text
     except UnicodeEncodeError:
         return False
-    return True

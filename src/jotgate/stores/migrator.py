@@ -11,7 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from msgspec import Struct
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from jotgate.errors import StoreRefused
 from jotgate.stores.schema import SCHEMA_REVISION
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
@@ -31,11 +33,17 @@ def pending(current: str | None, target: str = SCHEMA_REVISION) -> list[Revision
     return found[::-1]
 
 
-def upgrade(connection: Connection, target: str = SCHEMA_REVISION) -> None:
-    """Do what is missing, in the transaction that the connection is in."""
+def upgrade(connection: Connection, target: str) -> None:
+    """Do what is missing, in the connection's transaction. Raises StoreRefused when the database objects."""
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, target)
+    try:
+        command.upgrade(config, target)
+    except DBAPIError as error:
+        raise StoreRefused(
+            f"the store's schema cannot be made {target}, and nothing was changed: {' '.join(str(error.orig).split())}",
+            hint="Look at the database and its user's rights, and run it again",
+        ) from None
 
 
 def _config() -> Config:

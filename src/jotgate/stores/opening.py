@@ -98,7 +98,7 @@ def _upgrade(engine: Engine) -> SchemaState:
         # Read again: another process may have done it while this one waited to be alone.
         found = _state(connection)
         if found.missing:
-            upgrade(connection)
+            upgrade(connection, SCHEMA_REVISION)
         return found
 
 

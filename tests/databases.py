@@ -34,9 +34,17 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return StoreAddress(url=self.url(name))
 
-    def url(self, database: str) -> str:
-        """The URL of a database, which asks for no password."""
-        return f"postgresql://{_OWNER}@/{database}?host={quote(str(self._folder), safe='')}"
+    def ask_password_of(self, user: str, password: str) -> None:
+        """Make a user who must give a password."""
+        rules = self._folder / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n" + rules.read_text("utf-8"), "utf-8")
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {user} SUPERUSER LOGIN PASSWORD '{password}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    def url(self, database: str, user: str = _OWNER) -> str:
+        """The URL of a database; its owner is asked for no password."""
+        return f"postgresql://{user}@/{database}?host={quote(str(self._folder), safe='')}"
 
 
 @contextmanager

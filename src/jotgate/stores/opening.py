@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, Text, column, inspect, select, table
 
 from jotgate.errors import StoreRefused, StoreUnavailable
+from jotgate.stores.access import ThreadedAccess
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine, reading, writing
 from jotgate.stores.schema import REVISION_COLUMN, REVISION_TABLE, REVISIONS, SCHEMA_REVISION
@@ -42,6 +43,11 @@ def open_store(address: StoreAddress) -> SqlStore:
                 hint="Stop every jotgate that uses it, make a backup, then run: jotgate migrate",
             )
     return SqlStore(make_engine(address, CONNECTIONS))
+
+
+def open_access(address: StoreAddress) -> ThreadedAccess:
+    """The way of an event loop to the store at an address, with its own threads. Raises as `open_store`."""
+    return ThreadedAccess(open_store(address), CONNECTIONS if address.file is None else 1)
 
 
 def read_schema(address: StoreAddress) -> SchemaState:

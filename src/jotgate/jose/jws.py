@@ -21,6 +21,7 @@ SECRETS_MAX: Final = 2  # one that signs and the one before it
 
 _JWS_SEGMENTS: Final = 3
 _JWE_SEGMENTS: Final = 5
+_USUAL_MEMBERS: Final = 3  # alg, kid, typ
 
 
 class Jws(Struct, frozen=True):
@@ -55,15 +56,8 @@ def parse(token: bytes) -> Jws:
         raise TokenMalformed(f"the token's header is longer than {HEADER_BYTES_MAX} bytes")
     header = parse_object(raw_header, "token's header")
     alg, kid, typ = _read_header(header)
-    return Jws(
-        header=header,
-        alg=alg,
-        kid=kid,
-        typ=typ,
-        payload=b64url_decode(payload),
-        signing_input=token[: len(protected) + 1 + len(payload)],
-        signature=b64url_decode(signature),
-    )
+    signing_input = token[: len(protected) + 1 + len(payload)]
+    return Jws(header, alg, kid, typ, b64url_decode(payload), signing_input, b64url_decode(signature))
 
 
 def verify(jws: Jws, keys: KeySet, algorithms: Collection[str]) -> VerificationKey:
@@ -117,11 +111,14 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_
 
 def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None]:
     """`alg`, `kid` and `typ`; whatever RFC 7515 s4.1 names has its type, also what is not looked at here."""
+    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
+    # The header of nearly every token: three members of the right type, and nothing to look up.
+    if len(header) == _USUAL_MEMBERS and isinstance(alg, str) and isinstance(typ, str) and is_kid(kid):
+        return alg, kid, typ
     for name, value in header.items():
         rule = _MEMBERS.get(name)
         if rule is not None and not rule.is_met(value):
             raise rule.refusal(f"the token's header {rule.fault}")
-    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(alg, str):
         raise TokenMalformed("the token's header has no 'alg' that is a string")
     return alg, kid if isinstance(kid, str) else None, typ if isinstance(typ, str) else None

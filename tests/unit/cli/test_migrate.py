@@ -49,7 +49,7 @@ def set_revision(data: Path, revision: str) -> None:
 
 def test_looking_changes_nothing_and_a_start_would_be_fine(run: Run, data: Path) -> None:
     code, out, err = run("--check")
-    assert (code, err) == (0, "  next  jotgate up\n")
+    assert (code, err) == (0, f"  next  jotgate up --data {data}\n")
     assert out.startswith(f"SQLite file '{data / 'store.db'}', empty: this is to be done\n  0001  Facts")
     assert not data.exists()
 
@@ -62,7 +62,7 @@ def test_it_makes_the_schema_and_then_has_nothing_to_do(run: Run, data: Path) ->
     assert run() == (
         0,
         f"SQLite file '{data / 'store.db'}', of schema {SCHEMA_REVISION}: nothing was done\n",
-        "  next  jotgate up\n",
+        f"  next  jotgate up --data {data}\n",
     )
 
 

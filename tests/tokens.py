@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha512
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -13,13 +14,14 @@ from jotgate.jose import jwt
 from jotgate.jose.algorithms import ALGORITHMS
 from jotgate.jose.encoding import b64url_decode, b64url_encode
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE, Expectation
-from jotgate.jose.keys import KeySet, SigningKey, generate, public_jwk
+from jotgate.jose.keys import KeySet, SigningKey, generate, hmac_key, public_jwk
 from jotgate.testing.issuer import TestIssuer
 
 ISSUER: Final = "https://gate.example"
 AUDIENCE: Final = "https://gate.example/v1"
 NOW_S: Final = 1_790_000_000
-ASYMMETRIC: Final = ("ES256", "RS256", "Ed25519")
+ASYMMETRIC: Final = tuple(name for name, row in ALGORITHMS.items() if row.kty != "oct")
+SECRET: Final = b"".join(sha512(bytes((number,))).digest() for number in range(2))
 VECTORS: Final = Path(__file__).parent / "vectors" / "rfc"
 
 
@@ -32,12 +34,14 @@ class Vector(TypedDict, total=False):
     thumbprint: str
 
 
-_generate_once: Final = cache(generate)
+@cache
+def _make_once(alg: str) -> SigningKey:
+    return generate(alg) if alg in ASYMMETRIC else hmac_key(SECRET, alg, f"secret-{alg}")
 
 
 def key(alg: str = "ES256") -> SigningKey:
-    """One key of this algorithm for the whole test run."""
-    return _generate_once(alg)
+    """One key of this algorithm for the whole test run; that of an HMAC algorithm is `SECRET`."""
+    return _make_once(alg)
 
 
 @cache

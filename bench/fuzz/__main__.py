@@ -10,14 +10,17 @@ from typing import Final
 
 from bench.fuzz.campaign import FULL, SMALL, Campaign, Findings
 from bench.fuzz.exchange import Harm
+from bench.fuzz.parsers import Outcome, render_parsers, run_parsers
 from bench.server import allow_many_files
 from jotgate.testing.running import running_gateway
 
 RESULT: Final = Path(__file__).parents[1] / "results" / "fuzz.md"
 _SHOWN: Final = 12
+_INPUTS: Final = 20_000  # for each parser, where nothing guides
+_SECONDS: Final = 20  # for each parser, where something does
 
 
-def render(found: Findings) -> str:
+def render(found: Findings, parsers: list[Outcome]) -> str:
     """The findings as a page."""
     total = sum(found.sent.values())
     kinds = [f"| {kind} | {count:,} | {_statuses(found, kind)} |" for kind, count in found.sent.items()]
@@ -41,6 +44,8 @@ def render(found: Findings) -> str:
         "",
         "`closed` means that the connection was closed without an answer, as for bytes that never became a request.",
         "200 stands among the answers because some mutations leave a request or token good.",
+        "",
+        *render_parsers(parsers),
     ]
     return "\n".join(lines) + "\n"
 
@@ -53,19 +58,25 @@ def _statuses(found: Findings, kind: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it. 0: nothing harmful; 1: harm was done."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description="Attack a running jotgate.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.fuzz", description="Attack the parsers and a running jotgate."
+    )
     parser.add_argument("--seed", type=int, default=None, help="repeat a run")
     parser.add_argument("--quick", action="store_true", help="a few hundred inputs; the result is not kept")
     options = parser.parse_args(arguments)
     chosen = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     allow_many_files()
+    print(f"fuzz: seed {chosen}", file=sys.stderr)
     try:
+        parsers = run_parsers(
+            chosen, inputs=_INPUTS // 100 if options.quick else _INPUTS, seconds=1 if options.quick else _SECONDS
+        )
         with running_gateway() as gateway:
             found = Campaign(gateway, SMALL if options.quick else FULL, chosen).run()
     except Harm as harm:
         print(f"fuzz: with --seed {chosen}: {harm}", file=sys.stderr)
         return 1
-    page = render(found)
+    page = render(found, parsers)
     print(page)
     if not options.quick:
         RESULT.parent.mkdir(exist_ok=True)

@@ -5,12 +5,14 @@
     ├── CommandError                    a command cannot do what it was asked; exit code 1
     │   ├── DirectoryRefused            DATA cannot be used: modes, owner, path, disk
     │   ├── DirectoryBusy               another process holds DATA
-    │   └── AddressUnavailable          the host and port cannot be listened on
+    │   ├── AddressUnavailable          the host and port cannot be listened on
+    │   └── StoreRefused                the store cannot be used as it is: its schema, its URL, its owner
     ├── KeyRefused                      a key or a key set cannot be used as it is given
     ├── Refusal                         a caller is told no
     │   ├── TokenError                  401; RFC 6750 s3.1 invalid_token
     │   │   ├── TokenMissing            401 without an error attribute (RFC 6750 s3.1)
     │   │   ├── TokenMalformed          not a compact JWS, or not strict JSON inside
+    │   │   ├── TokenEncrypted          a JWE; only signed tokens are taken
     │   │   ├── AlgorithmRefused        `alg` is not one that the issuer's keys carry
     │   │   ├── KeyUnknown              no verification key for this `kid`
     │   │   ├── SignatureInvalid        the signature does not fit the key
@@ -28,57 +30,17 @@
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
-    │   └── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
+    │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
+    │   └── StoreUnavailable            the store does not answer
     └── InternalError                   500; the only wrapper of the unexpected
 
 `message` says what and why and is safe for the caller. `hint` says what to do next. `debug` never leaves the
 process except into its own log. A `code` is stable and never used again for another meaning.
 """
 
-from enum import StrEnum
 from typing import ClassVar
 
-
-class Code(StrEnum):
-    """The closed set of codes; each has a heading in docs/errors.md and a test that produces it."""
-
-    TOKEN_MISSING = "token_missing"
-    TOKEN_MALFORMED = "token_malformed"
-    ALGORITHM_REFUSED = "algorithm_refused"
-    KEY_UNKNOWN = "key_unknown"
-    SIGNATURE_INVALID = "signature_invalid"
-    CLAIM_REFUSED = "claim_refused"
-    TOKEN_EXPIRED = "token_expired"
-    TOKEN_IMMATURE = "token_immature"
-    INSUFFICIENT_SCOPE = "insufficient_scope"
-    MODEL_NOT_PERMITTED = "model_not_permitted"
-    CREDENTIALS_AMBIGUOUS = "credentials_ambiguous"
-    REQUEST_MALFORMED = "request_malformed"
-    BODY_TOO_LARGE = "body_too_large"
-    HEADERS_TOO_LARGE = "headers_too_large"
-    ENCODING_REFUSED = "encoding_refused"
-    REQUEST_TIMEOUT = "request_timeout"
-    TOO_MANY_CONNECTIONS = "too_many_connections"
-    UNKNOWN_OPERATION = "unknown_operation"
-    METHOD_REFUSED = "method_refused"
-    UNKNOWN_MODEL = "model_not_found"
-    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
-    UPSTREAM_TIMEOUT = "upstream_timeout"
-    UPSTREAM_TORN = "upstream_torn"
-    UPSTREAM_REFUSED = "upstream_refused"
-    UPSTREAM_BUSY = "upstream_busy"
-    UPSTREAM_SUSPENDED = "upstream_suspended"
-    NOT_READY = "not_ready"
-    CONTROL_STALE = "control_stale"
-    CONTROL_UNREACHABLE = "control_unreachable"
-    AUDIT_UNAVAILABLE = "audit_unavailable"
-    INTERNAL = "internal"
-    CONFIGURATION = "configuration"
-    COMMAND = "command"
-    DIRECTORY_REFUSED = "directory_refused"
-    DIRECTORY_BUSY = "directory_busy"
-    ADDRESS_UNAVAILABLE = "address_unavailable"
-    KEY_REFUSED = "key_refused"
+from jotgate.codes import Code as Code  # noqa: PLC0414 # errors and their codes are taken from one place
 
 
 class JotgateError(Exception):
@@ -131,6 +93,12 @@ class AddressUnavailable(CommandError):
     code = Code.ADDRESS_UNAVAILABLE
 
 
+class StoreRefused(CommandError):
+    """The store cannot be used as it is: another schema, no driver for its URL, or another installation's."""
+
+    code = Code.STORE_REFUSED
+
+
 class KeyRefused(JotgateError):
     """A key or a key set that is malformed, too weak, or not what its algorithm needs."""
 
@@ -160,6 +128,13 @@ class TokenMalformed(TokenError):
     """Not a compact JWS (RFC 7515 s7.1), or not strict JSON inside."""
 
     code = Code.TOKEN_MALFORMED
+
+
+class TokenEncrypted(TokenError):
+    """A JWE (RFC 7516): jotgate holds no key to decrypt with, and takes signed tokens only."""
+
+    code = Code.TOKEN_ENCRYPTED
+    default_hint = "Have the issuer sign its tokens and not encrypt them"
 
 
 class AlgorithmRefused(TokenError):
@@ -379,6 +354,12 @@ class AuditUnavailable(Unavailable):
     """The audit buffer is full: nothing is let through unrecorded."""
 
     code = Code.AUDIT_UNAVAILABLE
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be reached, is locked for too long, or its disk is full or broken."""
+
+    code = Code.STORE_UNAVAILABLE
 
 
 class UpstreamBusy(Unavailable):

@@ -30,6 +30,7 @@ _BLOCKS: Final = (
 )
 _BROAD: Final = frozenset({"Exception", "BaseException"})
 _RINGS_0_AND_1: Final = (
+    "src/jotgate/codes.py",
     "src/jotgate/errors.py",
     "src/jotgate/jose/",
     "src/jotgate/core/",

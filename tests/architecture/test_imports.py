@@ -50,6 +50,7 @@ def test_the_contracts_hold() -> None:
         ("core/intruder.py", "import time", "pure"),
         ("jose/intruder.py", "from os import urandom", "pure"),
         ("gateway/intruder.py", "import starlette", "hot-path"),
+        ("control/intruder.py", "import sqlalchemy", "sql"),
         ("sdk/client.py", "import uvicorn", "sdk"),
     ],
 )

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from jotgate.errors import Code, KeyRefused
-from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.jose.algorithms import ALGORITHMS, Ecdsa
 from jotgate.jose.encoding import b64url_decode, b64url_encode
 from jotgate.jose.keys import (
     KeySet,
@@ -66,9 +66,9 @@ def test_JWK_02_a_key_that_cannot_be_used_does_not_kill_the_set(alg: str) -> Non
     known = tokens.jwk(alg, x5t="AAAA", x5u="file:///etc/passwd", nbf=0, ext=True, **{"": None, "unknown": {"a": [1]}})
     useless: list[object] = [
         *(None, 1, "key", [], {}, [tokens.jwk(alg)]),
-        *({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}),
+        *({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}, {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
         *({"kty": "OKP", "crv": "Ed448", "x": "AAAA"}, {"kty": "OKP", "crv": "X25519", "x": "A" * 43}),
-        *(tokens.jwk(alg, alg="EdDSA"), tokens.jwk(alg, alg="none"), tokens.jwk(alg, alg=1), tokens.jwk(alg, kid="")),
+        *(tokens.jwk(alg, alg="Ed448"), tokens.jwk(alg, alg="none"), tokens.jwk(alg, alg=1), tokens.jwk(alg, kid="")),
         *(tokens.jwk(alg, kid=1), tokens.jwk(alg, kid="k" * 257), tokens.jwk(alg, kid="a\nb")),
         *(tokens.jwk("RS256", n="AA"), tokens.jwk("RS256", n=None), tokens.jwk("RS256", e="not base64url")),
         *(tokens.jwk("RS256", alg=None), tokens.jwk("RS256", n="\u0661"), tokens.jwk("RS256", n=5)),
@@ -135,32 +135,47 @@ def test_JWK_03_two_hmac_keys_under_one_kid_are_refused() -> None:
     assert KeySet([one, one]).keys == (one,)
 
 
-def test_JWK_04_an_ec_point_lies_on_the_curve_and_has_fixed_coordinates() -> None:
-    good = tokens.jwk("ES256")
+@pytest.mark.parametrize("alg", ["ES256", "ES384", "ES512"])
+def test_JWK_04_an_ec_point_lies_on_the_curve_and_has_fixed_coordinates(alg: str) -> None:
+    good, scheme = tokens.jwk(alg), ALGORITHMS[alg].scheme
+    assert isinstance(scheme, Ecdsa)
     x, y = (b64url_decode(str(good[name]).encode()) for name in ("x", "y"))
-    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    prime, size = scheme.prime, scheme.size
+    crv = {"ES256": "P-384", "ES384": "P-521", "ES512": "P-256"}[alg]
     wrong: list[dict[str, object]] = [
         {"x": encoded(y), "y": encoded(x)},
-        {"x": encoded(bytes(32)), "y": encoded(bytes(32))},
-        {"x": encoded(bytes(32)), "y": encoded(b"\0" * 31 + b"\1")},
-        {"x": encoded(b"\xff" * 32)},
-        {"x": encoded(int.from_bytes(x).to_bytes(33))},
+        {"x": encoded(bytes(size)), "y": encoded(bytes(size))},
+        {"x": encoded(bytes(size)), "y": encoded(bytes(size - 1) + b"\1")},
+        {"x": encoded(b"\xff" * size)},
+        {"x": encoded(int.from_bytes(x).to_bytes(size + 1))},
         {"x": encoded(x[1:])},
         {"y": encoded(y[:-1])},
         {"y": encoded(b"\0" + y)},
-        {"y": tokens.uint((prime - int.from_bytes(y)) ^ 1, 32)},
+        {"y": tokens.uint((prime - int.from_bytes(y)) ^ 1, size)},
         {"x": ""},
         {"x": None},
         {"y": None},
         {"x": str(good["x"]) + "="},
         {"x": [1]},
-        {"crv": "P-384"},
+        {"crv": crv},
+        {"crv": crv, "alg": None},
         {"crv": "secp256k1"},
         {"crv": "Ed25519"},
         {"crv": None},
     ]
     for change in wrong:
-        assert tokens.key_refusal(tokens.jwk("ES256", **change)), change
+        assert tokens.key_refusal(tokens.jwk(alg, **change)), change
+
+
+def test_JWK_04_a_coordinate_is_less_than_the_prime() -> None:
+    """66 bytes hold more than P-521 needs, and the library takes x + p for x: one key would have several forms."""
+    good, scheme = tokens.jwk("ES512"), ALGORITHMS["ES512"].scheme
+    assert isinstance(scheme, Ecdsa)
+    for name in ("x", "y"):
+        number = int.from_bytes(b64url_decode(str(good[name]).encode()))
+        for multiple in (1, 2, 127):
+            spoilt = tokens.uint(number + multiple * scheme.prime, 66)
+            assert "coordinates" in tokens.key_refusal(tokens.jwk("ES512", **{name: spoilt}))
 
 
 def test_JWK_04_an_okp_key_has_32_bytes_and_is_no_weak_point() -> None:
@@ -180,7 +195,7 @@ def encoded(raw: bytes) -> str:
     return b64url_encode(raw).decode()
 
 
-@pytest.mark.parametrize("name", ["rfc7515_a2", "rfc7515_a3", "rfc8037_a"])
+@pytest.mark.parametrize("name", ["rfc7515_a2", "rfc7515_a3", "rfc7515_a4", "rfc7520_4_2", "rfc8037_a"])
 def test_JWK_04_private_and_public_part_belong_together(name: str) -> None:
     vector = tokens.vector(name)
     private = vector["jwk"] | {"alg": vector["alg"]}

@@ -4,16 +4,18 @@ What a row says of algorithms that jotgate does not have is tested as their refu
 """
 
 import dis
+import hmac
 from collections.abc import Iterator
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from jotgate.errors import AlgorithmRefused, Code, KeyRefused, TokenMalformed
+from jotgate.errors import AlgorithmRefused, Code, KeyRefused, TokenEncrypted, TokenMalformed
 from jotgate.jose import jws, jwt
-from jotgate.jose.algorithms import ALGORITHMS, Ecdsa
+from jotgate.jose.algorithms import ALGORITHMS, Ecdsa, Rsa
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.keys import (
     KeySet,
@@ -23,6 +25,7 @@ from jotgate.jose.keys import (
     public_jwk,
     signing_key_from_jwk,
     signing_key_from_pem,
+    signing_key_to_pem,
 )
 from jotgate.jose.primitives import HmacKey
 from jotgate.testing.forge import ABSENT, assemble, to_json
@@ -38,12 +41,13 @@ def test_JWS_01_a_token_has_exactly_three_parts_and_others_are_refused_undecoded
     token = tokens.issuer(alg).token()
     assert tokens.verify(token).key.algorithm.name == alg
     header, payload, signature = token.split(b".")
-    for parts in ((), (header,), (header, payload), (header, payload, signature, b""), (header,) * 6):
+    for parts in ((), (header,), (header, payload), (header, payload, signature, b""), (header,) * 6, (header,) * 50):
         assert tokens.refusal(b".".join(parts)) == Code.TOKEN_MALFORMED
+    assert tokens.refusal(b".".join((header,) * 5)) == Code.TOKEN_ENCRYPTED
     for count in (0, 1, 3, 5):
         with pytest.raises(TokenMalformed, match="3 parts"):
             jws.parse(b"=" + b".=" * count)  # would not decode either: the count comes first
-    with pytest.raises(TokenMalformed, match="JWE"):
+    with pytest.raises(TokenEncrypted, match="JWE"):
         jws.parse(b"=.=.=.=.=")
 
 
@@ -90,7 +94,7 @@ def test_JWS_04_alg_is_allowed_and_is_that_of_the_key(alg: str) -> None:
     payload = forge.claims()
     for value in (ABSENT, None, 1, True, [alg], {alg: alg}):
         assert tokens.refusal(forge.with_header(alg=value)) == Code.TOKEN_MALFORMED
-    foreign = ("none", "None", "noNE", "", "EdDSA", "PS256", "ES384", "HS512", "FOO", alg.swapcase(), alg + " ")
+    foreign = ("none", "None", "noNE", "", "EdDSA", "Ed448", "ES256K", "FOO", alg.swapcase(), alg + " ", alg[:-1])
     for name in (*foreign, *(set(ALGORITHMS) - {alg})):
         # The key set holds the named key, and the expectation allows every algorithm: only the pair does not fit.
         assert tokens.refusal(forge.with_header(alg=name)) == Code.ALGORITHM_REFUSED, name
@@ -188,8 +192,8 @@ def test_JWS_08_json_serializations_are_refused() -> None:
 def test_JWS_09_signatures_have_one_length_and_ecdsa_numbers_their_range(alg: str) -> None:
     token = tokens.issuer(alg).token()
     good = tokens.signature_of(token)
-    sizes = {"ES256": 64, "Ed25519": 64, "RS256": 256, "HS256": 32}
-    assert len(good) == sizes[alg]
+    sizes = {"ES256": 64, "ES384": 96, "ES512": 132, "Ed25519": 64, "HS256": 32, "HS384": 48, "HS512": 64}
+    assert len(good) == sizes.get(alg, 256)  # that of RSA is as long as the modulus
     for size in {*range(140), 255, 257, 512} - {len(good)}:
         cut = (good * 16)[:size]
         assert tokens.refusal(tokens.with_signature(token, cut)) == Code.SIGNATURE_INVALID, size
@@ -197,22 +201,45 @@ def test_JWS_09_signatures_have_one_length_and_ecdsa_numbers_their_range(alg: st
     assert tokens.refusal(tokens.with_signature(token, b"\xff" * len(good))) == Code.SIGNATURE_INVALID
 
 
-def test_JWS_09_ecdsa_numbers_lie_between_1_and_n() -> None:
-    token = tokens.issuer().token()
-    scheme = ALGORITHMS["ES256"].scheme
+@pytest.mark.parametrize("alg", ["ES256", "ES384", "ES512"])
+def test_JWS_09_ecdsa_numbers_lie_between_1_and_n(alg: str) -> None:
+    token = tokens.issuer(alg).token()
+    scheme = ALGORITHMS[alg].scheme
     assert isinstance(scheme, Ecdsa)
-    good = tokens.signature_of(token)
-    r, s, n = int.from_bytes(good[:32]), int.from_bytes(good[32:]), scheme.order
-    outside = (0, n, n + 1, 2**256 - 1)
+    good, size = tokens.signature_of(token), scheme.size
+    r, s, n = int.from_bytes(good[:size]), int.from_bytes(good[size:]), scheme.order
+    outside = (0, n, n + 1, scheme.prime, 256**size - 1)
     for wrong_r, wrong_s in [(x, y) for x in (*outside, r) for y in (*outside, s) if (x, y) != (r, s)]:
-        forged = wrong_r.to_bytes(32) + wrong_s.to_bytes(32)
+        forged = wrong_r.to_bytes(size) + wrong_s.to_bytes(size)
         assert tokens.refusal(tokens.with_signature(token, forged)) == Code.SIGNATURE_INVALID
     for edge in (1, n - 1):
-        forged = edge.to_bytes(32) + edge.to_bytes(32)
+        forged = edge.to_bytes(size) + edge.to_bytes(size)
         assert tokens.refusal(tokens.with_signature(token, forged)) == Code.SIGNATURE_INVALID
     assert tokens.refusal(tokens.with_signature(token, encode_dss_signature(r, s))) == Code.SIGNATURE_INVALID
     # The one other signature that the mathematics allows is good: nothing may identify a token by its signature.
-    assert tokens.verify(tokens.with_signature(token, good[:32] + (n - s).to_bytes(32))).claims.sub == "alice"
+    assert tokens.verify(tokens.with_signature(token, good[:size] + (n - s).to_bytes(size))).claims.sub == "alice"
+    if alg == "ES512":  # numbers have one form: what fits into 66 bytes and is the same modulo n is another
+        assert tokens.refusal(tokens.with_signature(token, (r + n).to_bytes(66) + good[66:])) == Code.SIGNATURE_INVALID
+        assert tokens.refusal(tokens.with_signature(token, good[:66] + (s + n).to_bytes(66))) == Code.SIGNATURE_INVALID
+
+
+@pytest.mark.parametrize("alg", ["PS256", "PS384", "PS512"])
+def test_JWS_09_the_salt_of_pss_is_as_long_as_the_hash(alg: str) -> None:
+    """RFC 7518 s3.5; B08: the same key, hash and input under salts of other lengths, and under PKCS #1 v1.5."""
+    key = tokens.key(alg)
+    scheme = ALGORITHMS[alg].scheme
+    assert isinstance(scheme, Rsa)
+    private = load_pem_private_key(signing_key_to_pem(key), password=None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    size = scheme.hash.digest_size
+    for salt in (0, 1, 20, size - 1, size, size + 1, 256 - size - 2):
+        made = private.sign(b"input", padding.PSS(padding.MGF1(scheme.hash), salt), scheme.hash)
+        assert key.verification_key.verify(b"input", made) is (salt == size), salt
+    for other in (hashed for hashed in (SHA256(), SHA384(), SHA512()) if hashed.name != scheme.hash.name):
+        for mask, digest in ((other, scheme.hash), (scheme.hash, other), (other, other)):
+            made = private.sign(b"input", padding.PSS(padding.MGF1(mask), digest.digest_size), digest)
+            assert not key.verification_key.verify(b"input", made)
+    assert not key.verification_key.verify(b"input", private.sign(b"input", padding.PKCS1v15(), scheme.hash))
 
 
 def test_JWS_09_an_rsa_signature_is_as_long_as_the_modulus() -> None:
@@ -236,40 +263,39 @@ def test_JWS_09_an_rsa_signature_is_as_long_as_the_modulus() -> None:
 
 
 def test_JWS_10_hmac_keys_are_as_long_as_the_hash_and_are_compared_in_constant_time() -> None:
-    secret = bytes(range(64))
-    for size in range(32):
-        with pytest.raises(KeyRefused, match="at least 32 bytes"):
-            hmac_key(secret[:size], "HS256", "k")
-    for size in (32, 33, 64):
-        key = hmac_key(secret[:size], "HS256", "k")
-        assert key.verification_key.verify(b"input", key.sign(b"input"))
+    secret = bytes(range(65))
+    for alg, hash_bytes in (("HS256", 32), ("HS384", 48), ("HS512", 64)):
+        for size in range(hash_bytes):
+            with pytest.raises(KeyRefused, match=f"at least {hash_bytes} bytes"):
+                hmac_key(secret[:size], alg, "k")
+        for size in (hash_bytes, hash_bytes + 1):
+            key = hmac_key(secret[:size], alg, "k")
+            assert key.verification_key.verify(b"input", key.sign(b"input"))
+            assert key.sign(b"input") == hmac.digest(secret[:size], b"input", f"sha{alg[2:]}")
     code = list(dis.get_instructions(HmacKey.verify))
     assert "compare_digest" in {step.argval for step in code}
     assert "COMPARE_OP" not in {step.opname for step in code}
-    for longer in ("HS384", "HS512"):
-        with pytest.raises(KeyRefused):
-            hmac_key(secret, longer, "k")
 
 
-def test_JWS_11_rsa_keys_have_2048_bits_and_an_odd_exponent() -> None:
+@pytest.mark.parametrize("alg", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])
+def test_JWS_11_rsa_keys_have_2048_bits_and_an_odd_exponent(alg: str) -> None:
     for bits in (1024, 2047):
         with pytest.raises(KeyRefused, match="2048 to 8192 bits"):
-            rsa_key(bits, 65_537)
-    key = rsa_key(2048, 3)
+            rsa_key(bits, 65_537, alg)
+    key = rsa_key(2048, 3, alg)
     token = jwt.sign(tokens.issuer().claims(), "at+jwt", key)
-    found = jws.verify(jws.parse(token), KeySet([key.verification_key]), ("RS256",))
+    found = jws.verify(jws.parse(token), KeySet([key.verification_key]), (alg,))
     assert found is key.verification_key
     for exponent in (1, 2, 4, 65_536, 2**32 + 15):
-        assert (
-            "expon" in (reason := tokens.key_refusal(tokens.jwk("RS256", e=tokens.uint(exponent)))) or "num" in reason
-        )
+        reason = tokens.key_refusal(tokens.jwk(alg, e=tokens.uint(exponent)))
+        assert "expon" in reason or "num" in reason
     modulus = 2**2047 + 1
-    assert "bits" in tokens.key_refusal(tokens.jwk("RS256", n=tokens.uint(modulus >> 1 | 1)))
-    assert "bits" in tokens.key_refusal(tokens.jwk("RS256", n=tokens.uint(2**8192 + 1)))
-    assert "even" in tokens.key_refusal(tokens.jwk("RS256", n=tokens.uint(modulus + 1)))
+    assert "bits" in tokens.key_refusal(tokens.jwk(alg, n=tokens.uint(modulus >> 1 | 1)))
+    assert "bits" in tokens.key_refusal(tokens.jwk(alg, n=tokens.uint(2**8192 + 1)))
+    assert "even" in tokens.key_refusal(tokens.jwk(alg, n=tokens.uint(modulus + 1)))
 
 
-def rsa_key(bits: int, exponent: int) -> SigningKey:
+def rsa_key(bits: int, exponent: int, alg: str = "RS256") -> SigningKey:
     """A signing key of any size and exponent that the library makes."""
     made = rsa.generate_private_key(exponent, bits)
-    return signing_key_from_pem(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "RS256")
+    return signing_key_from_pem(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), alg)

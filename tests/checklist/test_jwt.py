@@ -1,4 +1,4 @@
-"""Rows JWT-01 to JWT-09 of the token checklist (RFC 7519, RFC 8725, RFC 9068), one test for each row."""
+"""Rows JWT-01 to JWT-10 and JWE-01 of the token checklist (RFC 7519, RFC 9068), one test for each row."""
 
 import json
 from typing import Final
@@ -15,6 +15,8 @@ from jotgate.errors import (
     TokenMalformed,
 )
 from jotgate.jose import jwt
+from jotgate.jose.algorithms import ALGORITHMS, READABLE
+from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.jwt import ACCESS_TOKEN_CLAIMS, Claims, Expectation
 from jotgate.testing.forge import ABSENT, to_json
 from tests import tokens
@@ -177,7 +179,47 @@ def test_JWT_09_the_issuer_is_compared_as_a_whole() -> None:
     assert refused_claim(iss=[tokens.ISSUER]) == ("iss", "invalid")
 
 
-# What RFC 9068 asks of our own tokens (rows AT-03 and AT-04) is decided by the same function.
+@pytest.mark.parametrize("claim", ["iss", "sub", "aud"])
+def test_JWT_10_a_claim_in_the_header_is_the_one_in_the_claims(claim: str) -> None:
+    forge = tokens.issuer()
+    good = forge.claims()[claim]
+    assert tokens.verify(forge.with_header(**{claim: good})).header[claim] == good
+    others: list[object] = ["other", f"{good}/", "", None, 1, [good], {claim: good}]
+    for other in others:
+        with pytest.raises(ClaimRefused) as caught:
+            tokens.verify(forge.with_header(**{claim: other}))
+        assert (caught.value.claim, caught.value.reason) == (claim, "mismatch"), other
+    with pytest.raises(ClaimRefused):
+        tokens.verify(forge.seal(forge.header(**{claim: good}), forge.claims(**{claim: ABSENT})))
+
+
+def test_JWE_01_nothing_is_decrypted() -> None:
+    """No key, no `alg` and no `enc` of encryption exist here: a JWE is refused before a byte of it is decoded."""
+    for alg in ("dir", "RSA1_5", "RSA-OAEP", "RSA-OAEP-256", "A128KW", "ECDH-ES", "PBES2-HS256+A128KW", "A256GCMKW"):
+        assert alg not in READABLE
+        header = b64url_encode(to_json({"alg": alg, "enc": "A256GCM", "cty": "JWT", "p2c": 2**31}))
+        assert tokens.refusal(header + b".a2V5.aXY.dGV4dA.dGFn") == Code.TOKEN_ENCRYPTED
+        assert tokens.refusal(header + b"..aXY.dGV4dA.") == Code.TOKEN_ENCRYPTED
+        assert tokens.refusal(b"=" + header + b".=.=.=.=") == Code.TOKEN_ENCRYPTED
+        assert tokens.refusal(tokens.issuer().with_header(alg=alg)) == Code.ALGORITHM_REFUSED
+        assert tokens.refusal(tokens.issuer().with_header(alg=alg, enc="A256GCM")) == Code.TOKEN_ENCRYPTED
+
+
+# What RFC 9068 asks of our own tokens (rows AT-01 to AT-04) is decided by the same function.
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_AT_01_an_access_token_is_signed(alg: str) -> None:
+    forge = tokens.issuer(alg)
+    signing_input = forge.token().rpartition(b".")[0]
+    assert tokens.refusal(signing_input + b".") == Code.SIGNATURE_INVALID
+    assert tokens.refusal(tokens.issuer(alg).alg_none()) == Code.ALGORITHM_REFUSED
+    assert tokens.verify(forge.token()).header["typ"] == "at+jwt"
+
+
+def test_AT_02_rs256_signs_and_verifies_access_tokens() -> None:
+    verified = jwt.verify(tokens.issuer("RS256").token(), tokens.all_keys(), tokens.expectation("RS256"), NOW_S)
+    assert verified.key.algorithm.name == "RS256"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "At+Jwt", "application/at+jwt", "APPLICATION/at+JWT"])
@@ -222,7 +264,7 @@ def test_the_first_fault_in_the_order_of_the_checks_is_the_stated_reason() -> No
     """Form, algorithm, key, signature, claims: a token that is wrong in all of them is wrong for the first reason."""
     forge = tokens.issuer()
     wrong: dict[str, object] = {"iss": "https://other.example", "exp": 1}
-    spoilt = forge.seal(forge.header(alg="RS512", kid="other"), forge.claims(**wrong))
+    spoilt = forge.seal(forge.header(alg="Ed448", kid="other"), forge.claims(**wrong))
     assert tokens.refusal(spoilt + b"=") == Code.TOKEN_MALFORMED
     assert tokens.refusal(spoilt) == Code.ALGORITHM_REFUSED
     nobody = tokens.with_signature(forge.seal(forge.header(kid="other"), forge.claims(**wrong)), bytes(64))

@@ -16,6 +16,7 @@ from jotgate.core.config import (
     Metrics,
     RouteEntry,
     Server,
+    StoreEntry,
     Tls,
     UpstreamEntry,
 )
@@ -30,6 +31,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "cors": Cors,
     "issuer": IssuerRules,
     "limits": Limits,
+    "store": StoreEntry,
     "metrics": Metrics,
     "logs": Logs,
     "upstreams": UpstreamEntry,

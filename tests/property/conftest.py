@@ -1,12 +1,8 @@
-"""Property tests make their keys before they start and are not judged by the clock: the machine may be busy."""
+"""Property tests make their keys before they start."""
 
 import pytest
-from hypothesis import settings
 
 from tests import tokens
-
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True, scope="session")

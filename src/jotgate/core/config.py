@@ -103,6 +103,15 @@ class IssuerRules(Struct, frozen=True, forbid_unknown_fields=True):
     leeway: Leeway = "5s"
 
 
+class StoreEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[store]`: the database that keeps what must last; without a URL it is a SQLite file in DATA."""
+
+    url: Text = ""
+    password_env: Text = ""
+    password_file: Text = ""
+    password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
+
+
 class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[upstreams]]`: one place that answers AI calls. `models` maps each alias to the upstream's own name."""
 
@@ -171,6 +180,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     cors: Cors = Cors()
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
+    store: StoreEntry = StoreEntry()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from jotgate.core.config import ECHO, Cors, IssuerRules, Metrics, Server, Tls, UpstreamEntry, seconds
+from jotgate.core.config import ECHO, Cors, IssuerRules, Metrics, Server, StoreEntry, Tls, UpstreamEntry, seconds
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
+from jotgate.core.store_checks import check_store
 
 _LEEWAY_MAX_S: Final = 60
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -37,6 +38,8 @@ def check_section(section: Struct) -> list[Fault]:
             return check_tls(section)
         case Cors():
             return check_cors(section)
+        case StoreEntry():
+            return check_store(section)
     return []
 
 

@@ -16,6 +16,11 @@ from jotgate.errors import ConfigurationError
 SECRETS: Final = frozenset({"credential"})
 """Settings that hold a secret; their values are never shown."""
 
+_HIDDEN: Final = SECRETS | {"password"}
+_STORE_SECRET: Final = (
+    'is a secret, and none may stand in this file; write password_env = "NAME" of an environment variable, or '
+    'password_file = "PATH"'
+)
 _LITERAL_SECRETS: Final = SECRETS | {"api_key", "apikey", "key", "token", "secret", "password"}
 _LITERAL_SECRET: Final = (
     'is a secret, and none may stand in this file; write credential_env = "NAME" of an environment variable, '
@@ -79,8 +84,9 @@ def read(document: Mapping[str, object]) -> Reading:
 def find_literal_secrets(document: Mapping[str, object], *, development: bool = False) -> list[Fault]:
     """The secrets that stand in a document itself; in development they may, where there is a setting for them."""
     refused = _LITERAL_SECRETS - SECRETS if development else _LITERAL_SECRETS
-    entries = document.get("upstreams")
-    return [
+    entries, store = document.get("upstreams"), document.get("store")
+    in_store = isinstance(store, Mapping) and "password" in store and not development
+    return [("store.password", _STORE_SECRET)] * in_store + [
         (f"upstreams[{index}].{name}", _LITERAL_SECRET)
         for index, item in enumerate(entries if isinstance(entries, list) else [])
         if isinstance(item, Mapping)
@@ -101,7 +107,7 @@ def _read_table(kind: type[_Struct], value: object, path: str, faults: list[Faul
             try:
                 content[field.name] = msgspec.convert(value[field.name], field.type, dec_hook=_conceal)
             except msgspec.ValidationError:
-                what = "not that" if field.name in SECRETS else shown(value[field.name])
+                what = "not that" if field.name in _HIDDEN else shown(value[field.name])
                 found.append((f"{path}.{field.name}", f"is {what}, and must be {description(field.type)}"))
         elif field.required:
             found.append((f"{path}.{field.name}", f"is missing; write {description(field.type)}"))

@@ -9,16 +9,19 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenMalformed
-from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenEncrypted, TokenError, TokenMalformed
+from jotgate.jose.algorithms import READABLE, Algorithm, Hmac
 from jotgate.jose.encoding import b64url_decode, b64url_encode, encode_object, parse_object
 from jotgate.jose.keys import KID_CHARS_MAX, KeySet, SigningKey, VerificationKey, is_kid
 
 TOKEN_BYTES_MAX: Final = 16_384
 HEADER_BYTES_MAX: Final = 4_096
 
+SECRETS_MAX: Final = 2  # one that signs and the one before it
+
 _JWS_SEGMENTS: Final = 3
 _JWE_SEGMENTS: Final = 5
+_USUAL_MEMBERS: Final = 3  # alg, kid, typ
 
 
 class Jws(Struct, frozen=True):
@@ -37,6 +40,7 @@ def parse(token: bytes) -> Jws:
     """Take a compact JWS apart (RFC 7515 s5.2, steps 1 to 7).
 
     Raises:
+        TokenEncrypted: it is a JWE, of which nothing is decoded (RFC 7516 s9).
         TokenMalformed: longer than `TOKEN_BYTES_MAX`, another serialization, an encoding with a second form,
             or a header that is not strict JSON, is longer than `HEADER_BYTES_MAX` or has members that are
             never taken.
@@ -52,42 +56,40 @@ def parse(token: bytes) -> Jws:
         raise TokenMalformed(f"the token's header is longer than {HEADER_BYTES_MAX} bytes")
     header = parse_object(raw_header, "token's header")
     alg, kid, typ = _read_header(header)
-    return Jws(
-        header=header,
-        alg=alg,
-        kid=kid,
-        typ=typ,
-        payload=b64url_decode(payload),
-        signing_input=token[: len(protected) + 1 + len(payload)],
-        signature=b64url_decode(signature),
-    )
+    signing_input = token[: len(protected) + 1 + len(payload)]
+    return Jws(header, alg, kid, typ, b64url_decode(payload), signing_input, b64url_decode(signature))
 
 
 def verify(jws: Jws, keys: KeySet, algorithms: Collection[str]) -> VerificationKey:
     """Verify the signature and return the key that made it.
 
-    The key is the one under the token's `kid`; a token without `kid` is taken only if the set has exactly one
-    key of its algorithm.
+    The key is the one under the token's `kid`, and no other is tried. A token without `kid` is taken if the set
+    has exactly one public key of its algorithm, or at most `SECRETS_MAX` secrets of it.
 
     Raises:
         AlgorithmRefused: `alg` is not among `algorithms`, or is not that of the key (RFC 8725 s3.1).
-        KeyUnknown: no key, or no single one.
+        KeyUnknown: no key, or more than could be meant.
         SignatureInvalid: the signature is not that of the key.
     """
-    if jws.alg not in algorithms or jws.alg not in ALGORITHMS:
+    row = READABLE.get(jws.alg) if jws.alg in algorithms else None
+    if row is None:
         raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
-    key = _single(keys, jws.alg) if jws.kid is None else keys.get(jws.kid)
+    if jws.kid is None:
+        return _verify_without_kid(jws, keys, row)
+    key = keys.get(jws.kid)
     if key is None:
         raise KeyUnknown("no key of the issuer is the one that the token names")
-    if key.algorithm.name != jws.alg:
+    if key.algorithm is not row:
         raise AlgorithmRefused("the token's 'alg' is not that of the key that it names")
     if not key.verify(jws.signing_input, jws.signature):
         raise SignatureInvalid("the token's signature is not that of the key that it names")
     return key
 
 
-def sign(header: Mapping[str, object], payload: bytes, key: SigningKey) -> bytes:
+def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_kid: bool = True) -> bytes:
     """Make a compact JWS. `alg` and `kid` come from the key; `header` holds the other members.
+
+    `with_kid=False` leaves `kid` out, for readers whose tokens never had one.
 
     Raises:
         AlgorithmRefused, KeyUnknown: `header` has an `alg` or a `kid` that is not the key's.
@@ -97,7 +99,10 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey) -> bytes
         raise AlgorithmRefused("the header's 'alg' is not that of the signing key")
     if header.get("kid", key.kid) != key.kid:
         raise KeyUnknown("the header's 'kid' is not that of the signing key")
-    protected = encode_object({**header, "alg": key.algorithm.name, "kid": key.kid}, "token's header")
+    members = {**header, "alg": key.algorithm.name, "kid": key.kid}
+    if not with_kid:
+        del members["kid"]
+    protected = encode_object(members, "token's header")
     signing_input = b64url_encode(protected) + b"." + b64url_encode(payload)
     token = signing_input + b"." + b64url_encode(key.sign(signing_input))
     parse(token)
@@ -106,26 +111,36 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey) -> bytes
 
 def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None]:
     """`alg`, `kid` and `typ`; whatever RFC 7515 s4.1 names has its type, also what is not looked at here."""
+    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
+    # The header of nearly every token: three members of the right type, and nothing to look up.
+    if len(header) == _USUAL_MEMBERS and isinstance(alg, str) and isinstance(typ, str) and is_kid(kid):
+        return alg, kid, typ
     for name, value in header.items():
         rule = _MEMBERS.get(name)
         if rule is not None and not rule.is_met(value):
-            raise TokenMalformed(f"the token's header {rule.fault}")
-    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
+            raise rule.refusal(f"the token's header {rule.fault}")
     if not isinstance(alg, str):
         raise TokenMalformed("the token's header has no 'alg' that is a string")
     return alg, kid if isinstance(kid, str) else None, typ if isinstance(typ, str) else None
 
 
-def _single(keys: KeySet, alg: str) -> VerificationKey | None:
-    candidates = keys.with_algorithm(alg)
-    return candidates[0] if len(candidates) == 1 else None
+def _verify_without_kid(jws: Jws, keys: KeySet, row: Algorithm) -> VerificationKey:
+    candidates = keys.with_algorithm(row.name)
+    if not candidates:
+        raise KeyUnknown("no key of the issuer has the token's 'alg', and the token names none")
+    if len(candidates) > (SECRETS_MAX if isinstance(row.scheme, Hmac) else 1):
+        raise KeyUnknown("the token names no key ('kid'), and several of the issuer's could be meant")
+    for key in candidates:
+        if key.verify(jws.signing_input, jws.signature):
+            return key
+    raise SignatureInvalid("the token's signature is not that of the issuer's key")
 
 
-def _not_compact(token: bytes, segments: int) -> TokenMalformed:
+def _not_compact(token: bytes, segments: int) -> TokenError:
     if token.lstrip().startswith(b"{"):
         return TokenMalformed("the token is in a JSON serialization; only the compact one is taken")
     if segments == _JWE_SEGMENTS:
-        return TokenMalformed("the token is encrypted (JWE); only signed ones are taken")
+        return TokenEncrypted("the token is encrypted (JWE); only signed ones are taken")
     return TokenMalformed(f"a token has {_JWS_SEGMENTS} parts between dots, and this one has not")
 
 
@@ -154,6 +169,7 @@ class _Rule(Struct, frozen=True):
 
     is_met: Callable[[object], bool]
     fault: str
+    refusal: type[TokenError] = TokenMalformed
 
 
 _MEMBERS: Final = {
@@ -168,6 +184,6 @@ _MEMBERS: Final = {
     "x5t#S256": _Rule(_is_text, "has an 'x5t#S256' that is not a string"),
     "crit": _Rule(_never, "asks for an extension ('crit'), and jotgate understands none"),
     "b64": _Rule(_never, "has 'b64', which no JWT has (RFC 7797 s7)"),
-    "enc": _Rule(_never, "is that of an encrypted token ('enc')"),
-    "zip": _Rule(_never, "is that of an encrypted token ('zip')"),
+    "enc": _Rule(_never, "is that of an encrypted token ('enc')", TokenEncrypted),
+    "zip": _Rule(_never, "is that of an encrypted token ('zip')", TokenEncrypted),
 }

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from jotgate.errors import ClaimRefused, ConfigurationError, TokenExpired, TokenImmature, TokenMalformed
 from jotgate.jose import jws
-from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.jose.algorithms import ALGORITHMS, READABLE
 from jotgate.jose.encoding import encode_object, parse_object
 from jotgate.jose.keys import KeySet, SigningKey, VerificationKey
 
@@ -23,6 +23,7 @@ ACCESS_TOKEN_CLAIMS: Final = frozenset(("iss", "exp", "aud", "sub", "client_id",
 # RFC 6749 s3.3: scope-token *( SP scope-token )
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _NESTED: Final = "jwt"
+_REPLICATED: Final = frozenset(("iss", "sub", "aud"))
 
 
 class Expectation(Struct, frozen=True):
@@ -51,7 +52,7 @@ class Expectation(Struct, frozen=True):
         faults = [
             (name, "is empty") for name in ("issuer", "audience", "types", "algorithms") if not getattr(self, name)
         ]
-        if not ALGORITHMS.keys() >= set(self.algorithms):
+        if not READABLE.keys() >= set(self.algorithms):
             faults.append(("algorithms", f"has one that is not known; use some of {', '.join(ALGORITHMS)}"))
         if not 0 <= self.leeway_s <= LEEWAY_S_MAX:
             faults.append(("leeway_s", f"is not 0 to {LEEWAY_S_MAX} seconds"))
@@ -97,6 +98,7 @@ def verify(token: bytes, keys: KeySet, expectation: Expectation, now_s: float) -
     key = jws.verify(parsed, keys, expectation.algorithms)
     _check_not_nested(parsed.header)
     claims = read_claims(parsed.payload)
+    _check_replicas(parsed.header, claims)
     check(claims, parsed.typ, expectation, now_s)
     return Verified(claims, key, parsed.header)
 
@@ -147,8 +149,8 @@ def check(claims: Claims, typ: str | None, expectation: Expectation, now_s: floa
     _check_times(claims, expectation, now_s)
 
 
-def sign(claims: Mapping[str, object], typ: str, key: SigningKey) -> bytes:
-    """Sign a claims set as a JWT of the given type.
+def sign(claims: Mapping[str, object], typ: str, key: SigningKey, *, with_kid: bool = True) -> bytes:
+    """Sign a claims set as a JWT of the given type; `with_kid` as for `jws.sign`.
 
     Raises:
         TokenMalformed, ClaimRefused: the claims are not such as `read_claims` takes, or the token would be
@@ -156,7 +158,7 @@ def sign(claims: Mapping[str, object], typ: str, key: SigningKey) -> bytes:
     """
     payload = encode_object(claims, "claims set")
     read_claims(payload)
-    return jws.sign({"typ": typ}, payload, key)
+    return jws.sign({"typ": typ}, payload, key, with_kid=with_kid)
 
 
 def peek_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]]:
@@ -192,6 +194,15 @@ def _check_not_nested(header: Mapping[str, object]) -> None:
     cty = header.get("cty")
     if isinstance(cty, str) and _media_type(cty) == _NESTED:
         raise TokenMalformed("the token is nested in another one ('cty')")
+
+
+def _check_replicas(header: Mapping[str, object], claims: Claims) -> None:
+    """RFC 7519 s5.3: a claim that stands in the header too is the same there."""
+    if _REPLICATED.isdisjoint(header):
+        return
+    for name in sorted(_REPLICATED & header.keys()):
+        if name not in claims.raw or header[name] != claims.raw[name]:
+            raise ClaimRefused(name, "mismatch", f"the token's header has another '{name}' than its claims")
 
 
 def _media_type(text: str) -> str:

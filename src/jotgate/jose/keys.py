@@ -5,8 +5,7 @@ different types. `repr` shows algorithm and key ID only, and nothing here is pic
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Final, Self, TypeGuard, final
 
@@ -14,7 +13,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 from jotgate.errors import KeyRefused, TokenMalformed
-from jotgate.jose.algorithms import ALGORITHMS, Algorithm, Hmac
+from jotgate.jose.algorithms import ALGORITHMS, READABLE, Algorithm, Hmac
 from jotgate.jose.encoding import b64url_encode, parse_object
 from jotgate.jose.material import (
     PRIVATE_MEMBERS,
@@ -30,7 +29,6 @@ KID_CHARS_MAX: Final = 256
 JWKS_BYTES_MAX: Final = 262_144
 JWKS_KEYS_MAX: Final = 100
 
-_KID: Final = re.compile(rf"[\x20-\x7e]{{1,{KID_CHARS_MAX}}}")
 _KID_BYTES: Final = 16
 _MEMBERS_BY_KTY: Final[dict[str, tuple[str, ...]]] = {row.kty: row.members for row in ALGORITHMS.values()}
 
@@ -123,16 +121,16 @@ def signing_key_from_jwk(jwk: Mapping[str, object]) -> SigningKey:
     return _signing_key(row, signer_from_members(row, jwk), kid)
 
 
-def verification_key_from_jwk(jwk: Mapping[str, object]) -> VerificationKey:
+def verification_key_from_jwk(jwk: Mapping[str, object], algorithms: Collection[str] = ()) -> VerificationKey:
     """Read a public JWK (RFC 7517) that may verify, and whose `kty`, `crv` and `alg` name one algorithm.
 
-    A private or symmetric key is refused: what has been published is no secret any more. Unknown members are
-    ignored.
+    An RSA key without `alg` is one for the only RSA algorithm among `algorithms`, those of its issuer. A private or
+    symmetric key is refused: what has been published is no secret any more. Unknown members are ignored.
 
     Raises:
         KeyRefused: malformed, too weak, meant for something else, or no single algorithm is named.
     """
-    row = _row_of_jwk(jwk, operations={"verify"}, needed="verify")
+    row = _row_of_jwk(jwk, operations={"verify"}, needed="verify", algorithms=algorithms)
     if not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise KeyRefused("the JWK holds a private or symmetric key", hint="Publish public keys only, and replace it")
     primitive = verifier_from_members(row, jwk)
@@ -210,11 +208,11 @@ class KeySet:
         return tuple(key for key in self._by_kid.values() if key.algorithm.name == alg)
 
     @classmethod
-    def from_jwks(cls, raw: bytes) -> Self:
+    def from_jwks(cls, raw: bytes, algorithms: Collection[str] = ()) -> Self:
         """Read a JWK Set (RFC 7517 s5). A key that cannot be used is skipped; the others are good.
 
         Different keys under one `kid` are all skipped: which one is meant cannot be known. A set may be
-        empty.
+        empty. `algorithms` is as for `verification_key_from_jwk`.
 
         Raises:
             KeyRefused: not a JWK Set at all, or larger than `JWKS_BYTES_MAX` or `JWKS_KEYS_MAX`.
@@ -225,7 +223,7 @@ class KeySet:
         ambiguous: set[str] = set()
         for index, member in enumerate(_members_of_set(raw)):
             try:
-                key = _usable(member)
+                key = _usable(member, algorithms)
             except KeyRefused as fault:
                 skipped.append(Skipped(index, fault.message))
                 continue
@@ -264,7 +262,7 @@ def _kid(kid: object) -> str:
 
 def is_kid(kid: object) -> TypeGuard[str]:
     """Whether this may be a `kid`: printable ASCII, so that it can be logged, and not too long."""
-    return isinstance(kid, str) and _KID.fullmatch(kid) is not None
+    return isinstance(kid, str) and 0 < len(kid) <= KID_CHARS_MAX and kid.isascii() and kid.isprintable()
 
 
 def _signing_key(row: Algorithm, signer: Signer, kid: str | None) -> SigningKey:
@@ -275,7 +273,9 @@ def _signing_key(row: Algorithm, signer: Signer, kid: str | None) -> SigningKey:
     return SigningKey(row, name, signer, VerificationKey(row, name, verifier))
 
 
-def _row_of_jwk(jwk: Mapping[str, object], *, operations: set[str], needed: str) -> Algorithm:
+def _row_of_jwk(
+    jwk: Mapping[str, object], *, operations: set[str], needed: str, algorithms: Collection[str] = ()
+) -> Algorithm:
     """The one algorithm that the JWK names, if its `use` and `key_ops` let it do what is needed (RFC 7517 s4)."""
     if "use" in jwk and jwk["use"] != "sig":
         raise KeyRefused("the JWK's 'use' is not 'sig'")
@@ -290,10 +290,11 @@ def _row_of_jwk(jwk: Mapping[str, object], *, operations: set[str], needed: str)
     if not rows:
         raise KeyRefused("the JWK's 'kty' and 'crv' are not those of an algorithm that jotgate knows")
     if "alg" in jwk:
-        rows = [row for row in rows if row.name == jwk["alg"]]
-    elif rows[0].crv is None:
-        rows = []  # the type of an RSA or `oct` key says nothing about the hash or the padding
-    if not rows:
+        named = READABLE.get(jwk["alg"]) if isinstance(jwk["alg"], str) else None
+        rows = [row for row in rows if row is named]
+    elif rows[0].crv is None:  # the type of an RSA or `oct` key says nothing about the hash or the padding
+        rows = [row for row in rows if row.name in algorithms]
+    if len(rows) != 1:
         raise KeyRefused("the JWK's 'alg' does not name one algorithm for its key type")
     return rows[0]
 
@@ -312,10 +313,10 @@ def _members_of_set(raw: bytes) -> list[object]:
     return members
 
 
-def _usable(member: object) -> VerificationKey:
+def _usable(member: object, algorithms: Collection[str]) -> VerificationKey:
     if not isinstance(member, dict):
         raise KeyRefused("not a JSON object")
-    return verification_key_from_jwk(member)
+    return verification_key_from_jwk(member, algorithms)
 
 
 def _is_same(one: VerificationKey, other: VerificationKey) -> bool:

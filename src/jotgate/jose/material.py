@@ -4,11 +4,14 @@ The bytes are untrusted until then: every fault, whatever the library says about
 names the member at fault and never its value.
 """
 
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PSS
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -31,6 +34,7 @@ PRIVATE_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k",
 
 _RSA_EXPONENT: Final = 65_537
 _RANDOM_BITS: Final = 256
+_PSS_ONLY: Final = bytes.fromhex("06092a864886f70d01010a")  # id-RSASSA-PSS (RFC 4055 s3.1) in DER
 
 
 def generate_signer(row: Algorithm) -> Signer:
@@ -107,15 +111,28 @@ def signer_from_pem(row: Algorithm, pem: bytes) -> Signer:
     if isinstance(scheme, Ecdsa) and isinstance(key, ec.EllipticCurvePrivateKey):
         return EcSigner(row, scheme, key)
     if isinstance(scheme, Rsa) and isinstance(key, rsa.RSAPrivateKey):
+        if _is_for_pss_only(pem) and not isinstance(scheme.padding, PSS):
+            raise KeyRefused(f"the RSA key in the PEM is one for PSS, and {row.name} is not")
         return RsaSigner(row, scheme, key)
     if isinstance(scheme, Eddsa) and isinstance(key, ed25519.Ed25519PrivateKey):
         return OkpSigner(row, key)
     raise KeyRefused(f"the private key in the PEM is not one for {row.name}")
 
 
+def _is_for_pss_only(pem: bytes) -> bool:
+    """Whether the key says of itself that it signs with PSS alone (RFC 4055 s1.2); the library does not tell."""
+    body = pem.partition(b"-----BEGIN PRIVATE KEY-----")[2].partition(b"-----END")[0]
+    try:
+        return _PSS_ONLY in a2b_base64(body)[:64]
+    except Base64Error:
+        return False
+
+
 def _ec_numbers(scheme: Ecdsa, jwk: Mapping[str, object]) -> ec.EllipticCurvePublicNumbers:
     x = int.from_bytes(_octets(jwk, "x", scheme.size))
     y = int.from_bytes(_octets(jwk, "y", scheme.size))
+    if x >= scheme.prime or y >= scheme.prime:  # the library takes them modulo the prime: a point has one form
+        raise KeyRefused("the JWK's coordinates are not those of a point of the curve")
     return ec.EllipticCurvePublicNumbers(x, y, scheme.group)
 
 

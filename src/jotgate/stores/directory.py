@@ -50,6 +50,11 @@ class DataDirectory(NamedTuple):
         return self.path / "keys"
 
     @property
+    def store(self) -> Path:
+        """The SQLite file, unless `store.url` names another store."""
+        return self.path / "store.db"
+
+    @property
     def audit(self) -> Path:
         """Where the audit segments lie."""
         return self.path / "audit"

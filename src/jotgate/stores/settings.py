@@ -60,15 +60,17 @@ class Finding(Struct, frozen=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
-    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name. `origins` says for each
-    path that is not at its default what decided it. `files` are those that were read or would have been, and
-    `secret_files` those of them that hold secrets. `text` is what stands in the file: a secret, as it may hold some.
+    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name; `store_password` is for
+    `[store]`. `origins` says for each path that is not at its default what decided it. `files` are those that were
+    read or would have been, and `secret_files` those of them that hold secrets. `text` is what stands in the file: a
+    secret, as it may hold some.
     """
 
     config: Config | None
     tls: Tls | None
     credentials: Mapping[str, Secret]
     reaches: Mapping[str, Reach] = {}
+    store_password: Secret | None = None
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -104,7 +106,10 @@ class _Text(Struct, frozen=True):
 
 
 def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
-    """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business."""
+    """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business.
+
+    The password of the store is always looked for.
+    """
     environment = with_dotenv(sources.environment, sources.dotenv)
     text = _read_text(sources) if sources.accepted is None else _understand(sources.file, sources.accepted)
     watched = [path for path in (sources.file, sources.dotenv) if path is not None]
@@ -131,7 +136,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     for path, entry in _upstreams_of(laid.document) if secrets else ():
         if "credential_file" in entry:
             secret_files.append(base / entry["credential_file"])
-        found = _credential_of(path, entry, environment.values, base)
+        found = _secret_of(path, "credential", entry, environment.values, base)
         if isinstance(found, Secret):
             credentials[entry["name"]] = found
         elif found is not None and found[0] not in refused:
@@ -141,12 +146,19 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         watched += way.files
         secret_files += way.secret_files
         faults += way.faults
+    store = _store_of(laid.document)
+    if "password_file" in store:
+        secret_files.append(base / store["password_file"])
+    password = _secret_of("store", "password", store, environment.values, base)
+    if isinstance(password, tuple) and password[0] not in refused:
+        faults.append(password)
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,
         tls=reading.tls,
         credentials=credentials,
         reaches=reaches,
+        store_password=password if isinstance(password, Secret) else None,
         origins=origins.of_settings(),
         findings=(
             *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
@@ -235,19 +247,27 @@ def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping
             yield f"upstreams[{index}]", texts
 
 
-def _credential_of(
-    path: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path
+def _store_of(document: Mapping[str, object]) -> Mapping[str, str]:
+    """What is text in `[store]`, and not empty."""
+    store = document.get("store")
+    table = store if isinstance(store, Mapping) else {}
+    return {name: text for name, text in table.items() if isinstance(text, str) and text}
+
+
+def _secret_of(
+    path: str, kind: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path
 ) -> Secret | Fault | None:
-    """The credential of an upstream, or why there is none; None where none is asked for. File names start at `base`."""
-    name = next((one for one in ("credential", "credential_env", "credential_file") if one in entry), "")
+    """The secret that a table names or holds, or why there is none; None where none is asked for.
+
+    `kind` is `credential` or `password`. File names start at `base`.
+    """
+    name = next((one for one in (kind, f"{kind}_env", f"{kind}_file") if one in entry), "")
     try:
-        match name:
-            case "credential":
-                return read_credential(entry[name], "is")
-            case "credential_env":
+        match name.removeprefix(kind):
+            case "_env":
                 return from_environment(variables, entry[name])
-            case "credential_file":
+            case "_file":
                 return from_file(base, entry[name])
+        return read_credential(entry[name], "is") if name else None
     except ValueError as fault:
         return f"{path}.{name}", str(fault)
-    return None

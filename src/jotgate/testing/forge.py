@@ -67,11 +67,11 @@ class Forge:
         signing_input = b64url_encode(raw_header) + b"." + b64url_encode(raw_payload)
         return signing_input + b"." + b64url_encode(self.key.sign(signing_input))
 
-    def seal_with_secret(self, secret: bytes, **header: object) -> bytes:
-        """A token that says HS256, with the HMAC of the good claims under any secret."""
-        raw_header, raw_payload = to_json(self.header(alg="HS256", **header)), to_json(self.claims())
+    def seal_with_secret(self, secret: bytes, alg: str = "HS256", **header: object) -> bytes:
+        """A token that says HS256, HS384 or HS512, with the HMAC of the good claims under any secret."""
+        raw_header, raw_payload = to_json(self.header(alg=alg, **header)), to_json(self.claims())
         signing_input = b64url_encode(raw_header) + b"." + b64url_encode(raw_payload)
-        return signing_input + b"." + b64url_encode(hmac.digest(secret, signing_input, "sha256"))
+        return signing_input + b"." + b64url_encode(hmac.digest(secret, signing_input, f"sha{alg[2:]}"))
 
     def with_claims(self, **changes: object) -> bytes:
         """A good signature over changed claims."""

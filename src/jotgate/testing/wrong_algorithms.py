@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from jotgate.errors import Code
+from jotgate.jose.algorithms import ALGORITHMS, Hmac
 from jotgate.testing.forge import ABSENT, Forge, assemble, to_json
 from jotgate.testing.public_forms import public_forms
 
 _NONES: Final = ("none", "None", "NONE", "nOnE", "noNE", "none ", "")
 _NO_TEXT: Final[tuple[object, ...]] = (None, ABSENT, [], ["ES256"], {}, 0, True)
 _FOREIGN: Final = (
-    *("FOO", "HS1024", "es256", "rs256", "ES256 ", " ES256", "EdDSA", "Ed448", "ES256K"),
-    *("RS384", "RS512", "PS256", "PS384", "PS512", "ES384", "ES512", "HS384", "HS512", "ML-DSA-44"),
-    *("ES256", "RS256", "HS256", "Ed25519"),
+    *("FOO", "HS1024", "es256", "rs256", "ES256 ", " ES256", "EdDSA", "Ed448", "ES256K", "ML-DSA-44", "dir", "RSA1_5"),
+    *ALGORITHMS,
 )
 _EMPTY_SECRETS: Final = {"empty": b"", "nul": b"\0", "space": b" ", "nuls": bytes(32)}
 
@@ -34,9 +34,20 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         raw_header = to_json(forge.header(alg=alg))
         yield f"A01b_{number}_unsigned", assemble(raw_header, payload, b""), Code.ALGORITHM_REFUSED
         yield f"A03_{number}_signed", forge.seal(raw_header, payload), Code.ALGORITHM_REFUSED
-    for form, secret in public_forms(forge.key).items():
-        yield f"A02_{form}", forge.seal_with_secret(secret), Code.ALGORITHM_REFUSED
+    yield from _with_secrets(forge)
+
+
+def _with_secrets(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
+    """HMACs under secrets that a confused verifier would come to; an HMAC key has no public form to be one."""
+    is_hmac = isinstance(forge.key.algorithm.scheme, Hmac)
+    forms = {} if is_hmac else public_forms(forge.key)
+    for form, secret in forms.items():
+        for alg in ("HS256", "HS384", "HS512"):
+            yield f"A02_{form}_{alg}", forge.seal_with_secret(secret, alg), Code.ALGORITHM_REFUSED
         yield f"A02_{form}_without_kid", forge.seal_with_secret(secret, kid=ABSENT), Code.ALGORITHM_REFUSED
+    alg = forge.key.algorithm.name if is_hmac else "HS256"
     for name, secret in _EMPTY_SECRETS.items():
-        yield f"A06_{name}", forge.seal_with_secret(secret), Code.ALGORITHM_REFUSED
-        yield f"A06_{name}_file", forge.seal_with_secret(secret, kid="/dev/null"), Code.ALGORITHM_REFUSED
+        known = Code.SIGNATURE_INVALID if is_hmac else Code.ALGORITHM_REFUSED
+        yield f"A06_{name}", forge.seal_with_secret(secret, alg), known
+        unknown = Code.KEY_UNKNOWN if is_hmac else Code.ALGORITHM_REFUSED
+        yield f"A06_{name}_file", forge.seal_with_secret(secret, alg, kid="/dev/null"), unknown

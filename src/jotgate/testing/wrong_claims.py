@@ -96,6 +96,8 @@ def _payloads(forge: Forge) -> dict[str, bytes]:
         "D08_comma": good[:-1] + b",}",
         "D08_single_quotes": good.replace(b'"', b"'"),
         "D09_deep_array": good[:-1] + b',"x":' + b"[" * 4_000 + b"]" * 4_000 + b"}",
+        "D09_deeper": good[:-1] + b',"x":' + b"[" * 32 + b"]" * 32 + b"}",
+        "D03_x_not_finite": good[:-1] + b',"x":NaN}',
         "D09_deep_open": b'{"x":' + b"[" * 8_000,
         "D09_deep_object": good[:-1] + b',"x":' + b'{"a":' * 1_500 + b"1" + b"}" * 1_501,
         "D09_members": to_json({str(number): 0 for number in range(300)} | forge.claims()),

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from jotgate.errors import Code
+from jotgate.jose.algorithms import Hmac
 from jotgate.jose.encoding import b64url_encode
-from jotgate.jose.keys import generate, public_jwk, thumbprint
+from jotgate.jose.keys import SigningKey, generate, hmac_key, public_jwk, thumbprint
 from jotgate.testing.forge import ABSENT, Forge, to_json
 
 _URLS: Final = (
@@ -31,6 +32,7 @@ _UNKNOWN_KIDS: Final = (
     " ",
 )
 _KIDS_OF_NO_FORM: Final = ("", "a\r\nb", "a\0b", "\u0430", "\u202e", "k" * 257, 1, 1.5, True, None, ["k"], {"k": "v"})
+_NO_FORMS: Final[dict[str, object]] = {"cty": None, "jwk": 0, "x5c": "text", "x5t": None}
 _CRITS: Final[tuple[object, ...]] = (
     [],
     ["exp"],
@@ -64,6 +66,8 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         yield f"C04_form_{number}", forge.with_header(kid=value), Code.TOKEN_MALFORMED
     for member in ("jku", "x5u"):
         yield f"C02_{member}_file", forge.with_header(**{member: "file:///etc/passwd"}), Code.TOKEN_MALFORMED
+    for member, form in _NO_FORMS.items():
+        yield f"C03_form_{member}", forge.with_header(**{member: form}), Code.TOKEN_MALFORMED
     for number, crit in enumerate(_CRITS):
         yield f"C06_crit_{number}", forge.with_header(crit=crit, x=1, exp=1), Code.TOKEN_MALFORMED
     for number, b64 in enumerate((False, True, "false", None)):
@@ -71,8 +75,8 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         yield f"C07_b64_{number}_crit", forge.with_header(b64=b64, crit=["b64"]), Code.TOKEN_MALFORMED
     header, _, signature = forge.with_claims().split(b".")
     yield "C07_detached", header + b".." + signature, Code.SIGNATURE_INVALID
-    yield "C08_zip", forge.with_header(zip="DEF"), Code.TOKEN_MALFORMED
-    yield "C08_zip_unknown", forge.with_header(zip="GZ"), Code.TOKEN_MALFORMED
+    yield "C08_zip", forge.with_header(zip="DEF"), Code.TOKEN_ENCRYPTED
+    yield "C08_zip_unknown", forge.with_header(zip="GZ"), Code.TOKEN_ENCRYPTED
     for number, typ in enumerate(_OTHER_TYPES):
         yield f"C10_typ_{number}", forge.with_header(typ=typ), Code.CLAIM_REFUSED
     yield "C10_typ_absent", forge.with_header(typ=ABSENT), Code.CLAIM_REFUSED
@@ -80,15 +84,17 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         yield f"C10_typ_form_{number}", forge.with_header(typ=value), Code.TOKEN_MALFORMED
     yield "C11_nested", forge.seal(forge.header(cty="JWT"), forge.with_claims()), Code.TOKEN_MALFORMED
     yield "C11_nested_in_name", forge.with_header(cty="application/jwt"), Code.TOKEN_MALFORMED
-    yield "C11_enc", forge.with_header(enc="A256GCM"), Code.TOKEN_MALFORMED
+    yield "C11_enc", forge.with_header(enc="A256GCM"), Code.TOKEN_ENCRYPTED
+    for claim in ("iss", "sub", "aud"):
+        yield f"JWT10_{claim}", forge.with_header(**{claim: "https://other.example"}), Code.CLAIM_REFUSED
     long_header = forge.seal(forge.header(x="A" * 4_096), forge.claims())
     yield "D10_header", long_header, Code.TOKEN_MALFORMED
 
 
 def _brought_keys(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
     """Tokens that bring or name the key which made them: it is a stranger's."""
-    stranger = Forge(generate(forge.key.algorithm.name), forge.issuer, forge.audience, forge.now_s)
-    jwk = public_jwk(stranger.key.verification_key)
+    key, jwk = _stranger(forge.key)
+    stranger = Forge(key, forge.issuer, forge.audience, forge.now_s)
     certificate = b64url_encode(b"a certificate").decode()
     brought: list[dict[str, object]] = [
         {"jwk": jwk},
@@ -100,6 +106,16 @@ def _brought_keys(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         under_our_name = stranger.with_header(kid=forge.key.kid, **members)
         yield f"C01_brought_{number}", stranger.with_header(kid=thumbprint(jwk), **members), Code.KEY_UNKNOWN
         yield f"C01_brought_{number}_our_kid", under_our_name, Code.SIGNATURE_INVALID
+
+
+def _stranger(key: SigningKey) -> tuple[SigningKey, dict[str, str]]:
+    """Another key of the same algorithm, and the JWK that a header would bring."""
+    alg = key.algorithm.name
+    if not isinstance(key.algorithm.scheme, Hmac):
+        other = generate(alg)
+        return other, public_jwk(other.verification_key)
+    secret = bytes(range(key.algorithm.key_bits_min // 8))
+    return hmac_key(secret, alg, "brought"), {"kty": "oct", "alg": alg, "k": b64url_encode(secret).decode()}
 
 
 def header_bytes(forge: Forge) -> dict[str, bytes]:

@@ -11,7 +11,14 @@ from jotgate.jose.algorithms import Ecdsa
 from jotgate.jose.encoding import b64url_decode, b64url_encode
 from jotgate.testing.forge import Forge, to_json
 
-_P256_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
+_PBES2: Final = {"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2s": "c2FsdA"}
+_ENCRYPTED: Final[dict[str, dict[str, object]]] = {
+    "C08_bomb": {"alg": "dir", "enc": "A256GCM", "zip": "DEF"},
+    **{f"C09_p2c_{n}": {**_PBES2, "p2c": p2c} for n, p2c in enumerate((2**31, 0, -1, "4096", 1.5, None))},
+    "C11_rsa1_5": {"alg": "RSA1_5", "enc": "A128CBC-HS256", "cty": "JWT"},
+    "C11_plain_within": {"alg": "RSA-OAEP", "enc": "A256GCM", "cty": "JWT"},
+    "C12_swapped": {"alg": "dir", "enc": "A128CBC-HS256"},
+}
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -41,12 +48,15 @@ def _forms(token: bytes) -> Iterator[tuple[str, bytes, Code]]:
         "B05_encoded_dot_within": header + b"." + payload + b"%2E." + signature,
         "B05_tail_bits": header + b"." + payload + b"." + _with_tail_bits(signature),
         "B05_impossible_length": header + b"." + payload + b"." + signature[: len(signature) // 4 * 4] + b"A",
-        "C11_five_parts": b".".join((header, b"a2V5", b"aXY", payload, signature)),
         "D10_long": token + b"A" * 16_384,
         "D10_dots": b"." * 8_000,
     }
     for name, form in forms.items():
         yield name, form, Code.TOKEN_MALFORMED
+    yield "C11_five_parts", b".".join((header, b"a2V5", b"aXY", payload, signature)), Code.TOKEN_ENCRYPTED
+    for name, members in _ENCRYPTED.items():
+        jwe_header = b64url_encode(to_json(members))
+        yield f"{name}_encrypted", jwe_header + b".a2V5.aXY." + payload + b"." + signature, Code.TOKEN_ENCRYPTED
 
 
 def _serializations(token: bytes) -> Iterator[tuple[str, bytes, Code]]:
@@ -98,7 +108,7 @@ def _ecdsa(scheme: Ecdsa, token: bytes) -> Iterator[tuple[str, bytes, Code]]:
     raw = b64url_decode(signature)
     size, order = scheme.size, scheme.order
     good_r, good_s = int.from_bytes(raw[:size]), int.from_bytes(raw[size:])
-    r_values = {"good": good_r, "zero": 0, "n": order, "n1": order + 1, "p": _P256_PRIME, "max": 256**size - 1}
+    r_values = {"good": good_r, "zero": 0, "n": order, "n1": order + 1, "p": scheme.prime, "max": 256**size - 1}
     s_values = r_values | {"good": good_s}
     for (r_name, r), (s_name, s) in product(r_values.items(), s_values.items()):
         if (r_name, s_name) in (("good", "good"), ("zero", "zero")):

@@ -25,6 +25,15 @@ def faults_of(text: str) -> dict[str, str]:
     return dict(caught.value.faults)
 
 
+def test_a_credential_that_is_no_text_is_a_fault_and_is_not_shown() -> None:
+    found = faults_of(
+        UPSTREAM + "credential = 12345678\n[store]\nurl = 'postgresql://localhost/d'\npassword = 87654321\n"
+    )
+    assert found.keys() == {"upstreams[0].credential", "store.password"}
+    assert "12345678" not in str(found)
+    assert "87654321" not in str(found)
+
+
 def test_an_empty_file_means_the_defaults() -> None:
     config = parse({})
     assert config == Config()

@@ -2,12 +2,12 @@
 
 import pytest
 
-from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenMalformed
-from jotgate.jose import jws
+from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenEncrypted, TokenMalformed
+from jotgate.jose import jws, jwt
 from jotgate.jose.algorithms import ALGORITHMS
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.jws import HEADER_BYTES_MAX, TOKEN_BYTES_MAX
-from jotgate.jose.keys import KeySet, generate
+from jotgate.jose.keys import KeySet, generate, hmac_key, signing_key_from_jwk
 from jotgate.testing.forge import ABSENT, to_json
 from tests import tokens
 
@@ -25,11 +25,29 @@ def test_what_is_signed_is_parsed_and_verified(alg: str, payload: bytes) -> None
 
 
 def test_the_payload_of_rfc8037_is_signed_but_its_alg_is_refused() -> None:
-    """Its header says `EdDSA`, which does not say which curve (RFC 9864)."""
-    parsed = jws.parse(tokens.vector("rfc8037_a")["token"].encode())
+    """Its header says `EdDSA`, which does not say which curve (RFC 9864): an issuer's list must have it."""
+    vector = tokens.vector("rfc8037_a")
+    parsed = jws.parse(vector["token"].encode())
     assert parsed.payload == b"Example of Ed25519 signing"
+    keys = KeySet([signing_key_from_jwk(vector["jwk"]).verification_key])
     with pytest.raises(AlgorithmRefused):
-        jws.verify(parsed, tokens.all_keys(), ("EdDSA", "Ed25519"))
+        jws.verify(parsed, keys, ("Ed25519",))
+    assert jws.verify(parsed, keys, ("EdDSA",)).algorithm.name == "Ed25519"
+
+
+def test_the_old_name_and_the_new_one_are_one_algorithm_and_two_permissions() -> None:
+    forge = tokens.issuer("Ed25519")
+    old, new = (jws.parse(forge.with_header(alg=name)) for name in ("EdDSA", "Ed25519"))
+    for parsed, listed in ((old, ("EdDSA",)), (new, ("Ed25519",)), (old, ("EdDSA", "Ed25519"))):
+        assert jws.verify(parsed, tokens.all_keys(), listed) is forge.key.verification_key
+    for parsed, listed in ((old, ("Ed25519",)), (new, ("EdDSA",))):
+        with pytest.raises(AlgorithmRefused):
+            jws.verify(parsed, tokens.all_keys(), listed)
+    for alg in set(ALGORITHMS) - {"Ed25519"}:  # a key of another type is not one for the old name
+        with pytest.raises(AlgorithmRefused):
+            jws.verify(jws.parse(tokens.issuer(alg).with_header(alg="EdDSA")), tokens.all_keys(), ("EdDSA", alg))
+    with pytest.raises(AlgorithmRefused):  # and it is never written
+        jws.sign({"alg": "EdDSA"}, b"", tokens.key("Ed25519"))
 
 
 def test_header_members_that_are_absent_are_none() -> None:
@@ -48,6 +66,35 @@ def test_a_token_without_kid_needs_a_single_key_of_its_algorithm() -> None:
             jws.verify(parsed, several, ("ES256", "RS256"))
     with pytest.raises(SignatureInvalid):
         jws.verify(parsed, KeySet([other.verification_key]), ("ES256",))
+
+
+def test_a_token_without_kid_may_be_made_with_one_of_two_secrets() -> None:
+    """One that signs now and the one before it; a third, and it would be a search for a key that fits."""
+    secrets = [hmac_key(bytes(range(first, first + 32)), "HS256", f"secret-{first}") for first in range(3)]
+    found = [key.verification_key for key in secrets]
+    for place, key in enumerate(secrets):
+        parsed = jws.parse(jws.sign({"typ": "JWT"}, b"{}", key, with_kid=False))
+        assert parsed.header == {"typ": "JWT", "alg": "HS256"}
+        assert jws.verify(parsed, KeySet([found[place]]), ("HS256",)) is found[place]
+        assert jws.verify(parsed, KeySet([found[place], found[place - 1]]), ("HS256",)) is found[place]
+        assert jws.verify(parsed, KeySet([found[place - 1], found[place]]), ("HS256",)) is found[place]
+        with pytest.raises(SignatureInvalid):
+            jws.verify(parsed, KeySet([found[place - 1], found[place - 2]]), ("HS256",))
+        with pytest.raises(KeyUnknown, match="several"):
+            jws.verify(parsed, KeySet(found), ("HS256",))
+        with pytest.raises(KeyUnknown):
+            jws.verify(parsed, KeySet([hmac_key(bytes(range(64)), "HS512", "k").verification_key]), ("HS256",))
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_a_token_is_signed_without_kid_only_when_asked_for(alg: str) -> None:
+    key = tokens.key(alg)
+    bare = jws.sign({"typ": "JWT", "kid": key.kid}, b"{}", key, with_kid=False)
+    assert jws.parse(bare).header == {"typ": "JWT", "alg": alg}
+    assert jws.verify(jws.parse(bare), tokens.all_keys(), (alg,)) is key.verification_key
+    assert jws.parse(jws.sign({"typ": "JWT"}, b"{}", key)).kid == key.kid
+    claims: dict[str, object] = {"sub": "alice", "exp": 1}
+    assert jws.parse(jwt.sign(claims, "JWT", key, with_kid=False)).header == {"typ": "JWT", "alg": alg}
 
 
 def test_no_other_key_is_tried() -> None:
@@ -119,7 +166,7 @@ def test_header_members_that_are_not_looked_at_have_their_type_all_the_same(memb
 
 @pytest.mark.parametrize("member", ["enc", "zip"])
 def test_headers_of_encrypted_tokens_are_refused(member: str) -> None:
-    with pytest.raises(TokenMalformed, match="encrypted"):
+    with pytest.raises(TokenEncrypted, match="encrypted"):
         jws.parse(tokens.issuer().with_header(**{member: "DEF"}))
 
 

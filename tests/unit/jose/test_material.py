@@ -1,5 +1,8 @@
 """Key material from outside: every fault of a JWK or a PEM is a KeyRefused that repeats nothing of it."""
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, x25519
 from cryptography.hazmat.primitives.serialization import (
@@ -17,6 +20,8 @@ from jotgate.jose.keys import generate, signing_key_from_jwk, signing_key_from_p
 from jotgate.jose.material import random_octets, verifier_from_members
 from tests import tokens
 
+VECTORS: Final = Path(__file__).parents[2] / "vectors" / "keys"
+
 
 @pytest.mark.parametrize("alg", tokens.ASYMMETRIC)
 def test_a_private_key_goes_through_pem_unchanged(alg: str) -> None:
@@ -33,7 +38,8 @@ def test_a_private_key_goes_through_pem_unchanged(alg: str) -> None:
 @pytest.mark.parametrize("alg", tokens.ASYMMETRIC)
 def test_a_pem_for_another_algorithm_is_refused(alg: str) -> None:
     pem = signing_key_to_pem(tokens.key(alg))
-    for other in set(ALGORITHMS) - {alg}:
+    kty, crv = ALGORITHMS[alg].kty, ALGORITHMS[alg].crv
+    for other in (row.name for row in ALGORITHMS.values() if (row.kty, row.crv) != (kty, crv)):
         with pytest.raises(KeyRefused, match=f"not one for {other}"):
             signing_key_from_pem(pem, other)
     with pytest.raises(KeyRefused, match="not one that jotgate knows"):
@@ -50,6 +56,19 @@ def test_a_pem_of_another_curve_or_kind_is_refused() -> None:
     for key, alg in foreign:
         with pytest.raises(KeyRefused):
             signing_key_from_pem(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), alg)
+
+
+def test_an_rsa_key_for_pss_alone_is_not_used_without_it() -> None:
+    """RFC 4055 s1.2: `id-RSASSA-PSS` in a key forbids PKCS #1 v1.5, and the library reads it as any RSA key."""
+    pem = (VECTORS / "rsassa_pss.pem").read_bytes()
+    for alg in ("PS256", "PS384", "PS512"):
+        key = signing_key_from_pem(pem, alg)
+        assert key.verification_key.verify(b"input", key.sign(b"input"))
+    for alg in ("RS256", "RS384", "RS512"):
+        with pytest.raises(KeyRefused, match="PSS"):
+            signing_key_from_pem(pem, alg)
+        with pytest.raises(KeyRefused, match="PSS"):
+            signing_key_from_pem(b"a comment before it\n" + pem, alg)
 
 
 def test_what_is_no_readable_private_key_is_refused() -> None:

@@ -1,0 +1,176 @@
+"""What the store keeps, as values: signing keys, issuers, what was issued, what was revoked.
+
+Times are whole seconds since the epoch (NumericDate, RFC 7519 s2). Texts are what a database can hold: see `_check`.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.errors import CommandError
+
+_BYTES_MAX: Final = 2048
+
+
+class KeyState(StrEnum):
+    """Where a signing key is in its life."""
+
+    PENDING = "pending"
+    """Published, and not signing yet."""
+    ACTIVE = "active"
+    """The one that signs."""
+    RETIRED = "retired"
+    """Verifies what it signed."""
+    GONE = "gone"
+    """Verifies nothing any more; its private part is erased."""
+    COMPROMISED = "compromised"
+    """Refused at once, whatever it signed."""
+
+
+class KeyRecord(Struct, frozen=True):
+    """One signing key. `sealed` is its private part, encrypted by whoever keeps it; None: erased, or elsewhere.
+
+    `signs_from_s`: not active earlier. `verifies_until_s`: gone then. The other times say when it came into a state;
+    `ended_at_s` is for `gone` and `compromised`.
+    """
+
+    kid: str
+    algorithm: str
+    public_jwk: bytes
+    sealed: bytes | None
+    state: KeyState
+    created_at_s: int
+    signs_from_s: int | None = None
+    activated_at_s: int | None = None
+    retired_at_s: int | None = None
+    verifies_until_s: int | None = None
+    ended_at_s: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+class KeyRing(Struct, frozen=True):
+    """All keys, oldest first, and the version of the whole; each change of any key makes it larger."""
+
+    version: int
+    keys: tuple[KeyRecord, ...]
+
+
+class IssuerRecord(Struct, frozen=True):
+    """One issuer that is kept in the store. `content` is its settings as JSON, which the store does not look into.
+
+    `version` is 0 before it is kept, and grows with each change.
+    """
+
+    name: str
+    content: bytes
+    enabled: bool = True
+    version: int = 0
+    created_at_s: int = 0
+    updated_at_s: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+class Issuance(Struct, frozen=True):
+    """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family."""
+
+    token_id: str
+    subject: str
+    client_id: str
+    kid: str
+    issued_at_s: int
+    expires_at_s: int
+    parent: str | None = None
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+class IssuanceQuery(Struct, frozen=True, kw_only=True):
+    """Which issued tokens are meant: those that fit all that is given and have not ended at `live_at_s`."""
+
+    live_at_s: int
+    subject: str | None = None
+    client_id: str | None = None
+    kid: str | None = None
+    parent: str | None = None
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def criteria(self) -> dict[str, str]:
+        """What is given beside the time, by the name of the member of Issuance that it must equal."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if name != "live_at_s"}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class RevocationKind(StrEnum):
+    """What a revocation speaks of."""
+
+    TOKEN = "token"
+    FAMILY = "family"
+    CLIENT = "client"
+    SUBJECT = "subject"
+    TENANT = "tenant"
+    KEY = "key"
+
+
+class Revocation(Struct, frozen=True):
+    """That something no longer counts. `handle` names it among those of its kind.
+
+    `before_s` None: altogether; else a watermark: what was issued then or earlier. After `expires_at_s` the row means
+    nothing, as everything that it speaks of has ended; None: never. `number` is 0 before it is kept; then the order
+    of numbers is the order in which revocations were committed, without gaps.
+    """
+
+    kind: RevocationKind
+    handle: str
+    revoked_at_s: int
+    expires_at_s: int | None = None
+    before_s: int | None = None
+    reason: str = ""
+    actor: str = ""
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def covers(self, other: "Revocation") -> bool:
+        """Whether this one already says what another of the same kind and handle says."""
+        reaches = self.before_s is None or (other.before_s is not None and other.before_s <= self.before_s)
+        lasts = self.expires_at_s is None or (
+            other.expires_at_s is not None and other.expires_at_s <= self.expires_at_s
+        )
+        return reaches and lasts
+
+
+class Versions(Struct, frozen=True):
+    """How often each part has changed: who remembers that knows what to read again. `revocations`: the last number."""
+
+    keys: int
+    issuers: int
+    revocations: int
+
+
+def _check(record: Struct) -> None:
+    """Refuse texts that some database would not take: with NUL or lone surrogates, or too long for an index."""
+    for value in msgspec.structs.astuple(record):
+        if isinstance(value, str) and not _is_storable(value):
+            raise CommandError(
+                f"a name is longer than {_BYTES_MAX} bytes, or holds signs that no text has, and cannot be stored",
+                hint="Give it a plain name",
+            )
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        return len(text.encode()) <= _BYTES_MAX and "\0" not in text
+    except UnicodeEncodeError:
+        return False

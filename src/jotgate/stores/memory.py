@@ -1,0 +1,169 @@
+"""The store as plain dictionaries: the reference that says what the databases must do. It outlives nothing."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from jotgate.core.durable import (
+    Issuance,
+    IssuanceQuery,
+    IssuerRecord,
+    KeyRecord,
+    KeyRing,
+    Revocation,
+    Versions,
+)
+
+
+@dataclass
+class _Rows:
+    facts: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, KeyRecord] = field(default_factory=dict)
+    keys_version: int = 0
+    issuers: dict[str, IssuerRecord] = field(default_factory=dict)
+    issuers_version: int = 0
+    issuances: dict[str, Issuance] = field(default_factory=dict)
+    revocations: dict[int, Revocation] = field(default_factory=dict)
+    revocations_number: int = 0
+
+
+class MemoryStore:
+    """Keeps everything in this process (ports.Store). Mutable: all that it keeps; a lock makes each call whole."""
+
+    def __init__(self) -> None:
+        self._rows = _Rows()
+        self._lock = threading.Lock()
+
+    def fact(self, name: str) -> str | None:
+        """What was fixed under this name."""
+        with self._lock:
+            return self._rows.facts.get(name)
+
+    def fix_fact(self, name: str, value: str) -> str:
+        """Fix a value unless one was fixed before."""
+        with self._lock:
+            return self._rows.facts.setdefault(name, value)
+
+    def key_ring(self) -> KeyRing:
+        """All keys, oldest first."""
+        with self._lock:
+            keys = sorted(self._rows.keys.values(), key=lambda key: (key.created_at_s, key.kid))
+            return KeyRing(self._rows.keys_version, tuple(keys))
+
+    def put_keys(self, version: int, changed: Sequence[KeyRecord]) -> int | None:
+        """Keep keys if the ring still has this version."""
+        with self._lock:
+            if self._rows.keys_version != version:
+                return None
+            self._rows.keys |= {key.kid: key for key in changed}
+            self._rows.keys_version += 1
+            return self._rows.keys_version
+
+    def issuers(self) -> Sequence[IssuerRecord]:
+        """All issuers, by name."""
+        with self._lock:
+            return tuple(sorted(self._rows.issuers.values(), key=lambda record: record.name))
+
+    def put_issuer(self, record: IssuerRecord) -> int | None:
+        """Keep an issuer if its version still stands."""
+        with self._lock:
+            found = self._rows.issuers.get(record.name)
+            if (found.version if found else 0) != record.version:
+                return None
+            self._rows.issuers_version += 1
+            version = self._rows.issuers_version
+            self._rows.issuers[record.name] = msgspec.structs.replace(record, version=version)
+            return version
+
+    def drop_issuer(self, name: str, version: int) -> bool:
+        """Forget an issuer if its version still stands."""
+        with self._lock:
+            found = self._rows.issuers.get(name)
+            if found is None or found.version != version:
+                return False
+            del self._rows.issuers[name]
+            self._rows.issuers_version += 1
+            return True
+
+    def add_issuances(self, rows: Sequence[Issuance]) -> None:
+        """Keep what is not kept already."""
+        with self._lock:
+            for row in rows:
+                self._rows.issuances.setdefault(row.token_id, row)
+
+    def issuance(self, token_id: str) -> Issuance | None:
+        """The one with this `jti`."""
+        with self._lock:
+            return self._rows.issuances.get(token_id)
+
+    def find_issuances(self, query: IssuanceQuery, after: str, limit: int) -> Sequence[Issuance]:
+        """Those that fit, by token id."""
+        with self._lock:
+            found = sorted(self._fitting(query), key=lambda row: row.token_id)
+        return tuple(row for row in found if row.token_id > after)[:limit]
+
+    def count_issuances(self, query: IssuanceQuery) -> int:
+        """How many fit."""
+        with self._lock:
+            return sum(1 for _ in self._fitting(query))
+
+    def drop_issuances(self, ended_at_s: int, limit: int) -> int:
+        """Forget tokens that have ended, those first that ended first."""
+        with self._lock:
+            ended = sorted(
+                (row.expires_at_s, row.token_id)
+                for row in self._rows.issuances.values()
+                if row.expires_at_s <= ended_at_s
+            )
+            for _, token_id in ended[:limit]:
+                del self._rows.issuances[token_id]
+            return len(ended[:limit])
+
+    def revoke(self, rows: Sequence[Revocation]) -> int:
+        """Number and keep what is not covered."""
+        with self._lock:
+            for row in rows:
+                if not any(_covers(found, row) for found in self._rows.revocations.values()):
+                    self._rows.revocations_number += 1
+                    number = self._rows.revocations_number
+                    self._rows.revocations[number] = msgspec.structs.replace(row, number=number)
+            return self._rows.revocations_number
+
+    def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
+        """Those with a higher number, in order."""
+        with self._lock:
+            return tuple(row for row in self._rows.revocations.values() if row.number > number)[:limit]
+
+    def drop_revocations(self, ended_at_s: int, limit: int) -> int:
+        """Forget what means nothing any more, that first which ended first."""
+        with self._lock:
+            ended = sorted(
+                (row.expires_at_s, row.number)
+                for row in self._rows.revocations.values()
+                if row.expires_at_s is not None and row.expires_at_s <= ended_at_s
+            )
+            for _, number in ended[:limit]:
+                del self._rows.revocations[number]
+            return len(ended[:limit])
+
+    def versions(self) -> Versions:
+        """How often each part has changed."""
+        with self._lock:
+            return Versions(self._rows.keys_version, self._rows.issuers_version, self._rows.revocations_number)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _fitting(self, query: IssuanceQuery) -> Iterable[Issuance]:
+        criteria = query.criteria().items()
+        return (
+            row
+            for row in self._rows.issuances.values()
+            if row.expires_at_s > query.live_at_s and all(getattr(row, name) == value for name, value in criteria)
+        )
+
+
+def _covers(found: Revocation, row: Revocation) -> bool:
+    return (found.kind, found.handle) == (row.kind, row.handle) and found.covers(row)

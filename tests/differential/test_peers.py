@@ -80,7 +80,7 @@ STRICTER: Final = (
         PYJWT,
         "RFC 7515 s4.1.5: it is fetched over HTTP, if at all",
     ),
-    Stricter("the token's header has an 'x5c' that is not an array of strings", PYJWT, "RFC 7515 s4.1.6"),
+    Stricter("the token's header has an 'x5c' that is not an array of strings", BOTH, "RFC 7515 s4.1.6"),
     Stricter("the token's header has an 'x5t' that is not a string", PYJWT, "RFC 7515 s4.1.7"),
     Stricter(
         "the token's header has a 'kid' that is not *",

@@ -33,6 +33,7 @@ _UNKNOWN_KIDS: Final = (
 )
 _KIDS_OF_NO_FORM: Final = ("", "a\r\nb", "a\0b", "\u0430", "\u202e", "k" * 257, 1, 1.5, True, None, ["k"], {"k": "v"})
 _NO_FORMS: Final[dict[str, object]] = {"cty": None, "jwk": 0, "x5c": "text", "x5t": None}
+_EMPTY_CHAIN: Final[list[str]] = []
 _CRITS: Final[tuple[object, ...]] = (
     [],
     ["exp"],
@@ -68,6 +69,7 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         yield f"C02_{member}_file", forge.with_header(**{member: "file:///etc/passwd"}), Code.TOKEN_MALFORMED
     for member, form in _NO_FORMS.items():
         yield f"C03_form_{member}", forge.with_header(**{member: form}), Code.TOKEN_MALFORMED
+    yield "C03_form_x5c_empty", forge.with_header(x5c=_EMPTY_CHAIN), Code.TOKEN_MALFORMED
     for number, crit in enumerate(_CRITS):
         yield f"C06_crit_{number}", forge.with_header(crit=crit, x=1, exp=1), Code.TOKEN_MALFORMED
     for number, b64 in enumerate((False, True, "false", None)):

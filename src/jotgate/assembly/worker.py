@@ -28,7 +28,7 @@ from jotgate.processes.child import Assignment
 from jotgate.processes.console import say
 from jotgate.processes.link import Link
 from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
-from jotgate.services.auditor import Auditor
+from jotgate.services.auditor import Auditor, Batch
 from jotgate.services.tally import Tally
 from jotgate.telemetry.logs import CallJournal, learn_of, watch_loop
 from jotgate.telemetry.loops import LoopWatch
@@ -120,8 +120,7 @@ class Worker:
     def _greet(self) -> None:
         self._link.send(Hello(self._assignment.slot, self._instance))
         self._auditor.take_batches()  # They are among those that follow.
-        for batch in self._auditor.unwritten():
-            self._link.send(AuditBatch(batch.number, batch.text))
+        self._send_batches(self._auditor.unwritten())
 
     def _hear(self, message: FromControl) -> None:
         match message:
@@ -208,7 +207,10 @@ class Worker:
     # What recurs
 
     def _flush(self) -> None:
-        for batch in self._auditor.take_batches():
+        self._send_batches(self._auditor.take_batches())
+
+    def _send_batches(self, batches: list[Batch]) -> None:
+        for batch in batches:
             self._link.send(AuditBatch(batch.number, batch.text))
 
     async def _flush_for_ever(self) -> None:

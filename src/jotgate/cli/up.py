@@ -65,8 +65,10 @@ def _trust(chosen: "Sources", url: str, known: str) -> "Trust":
     from jotgate.assembly.trust import Trust, find_trust
     from jotgate.stores.settings import load_settings
 
+    if not (url.startswith("https:") and known.startswith("https:")):
+        return Trust()
     tls = load_settings(chosen, secrets=False).tls
-    if not (url.startswith("https:") and known.startswith("https:")) or tls is None or not tls.cert:
+    if tls is None or not tls.cert:
         return Trust()
     found = find_trust(url, urlsplit(known).hostname or "", (chosen.file.parent if chosen.file else Path()) / tls.cert)
     # Whoever calls it by another URL may well be shown another certificate, by a proxy.

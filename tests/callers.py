@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from jotgate.core.calls import Request
+from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Attempt, Route, Upstream
-from jotgate.core.snapshot import Issuer, Limits, Snapshot
+from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
 from jotgate.jose.keys import KeySet, SigningKey, generate
@@ -50,12 +51,26 @@ def make_issuer(key: SigningKey | None = None) -> TestIssuer:
 def issuer_of(source: TestIssuer, *, default_scopes: tuple[str, ...] = ()) -> Issuer:
     """What a snapshot says of this issuer."""
     return Issuer(
+        name=OURS,
         issuer=source.issuer,
-        audience=source.audience,
+        audiences=(source.audience,),
         algorithms=("ES256",),
         types=(ACCESS_TOKEN_TYPE,),
         jwks=KeySet([source.key.verification_key]).to_jwks(),
         default_scopes=default_scopes,
+    )
+
+
+def own_issuer(jwks: bytes, *, leeway_s: int = 5) -> Issuer:
+    """What a snapshot says of the installation `http://i` with these keys."""
+    return Issuer(
+        name=OURS,
+        issuer="http://i",
+        audiences=("http://i",),
+        algorithms=("ES256",),
+        types=(ACCESS_TOKEN_TYPE,),
+        jwks=jwks,
+        leeway_s=leeway_s,
     )
 
 
@@ -82,7 +97,7 @@ def make_world(
     }
     snapshot = Snapshot(
         version=7,
-        issuer=issuer_of(source),
+        issuers=(issuer_of(source),),
         upstreams=tuple(upstreams.values()),
         routes=tuple(
             Route(alias, tuple(Attempt(name, f"real-{alias}") for name in names)) for alias, names in routes.items()

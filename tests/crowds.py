@@ -33,7 +33,7 @@ class Crowd:
         self.upstreams = {name: (settings or {}).get(name) or upstream(name) for name in names}
         self.snapshot = Snapshot(
             version=1,
-            issuer=issuer_of(_ISSUER),
+            issuers=(issuer_of(_ISSUER),),
             upstreams=tuple(self.upstreams.values()),
             routes=(Route("a", tuple(attempts)),),
         )

@@ -59,7 +59,7 @@ def expectation(*algorithms: str, leeway_s: int = 0) -> Expectation:
     """What the issuer's tokens meet; every algorithm of the table when none is named."""
     return Expectation(
         issuer=ISSUER,
-        audience=AUDIENCE,
+        audiences=(AUDIENCE,),
         types=(ACCESS_TOKEN_TYPE,),
         algorithms=algorithms or tuple(ALGORITHMS),
         leeway_s=leeway_s,

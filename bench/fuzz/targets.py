@@ -49,7 +49,7 @@ def keys() -> KeySet:
 
 @cache
 def expectation() -> jwt.Expectation:
-    return jwt.Expectation(ISSUER, AUDIENCE, ("at+jwt",), tuple(READABLE))
+    return jwt.Expectation(ISSUER, (AUDIENCE,), ("at+jwt",), tuple(READABLE))
 
 
 @cache

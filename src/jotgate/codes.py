@@ -37,6 +37,7 @@ class Code(StrEnum):
     CONTROL_STALE = "control_stale"
     CONTROL_UNREACHABLE = "control_unreachable"
     AUDIT_UNAVAILABLE = "audit_unavailable"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"
     CONFIGURATION = "configuration"

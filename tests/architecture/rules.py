@@ -32,6 +32,9 @@ _BROAD: Final = frozenset({"Exception", "BaseException"})
 _RINGS_0_AND_1: Final = (
     "src/jotgate/codes.py",
     "src/jotgate/errors.py",
+    "src/jotgate/failures.py",
+    "src/jotgate/fault.py",
+    "src/jotgate/refusals.py",
     "src/jotgate/jose/",
     "src/jotgate/core/",
     "src/jotgate/ports.py",

@@ -45,7 +45,7 @@ def test_BCP_01_only_algorithms_that_the_verifier_lists_are_tried(alg: str) -> N
             with pytest.raises(ConfigurationError):  # a list with an unknown name is not one
                 tokens.expectation(name)
     with pytest.raises(ConfigurationError):
-        Expectation(tokens.ISSUER, tokens.AUDIENCE, ("at+jwt",), ())
+        Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("at+jwt",), ())
 
 
 @EVERY_ALGORITHM
@@ -209,7 +209,7 @@ def test_BCP_12_the_keys_of_one_issuer_vouch_for_no_other(alg: str) -> None:
     # With the keys of our issuer, a token that says it is another's; and one of the other that says it is ours.
     assert code_of(tokens.issuer(alg).with_claims(iss=other), keys, expected) == Code.CLAIM_REFUSED
     their_set = KeySet([theirs.verification_key])
-    their_expected = Expectation(other, tokens.AUDIENCE, ("at+jwt",), (alg,))
+    their_expected = Expectation(other, (tokens.AUDIENCE,), ("at+jwt",), (alg,))
     assert code_of(stranger.with_claims(), their_set, their_expected) == Code.CLAIM_REFUSED
     assert code_of(tokens.issuer(alg).with_claims(iss=other), their_set, their_expected) == Code.KEY_UNKNOWN
 
@@ -232,7 +232,7 @@ def test_BCP_14_a_token_without_our_audience_is_refused(aud: object) -> None:
         tokens.verify(tokens.issuer().with_claims(aud=aud))
     assert caught.value.claim == "aud"
     with pytest.raises(ConfigurationError):
-        Expectation(tokens.ISSUER, "", ("at+jwt",), ("ES256",))
+        Expectation(tokens.ISSUER, ("",), ("at+jwt",), ("ES256",))
 
 
 @EVERY_ALGORITHM
@@ -256,7 +256,7 @@ def test_BCP_16_typ_is_a_media_type_without_its_first_half(typ: str) -> None:
     token = tokens.issuer().with_header(typ=typ)
     tokens.verify(token)
     for wanted in ("at+jwt", "application/at+jwt", "AT+JWT"):
-        expected = Expectation(tokens.ISSUER, tokens.AUDIENCE, (wanted,), ("ES256",))
+        expected = Expectation(tokens.ISSUER, (tokens.AUDIENCE,), (wanted,), ("ES256",))
         jwt.verify(token, tokens.all_keys(), expected, tokens.NOW_S)
     for other in ("text/at+jwt", "at", "at+jwt; v=1", "application/", "application/application/at+jwt", "", ABSENT):
         assert tokens.refusal(tokens.issuer().with_header(typ=other)) == Code.CLAIM_REFUSED
@@ -271,7 +271,7 @@ def test_BCP_17_a_token_of_one_kind_is_refused_as_another(kind: str) -> None:
     """The same issuer, key, audience and claims: `typ` alone tells the kinds apart, both ways."""
     token = tokens.issuer().with_header(typ=kind)
     for wanted in KINDS:
-        expected = Expectation(tokens.ISSUER, tokens.AUDIENCE, (wanted,), ("ES256",))
+        expected = Expectation(tokens.ISSUER, (tokens.AUDIENCE,), (wanted,), ("ES256",))
         if wanted == kind:
             assert jwt.verify(token, tokens.all_keys(), expected, tokens.NOW_S).claims.sub == "alice"
         else:

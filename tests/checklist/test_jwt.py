@@ -139,14 +139,14 @@ def test_JWT_06_a_token_is_not_issued_in_the_future(leeway_s: int) -> None:
 
 def test_JWT_07_leeway_is_0_to_60_seconds() -> None:
     def with_leeway(leeway_s: int) -> Expectation:
-        return Expectation(tokens.ISSUER, tokens.AUDIENCE, ("at+jwt",), ("ES256",), leeway_s)
+        return Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("at+jwt",), ("ES256",), leeway_s)
 
     for leeway_s in (0, 5, 60):
         assert with_leeway(leeway_s).leeway_s == leeway_s
     for leeway_s in (-1, 61, 3_600):
         with pytest.raises(ConfigurationError, match="leeway_s: is not 0 to 60 seconds"):
             with_leeway(leeway_s)
-    assert Expectation(tokens.ISSUER, tokens.AUDIENCE, ("at+jwt",), ("ES256",)).leeway_s == 5
+    assert Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("at+jwt",), ("ES256",)).leeway_s == 5
 
 
 def near_misses(name: str) -> list[str]:

@@ -39,7 +39,7 @@ def pyjwt_oracle(key: SigningKey, expected: Expectation) -> Oracle:
                 token,
                 public,
                 algorithms=list(expected.algorithms),
-                audience=expected.audience,
+                audience=expected.audiences,
                 issuer=expected.issuer,
                 leeway=expected.leeway_s,
                 options={"require": sorted(expected.required)},
@@ -58,8 +58,8 @@ def joserfc_oracle(key: SigningKey, expected: Expectation) -> Oracle:
     registry = JWSRegistry(algorithms=list(expected.algorithms), strict_check_header=False)
     claims = joserfc_jwt.JWTClaimsRegistry(
         leeway=expected.leeway_s,
-        iss={"essential": True, "value": expected.issuer},
-        aud={"essential": True, "value": expected.audience},
+        iss={"essential": True, "value": expected.issuer or ""},
+        aud={"essential": True, "values": list(expected.audiences)},
         exp={"essential": True},
         iat={"essential": True},
         sub={"essential": True},

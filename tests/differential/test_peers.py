@@ -142,7 +142,7 @@ STRICTER: Final = (
 
 def expectation(alg: str) -> Expectation:
     """What both sides demand; the libraries read the clock themselves, so that now is really now."""
-    return Expectation(tokens.ISSUER, tokens.AUDIENCE, ("at+jwt",), (alg,), 0)
+    return Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("at+jwt",), (alg,), 0)
 
 
 def refusal(alg: str, token: bytes) -> str | None:

@@ -35,7 +35,7 @@ PARTS: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 def expectation(*algorithms: str) -> jwt.Expectation:
     return jwt.Expectation(
         issuer="https://issuer.example",
-        audience="https://gate.example",
+        audiences=("https://gate.example",),
         types=("JWT",),
         algorithms=algorithms,
         required=frozenset(("iss", "aud", "sub", "iat", "exp")),

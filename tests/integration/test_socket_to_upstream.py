@@ -79,7 +79,7 @@ async def working(*one: Answer, two: list[Answer] | None = None) -> AsyncIterato
         ports = {name: OpenAIUpstream(upstream, loop) for name, upstream in upstreams.items()}
         snapshot = Snapshot(
             version=1,
-            issuer=issuer_of(_ISSUER),
+            issuers=(issuer_of(_ISSUER),),
             upstreams=tuple(upstreams.values()),
             routes=(Route("a", (Attempt("one", "m-1"), Attempt("two", "m-2"))),),
         )

@@ -108,4 +108,4 @@ def _open_keyring(directory: DataDirectory) -> Keyring:
 
 
 def _verifier(config: Config, issuer_url: str, keyring: Keyring) -> Verifier:
-    return build_verifier(compile_issuer(config, issuer_url, keyring.key_set.to_jwks()), VERIFIED_TOKENS)
+    return build_verifier((compile_issuer(config, issuer_url, keyring.key_set.to_jwks()),), VERIFIED_TOKENS)

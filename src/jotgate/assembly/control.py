@@ -66,7 +66,7 @@ def run(assignment: Assignment) -> None:
         jwks = authority().keyring.key_set.to_jwks()
         snapshot = compile_snapshot(bound, authority().issuer_url, jwks, version, materials)
         learn_of(snapshot.upstreams)
-        return Effect(config, snapshot, build_verifier(snapshot.issuer, VERIFIED_TOKENS))
+        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS))
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -123,7 +123,7 @@ async def _serve(
     server = ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(authority.tokens, lambda: reloader.effect.verifier, SystemClock(), status),
-        public=build_public(reloader.effect.snapshot.issuer.jwks, figures),
+        public=build_public(authority.keyring.key_set.to_jwks(), figures),
         metrics=build_metrics(figures),
     )
     loop = asyncio.get_running_loop()

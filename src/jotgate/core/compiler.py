@@ -9,8 +9,9 @@ from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
 from jotgate.core.config_checks import is_loopback
+from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
-from jotgate.core.snapshot import Edge, Issuer, Snapshot, TlsMaterial
+from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
 
 _ALGORITHMS: Final = ("ES256",)
@@ -33,7 +34,7 @@ def compile_snapshot(
     """The snapshot of a configuration. The echo upstream is always there."""
     return Snapshot(
         version=version,
-        issuer=compile_issuer(config, issuer_url, jwks),
+        issuers=(compile_issuer(config, issuer_url, jwks),),
         upstreams=(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
@@ -82,8 +83,9 @@ def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
 def compile_issuer(config: Config, issuer_url: str, jwks: bytes) -> Issuer:
     """What is demanded of jotgate's own tokens (RFC 9068 s4): `iss` and `aud` are the issuer's URL."""
     return Issuer(
+        name=OURS,
         issuer=issuer_url,
-        audience=issuer_url,
+        audiences=(issuer_url,),
         algorithms=_ALGORITHMS,
         types=(ACCESS_TOKEN_TYPE,),
         jwks=jwks,

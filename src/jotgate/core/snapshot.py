@@ -8,27 +8,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.values import Secret
 
 Patience = Annotated[float, Meta(description="a number of seconds from 1 to 3600", ge=1, le=3_600)]
-
-
-class Issuer(Struct, frozen=True):
-    """What jotgate demands of the tokens of one issuer.
-
-    `jwks` is the JWK Set (RFC 7517 s5) as JSON. `leeway_s` is 0 to 60. `default_scopes` are those of a token that
-    carries no `scope` claim.
-    """
-
-    issuer: str
-    audience: str
-    algorithms: tuple[str, ...]
-    types: tuple[str, ...]
-    jwks: bytes
-    leeway_s: int = 5
-    lifetime_max_s: int = 31_536_000
-    default_scopes: tuple[str, ...] = ()
 
 
 class Limits(Struct, frozen=True):
@@ -82,10 +66,13 @@ class Edge(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """One version of the world. `version` grows by one with each swap of a control process."""
+    """One version of the world. `version` grows by one with each swap of a control process.
+
+    The first of `issuers` is this installation. No two have the same `iss`, and at most one has none.
+    """
 
     version: int
-    issuer: Issuer
+    issuers: tuple[Issuer, ...]
     upstreams: tuple[Upstream, ...]
     routes: tuple[Route, ...]
     limits: Limits = Limits()

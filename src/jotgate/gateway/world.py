@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Route, Upstream
-from jotgate.core.snapshot import Issuer, Limits, Snapshot
+from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.gateway.standing import Standing
-from jotgate.jose.jwt import Expectation
-from jotgate.jose.keys import KeySet
 from jotgate.ports import UpstreamPort
-from jotgate.services.verifier import Verifier
+from jotgate.services.federation import carry_over
+from jotgate.services.verifier import TokenCache, Verifier
 
 
 class Place:
@@ -50,33 +50,23 @@ class World(Struct, frozen=True):
     turns: Turns
 
 
-def build_verifier(issuer: Issuer, capacity: int) -> Verifier:
-    """The verifier of an issuer's expectation."""
-    expectation = Expectation(
-        issuer=issuer.issuer,
-        audience=issuer.audience,
-        types=issuer.types,
-        algorithms=issuer.algorithms,
-        leeway_s=issuer.leeway_s,
-        lifetime_max_s=issuer.lifetime_max_s,
-    )
-    return Verifier(
-        keys=KeySet.from_jwks(issuer.jwks),
-        expectation=expectation,
-        default_scopes=frozenset(issuer.default_scopes),
-        capacity=capacity,
-    )
+def build_verifier(issuers: tuple[Issuer, ...], capacity: int, before: Verifier | None = None) -> Verifier:
+    """The verifier of these issuers; what `before` knows of issuers that are still the same goes on."""
+    cache = before.cache if before is not None and before.cache.capacity == capacity else TokenCache(capacity)
+    return Verifier(carry_over(issuers, None if before is None else before.federation), cache)
 
 
 def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World | None) -> World:
     """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal."""
     capacity = snapshot.limits.verified_tokens
-    same = (
-        previous is not None
-        and previous.snapshot.issuer == snapshot.issuer
-        and previous.limits.verified_tokens == capacity
-    )
-    verifier = previous.verifier if same and previous else build_verifier(snapshot.issuer, capacity)
+    verifier = None if previous is None else previous.verifier
+    if (
+        verifier is None
+        or previous is None
+        or previous.snapshot.issuers != snapshot.issuers
+        or verifier.cache.capacity != capacity
+    ):
+        verifier = build_verifier(snapshot.issuers, capacity, verifier)
     return World(
         snapshot=snapshot,
         limits=snapshot.limits,

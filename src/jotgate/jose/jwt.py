@@ -14,6 +14,7 @@ from jotgate.errors import ClaimRefused, ConfigurationError, TokenExpired, Token
 from jotgate.jose import jws
 from jotgate.jose.algorithms import ALGORITHMS, READABLE
 from jotgate.jose.encoding import encode_object, parse_object
+from jotgate.jose.jws import Jws
 from jotgate.jose.keys import KeySet, SigningKey, VerificationKey
 
 LEEWAY_S_MAX: Final = 60
@@ -29,29 +30,35 @@ _REPLICATED: Final = frozenset(("iss", "sub", "aud"))
 class Expectation(Struct, frozen=True):
     """What a verifier demands of one kind of token from one issuer.
 
-    `types` are the values of `typ` that are taken, `algorithms` those of `alg`. `leeway_s`, 0 to 60, is what
-    clocks may differ by. `lifetime_max_s` bounds `exp` - `iat`, or `exp` - now for a token without `iat`.
-    `required` are the names of claims that must be there; a token without `exp` has no bounded lifetime and
-    is refused in any case.
+    `issuer` None: the token has no `iss`. One of `audiences` must be in `aud`; none of them: the token has no `aud`.
+    `types` are the values of `typ` that are taken, an empty one stands for a token without it; `algorithms` are those
+    of `alg`. `leeway_s`, 0 to 60, is what clocks may differ by. `lifetime_max_s` bounds `exp` - `iat`, or `exp` - now
+    for a token without `iat`. `required` are the names of claims that must be there. A token without `exp` has no
+    bounded lifetime and is refused, unless `endless` says that this issuer's tokens may be such.
     """
 
-    issuer: str
-    audience: str
+    issuer: str | None
+    audiences: tuple[str, ...]
     types: tuple[str, ...]
     algorithms: tuple[str, ...]
     leeway_s: int = 5
     lifetime_max_s: int = 31_536_000
     required: frozenset[str] = ACCESS_TOKEN_CLAIMS
+    endless: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an expectation that would let everything, or nothing, through.
+        """Refuse an expectation that would let nothing through, or names that no token has.
 
         Raises:
             ConfigurationError: with every fault.
         """
-        faults = [
-            (name, "is empty") for name in ("issuer", "audience", "types", "algorithms") if not getattr(self, name)
-        ]
+        faults = [(name, "is empty") for name in ("types", "algorithms") if not getattr(self, name)]
+        if self.issuer == "":
+            faults.append(("issuer", "is empty"))
+        if "" in self.audiences:
+            faults.append(("audiences", "has an empty one"))
+        if (self.issuer is None and "iss" in self.required) or (not self.audiences and "aud" in self.required):
+            faults.append(("required", "names a claim that no token of this issuer has"))
         if not READABLE.keys() >= set(self.algorithms):
             faults.append(("algorithms", f"has one that is not known; use some of {', '.join(ALGORITHMS)}"))
         if not 0 <= self.leeway_s <= LEEWAY_S_MAX:
@@ -94,7 +101,11 @@ def verify(token: bytes, keys: KeySet, expectation: Expectation, now_s: float) -
     Raises:
         TokenError: one subclass for each reason.
     """
-    parsed = jws.parse(token)
+    return verify_parsed(jws.parse(token), keys, expectation, now_s)
+
+
+def verify_parsed(parsed: Jws, keys: KeySet, expectation: Expectation, now_s: float) -> Verified:
+    """As `verify`, for a token whose form was looked at: to choose whose keys and expectation are meant."""
     key = jws.verify(parsed, keys, expectation.algorithms)
     _check_not_nested(parsed.header)
     claims = read_claims(parsed.payload)
@@ -135,17 +146,17 @@ def check(claims: Claims, typ: str | None, expectation: Expectation, now_s: floa
         TokenExpired: now is on or after `exp` plus leeway.
         TokenImmature: now is before `nbf` or `iat` minus leeway.
     """
-    if typ is None:
-        raise ClaimRefused("typ", "missing", "the token has no 'typ'")
-    if typ not in expectation.types and _media_type(typ) not in map(_media_type, expectation.types):
-        raise ClaimRefused("typ", "mismatch", "the token's 'typ' is of another kind of token")
+    _check_type(typ, expectation.types)
     if not expectation.required <= claims.raw.keys():
         missing = min(expectation.required - claims.raw.keys())
         raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}'")
     if claims.iss != expectation.issuer:
         raise ClaimRefused("iss", "mismatch", "the token is of another issuer")
-    if expectation.audience not in claims.aud:
-        raise ClaimRefused("aud", "mismatch", "the token is for another audience")
+    if expectation.audiences:
+        if expectation.audiences[0] not in claims.aud and set(expectation.audiences).isdisjoint(claims.aud):
+            raise ClaimRefused("aud", "mismatch", "the token is for another audience")
+    elif claims.aud:
+        raise ClaimRefused("aud", "mismatch", "the token is for one audience, and its issuer's tokens name none")
     _check_times(claims, expectation, now_s)
 
 
@@ -171,17 +182,27 @@ def peek_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]]
     return dict(parsed.header), parse_object(parsed.payload, "claims set")
 
 
+def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
+    if typ is None:
+        if "" not in types:
+            raise ClaimRefused("typ", "missing", "the token has no 'typ'")
+    elif typ not in types and (not typ or _media_type(typ) not in map(_media_type, types)):
+        raise ClaimRefused("typ", "mismatch", "the token's 'typ' is of another kind of token")
+
+
 def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None:
     # Each condition says what is good, so that a time that is not a number is refused.
     exp, iat, nbf, leeway_s = claims.exp, claims.iat, claims.nbf, expectation.leeway_s
-    if exp is None:
+    if exp is None and not expectation.endless:
         raise ClaimRefused("exp", "missing", "the token has no claim 'exp'")
-    if not now_s < exp + leeway_s:
+    if exp is not None and not now_s < exp + leeway_s:
         raise TokenExpired("the token has expired")
     if nbf is not None and not now_s >= nbf - leeway_s:
         raise TokenImmature("the token is not valid yet ('nbf')")
     if iat is not None and not now_s >= iat - leeway_s:
         raise TokenImmature("the token was issued in the future ('iat')")
+    if exp is None:
+        return
     begin_s = now_s if iat is None else iat
     if iat is not None and iat > exp:
         raise ClaimRefused("iat", "invalid", "the token was issued after it expired")

@@ -1,43 +1,59 @@
 """Turns a bearer token into a principal, or refuses it for one stated reason.
 
-A verifier belongs to one issuer's expectation and key set; a snapshot with other ones gets a new verifier with an
-empty cache. The cache is keyed by the SHA-256 of the whole token and holds principals only: a hit is good while its
-key is in the set and the token's time has not passed, both checked on every call. Refusals are never cached.
+The cache is keyed by the SHA-256 of the whole token. What it holds belongs to one compiled issuer, and is good while
+that issuer is trusted as it was, while its key is in the issuer's set, and while the token's time has not passed: all
+checked on every call. Refusals are never cached.
 """
 
 from hashlib import sha256
 from typing import Final
 
-from msgspec import Struct
-
 from jotgate.core.principals import Principal
-from jotgate.errors import ClaimRefused, KeyUnknown, TokenExpired, TokenImmature
-from jotgate.jose import jwt
-from jotgate.jose.jwt import Claims, Expectation
-from jotgate.jose.keys import KeySet, VerificationKey
+from jotgate.errors import KeyUnknown, TokenExpired, TokenImmature
+from jotgate.jose import jws
+from jotgate.services.federation import Federation, Trusted
 
 _GENERATIONS: Final = 2
 
 
-class _Verified(Struct, frozen=True):
-    key: VerificationKey
-    principal: Principal
-    not_after_s: float
-    not_before_s: float
+class TokenCache:
+    """At most `capacity` verified tokens by digest, in two generations. Mutable: it outlives the worlds that use it."""
+
+    __slots__ = ("_generation_size", "_old", "_young", "capacity")
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity: Final = capacity
+        self._generation_size = max(1, capacity // _GENERATIONS)
+        self._young: dict[bytes, Trusted] = {}
+        self._old: dict[bytes, Trusted] = {}
+
+    def find(self, digest: bytes) -> Trusted | None:
+        """What is remembered under a digest; it is the caller's to see whether that still holds."""
+        found = self._young.get(digest)
+        if found is None:
+            found = self._old.get(digest)
+            if found is not None:
+                self.keep(digest, found)
+        return found
+
+    def keep(self, digest: bytes, found: Trusted) -> None:
+        """Remember a token; the oldest generation is let go when there is no room."""
+        if len(self._young) >= self._generation_size:
+            self._old = self._young
+            self._young = {}
+        self._young[digest] = found
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
 
 
 class Verifier:
-    """Verifies tokens of one issuer; mutable only in its counts and in its cache of at most `capacity` tokens."""
+    """Verifies tokens of all trusted issuers; mutable only in its counts and in its cache."""
 
-    def __init__(
-        self, *, keys: KeySet, expectation: Expectation, default_scopes: frozenset[str], capacity: int
-    ) -> None:
-        self._keys = keys
-        self._expectation = expectation
-        self._default_scopes = default_scopes
-        self._generation_size = max(1, capacity // _GENERATIONS)
-        self._young: dict[bytes, _Verified] = {}
-        self._old: dict[bytes, _Verified] = {}
+    def __init__(self, federation: Federation, cache: TokenCache) -> None:
+        self.federation: Final = federation
+        self.cache: Final = cache
+        self._trusted = frozenset(federation.issuers)
         self.lookups = 0
         self.misses = 0
 
@@ -46,63 +62,23 @@ class Verifier:
 
         Raises:
             TokenError: one subclass for each reason.
+            IssuerUnavailable: its issuer's keys are out of reach, so that the answer cannot be known.
         """
         self.lookups += 1
         digest = sha256(token).digest()
-        found = self._young.get(digest) or self._promote(digest)
-        if found is None:
-            found = self._verify_cold(token, now_s)
-            self._remember(digest, found)
-        if self._keys.get(found.key.kid) is not found.key:
+        found = self.cache.find(digest)
+        if found is None or found.issuer not in self._trusted:
+            self.misses += 1
+            parsed = jws.parse(token)
+            found = self.federation.find(parsed).verify(parsed, now_s)
+            self.cache.keep(digest, found)
+        issuer = found.issuer
+        if now_s >= issuer.ends_s:
+            issuer.drop_ended(now_s)
+        if issuer.keys.get(found.key.kid) is not found.key:
             raise KeyUnknown("the token's key is no longer in the issuer's key set")
         if now_s >= found.not_after_s:
             raise TokenExpired("the token has expired")
         if now_s < found.not_before_s:
             raise TokenImmature("the token is not valid yet")
         return found.principal
-
-    def _verify_cold(self, token: bytes, now_s: float) -> _Verified:
-        self.misses += 1
-        verified = jwt.verify(token, self._keys, self._expectation, now_s)
-        claims = verified.claims
-        leeway_s = self._expectation.leeway_s
-        principal = read_principal(claims, verified.key.kid, self._default_scopes)
-        begin_s = max(principal.not_before_s, claims.iat or 0.0)
-        return _Verified(verified.key, principal, principal.expires_at_s + leeway_s, begin_s - leeway_s)
-
-    def _promote(self, digest: bytes) -> _Verified | None:
-        found = self._old.get(digest)
-        if found is not None:
-            self._remember(digest, found)
-        return found
-
-    def _remember(self, digest: bytes, found: _Verified) -> None:
-        if len(self._young) >= self._generation_size:
-            self._old = self._young
-            self._young = {}
-        self._young[digest] = found
-
-
-def read_principal(claims: Claims, kid: str, default_scopes: frozenset[str]) -> Principal:
-    """The principal in verified claims; a token without `scope` has its issuer's default scopes.
-
-    Raises:
-        ClaimRefused: `models` is there and is not an array of strings.
-    """
-    return Principal(
-        issuer=claims.iss or "",
-        subject=claims.sub or "",
-        client_id=claims.client_id or "",
-        token_id=claims.jti or "",
-        kid=kid,
-        scopes=default_scopes if claims.scope is None else frozenset(claims.scope.split(" ")) - {""},
-        models=_models(claims.raw["models"]) if "models" in claims.raw else None,
-        expires_at_s=claims.exp or 0.0,
-        not_before_s=claims.nbf or 0.0,
-    )
-
-
-def _models(value: object) -> frozenset[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ClaimRefused("models", "invalid", "the claim 'models' is not an array of strings")
-    return frozenset(value)

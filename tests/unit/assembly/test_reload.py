@@ -24,7 +24,7 @@ def effect_of(loaded: Loaded, version: int) -> Effect:
     """What control makes of settings, without an installation."""
     config = loaded.settings.require()
     snapshot = compile_snapshot(config, "http://127.0.0.1", b'{"keys":[]}', version, Materials())
-    return Effect(config, snapshot, build_verifier(snapshot.issuer, 1))
+    return Effect(config, snapshot, build_verifier(snapshot.issuers, 1))
 
 
 async def read_again(reloader: Reloader) -> list[Snapshot]:

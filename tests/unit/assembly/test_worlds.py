@@ -9,11 +9,12 @@ from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Pace, Worlds
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.routes import Attempt, Route, Upstream
-from jotgate.core.snapshot import Issuer, Snapshot
+from jotgate.core.snapshot import Snapshot
 from jotgate.errors import UpstreamError
 from jotgate.gateway.world import World
 from jotgate.jose.keys import KeySet, generate
 from jotgate.testing.upstream import Gate, Step, UpstreamServer, unary
+from tests.callers import own_issuer
 from tests.loops import on_loop, until
 
 _JWKS = KeySet([generate("ES256").verification_key]).to_jwks()
@@ -36,8 +37,8 @@ class Bench:
     async def take(self, version: int, *upstreams: Upstream, leeway_s: int = 5) -> World:
         """Offer a snapshot, and wait for its world."""
         routes = tuple(Route(one.name, (Attempt(one.name, one.name),)) for one in upstreams)
-        issuer = Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), _JWKS, leeway_s)
-        self.builder.offer(Snapshot(version, issuer, upstreams, routes))
+        issuer = own_issuer(_JWKS, leeway_s=leeway_s)
+        self.builder.offer(Snapshot(version, (issuer,), upstreams, routes))
         await until(lambda: self.settled[-1:] == [version])
         return self.worlds[-1]
 
@@ -124,8 +125,8 @@ async def test_of_several_that_wait_only_the_newest_is_built() -> None:
     async with bench() as made:
         await made.take(1)
         for version in (2, 3):
-            issuer = Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), _JWKS)
-            made.builder.offer(Snapshot(version, issuer, (), ()))
+            issuer = own_issuer(_JWKS)
+            made.builder.offer(Snapshot(version, (issuer,), (), ()))
         await made.take(4)
         assert [world.snapshot.version for world in made.worlds] == [1, 4]
 

@@ -7,15 +7,16 @@ from msgspec import structs
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.routes import Bounds, Proxy, Reach, Upstream
-from jotgate.core.snapshot import Issuer, Snapshot
+from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import World
 from jotgate.jose.keys import KeySet, generate
+from tests.callers import own_issuer
 from tests.loops import on_loop, until
 
 _JWKS = KeySet([generate("ES256").verification_key]).to_jwks()
-_ISSUER = Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), _JWKS)
+_ISSUER = own_issuer(_JWKS)
 _ONE = Upstream("one", "openai", "http://127.0.0.1:1/v1", Secret("sk-1"), bounds=Bounds(concurrent=5))
 
 
@@ -32,7 +33,7 @@ async def standings(*versions: Upstream, slot: int = 0, workers: int = 1) -> lis
     )
     keeping = asyncio.get_running_loop().create_task(builder.keep())
     for number, upstream in enumerate(versions):
-        builder.offer(Snapshot(number, _ISSUER, (upstream,), ()))
+        builder.offer(Snapshot(number, (_ISSUER,), (upstream,), ()))
         await until(lambda count=number: len(worlds) > count)  # type: ignore[misc] # mypy sees no default here
     keeping.cancel()
     return [world.places["one"].standing for world in worlds]

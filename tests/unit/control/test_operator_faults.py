@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
-from jotgate.core.snapshot import Issuer
+from jotgate.core.issuers import Issuer
 from jotgate.core.status import Status
 from jotgate.errors import Code
 from jotgate.gateway.world import build_verifier
@@ -53,11 +53,18 @@ def status() -> Status:
 def operator(key: SigningKey) -> Any:
     """The operator's application, whose issuer and status fail."""
     clock = ManualClock()
-    issuer = Issuer("http://i", "http://i", ("ES256",), (ACCESS_TOKEN_TYPE,), KeySet([key.verification_key]).to_jwks())
+    issuer = Issuer(
+        name="jotgate",
+        issuer="http://i",
+        audiences=("http://i",),
+        algorithms=("ES256",),
+        types=(ACCESS_TOKEN_TYPE,),
+        jwks=KeySet([key.verification_key]).to_jwks(),
+    )
     tokens = TokenIssuer(
         issuer="http://i", key=key, clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
     )
-    verifier = build_verifier(issuer, 2)
+    verifier = build_verifier((issuer,), 2)
     return build_operator(tokens, lambda: verifier, clock, status)
 
 

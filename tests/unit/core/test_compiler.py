@@ -99,8 +99,8 @@ def test_a_route_keeps_its_weights_and_its_rules() -> None:
 
 
 def test_the_issuer_demands_our_own_tokens() -> None:
-    issuer = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b'{"keys":[]}', 1).issuer
-    assert (issuer.issuer, issuer.audience, issuer.jwks) == ("http://i", "http://i", b'{"keys":[]}')
+    (issuer,) = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b'{"keys":[]}', 1).issuers
+    assert (issuer.issuer, issuer.audiences, issuer.jwks) == ("http://i", ("http://i",), b'{"keys":[]}')
     assert (issuer.algorithms, issuer.types) == (("ES256",), ("at+jwt",))
     assert (issuer.leeway_s, issuer.default_scopes) == (7, ("models",))
     assert compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b"", 1).limits.body_bytes == 2048

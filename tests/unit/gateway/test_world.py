@@ -21,9 +21,9 @@ def test_an_issuer_with_another_content_gets_an_empty_cache() -> None:
     issuer = make_issuer()
     world = make_world(issuer, {}, {})
     for changed in (
-        structs.replace(world.snapshot.issuer, leeway_s=0),
-        structs.replace(world.snapshot.issuer, default_scopes=("ai",)),
+        structs.replace(world.snapshot.issuers[0], leeway_s=0),
+        structs.replace(world.snapshot.issuers[0], default_scopes=("ai",)),
         issuer_of(make_issuer()),
     ):
-        swapped = build_world(structs.replace(world.snapshot, issuer=changed), {}, world)
+        swapped = build_world(structs.replace(world.snapshot, issuers=(changed,)), {}, world)
         assert swapped.verifier is not world.verifier

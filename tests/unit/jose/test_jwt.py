@@ -25,7 +25,7 @@ def test_the_token_of_rfc7515_is_good_in_its_own_time() -> None:
     vector = tokens.vector("rfc7515_a3")
     claims = jwt.read_claims(jws.parse(vector["token"].encode()).payload)
     assert (claims.iss, claims.exp) == ("joe", 1_300_819_380)
-    legacy = Expectation("joe", "nobody", ("JWT",), ("ES256",), required=frozenset(("iss", "exp")))
+    legacy = Expectation("joe", ("nobody",), ("JWT",), ("ES256",), required=frozenset(("iss", "exp")))
     with pytest.raises(ClaimRefused) as caught:
         jwt.check(claims, "JWT", legacy, 1_300_819_379)
     assert caught.value.claim == "aud"
@@ -38,7 +38,7 @@ def test_the_token_of_rfc7515_is_good_in_its_own_time() -> None:
     ("changes", "path"),
     [
         ({"issuer": ""}, "issuer"),
-        ({"audience": ""}, "audience"),
+        ({"audiences": ("",)}, "audiences"),
         ({"types": ()}, "types"),
         ({"algorithms": ()}, "algorithms"),
         ({"algorithms": ("ES256", "none")}, "algorithms"),
@@ -50,7 +50,7 @@ def test_the_token_of_rfc7515_is_good_in_its_own_time() -> None:
     ],
 )
 def test_an_expectation_that_would_not_hold_is_refused(changes: dict[str, object], path: str) -> None:
-    good = {"issuer": "i", "audience": "a", "types": ("at+jwt",), "algorithms": ("ES256",)}
+    good = {"issuer": "i", "audiences": ("a",), "types": ("at+jwt",), "algorithms": ("ES256",)}
     with pytest.raises(ConfigurationError) as caught:
         Expectation(**{**good, **changes})  # type: ignore[arg-type]
     assert [fault[0] for fault in caught.value.faults] == [path]
@@ -58,7 +58,7 @@ def test_an_expectation_that_would_not_hold_is_refused(changes: dict[str, object
 
 def test_all_faults_of_an_expectation_are_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Expectation("", "", (), (), 99, 0)
+        Expectation("", ("",), (), (), 99, 0)
     assert len(caught.value.faults) == 6
 
 
@@ -75,7 +75,7 @@ def test_a_lifetime_is_bounded_from_iat_or_from_now() -> None:
         jwt.check(claims_with(exp=NOW_S + day_s + 1), "at+jwt", expected, NOW_S)
     with pytest.raises(ClaimRefused, match="longer than 86400 seconds"):
         jwt.check(claims_with(iat=NOW_S - day_s, exp=NOW_S + 1), "at+jwt", expected, NOW_S)
-    legacy = Expectation(tokens.ISSUER, tokens.AUDIENCE, ("at+jwt",), ("ES256",), 0, day_s, frozenset())
+    legacy = Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("at+jwt",), ("ES256",), 0, day_s, frozenset())
     jwt.check(claims_with(iat=ABSENT, exp=NOW_S + day_s), "at+jwt", legacy, NOW_S)
     with pytest.raises(ClaimRefused, match="longer than 86400 seconds"):
         jwt.check(claims_with(iat=ABSENT, exp=NOW_S + day_s + 1), "at+jwt", legacy, NOW_S)
@@ -129,7 +129,7 @@ def test_another_type_is_refused(typ: str) -> None:
 
 
 def test_expected_types_are_media_types_too() -> None:
-    expected = Expectation(tokens.ISSUER, tokens.AUDIENCE, ("application/AT+jwt", "token"), ("ES256",))
+    expected = Expectation(tokens.ISSUER, (tokens.AUDIENCE,), ("application/AT+jwt", "token"), ("ES256",))
     for typ in ("at+jwt", "Application/At+Jwt", "TOKEN"):
         jwt.check(claims_with(), typ, expected, NOW_S)
     with pytest.raises(ClaimRefused):

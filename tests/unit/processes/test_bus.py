@@ -9,7 +9,7 @@ import pytest
 
 from jotgate.assembly.system import SystemClock
 from jotgate.core.routes import Upstream
-from jotgate.core.snapshot import Issuer, Snapshot
+from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
 from jotgate.errors import AuditUnavailable
 from jotgate.processes.bus import BusServer
@@ -25,9 +25,13 @@ from jotgate.processes.messages import (
     read_from_control,
 )
 from jotgate.telemetry.census import Census
+from tests.callers import own_issuer
 
 _SNAPSHOT = Snapshot(
-    7, Issuer("http://i", "http://i", ("ES256",), ("at+jwt",), b"{}"), (Upstream("u", "openai", "", Secret("s")),), ()
+    7,
+    (own_issuer(b"{}"),),
+    (Upstream("u", "openai", "", Secret("s")),),
+    (),
 )
 
 

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from jotgate.errors import ClaimRefused, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.gateway.world import build_verifier
-from jotgate.jose.keys import generate
+from jotgate.jose.keys import KeySet, generate
 from jotgate.services.verifier import Verifier
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
@@ -16,11 +16,11 @@ _WRONG = wrong_tokens(_KEY, NAME, NAME, NOW_S)
 
 
 def verifier_of(issuer: TestIssuer, *, capacity: int = 100, default_scopes: tuple[str, ...] = ()) -> Verifier:
-    return build_verifier(issuer_of(issuer, default_scopes=default_scopes), capacity)
+    return build_verifier((issuer_of(issuer, default_scopes=default_scopes),), capacity)
 
 
 def remembered(verifier: Verifier) -> int:
-    return len(verifier._young.keys() | verifier._old.keys())
+    return len(verifier.cache)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_remembered_token_is_refused_once_its_key_has_left_the_set(issuer: Tes
     verifier = verifier_of(issuer)
     token = issuer.token()
     assert verifier.verify(token, NOW_S).subject == "alice"
-    verifier._keys._by_kid.clear()
+    verifier.federation.issuers[0].keys._by_kid.clear()
     with pytest.raises(KeyUnknown):
         verifier.verify(token, NOW_S)
 
@@ -125,8 +125,8 @@ def test_a_remembered_token_is_refused_once_its_key_has_left_the_set(issuer: Tes
 def test_a_token_is_refused_by_a_verifier_whose_set_has_another_key_under_its_kid(issuer: TestIssuer) -> None:
     token = issuer.token()
     stranger = make_issuer()
-    jwks = issuer_of(stranger).jwks.replace(stranger.key.kid.encode(), issuer.key.kid.encode())
-    verifier = build_verifier(structs.replace(issuer_of(issuer), jwks=jwks), 10)
+    jwks = KeySet([stranger.key.verification_key]).to_jwks().replace(stranger.key.kid.encode(), issuer.key.kid.encode())
+    verifier = build_verifier((structs.replace(issuer_of(issuer), jwks=jwks),), 10)
     with pytest.raises(JotgateError) as caught:
         verifier.verify(token, NOW_S)
     assert caught.value.code == "signature_invalid"

@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:8080"
 @pytest.mark.parametrize("leeway_s", [0, 5, 60])
 def test_each_wrong_token_meets_its_refusal(alg: str, leeway_s: int) -> None:
     key = tokens.key(alg)
-    expected = Expectation(URL, URL, ("at+jwt",), (alg,), leeway_s)
+    expected = Expectation(URL, (URL,), ("at+jwt",), (alg,), leeway_s)
     keys = KeySet([key.verification_key])
     good = TestIssuer(key, URL, URL, tokens.NOW_S)
     assert jwt.verify(good.token(sub="bob"), keys, expected, tokens.NOW_S).claims.sub == "bob"

@@ -1,0 +1,77 @@
+"""What is demanded of the tokens of one issuer, and where in them it stands whom they speak for.
+
+Plain data: part of the snapshot, compiled by control from the settings, the store and the keys that it fetched.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core.values import Secret
+
+ACCESS_TOKEN_CLAIMS: Final = ("aud", "client_id", "exp", "iat", "iss", "jti", "sub")
+"""RFC 9068 s2.2."""
+
+OURS: Final = "jotgate"
+"""The name of this installation among the issuers; no other may have it."""
+
+Path = tuple[str, ...]
+"""The names of members on the way from the claims set to a value; one name is a claim itself."""
+
+
+class ClaimMapping(Struct, frozen=True):
+    """Where the claims of an issuer's tokens say what jotgate wants to know; an empty path: nowhere.
+
+    Each of `subject` is a path to a text; several are joined by a slash. `scopes` leads to a text with spaces or an
+    array of texts, `models` and `roles` to an array of texts or of objects, whose member `name` counts.
+    """
+
+    subject: tuple[Path, ...] = (("sub",),)
+    client: Path = ("client_id",)
+    tenant: Path = ()
+    scopes: Path = ("scope",)
+    models: Path = ("models",)
+    roles: Path = ()
+
+
+class SharedSecret(Struct, frozen=True):
+    """One secret that the issuer's tokens are signed with (RFC 7518 s3.2): the UTF-8 bytes of its text are the key.
+
+    `kid` empty: tokens name no key. It verifies no more from `ends_at_s` on (NumericDate); None: for good.
+    """
+
+    secret: Secret
+    algorithm: str
+    kid: str = ""
+    ends_at_s: int | None = None
+
+
+class Issuer(Struct, frozen=True, kw_only=True):
+    """What jotgate demands of the tokens of one issuer.
+
+    `name` is jotgate's word for it, `issuer` the `iss` of its tokens; empty: they carry none. One of `audiences` must
+    be in `aud`; with none of them, tokens carry no `aud`. `types` are the values of `typ` that are taken; an empty one
+    stands for a token without `typ`. `jwks` is the JWK Set (RFC 7517 s5) as JSON; None: there is none yet, and tokens
+    cannot be checked. `key_ends` says from when (NumericDate) a key of that set verifies no more, by `kid`.
+    `remote`: a key that is not in the set may be one that the issuer has published since. `leeway_s` is 0 to 60.
+    `lifetime_max_s` bounds `exp` - `iat`; a token without `exp` is taken only if that is not `required`. Each of
+    `equal` names a path and the value that it must lead to; one that leads nowhere is refused, unless the value is
+    False. `default_scopes` are those of a token that says nothing of scopes.
+    """
+
+    name: str
+    issuer: str
+    audiences: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    types: tuple[str, ...]
+    jwks: bytes | None
+    key_ends: Mapping[str, int] = {}
+    secrets: tuple[SharedSecret, ...] = ()
+    remote: bool = False
+    required: tuple[str, ...] = ACCESS_TOKEN_CLAIMS
+    equal: tuple[tuple[Path, str | bool | int], ...] = ()
+    leeway_s: int = 5
+    lifetime_max_s: int = 31_536_000
+    default_scopes: tuple[str, ...] = ()
+    mapping: ClaimMapping = ClaimMapping()

@@ -1,0 +1,92 @@
+"""What is not the caller's fault: an upstream failed, or the answer cannot be known now."""
+
+from jotgate.codes import Code
+from jotgate.fault import JotgateError
+
+
+class UpstreamError(JotgateError):
+    """An upstream, not the caller, is at fault."""
+
+    status = 502
+
+
+class UpstreamUnavailable(UpstreamError):
+    """No connection could be made, or it closed before an answer."""
+
+    code = Code.UPSTREAM_UNAVAILABLE
+
+
+class UpstreamTimeout(UpstreamError):
+    """A deadline (first byte, idle or total) passed."""
+
+    code = Code.UPSTREAM_TIMEOUT
+    status = 504
+
+
+class UpstreamTorn(UpstreamError):
+    """The answer broke off, or was not HTTP."""
+
+    code = Code.UPSTREAM_TORN
+
+
+class UpstreamRefused(UpstreamError):
+    """The upstream refused jotgate's own credential; never shown as the caller's 401."""
+
+    code = Code.UPSTREAM_REFUSED
+
+
+class Unavailable(JotgateError):
+    """The answer cannot be known now; `retry_after_s` becomes the Retry-After header."""
+
+    status = 503
+    retry_after_s: int = 1
+
+
+class NotReady(Unavailable):
+    """This worker has no snapshot yet."""
+
+    code = Code.NOT_READY
+
+
+class ControlStale(Unavailable):
+    """The control process has been silent for longer than `max_staleness`; what is held may be out of date."""
+
+    code = Code.CONTROL_STALE
+
+
+class ControlUnreachable(Unavailable):
+    """The path is the control process's to answer, and it does not answer now."""
+
+    code = Code.CONTROL_UNREACHABLE
+
+
+class AuditUnavailable(Unavailable):
+    """The audit buffer is full: nothing is let through unrecorded."""
+
+    code = Code.AUDIT_UNAVAILABLE
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be reached, is locked for too long, or its disk is full or broken."""
+
+    code = Code.STORE_UNAVAILABLE
+
+
+class IssuerUnavailable(Unavailable):
+    """The keys of the token's issuer are not to be had: never fetched yet, or too long ago. Never a 401."""
+
+    code = Code.ISSUER_UNAVAILABLE
+    retry_after_s = 5
+    default_hint = "Try again in a moment"
+
+
+class UpstreamBusy(Unavailable):
+    """Every upstream of the route is at its bound: the queue is full, or the call's time in it is over."""
+
+    code = Code.UPSTREAM_BUSY
+
+
+class UpstreamSuspended(Unavailable):
+    """No upstream of the route is asked for now: each has failed several times in a row."""
+
+    code = Code.UPSTREAM_SUSPENDED

@@ -1,0 +1,190 @@
+"""The issuers that are trusted, each with its own keys and expectation, and which of them a token claims to be of.
+
+What a token says of its issuer only chooses whose rules it is held to; those rules then demand that very issuer, and
+a key of it (RFC 8725 s3.8).
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from math import inf
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.issuers import Issuer
+from jotgate.core.principals import Principal, find, read_identity
+from jotgate.errors import ClaimRefused, IssuerUnavailable, KeyUnknown, KeyUnpublished
+from jotgate.jose import jwt
+from jotgate.jose.jws import Jws
+from jotgate.jose.jwt import Claims, Expectation
+from jotgate.jose.keys import KeySet, VerificationKey, hmac_key
+
+_NAMELESS: Final = "secret-{}"  # the place of a secret in its list stands for the kid that its tokens do not name
+
+
+class Trusted(Struct, frozen=True):
+    """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included."""
+
+    issuer: "TrustedIssuer"
+    key: VerificationKey
+    principal: Principal
+    claims: Claims
+    not_before_s: float
+    not_after_s: float
+
+
+class TrustedIssuer:
+    """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
+
+    __slots__ = ("_expectation", "_scopes", "content", "ends_s", "keys")
+
+    def __init__(self, content: Issuer) -> None:
+        """Compile what the snapshot says.
+
+        Raises:
+            KeyRefused: a secret is no key, or the key set is none.
+            ConfigurationError: the expectation contradicts itself.
+        """
+        self.content = content
+        self._scopes = frozenset(content.default_scopes)
+        self._expectation = Expectation(
+            issuer=content.issuer or None,
+            audiences=content.audiences,
+            types=content.types,
+            algorithms=content.algorithms,
+            leeway_s=content.leeway_s,
+            lifetime_max_s=content.lifetime_max_s,
+            required=frozenset(content.required),
+            endless="exp" not in content.required,
+        )
+        self.keys = KeySet([*_public_keys(content), *_secret_keys(content)])
+        self.ends_s = self._next_end(-inf)
+
+    def drop_ended(self, now_s: float) -> None:
+        """Let go of the keys whose time is over; asked when `ends_s` has come."""
+        gone = {kid for kid, end_s in _ends(self.content) if end_s <= now_s}
+        self.keys = KeySet([key for key in self.keys.keys if key.kid not in gone])
+        self.ends_s = self._next_end(now_s)
+
+    def verify(self, parsed: Jws, now_s: float) -> Trusted:
+        """Hold a token to this issuer's rules.
+
+        Raises:
+            TokenError: one subclass for each reason. KeyUnpublished: the issuer may have published the key since.
+            IssuerUnavailable: the issuer's keys were never fetched, or too long ago.
+        """
+        if self.content.jwks is None and not self.content.secrets:
+            raise IssuerUnavailable(f"the keys of the issuer '{self.content.name}' cannot be had now")
+        if now_s >= self.ends_s:
+            self.drop_ended(now_s)
+        try:
+            verified = jwt.verify_parsed(parsed, self.keys, self._expectation, now_s)
+        except KeyUnknown as refusal:
+            if self.content.remote and parsed.kid is not None:
+                raise KeyUnpublished(self.content.name, refusal.message) from None
+            raise
+        claims = verified.claims
+        self._check_equal(claims)
+        return Trusted(
+            issuer=self,
+            key=verified.key,
+            principal=self._principal(parsed, claims, verified.key.kid),
+            claims=claims,
+            not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
+            not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
+        )
+
+    def _check_equal(self, claims: Claims) -> None:
+        for path, wanted in self.content.equal:
+            found = find(claims.raw, path)
+            if found is None and wanted is False:
+                continue
+            if type(found) is not type(wanted) or found != wanted:
+                name = ".".join(path)
+                reason = "missing" if found is None else "mismatch"
+                raise ClaimRefused(name, reason, f"the claim '{name}' is not the one that this issuer's tokens have")
+
+    def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
+        identity = read_identity(claims.raw, self.content.mapping)
+        return Principal(
+            issuer=claims.iss or self.content.name,
+            subject=identity.subject,
+            client_id=identity.client_id,
+            token_id=claims.jti or sha256(parsed.signing_input).hexdigest(),
+            kid=kid,
+            scopes=self._scopes if identity.scopes is None else identity.scopes,
+            models=identity.models,
+            expires_at_s=inf if claims.exp is None else claims.exp,
+            not_before_s=claims.nbf or 0.0,
+            tenant=identity.tenant,
+            roles=identity.roles,
+        )
+
+    def _next_end(self, now_s: float) -> float:
+        return min((end_s for _, end_s in _ends(self.content) if end_s > now_s), default=inf)
+
+
+class Federation:
+    """All trusted issuers of one snapshot, this installation first. Immutable."""
+
+    def __init__(self, issuers: Iterable[TrustedIssuer]) -> None:
+        self.issuers: Final = tuple(issuers)
+        self._by_claim: Final = {one.content.issuer: one for one in self.issuers}
+
+    def find(self, parsed: Jws) -> TrustedIssuer:
+        """The issuer that a token says it is of. A payload that cannot be read is this installation's to refuse.
+
+        Raises:
+            ClaimRefused: nobody trusts that issuer, or the token names none and every issuer's tokens do.
+        """
+        try:
+            claimed = _read_claim(parsed.payload).iss
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self.issuers[0]
+        if claimed is msgspec.UNSET:
+            return self._by_claim.get("", self.issuers[0])
+        found = self._by_claim.get(claimed) if claimed else None
+        if found is None:
+            raise ClaimRefused("iss", "mismatch", "the token is of an issuer that this gateway does not trust")
+        return found
+
+
+def carry_over(issuers: Iterable[Issuer], before: Federation | None) -> Federation:
+    """The federation of these issuers. One whose content is the same goes on as it is, with what is cached of it.
+
+    Raises:
+        KeyRefused, ConfigurationError: see `TrustedIssuer`.
+    """
+    known = {} if before is None else {one.content.name: one for one in before.issuers}
+    made: list[TrustedIssuer] = []
+    for content in issuers:
+        one = known.get(content.name)
+        made.append(one if one is not None and one.content == content else TrustedIssuer(content))
+    return Federation(made)
+
+
+class _IssuerClaim(Struct, frozen=True):
+    iss: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_read_claim: Final = msgspec.json.Decoder(_IssuerClaim).decode
+
+
+def _public_keys(content: Issuer) -> tuple[VerificationKey, ...]:
+    return () if content.jwks is None else KeySet.from_jwks(content.jwks, content.algorithms).keys
+
+
+def _secret_keys(content: Issuer) -> list[VerificationKey]:
+    return [
+        hmac_key(one.secret.reveal().encode(), one.algorithm, one.kid or _NAMELESS.format(place)).verification_key
+        for place, one in enumerate(content.secrets)
+    ]
+
+
+def _ends(content: Issuer) -> list[tuple[str, float]]:
+    ends: list[tuple[str, float]] = list(content.key_ends.items())
+    for place, one in enumerate(content.secrets):
+        if one.ends_at_s is not None:
+            ends.append((one.kid or _NAMELESS.format(place), one.ends_at_s))
+    return ends

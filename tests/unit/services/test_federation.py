@@ -1,0 +1,134 @@
+"""Which issuer's rules a token is held to, and what those say."""
+
+from math import inf
+
+import pytest
+from msgspec import structs
+
+from jotgate.core.issuers import ClaimMapping, Issuer, SharedSecret
+from jotgate.core.values import Secret
+from jotgate.errors import ClaimRefused, Code, JotgateError, KeyUnpublished
+from jotgate.gateway.world import build_verifier
+from jotgate.jose import jwt
+from jotgate.jose.keys import hmac_key
+from jotgate.services.verifier import Verifier
+from jotgate.testing.issuer import TestIssuer
+from tests.callers import NOW_S, issuer_of, make_issuer
+
+_OTHER = "https://other.example"
+_SECRET = "q8Zr1nVw5LkT0yBhXc7dMf3gJs9pUe2A"
+_OLD = "W4eXb6RtN1mQz8KvHs5yLp0cFj3uDg7S"
+
+
+def other(source: TestIssuer, **changes: object) -> Issuer:
+    return structs.replace(issuer_of(source), name="other", issuer=_OTHER, **changes)
+
+
+def bearer(source: TestIssuer, **claims: object) -> bytes:
+    return source.token(**{"iss": _OTHER, **claims})
+
+
+def refusal(verifier: Verifier, token: bytes, now_s: float = NOW_S) -> Code:
+    with pytest.raises(JotgateError) as caught:
+        verifier.verify(token, now_s)
+    return caught.value.code
+
+
+def secret_issuer(*secrets: SharedSecret) -> Issuer:
+    return Issuer(
+        name="old",
+        issuer="",
+        audiences=(),
+        algorithms=("HS256",),
+        types=("JWT", ""),
+        jwks=None,
+        secrets=secrets,
+        required=("sub",),
+    )
+
+
+def test_each_token_is_held_to_the_rules_of_the_issuer_that_it_names() -> None:
+    ours, theirs = make_issuer(), make_issuer()
+    verifier = build_verifier((issuer_of(ours), other(theirs, default_scopes=("ai",))), 10)
+    assert verifier.verify(ours.token(), NOW_S).issuer == ours.issuer
+    assert verifier.verify(bearer(theirs), NOW_S).issuer == _OTHER
+    assert refusal(verifier, bearer(ours)) is Code.KEY_UNKNOWN
+    assert refusal(verifier, theirs.token()) is Code.KEY_UNKNOWN
+    assert refusal(verifier, theirs.token(iss="https://evil.example")) is Code.CLAIM_REFUSED
+
+
+def test_an_issuer_without_keys_cannot_be_judged() -> None:
+    verifier = build_verifier((issuer_of(make_issuer()), other(make_issuer(), jwks=None)), 10)
+    assert refusal(verifier, bearer(make_issuer())) is Code.ISSUER_UNAVAILABLE
+
+
+def test_an_unknown_key_of_a_remote_issuer_may_have_been_published_since() -> None:
+    verifier = build_verifier((issuer_of(make_issuer()), other(make_issuer(), remote=True)), 10)
+    with pytest.raises(KeyUnpublished) as caught:
+        verifier.verify(bearer(make_issuer()), NOW_S)
+    assert (caught.value.issuer, caught.value.code) == ("other", Code.KEY_UNKNOWN)
+
+
+def test_a_shared_secret_verifies_until_its_date_also_for_a_remembered_token() -> None:
+    new, old = SharedSecret(Secret(_SECRET), "HS256"), SharedSecret(Secret(_OLD), "HS256", ends_at_s=int(NOW_S) + 10)
+    verifier = build_verifier((issuer_of(make_issuer()), secret_issuer(new, old)), 10)
+    signed = {
+        text: jwt.sign({"sub": "joe"}, "JWT", hmac_key(text.encode(), "HS256", "k"), with_kid=False)
+        for text in (_SECRET, _OLD)
+    }
+    principal = verifier.verify(signed[_OLD], NOW_S)
+    assert (principal.subject, principal.issuer, principal.expires_at_s) == ("joe", "old", inf)
+    assert len(principal.token_id) == 64
+    assert refusal(verifier, signed[_OLD], NOW_S + 10) is Code.KEY_UNKNOWN
+    assert verifier.verify(signed[_SECRET], NOW_S + 10).subject == "joe"
+
+
+def test_tokens_of_an_issuer_that_names_nobody_carry_neither_issuer_nor_audience() -> None:
+    verifier = build_verifier((issuer_of(make_issuer()), secret_issuer(SharedSecret(Secret(_SECRET), "HS256"))), 10)
+    key = hmac_key(_SECRET.encode(), "HS256", "k")
+    for claims in ({"sub": "joe", "iss": "x"}, {"sub": "joe", "aud": "x"}, {"iss": "x", "aud": "x"}, {"exp": 1}):
+        assert refusal(verifier, jwt.sign(claims, "JWT", key, with_kid=False)) in {
+            Code.CLAIM_REFUSED,
+            Code.TOKEN_EXPIRED,
+        }
+
+
+def test_a_mapping_says_where_the_claims_stand() -> None:
+    source = make_issuer()
+    mapping = ClaimMapping(
+        subject=(("owner",), ("name",)),
+        tenant=("org", "id"),
+        scopes=("scp",),
+        models=("llm", "models"),
+        roles=("roles",),
+    )
+    verifier = build_verifier((issuer_of(make_issuer()), other(source, mapping=mapping)), 10)
+    claims = {
+        "owner": "built-in",
+        "name": "joe",
+        "org": {"id": "acme"},
+        "scp": ["ai", "models"],
+        "llm": {"models": ["m"]},
+        "roles": [{"owner": "x", "name": "admin"}, "dev"],
+    }
+    principal = verifier.verify(bearer(source, **claims), NOW_S)
+    assert (principal.subject, principal.tenant) == ("built-in/joe", "acme")
+    assert principal.scopes == {"ai", "models"}
+    assert principal.models == frozenset({"m"})
+    assert principal.roles == {"admin", "dev"}
+    for broken in ({"name": "a/b"}, {"org": {"id": 7}}, {"roles": "admin"}, {"roles": [7]}, {"llm": {"models": None}}):
+        assert refusal(verifier, bearer(source, **{**claims, **broken})) is Code.CLAIM_REFUSED
+
+
+@pytest.mark.parametrize("found", ["refresh-token", True, None, ["access-token"]])
+def test_a_claim_with_another_value_than_the_issuers_tokens_have_is_refused(found: object) -> None:
+    source = make_issuer()
+    equal = ((("tokenType",), "access-token"), (("isForbidden",), False))
+    verifier = build_verifier((issuer_of(make_issuer()), other(source, equal=equal)), 10)
+    assert verifier.verify(bearer(source, tokenType="access-token"), NOW_S).subject
+    assert verifier.verify(bearer(source, tokenType="access-token", isForbidden=False), NOW_S).subject
+    with pytest.raises(ClaimRefused):
+        verifier.verify(bearer(source, tokenType=found), NOW_S)
+    for forbidden in (True, 0, "false"):
+        with pytest.raises(ClaimRefused):
+            verifier.verify(bearer(source, tokenType="access-token", isForbidden=forbidden), NOW_S)

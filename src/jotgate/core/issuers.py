@@ -4,7 +4,7 @@ Plain data: part of the snapshot, compiled by control from the settings, the sto
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -45,6 +45,27 @@ class SharedSecret(Struct, frozen=True):
     algorithm: str
     kid: str = ""
     ends_at_s: int | None = None
+
+
+class KeySource(Struct, frozen=True, kw_only=True):
+    """Where the keys of a remote issuer come from, and how often they may be asked for. Times are seconds.
+
+    `location` is the issuer's URL (OpenID Connect Discovery 1.0 s4), the URL of its JWK Set, or the path of a file
+    with one; `issuer` is the `iss` that a discovery document must state. Keys are fetched anew every `refresh_s`, and
+    for an unknown key at most once in `cooldown_s` and `per_minute` times a minute; they are used until `stale_max_s`
+    after the last fetch that succeeded. `roots` are certificates in PEM; empty: the machine's.
+    """
+
+    name: str
+    kind: Literal["discovery", "url", "file"]
+    location: str
+    issuer: str = ""
+    refresh_s: float = 300.0
+    cooldown_s: float = 30.0
+    per_minute: int = 10
+    timeout_s: float = 5.0
+    stale_max_s: float = 86_400.0
+    roots: str = ""
 
 
 class Issuer(Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ async def _serve(
     clock = SystemClock()
     started_s = clock.now_s() - clock.monotonic_s()
     census = Census(clock)
-    bus = BusServer(reloader.effect.snapshot, authority.log, census)
+    bus = BusServer(reloader.effect.snapshot, authority.log, census, expected=assignment.workers)
     figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
 
     def status() -> Status:
@@ -141,7 +141,11 @@ async def _serve(
             assignment.report_ready,
         )
     )
-    keeping = [loop.create_task(bus.keep_time()), loop.create_task(reloader.keep(bus.swap, assignment.report_reloaded))]
+    keeping = [
+        loop.create_task(bus.keep_time()),
+        loop.create_task(reloader.keep(bus.swap, assignment.report_reloaded)),
+        loop.create_task(reloader.keep_renewed(bus.swap)),
+    ]
     await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     await serving

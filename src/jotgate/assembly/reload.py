@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from jotgate.telemetry.logs import report_fault
 
 _POLL_S: Final = 0.5
 _FIRST_VERSION: Final = 1
+_Result = TypeVar("_Result")
 
 Marks = dict[Path, tuple[int, int, int] | None]
 """What tells one content of a file from the next without reading it; None where there is no file."""
@@ -49,10 +50,15 @@ class Attempt(Struct, frozen=True):
 
 
 class _Read(Struct, frozen=True):
-    """What came of one reading. `settings` is None when jotgate itself failed at it."""
+    """What came of one reading. `loaded` is None when jotgate itself failed at it."""
 
-    settings: Settings | None
+    loaded: Loaded | None
     effect: Effect | JotgateError
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings that were read."""
+        return None if self.loaded is None else self.loaded.settings
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -91,10 +97,11 @@ class Origin(Struct, frozen=True):
 
 
 class Reloader:
-    """Keeps the settings current. Mutable: what is in effect, how the last reading ended, how the files looked.
+    """Keeps what is in effect current. Mutable: that, how the last reading ended, how the files looked, who waits.
 
     `prepare` makes what settings mean, with the number of the new snapshot, and raises a JotgateError if they cannot
-    be. What refuses the first reading is raised, unless control goes on with what was accepted.
+    be; after the first time it is called on a thread. What refuses the first reading is raised, unless control goes on
+    with what was accepted.
     """
 
     def __init__(self, origin: Origin, prepare: Callable[[Loaded, int], Effect], clock: Clock) -> None:
@@ -111,7 +118,11 @@ class Reloader:
         read = first if kept is None else self._go_on(first, kept)
         if isinstance(read.effect, JotgateError):
             raise read.effect
-        self.effect = read.effect
+        assert read.loaded is not None, "what has an effect was read"
+        self.effect, self._loaded = read.effect, read.loaded
+        self._turn = asyncio.Lock()
+        self._renewal: asyncio.Future[int | None] | None = None
+        self._wanted = asyncio.Event()
         self.last = Attempt(clock.now_s(), first.faults)
         self._marks = look([*first.files, *read.files])
         if not first.faults:
@@ -149,6 +160,40 @@ class Reloader:
         """Read the settings again soon, changed or not."""
         self._asked.set()
 
+    def renew(self) -> "asyncio.Future[int | None]":
+        """Make a new snapshot of the settings in effect soon, as something that it is made of beside them has changed.
+
+        Of several that are asked for before it is begun one is made. To be called on the event loop. The result is the
+        version of a snapshot that was begun after this call; None when it could not be made, which the log says.
+        """
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().create_future()
+            self._wanted.set()
+        return self._renewal
+
+    async def keep_renewed(self, swap: Callable[[Snapshot], None]) -> None:
+        """Make what `renew` asks for, until cancelled. `swap` gets each new snapshot."""
+        while True:
+            await self._wanted.wait()
+            async with self._turn:
+                self._wanted.clear()
+                renewal, self._renewal = self._renewal, None
+                version = await self._renew(swap)
+            if renewal is not None and not renewal.done():
+                renewal.set_result(version)
+
+    async def _renew(self, swap: Callable[[Snapshot], None]) -> int | None:
+        version = self.effect.snapshot.version + 1
+        effect = await asyncio.to_thread(self._make, self._loaded, version)
+        if isinstance(effect, JotgateError):
+            text = f"no new snapshot can be made, and snapshot {version - 1} stays in effect"
+            say(text, event="renewal_refused", level="error")
+            log_error(effect)
+            return None
+        self.effect = effect
+        swap(effect.snapshot)
+        return version
+
     async def keep(self, swap: Callable[[Snapshot], None], answer: Callable[[], None]) -> None:
         """Read again whenever it is asked or a file has changed, until cancelled.
 
@@ -164,7 +209,8 @@ class Reloader:
             asked = self._asked.is_set()
             if asked or (settled and marks != self._marks):
                 self._asked.clear()
-                await self._reload(marks, swap)
+                async with self._turn:
+                    await self._reload(marks, swap)
             if asked:
                 answer()
 
@@ -181,7 +227,9 @@ class Reloader:
             )
             log_error(read.effect)
             return
-        before, self.effect = self.pending, read.effect
+        assert read.loaded is not None, "what has an effect was read"
+        before = self.pending
+        self.effect, self._loaded = read.effect, read.loaded
         self._expect_what_came()
         swap(read.effect.snapshot)
         say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
@@ -204,17 +252,28 @@ class Reloader:
             say(f"{refusal.message}; a control process that finds a fault in the configuration would use an older one")
 
     def _read(self, sources: Sources, version: int) -> _Read:
-        settings = None
-        try:
-            loaded = load_all(sources)
-            settings = loaded.settings
-            settings.require()
-            return _Read(settings, self._prepare(loaded, version))
-        except JotgateError as refusal:
-            return _Read(settings, refusal)
-        except Exception as fault:  # What nobody foresaw must not end what serves with the settings of before.
-            report_fault(fault)
-            return _Read(settings, InternalError(f"jotgate failed to read these settings ({type(fault).__name__})"))
+        loaded = _attempt(lambda: load_all(sources))
+        if isinstance(loaded, JotgateError):
+            return _Read(None, loaded)
+        return _Read(loaded, self._make(loaded, version))
+
+    def _make(self, loaded: Loaded, version: int) -> Effect | JotgateError:
+        def make() -> Effect:
+            loaded.settings.require()
+            return self._prepare(loaded, version)
+
+        return _attempt(make)
+
+
+def _attempt(work: Callable[[], _Result]) -> _Result | JotgateError:
+    """What comes of work with the settings; what nobody foresaw must not end what serves with those of before."""
+    try:
+        return work()
+    except JotgateError as refusal:
+        return refusal
+    except Exception as fault:
+        report_fault(fault)
+        return InternalError(f"jotgate failed to read these settings ({type(fault).__name__})")
 
 
 def look(files: Iterable[Path]) -> Marks:

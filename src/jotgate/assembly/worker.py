@@ -18,7 +18,7 @@ from jotgate.assembly.listening import Listener
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
-from jotgate.core.snapshot import Limits
+from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.gateway.checkups import Checkups
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
@@ -45,7 +45,7 @@ _GC_THRESHOLD: Final = 50_000
 
 
 class Worker:
-    """One worker process. Mutable: whether it has a world yet, and whether it is to stop."""
+    """One worker process. Mutable: the newest snapshot of this control process, and whether it is to stop."""
 
     def __init__(self, assignment: Assignment, loop: asyncio.AbstractEventLoop) -> None:
         self._assignment = assignment
@@ -80,6 +80,7 @@ class Worker:
         self._listener = Listener(loop, self._clock, self._gateway, self._control)
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._newest: Snapshot | None = None
         self._fault: BaseException | None = None
 
     def stop(self) -> None:
@@ -118,20 +119,20 @@ class Worker:
     # The bus
 
     def _greet(self) -> None:
+        self._newest = None
         self._link.send(Hello(self._assignment.slot, self._instance))
         self._auditor.take_batches()  # They are among those that follow.
         self._send_batches(self._auditor.unwritten())
 
     def _hear(self, message: FromControl) -> None:
         match message:
-            case Beat():
+            case Beat(age_s):
                 self._tell_figures()  # First: the silence that a beat ends is worth knowing.
-                self._gateway.control_seen()
+                self._gateway.control_seen(age_s)
             case World(snapshot):
-                self._gateway.control_seen()
+                self._newest = snapshot
                 self._worlds.offer(snapshot)
             case AuditWritten(number):
-                self._gateway.control_seen()
                 self._auditor.written(number)
 
     def _tell_figures(self) -> None:
@@ -158,6 +159,9 @@ class Worker:
         self._arrived.set()
 
     def _settle(self, version: int, block_s: float) -> None:
+        world = self._gateway.world
+        if world is None or world.snapshot is not self._newest:
+            return  # An earlier control's: this one's numbers mean others. Or one is waiting that it will hear of.
         self._link.send(Settled(version, max(block_s, self._link.take_longest_read_s())))
 
     # The edge

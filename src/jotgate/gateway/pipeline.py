@@ -4,6 +4,7 @@ The edge calls `open` when a request's head is read, and what that returns when 
 this far ends in one audit record: settled calls by their relay, refusals here.
 """
 
+import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -68,7 +69,7 @@ class Gateway:
         self._recorder = recorder
         self._instance = instance
         self._world: World | None = None
-        self._control_seen_s = 0.0
+        self._control_seen_s = -math.inf
         self._requests = 0
         self.live: set[Relay] = set()
 
@@ -78,32 +79,37 @@ class Gateway:
         return self._world
 
     def swap(self, world: World) -> None:
-        """Let calls that begin from now on see this world; running calls keep theirs."""
-        self._world = world
-        self.control_seen()
+        """Let calls that begin from now on see this world; running calls keep theirs.
 
-    def control_seen(self) -> None:
-        """Control has just spoken: what is held is fresh."""
-        self._control_seen_s = self._clock.monotonic_s()
+        It is no fresher than control says that it is; where control has said nothing yet, it is fresh.
+        """
+        self._world = world
+        if self._control_seen_s == -math.inf:
+            self.control_seen()
+
+    def control_seen(self, age_s: float = 0.0) -> None:
+        """Control has just said that its picture, which the worlds are made of, was right `age_s` seconds ago."""
+        self._control_seen_s = self._clock.monotonic_s() - age_s
 
     @property
     def control_age_s(self) -> float:
-        """Seconds since control was last heard."""
-        return self._clock.monotonic_s() - self._control_seen_s
+        """Seconds for which nothing has been heard of control that would confirm what is held."""
+        return 0.0 if self._control_seen_s == -math.inf else self._clock.monotonic_s() - self._control_seen_s
 
     def fresh_world(self) -> World:
         """The current world.
 
         Raises:
             NotReady: there is none yet.
-            ControlStale: control has been silent for longer than `limits.max_staleness_s`.
+            ControlStale: control, or the store towards control, has been silent for longer than
+                `limits.max_staleness_s`.
             AuditUnavailable: the audit buffer is full.
         """
         world = self._world
         if world is None:
             raise NotReady("this worker has no snapshot yet", hint="Try again in a moment")
         if self._clock.monotonic_s() - self._control_seen_s > world.limits.max_staleness_s:
-            raise ControlStale("the control process has been silent for too long")
+            raise ControlStale("the control process or its store has been silent for too long")
         if self._recorder.full:
             raise AuditUnavailable(_AUDIT_FULL)
         return world

@@ -6,6 +6,7 @@ closed: the worker keeps its rows, comes back, and sends them again.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -27,7 +28,6 @@ from jotgate.processes.messages import (
     read_from_worker,
 )
 
-_BEAT: Final = frame(Beat())
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
 _UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
@@ -51,13 +51,31 @@ class _Connection:
         self.writer.write(message)
 
 
-class BusServer:
-    """Serves workers. It drives the log: flushed each 200 ms, synced each second."""
+def _fresh() -> float:
+    return 0.0
 
-    def __init__(self, snapshot: Snapshot, log: AuditLog, figures: FigureSink) -> None:
+
+class BusServer:
+    """Serves workers. It drives the log: flushed each 200 ms, synced each second.
+
+    `expected` is how many workers there are when all live. `age_s` says how old control's picture of the store is.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        log: AuditLog,
+        figures: FigureSink,
+        *,
+        expected: int = 1,
+        age_s: Callable[[], float] = _fresh,
+    ) -> None:
         self._world = frame(World(snapshot))
         self._log = log
         self._figures = figures
+        self._expected = expected
+        self._age_s = age_s
+        self._said = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self._fault = ""
@@ -77,6 +95,30 @@ class BusServer:
         for connection in self._connections:
             if connection.hello is not None:
                 connection.send(self._world)
+
+    async def acknowledged(self, version: int, patience_s: float) -> bool:
+        """Wait until every worker sees this snapshot or a later one; False when that was not so within `patience_s`.
+
+        A worker that is not connected has not said so: it may still serve with what it holds.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                while not self._have_all(version):
+                    await self._said.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _have_all(self, version: int) -> bool:
+        there = [one for one in self._connections if one.hello is not None]
+        slots = {one.hello.slot for one in there if one.hello is not None}
+        return len(slots) >= self._expected and all(
+            one.settled is not None and one.settled.version >= version for one in there
+        )
+
+    def _tell_waiting(self) -> None:
+        self._said.set()
+        self._said = asyncio.Event()
 
     async def start(self, listener: socket.socket) -> None:
         """Accept workers on a listening Unix socket."""
@@ -107,9 +149,10 @@ class BusServer:
             connection.writer.close()
 
     def _beat(self) -> None:
+        beat = frame(Beat(self._age_s()))
         for connection in self._connections:
             if connection.hello is not None:
-                connection.send(_BEAT)
+                connection.send(beat)
 
     def _flush(self) -> bool:
         try:
@@ -148,6 +191,7 @@ class BusServer:
             self._connections.discard(connection)
             if connection.hello is not None:
                 self._figures.left(connection.hello.instance)
+                self._tell_waiting()
             writer.close()
 
     def _take(self, connection: _Connection, payload: bytes) -> None:
@@ -156,11 +200,14 @@ class BusServer:
             connection.hello = message
             self._figures.greeted(message.slot, message.instance)
             connection.send(self._world)
+            if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
+                connection.send(frame(Beat(self._age_s())))
             return
         if connection.hello is None:
             raise ValueError("the first message is not 'hello'")
         if isinstance(message, Settled):
             connection.settled = message
+            self._tell_waiting()
             return
         if isinstance(message, Figures):
             self._figures.took(connection.hello.instance, message.counts, message.gauges)

@@ -63,7 +63,9 @@ class AuditWritten(Struct, frozen=True, tag="audit_written"):
 
 
 class Beat(Struct, frozen=True, tag="beat"):
-    """Control lives and its picture is fresh."""
+    """Control lives. `age_s` is the age in seconds of its picture of the store, of which snapshots are made."""
+
+    age_s: float = 0.0
 
 
 FromWorker = Hello | AuditBatch | Settled | Figures

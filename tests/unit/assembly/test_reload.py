@@ -140,3 +140,47 @@ def test_what_cannot_be_kept_changes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert "would use an older one" in capsys.readouterr().err
     with pytest.raises(DirectoryRefused):
         Reloader(Origin(Sources(file=file), at_start(Config()), accepted), effect_of, ManualClock())
+
+
+def test_a_renewal_makes_one_snapshot_for_all_who_asked_and_rereads_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "jotgate.toml"
+    file.write_text("[limits]\nbody_bytes = 2048\n")
+    reloader = begin(tmp_path, again=False)
+    file.write_text("porrt = 1\n")
+    swapped: list[Snapshot] = []
+
+    async def play() -> None:
+        keeping = asyncio.ensure_future(reloader.keep_renewed(swapped.append))
+        assert [await one for one in [reloader.renew(), reloader.renew()]] == [2, 2]
+        assert await reloader.renew() == 3
+        keeping.cancel()
+
+    asyncio.run(play())
+    assert [one.version for one in swapped] == [2, 3]
+    assert {one.limits.body_bytes for one in swapped} == {2048}
+    assert reloader.last.faults == ()
+
+
+def test_a_renewal_that_fails_leaves_what_is_in_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    refusals: list[Exception] = []
+
+    def prepare(loaded: Loaded, version: int) -> Effect:
+        if refusals:
+            raise refusals.pop()
+        return effect_of(loaded, version)
+
+    origin = Origin(Sources(), at_start(Config()), AcceptedText(PrivateFiles(tmp_path)))
+    reloader = Reloader(origin, prepare, ManualClock())
+    before = reloader.effect
+    refusals += [DirectoryRefused("no"), ZeroDivisionError()]
+
+    async def play() -> None:
+        swapped: list[Snapshot] = []
+        keeping = asyncio.ensure_future(reloader.keep_renewed(swapped.append))
+        assert [await reloader.renew(), await reloader.renew()] == [None, None]
+        assert (reloader.effect, swapped) == (before, [])
+        assert await reloader.renew() == 2
+        keeping.cancel()
+
+    with caplog.at_level(logging.ERROR, "jotgate"):
+        asyncio.run(play())

@@ -155,6 +155,19 @@ def test_a_picture_that_is_too_old_lets_nothing_through() -> None:
     stage.call()
 
 
+def test_a_picture_is_as_old_as_control_says_whatever_new_world_comes() -> None:
+    stage = Stage(Limits(max_staleness_s=60))
+    stage.gateway.control_seen(60.1)
+    asked = request(b"{}", authorization=b"Bearer " + stage.issuer.token(exp=1_900_000_000, iat=1_800_000_000 - 1))
+    world = stage.gateway.world
+    assert world is not None
+    stage.gateway.swap(world)
+    caller, _ = stage.ask(asked)
+    assert (caller.status, code_of(caller)) == (503, "control_stale")
+    stage.gateway.control_seen(59.9)
+    stage.call()
+
+
 def test_a_full_trail_lets_nothing_through_at_the_head_and_at_the_body(stage: Stage) -> None:
     answer = stage.gateway.open(request(b'{"model":"a"}', authorization=good(stage)))
     stage.trail.full = True

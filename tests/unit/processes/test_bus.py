@@ -20,6 +20,7 @@ from jotgate.processes.messages import (
     Beat,
     FromControl,
     Hello,
+    Settled,
     World,
     frame,
     read_from_control,
@@ -72,7 +73,7 @@ class Worker:
         self.reader = reader
         self.writer = writer
 
-    def send(self, message: Hello | AuditBatch) -> None:
+    def send(self, message: Hello | AuditBatch | Settled) -> None:
         self.writer.write(frame(message))
 
     async def receive(self) -> FromControl:
@@ -215,3 +216,64 @@ def test_who_breaks_the_rules_is_cut_off_and_others_are_not(tmp_path: Path, word
 
     with_bus(tmp_path, log, script)
     assert log.written == [b"{1}"]
+
+
+async def on_bus(tmp_path: Path, bus: BusServer, script: Callable[[Connect], Awaitable[None]]) -> None:
+    """Run a script against a bus server that keeps no time."""
+    path = str(tmp_path / "bus.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    await bus.start(listener)
+
+    async def connect() -> Worker:
+        return Worker(*await asyncio.open_unix_connection(path))
+
+    try:
+        await asyncio.wait_for(script(connect), 20)
+    finally:
+        bus.stop()
+
+
+def test_a_snapshot_is_acknowledged_when_every_worker_that_there_should_be_has_said_so(tmp_path: Path) -> None:
+    async def play() -> None:
+        bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()), expected=2)
+
+        async def script(connect: Connect) -> None:
+            assert not await bus.acknowledged(7, 0)
+            one = await connect()
+            one.send(Hello(0, "a" * 12))
+            assert isinstance(await one.receive(), World)
+            one.send(Settled(7, 0.0))
+            waiting = asyncio.create_task(bus.acknowledged(7, 20))
+            assert not await bus.acknowledged(7, 0.05), "the other worker is not there, and may serve all the same"
+            other = await connect()
+            other.send(Hello(1, "b" * 12))
+            assert isinstance(await other.receive(), World)
+            other.send(Settled(6, 0.0))
+            assert not await bus.acknowledged(7, 0.05), "it has an older one"
+            other.send(Settled(8, 0.0))
+            assert await waiting
+            one.writer.close()
+            assert not await bus.acknowledged(9, 0.05)
+            other.writer.close()
+
+        await on_bus(tmp_path, bus, script)
+
+    asyncio.run(play())
+
+
+def test_a_worker_is_told_how_old_the_picture_of_the_store_is(tmp_path: Path) -> None:
+    async def play() -> None:
+        bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()), age_s=lambda: 61.5)
+
+        async def script(connect: Connect) -> None:
+            worker = await connect()
+            worker.send(Hello(0, "a" * 12))
+            assert isinstance(await worker.receive(), World)
+            assert await worker.receive() == Beat(61.5)
+            worker.writer.close()
+
+        await on_bus(tmp_path, bus, script)
+
+    asyncio.run(play())

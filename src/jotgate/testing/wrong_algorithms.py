@@ -5,16 +5,32 @@ from typing import Final
 
 from jotgate.errors import Code
 from jotgate.jose.algorithms import ALGORITHMS, Hmac
+from jotgate.jose.keys import generate, public_jwk
 from jotgate.testing.forge import ABSENT, Forge, assemble, to_json
-from jotgate.testing.public_forms import public_forms
+from jotgate.testing.public_forms import bare_forms, public_forms
 
-_NONES: Final = ("none", "None", "NONE", "nOnE", "noNE", "none ", "")
+_NONES: Final = (
+    *("none", "None", "NONE", "nOnE", "noNE", "none ", "", " none", "\tnone", "none\0", "none,none", "nOnE\n"),
+    *("null", "nil", "None,ES256", "n\u043ene", "no\u0131e", "\uff4eone"),
+)
 _NO_TEXT: Final[tuple[object, ...]] = (None, ABSENT, [], ["ES256"], {}, 0, True)
 _FOREIGN: Final = (
     *("FOO", "HS1024", "es256", "rs256", "ES256 ", " ES256", "EdDSA", "Ed448", "ES256K", "ML-DSA-44", "dir", "RSA1_5"),
+    *("hs256", "Hs256", "HS1", "HS256 ", "HS256\0", "HS-256", "RS1", "MD5", "SHA256", "ESP256", "ML-DSA-65"),
+    *("A128KW", "PBES2-HS256+A128KW", "HMAC", "RSASSA-PSS", "ES256,HS256", "__proto__", "constructor", "\u0395S256"),
     *ALGORITHMS,
 )
-_EMPTY_SECRETS: Final = {"empty": b"", "nul": b"\0", "space": b" ", "nuls": bytes(32)}
+_QUICKLY_MADE: Final = ("ES256", "ES384", "ES512", "Ed25519", "HS256", "HS384", "HS512")
+_EMPTY_SECRETS: Final = {
+    "empty": b"",
+    "nul": b"\0",
+    "space": b" ",
+    "newline": b"\n",
+    "nuls": bytes(32),
+    "more_nuls": bytes(64),
+    "quotes": b'""',
+    **{word: word.encode() for word in ("null", "None", "undefined", "false", "0", "[object Object]")},
+}
 
 
 def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
@@ -34,13 +50,27 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         raw_header = to_json(forge.header(alg=alg))
         yield f"A01b_{number}_unsigned", assemble(raw_header, payload, b""), Code.ALGORITHM_REFUSED
         yield f"A03_{number}_signed", forge.seal(raw_header, payload), Code.ALGORITHM_REFUSED
+    yield from _of_strangers(forge)
     yield from _with_secrets(forge)
+
+
+def _of_strangers(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
+    """Tokens that are good by themselves, with a key of another algorithm under this one's key ID."""
+    for alg in _QUICKLY_MADE:
+        if alg != forge.key.algorithm.name:
+            stranger = Forge(generate(alg), forge.issuer, forge.audience, forge.now_s)
+            yield f"A03_stranger_{alg}", stranger.with_header(kid=forge.key.kid), Code.ALGORITHM_REFUSED
+            yield f"A04_stranger_{alg}", stranger.with_header(kid=ABSENT), Code.ALGORITHM_REFUSED
+            if not isinstance(stranger.key.algorithm.scheme, Hmac):
+                jwk = public_jwk(stranger.key.verification_key)
+                brought = stranger.with_header(kid=forge.key.kid, jwk=jwk)
+                yield f"A04_stranger_{alg}_with_jwk", brought, Code.ALGORITHM_REFUSED
 
 
 def _with_secrets(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
     """HMACs under secrets that a confused verifier would come to; an HMAC key has no public form to be one."""
     is_hmac = isinstance(forge.key.algorithm.scheme, Hmac)
-    forms = {} if is_hmac else public_forms(forge.key)
+    forms = {} if is_hmac else public_forms(forge.key) | bare_forms(forge.key)
     for form, secret in forms.items():
         for alg in ("HS256", "HS384", "HS512"):
             yield f"A02_{form}_{alg}", forge.seal_with_secret(secret, alg), Code.ALGORITHM_REFUSED

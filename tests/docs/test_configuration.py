@@ -9,8 +9,10 @@ import pytest
 
 from jotgate.core.config import (
     AttemptEntry,
+    ClaimsEntry,
     Config,
     Cors,
+    IssuerEntry,
     IssuerRules,
     Logs,
     Metrics,
@@ -36,6 +38,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "logs": Logs,
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
+    "issuers": IssuerEntry,
 }
 
 
@@ -71,6 +74,11 @@ def test_the_page_and_the_code_have_the_same_settings_and_defaults(name: str) ->
 def test_the_settings_of_an_attempt_are_named() -> None:
     text = sections(pages()["docs/configuration.md"].text)["routes"]
     assert [field.name for field in msgspec.structs.fields(AttemptEntry) if f"`{field.name}`" not in text] == []
+
+
+def test_the_settings_of_a_claims_table_are_named() -> None:
+    text = sections(pages()["docs/configuration.md"].text)["issuers"]
+    assert [field.name for field in msgspec.structs.fields(ClaimsEntry) if f"`{field.name}`" not in text] == []
 
 
 def test_the_examples_are_sound() -> None:

@@ -32,6 +32,7 @@ Leeway = Annotated[
 ]
 
 
+ClaimPath = Annotated[str | None, Meta(description='a claim in quotes, such as "tenant" or "realm_access.roles"')]
 Literally = Annotated[Secret | None, Meta(description="a credential in quotes")]
 
 
@@ -172,6 +173,61 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retry_unsafe: Annotated[bool, Meta(description="true or false")] = False
 
 
+class ClaimsEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An issuer's `claims`: where its tokens say what jotgate wants to know. Empty: nowhere."""
+
+    subject: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(description='a claim in quotes, such as "sub", or a list of them, such as ["org", "name"]'),
+    ] = None
+    client: ClaimPath = None
+    tenant: ClaimPath = None
+    scopes: ClaimPath = None
+    models: ClaimPath = None
+    roles: ClaimPath = None
+
+
+class IssuerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[issuers]]`: somebody else whose tokens are taken. What is None is the profile's, or the default's."""
+
+    name: Name
+    profile: Annotated[
+        Literal["", "casdoor", "prompt-chain", "api-gateway", "mcp-daemon"],
+        Meta(description='"casdoor", "prompt-chain", "api-gateway" or "mcp-daemon"'),
+    ] = ""
+    issuer: Text = ""
+    discovery: Annotated[bool | None, Meta(description="true or false")] = None
+    jwks_url: Text = ""
+    jwks_file: Text = ""
+    secret_env: Text = ""
+    secret_file: Text = ""
+    previous_secret_env: Text = ""
+    previous_secret_file: Text = ""
+    previous_until: Text = ""
+    algorithms: Annotated[
+        tuple[str, ...] | None, Meta(description='a list of algorithms in quotes, such as ["RS256"], and not empty')
+    ] = None
+    audiences: Annotated[tuple[str, ...] | None, Meta(description="a list of texts in quotes")] = None
+    types: Annotated[
+        tuple[str, ...] | None, Meta(description='a list of types in quotes, such as ["JWT"], and not empty')
+    ] = None
+    leeway: Annotated[Leeway | None, Meta(description='a duration in quotes from "0s" to "60s"')] = None
+    max_lifetime: Annotated[Span | None, Meta(description='a duration in quotes, such as "24h"')] = None
+    required: Annotated[tuple[str, ...] | None, Meta(description="a list of claims in quotes")] = None
+    default_scopes: Annotated[tuple[str, ...] | None, Meta(description="a list of scopes in quotes")] = None
+    claims: Annotated[ClaimsEntry | None, Meta(description='a table such as { tenant = "org.id" }')] = None
+    equal: Annotated[
+        dict[str, str | bool | int] | None,
+        Meta(description="a table of claim = the text, whole number, true or false that it must be"),
+    ] = None
+    refresh: Span = "5m"
+    cooldown: Span = "30s"
+    fetches_per_minute: Annotated[int, Meta(description="a whole number from 1 to 600", ge=1, le=600)] = 10
+    timeout: Span = "5s"
+    max_stale: Span = "24h"
+    ca_file: Text = ""
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -185,6 +241,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
+    issuers: tuple[IssuerEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

@@ -24,7 +24,8 @@ class ClaimMapping(Struct, frozen=True):
     """Where the claims of an issuer's tokens say what jotgate wants to know; an empty path: nowhere.
 
     Each of `subject` is a path to a text; several are joined by a slash. `scopes` leads to a text with spaces or an
-    array of texts, `models` and `roles` to an array of texts or of objects, whose member `name` counts.
+    array of texts, `models` and `roles` to an array of texts or of objects, whose member `name` counts; a text is one
+    role.
     """
 
     subject: tuple[Path, ...] = (("sub",),)
@@ -33,6 +34,14 @@ class ClaimMapping(Struct, frozen=True):
     scopes: Path = ("scope",)
     models: Path = ("models",)
     roles: Path = ()
+
+
+class Condition(Struct, frozen=True):
+    """What a claim must be: of the same type and equal. `optional`: the claim may also be absent, or null."""
+
+    path: Path
+    value: str | bool | int
+    optional: bool = False
 
 
 class SharedSecret(Struct, frozen=True):
@@ -76,9 +85,8 @@ class Issuer(Struct, frozen=True, kw_only=True):
     stands for a token without `typ`. `jwks` is the JWK Set (RFC 7517 s5) as JSON; None: there is none yet, and tokens
     cannot be checked. `key_ends` says from when (NumericDate) a key of that set verifies no more, by `kid`.
     `remote`: a key that is not in the set may be one that the issuer has published since. `leeway_s` is 0 to 60.
-    `lifetime_max_s` bounds `exp` - `iat`; a token without `exp` is taken only if that is not `required`. Each of
-    `equal` names a path and the value that it must lead to; one that leads nowhere is refused, unless the value is
-    False. `default_scopes` are those of a token that says nothing of scopes.
+    `lifetime_max_s` bounds `exp` - `iat`; a token without `exp` is taken only if that is not `required`. `equal`
+    are conditions on claims. `default_scopes` are those of a token that says nothing of scopes.
     """
 
     name: str
@@ -91,7 +99,7 @@ class Issuer(Struct, frozen=True, kw_only=True):
     secrets: tuple[SharedSecret, ...] = ()
     remote: bool = False
     required: tuple[str, ...] = ACCESS_TOKEN_CLAIMS
-    equal: tuple[tuple[Path, str | bool | int], ...] = ()
+    equal: tuple[Condition, ...] = ()
     leeway_s: int = 5
     lifetime_max_s: int = 31_536_000
     default_scopes: tuple[str, ...] = ()

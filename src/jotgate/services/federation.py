@@ -96,12 +96,12 @@ class TrustedIssuer:
         )
 
     def _check_equal(self, claims: Claims) -> None:
-        for path, wanted in self.content.equal:
-            found = find(claims.raw, path)
-            if found is None and wanted is False:
+        for one in self.content.equal:
+            found = find(claims.raw, one.path)
+            if found is None and one.optional:
                 continue
-            if type(found) is not type(wanted) or found != wanted:
-                name = ".".join(path)
+            if type(found) is not type(one.value) or found != one.value:
+                name = ".".join(one.path)
                 reason = "missing" if found is None else "mismatch"
                 raise ClaimRefused(name, reason, f"the claim '{name}' is not the one that this issuer's tokens have")
 

@@ -1,0 +1,153 @@
+"""Turns entries of issuers, with what they name, into what is demanded of the issuers' tokens."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.claim_paths import parse_path
+from jotgate.core.config import ClaimsEntry, IssuerEntry, seconds
+from jotgate.core.faults import Fault, shown
+from jotgate.core.issuer_checks import way_of
+from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET, Profile
+from jotgate.core.issuers import ClaimMapping, Condition, Issuer, KeySource, Path, SharedSecret
+from jotgate.core.values import Secret
+from jotgate.errors import ConfigurationError
+
+
+class FoundIssuer(Struct, frozen=True, kw_only=True):
+    """An entry, and what it names and does not hold: secrets, the older one with its end (NumericDate), roots in PEM.
+
+    `path` says where the entry stands, such as `issuers[0]`. `file` is the absolute path of its `jwks_file`.
+    """
+
+    path: str
+    entry: IssuerEntry
+    secret: Secret | None = None
+    previous: Secret | None = None
+    previous_until_s: int | None = None
+    roots: str = ""
+    file: str = ""
+
+
+def check_issuers(entries: Mapping[str, IssuerEntry]) -> list[Fault]:
+    """The faults of entries among themselves, by their paths: two with one name, or with one `iss`."""
+    names: dict[str, str] = {}
+    issuers: dict[str, str] = {}
+    faults = []
+    for path, entry in entries.items():
+        if names.setdefault(entry.name, path) != path:
+            faults.append((f"{path}.name", f"is '{entry.name}' as in {names[entry.name]}; each name stands once"))
+        iss = iss_of(entry)
+        if issuers.setdefault(iss, path) != path:
+            faults.append((f"{path}.issuer", same_iss_fault(iss, issuers[iss])))
+    return faults
+
+
+def same_iss_fault(iss: str, where: str) -> str:
+    """What is said of an issuer whose `iss` another one has."""
+    if iss:
+        return f"is {shown(iss)} as of {where}; the tokens of one issuer have one set of rules"
+    return f"is none, as of {where}; the tokens of one issuer alone may name none, so write the 'iss' of one of them"
+
+
+def iss_of(entry: IssuerEntry) -> str:
+    """The `iss` of the issuer's tokens; empty where they carry none."""
+    return entry.issuer or PROFILES[entry.profile].issuer or ""
+
+
+def key_source(found: FoundIssuer) -> KeySource | None:
+    """Where the issuer's keys are to be fetched; None for one with shared secrets."""
+    entry, way = found.entry, way_of(found.entry)
+    if way not in PUBLIC:
+        return None
+    return KeySource(
+        name=entry.name,
+        kind="discovery" if way == "discovery" else "url" if way == "jwks_url" else "file",
+        location={"discovery": entry.issuer, "jwks_url": entry.jwks_url}.get(way, found.file),
+        issuer=iss_of(entry),
+        refresh_s=seconds(entry.refresh),
+        cooldown_s=seconds(entry.cooldown),
+        per_minute=entry.fetches_per_minute,
+        timeout_s=seconds(entry.timeout),
+        stale_max_s=seconds(entry.max_stale),
+        roots=found.roots,
+    )
+
+
+def compile_issuers(ours: Issuer, found: Iterable[FoundIssuer], sets: Mapping[str, bytes]) -> tuple[Issuer, ...]:
+    """All issuers, this installation first. `sets` are the JWK Sets that were fetched, by the issuer's name.
+
+    Raises:
+        ConfigurationError: two of them have one name or one `iss`.
+    """
+    listed = list(found)
+    faults = check_issuers({one.path: one.entry for one in listed})
+    faults += [
+        (f"{one.path}.issuer", same_iss_fault(ours.issuer, "this installation"))
+        for one in listed
+        if iss_of(one.entry) == ours.issuer
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return (ours, *(compile_issuer_entry(one, ours.issuer, sets.get(one.entry.name)) for one in listed))
+
+
+def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -> Issuer:
+    """What is demanded of the tokens of one sound entry; `our_url` is their audience unless it says otherwise."""
+    entry, profile = found.entry, PROFILES[found.entry.profile]
+    iss = iss_of(entry)
+    shared = way_of(entry) == SECRET
+    audiences = _either(entry.audiences, _either(profile.audiences, (our_url,)))
+    absent = {name for name, is_there in (("iss", iss), ("aud", audiences)) if not is_there}
+    algorithms = _algorithms(entry, profile, shared=shared)
+    return Issuer(
+        name=entry.name,
+        issuer=iss,
+        audiences=audiences,
+        algorithms=algorithms,
+        types=_either(entry.types, profile.types),
+        jwks=None if shared else jwks,
+        secrets=_secrets(found, algorithms[0]) if shared else (),
+        remote=not shared,
+        required=_either(entry.required, tuple(name for name in profile.required if name not in absent)),
+        equal=(*profile.equal, *map(_condition, (entry.equal or {}).items())),
+        leeway_s=profile.leeway_s if entry.leeway is None else seconds(entry.leeway),
+        lifetime_max_s=profile.lifetime_max_s if entry.max_lifetime is None else seconds(entry.max_lifetime),
+        default_scopes=_either(entry.default_scopes, profile.default_scopes),
+        mapping=_mapping(entry.claims or ClaimsEntry(), profile.mapping),
+    )
+
+
+def _either(written: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    return default if written is None else written
+
+
+def _algorithms(entry: IssuerEntry, profile: Profile, *, shared: bool) -> tuple[str, ...]:
+    if entry.algorithms is not None:
+        return entry.algorithms
+    return profile.secret[:1] if shared else profile.public
+
+
+def _secrets(found: FoundIssuer, algorithm: str) -> tuple[SharedSecret, ...]:
+    current = () if found.secret is None else (SharedSecret(found.secret, algorithm),)
+    if found.previous is None:
+        return current
+    return (*current, SharedSecret(found.previous, algorithm, ends_at_s=found.previous_until_s))
+
+
+def _condition(item: tuple[str, str | bool | int]) -> Condition:
+    text, value = item
+    return Condition(parse_path(text), value, optional=value is False)
+
+
+def _mapping(claims: ClaimsEntry, default: ClaimMapping) -> ClaimMapping:
+    changed: dict[str, Path | tuple[Path, ...]] = {
+        name: parse_path(text)
+        for name in ("client", "tenant", "scopes", "models", "roles")
+        if (text := getattr(claims, name)) is not None
+    }
+    if claims.subject is not None:
+        parts = (claims.subject,) if isinstance(claims.subject, str) else claims.subject
+        changed["subject"] = tuple(map(parse_path, parts))
+    return msgspec.structs.replace(default, **changed)

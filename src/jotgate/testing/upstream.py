@@ -43,7 +43,13 @@ class End(Struct, frozen=True):
     how: Literal["close", "reset"] = "close"
 
 
-Step = bytes | Gate | End
+class Pause(Struct, frozen=True):
+    """So much time, in seconds, before the answer goes on: a slow peer is slow by the clock."""
+
+    span_s: float
+
+
+Step = bytes | Gate | Pause | End
 Answer = Sequence[Step]
 
 
@@ -108,7 +114,9 @@ class UpstreamServer:
     `answering` counts the requests that are being answered, `busiest` is the most that there were at once.
     """
 
-    def __init__(self, *script: Answer, tls: ssl.SSLContext | None = None, unix_path: str = "") -> None:
+    def __init__(
+        self, *script: Answer, tls: ssl.SSLContext | None = None, unix_path: str = "", host: str = "127.0.0.1"
+    ) -> None:
         self.script = deque(script)
         self.default: Answer = unary(b'{"error":"unscripted"}', 500)
         self.requests: list[Received] = []
@@ -118,6 +126,7 @@ class UpstreamServer:
         self.port = 0
         self._tls = tls
         self._unix_path = unix_path
+        self._host = host
         self._changed = asyncio.Event()
         self._open: set[_Line] = set()
         self._server: asyncio.Server | None = None
@@ -125,7 +134,13 @@ class UpstreamServer:
     @property
     def base_url(self) -> str:
         """The URL below which an OpenAI-compatible API would stand."""
-        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/v1"
+        return f"{self.origin}/v1"
+
+    @property
+    def origin(self) -> str:
+        """The server's scheme, host and port as a URL."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http{'s' if self._tls else ''}://{host}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -137,7 +152,7 @@ class UpstreamServer:
         if self._unix_path:
             self._server = await loop.create_unix_server(self._line, self._unix_path)
         else:
-            self._server = await loop.create_server(self._line, "127.0.0.1", 0, ssl=self._tls)
+            self._server = await loop.create_server(self._line, self._host, 0, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -168,7 +183,7 @@ class UpstreamServer:
     async def accept(self) -> None:
         """Take connections again, at the same port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._line, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await loop.create_server(self._line, self._host, self.port, ssl=self._tls)
 
     def do(self, work: Coroutine[None, None, None]) -> None:
         """Have one of these done from another thread, and wait for it."""
@@ -253,6 +268,8 @@ class _Line(asyncio.Protocol):
                 self.transport.write(step)
             elif isinstance(step, Gate):
                 await step.passed()
+            elif isinstance(step, Pause):
+                await _pass(step.span_s)
             else:
                 self._end(step.how)
                 return
@@ -264,6 +281,13 @@ class _Line(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+
+async def _pass(span_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    loop.call_later(span_s, over.set_result, None)
+    await asyncio.shield(over)
 
 
 def upstream_in_thread(*script: Answer, tls: ssl.SSLContext | None = None) -> AbstractContextManager[UpstreamServer]:

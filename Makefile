@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 READY := .venv/.ready
+# What npm writes when it has installed everything; without a registry it stays away and the run says so.
+NPM := tests/peers/oidc/node_modules/.package-lock.json
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
@@ -14,7 +16,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r name text; do \
 	  printf '  %-12s %s\n' "$$name" "$$text"; done
 
-setup: $(READY) ## Make .venv with the locked dependencies and jotgate itself
+setup: $(READY) $(NPM) ## Make .venv with the locked dependencies and jotgate itself
 	@echo ".venv is ready"
 
 serve: $(READY) ## Start jotgate (ARGS="--port 9000 --data DIR ...")
@@ -26,7 +28,7 @@ check: $(READY) ## Style, formatting, types, import rings
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-test: check ## check, every test that needs Python alone (real peers come as wheels), the documents' ledger
+test: check $(NPM) ## check, every test that needs Python alone (real peers come as wheels), the documents' ledger
 	@.venv/bin/pytest -m "not peers" $(ARGS)
 	@$(MAKE) documents
 
@@ -42,7 +44,7 @@ documents: $(READY) ## The ledger of the five documents: every line accounted fo
 bench: $(READY) ## Measure jotgate beside nginx and Envoy (12 minutes; needs gcc; ARGS="--quick")
 	@.venv/bin/python -m bench $(ARGS)
 
-soak: $(READY) ## Reload, stop and kill it under load: no good request fails (5 minutes; ARGS="--quick")
+soak: $(READY) $(NPM) ## Reload, stop and kill it under load: no good request fails (5 minutes; ARGS="--quick")
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")
@@ -78,3 +80,6 @@ $(READY): requirements/dev.txt pyproject.toml
 	  -r requirements/dev.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@printf '%s' "$(CURDIR)" > $(READY)
+
+$(NPM): tests/peers/oidc/package-lock.json | $(READY)
+	@.venv/bin/python -m tests.peers.install

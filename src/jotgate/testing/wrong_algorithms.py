@@ -29,7 +29,8 @@ _EMPTY_SECRETS: Final = {
     "nuls": bytes(32),
     "more_nuls": bytes(64),
     "quotes": b'""',
-    **{word: word.encode() for word in ("null", "None", "undefined", "false", "0", "[object Object]")},
+    "object": b"[object Object]",
+    **{word: word.encode() for word in ("null", "None", "undefined", "false", "0")},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from jotgate.core.config import AttemptEntry, Config, IssuerEntry, Metrics, RouteEntry, Server, Tls, UpstreamEntry
+from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics, RouteEntry, Server, Tls, UpstreamEntry
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
@@ -31,13 +31,14 @@ _SHARED_SECRET: Final = (
 class Reading(Struct, frozen=True):
     """What a document says. `config` is None when there are faults.
 
-    `tls` is that table, if it alone is sound; `issuers` are the sound entries by their path.
+    `tls` and `server` are those tables, if they alone are sound; `issuers` are the sound entries by their path.
     """
 
     config: Config | None
     tls: Tls | None
     faults: tuple[Fault, ...]
     issuers: Mapping[str, IssuerEntry] = {}
+    server: Server | None = None
 
 
 def parse(document: Mapping[str, object]) -> Config:
@@ -84,7 +85,13 @@ def read(document: Mapping[str, object]) -> Reading:
     if isinstance(server, Server) and isinstance(metrics := content.get("metrics"), Metrics):
         faults += check_listeners(server, metrics)
     config = None if faults else make(Config, content)
-    return Reading(config, tls if isinstance(tls, Tls) else None, tuple(faults), issuers)
+    return Reading(
+        config,
+        tls if isinstance(tls, Tls) else None,
+        tuple(faults),
+        issuers,
+        server if isinstance(server, Server) else None,
+    )
 
 
 def find_literal_secrets(document: Mapping[str, object], *, development: bool = False) -> list[Fault]:

@@ -9,7 +9,7 @@ from jotgate.core.claim_paths import parse_path
 from jotgate.core.config import ClaimsEntry, IssuerEntry, seconds
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_checks import way_of
-from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET, Profile
+from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET
 from jotgate.core.issuers import ClaimMapping, Condition, Issuer, KeySource, Path, SharedSecret
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
@@ -18,13 +18,17 @@ from jotgate.errors import ConfigurationError
 class FoundIssuer(Struct, frozen=True, kw_only=True):
     """An entry, and what it names and does not hold: secrets, the older one with its end (NumericDate), roots in PEM.
 
-    `path` says where the entry stands, such as `issuers[0]`. `file` is the absolute path of its `jwks_file`.
+    `path` says where the entry stands, such as `issuers[0]`; the places, where its secrets do. `changed_s` is when the
+    secret's file changed last, if it is in one. `file` is the absolute path of its `jwks_file`.
     """
 
     path: str
     entry: IssuerEntry
     secret: Secret | None = None
+    secret_place: str = ""
+    changed_s: int | None = None
     previous: Secret | None = None
+    previous_place: str = ""
     previous_until_s: int | None = None
     roots: str = ""
     file: str = ""
@@ -54,6 +58,14 @@ def same_iss_fault(iss: str, where: str) -> str:
 def iss_of(entry: IssuerEntry) -> str:
     """The `iss` of the issuer's tokens; empty where they carry none."""
     return entry.issuer or PROFILES[entry.profile].issuer or ""
+
+
+def algorithms_of(entry: IssuerEntry) -> tuple[str, ...]:
+    """The algorithms of the issuer's tokens: one where it has shared secrets."""
+    if entry.algorithms is not None:
+        return entry.algorithms
+    profile = PROFILES[entry.profile]
+    return profile.secret[:1] if way_of(entry) == SECRET else profile.public
 
 
 def key_source(found: FoundIssuer) -> KeySource | None:
@@ -100,7 +112,7 @@ def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -
     shared = way_of(entry) == SECRET
     audiences = _either(entry.audiences, _either(profile.audiences, (our_url,)))
     absent = {name for name, is_there in (("iss", iss), ("aud", audiences)) if not is_there}
-    algorithms = _algorithms(entry, profile, shared=shared)
+    algorithms = algorithms_of(entry)
     return Issuer(
         name=entry.name,
         issuer=iss,
@@ -121,12 +133,6 @@ def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -
 
 def _either(written: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return default if written is None else written
-
-
-def _algorithms(entry: IssuerEntry, profile: Profile, *, shared: bool) -> tuple[str, ...]:
-    if entry.algorithms is not None:
-        return entry.algorithms
-    return profile.secret[:1] if shared else profile.public
 
 
 def _secrets(found: FoundIssuer, algorithm: str) -> tuple[SharedSecret, ...]:

@@ -32,6 +32,36 @@ def from_file(base: Path, text: str) -> Secret:
     return read_credential(content.decode("utf-8", "replace"), f"names '{base / text}', which is")
 
 
+def secret_from_environment(environment: Mapping[str, str], name: str) -> Secret:
+    """The text of a variable as it stands there, to be a key. Raises ValueError as `from_environment` does."""
+    if name not in environment:
+        return from_environment(environment, name)
+    return _read_text(environment[name], f"names the environment variable {name!r}, which is")
+
+
+def secret_from_file(base: Path, text: str) -> Secret:
+    """The text of a file as it stands there but for one line end at its end. Raises ValueError likewise."""
+    content = read_named(base, text, _CREDENTIAL_BYTES_MAX)
+    which_is = f"names '{base / text}', which is"
+    try:
+        whole = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{which_is} no UTF-8 text") from None
+    return _read_text(whole.removesuffix("\n").removesuffix("\r") if whole.endswith("\n") else whole, which_is)
+
+
+def _read_text(text: str, which_is: str) -> Secret:
+    if not text.strip():
+        raise ValueError(f"{which_is} empty")
+    if len(text) > _CREDENTIAL_BYTES_MAX:
+        raise ValueError(f"{which_is} longer than {_CREDENTIAL_BYTES_MAX} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{which_is} no UTF-8 text") from None
+    return Secret(text)
+
+
 def read_credential(text: str, which_is: str) -> Secret:
     """One line of printable ASCII: it goes into a header."""
     credential = text.strip()

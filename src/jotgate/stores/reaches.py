@@ -40,7 +40,7 @@ def read_reach(path: str, entry: Mapping[str, str], variables: Mapping[str, str]
     if "ca_file" in entry:
         files.append(base / entry["ca_file"])
         try:
-            roots = _read_roots(base, entry["ca_file"])
+            roots = read_roots(base, entry["ca_file"])
         except ValueError as fault:
             faults.append((f"{path}.ca_file", str(fault)))
     for name in ("proxy_credential_env", "proxy_credential_file"):
@@ -58,7 +58,7 @@ def read_reach(path: str, entry: Mapping[str, str], variables: Mapping[str, str]
     return Way(reach, tuple(faults), (*files, *secret_files), tuple(secret_files))
 
 
-def _read_roots(base: Path, name: str) -> str:
+def read_roots(base: Path, name: str) -> str:
     """The certificates in a file, as a worker will load them."""
     content = read_named(base, name, _ROOTS_BYTES_MAX)
     text = content.decode("ascii", "replace")

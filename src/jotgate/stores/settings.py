@@ -16,6 +16,8 @@ from msgspec import Struct
 from jotgate.core.config import Config, Tls
 from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
+from jotgate.core.issuer_compiler import FoundIssuer
+from jotgate.core.issuer_secrets import warn_of_guessable
 from jotgate.core.overlay import Overlaid, overlay
 from jotgate.core.redaction import redact
 from jotgate.core.routes import Reach
@@ -24,6 +26,7 @@ from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 from jotgate.stores.credentials import from_environment, from_file, read_credential
 from jotgate.stores.dotenv import Environment, with_dotenv
+from jotgate.stores.issuers import read_issuer_ways
 from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.reaches import read_reach
 
@@ -60,16 +63,17 @@ class Finding(Struct, frozen=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
-    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name; `store_password` is for
-    `[store]`. `origins` says for each path that is not at its default what decided it. `files` are those that were
-    read or would have been, and `secret_files` those of them that hold secrets. `text` is what stands in the file: a
-    secret, as it may hold some.
+    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
+    with what they name; `store_password` is for `[store]`. `origins` says for each path that is not at its default what
+    decided it. `files` are those that were read or would have been, and `secret_files` those of them that hold secrets.
+    `text` is what stands in the file: a secret, as it may hold some.
     """
 
     config: Config | None
     tls: Tls | None
     credentials: Mapping[str, Secret]
     reaches: Mapping[str, Reach] = {}
+    issuers: tuple[FoundIssuer, ...] = ()
     store_password: Secret | None = None
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
@@ -129,23 +133,13 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     refused = {path for path, _ in faults}
     reading = read(laid.document)
     faults += reading.faults
-    credentials: dict[str, Secret] = {}
-    reaches: dict[str, Reach] = {}
-    secret_files: list[Path] = []
     base = sources.file.parent if sources.file is not None else Path()
-    for path, entry in _upstreams_of(laid.document) if secrets else ():
-        if "credential_file" in entry:
-            secret_files.append(base / entry["credential_file"])
-        found = _secret_of(path, "credential", entry, environment.values, base)
-        if isinstance(found, Secret):
-            credentials[entry["name"]] = found
-        elif found is not None and found[0] not in refused:
-            faults.append(found)
-        way = read_reach(path, entry, environment.values, base)
-        reaches[entry["name"]] = way.reach
-        watched += way.files
-        secret_files += way.secret_files
-        faults += way.faults
+    ways = _read_upstreams(laid.document, environment.values, base) if secrets else _Ways()
+    issuers = read_issuer_ways(reading.issuers, environment.values, base, reading.server) if secrets else []
+    faults += [fault for fault in ways.faults if fault[0] not in refused]
+    faults += [fault for way in issuers for fault in way.faults]
+    watched += [*ways.files, *(file for way in issuers for file in way.files)]
+    secret_files = [*ways.secret_files, *(file for way in issuers for file in way.secret_files)]
     store = _store_of(laid.document)
     if "password_file" in store:
         secret_files.append(base / store["password_file"])
@@ -156,19 +150,56 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     return Settings(
         config=None if faults or laid.faults else reading.config,
         tls=reading.tls,
-        credentials=credentials,
-        reaches=reaches,
+        credentials=ways.credentials,
+        reaches=ways.reaches,
+        issuers=tuple(way.found for way in issuers),
         store_password=password if isinstance(password, Secret) else None,
         origins=origins.of_settings(),
         findings=(
             *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
             *(Finding(origins.of(name), "", redact(fault)) for name, fault in laid.faults),
         ),
-        warnings=(*environment.warnings, *warn_of_readers(secret_files)),
+        warnings=(
+            *environment.warnings,
+            *warn_of_readers(secret_files),
+            *(warning for way in issuers for warning in warn_of_guessable(way.found)),
+        ),
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),
         text=text.text,
     )
+
+
+class _Ways(Struct, frozen=True):
+    """What the upstreams lead to, by their names, the faults of that, and the files that were looked at."""
+
+    credentials: Mapping[str, Secret] = {}
+    reaches: Mapping[str, Reach] = {}
+    faults: tuple[Fault, ...] = ()
+    files: tuple[Path, ...] = ()
+    secret_files: tuple[Path, ...] = ()
+
+
+def _read_upstreams(document: Mapping[str, object], variables: Mapping[str, str], base: Path) -> _Ways:
+    credentials: dict[str, Secret] = {}
+    reaches: dict[str, Reach] = {}
+    faults: list[Fault] = []
+    files: list[Path] = []
+    secret_files: list[Path] = []
+    for path, entry in _upstreams_of(document):
+        if "credential_file" in entry:
+            secret_files.append(base / entry["credential_file"])
+        found = _secret_of(path, "credential", entry, variables, base)
+        if isinstance(found, Secret):
+            credentials[entry["name"]] = found
+        elif found is not None:
+            faults.append(found)
+        way = read_reach(path, entry, variables, base)
+        reaches[entry["name"]] = way.reach
+        files += way.files
+        secret_files += way.secret_files
+        faults += way.faults
+    return _Ways(credentials, reaches, tuple(faults), tuple(files), tuple(secret_files))
 
 
 def _holders_of_secrets(sources: Sources, text: "_Text") -> Iterator[Path]:

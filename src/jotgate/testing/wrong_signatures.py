@@ -67,7 +67,7 @@ def _forms(token: bytes) -> Iterator[tuple[str, bytes, Code]]:
         "B01_dot_before": b"." + token,
         "B01_other_separator": token.replace(b".", b"~"),
         "B01_two_tokens": token + b"." + token,
-        "B01_cut": token[: len(token) * 2 // 3],
+        "B01_cut": header + b"." + payload[: len(payload) // 2],
         "B05_padding": token + b"==",
         "B05_padding_within": header + b"=." + payload + b"." + signature,
         "B05_plus": header + b"." + payload + b"." + b"+" + signature[1:],

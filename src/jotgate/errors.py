@@ -16,6 +16,7 @@
     │   │   ├── AlgorithmRefused        `alg` is not one that the issuer's keys carry
     │   │   ├── KeyUnknown              no verification key for this `kid`
     │   │   │   └── KeyUnpublished      … of those held; its issuer may have published it since
+    │   │   ├── KeyAmbiguous            no `kid`, and several keys could be meant
     │   │   ├── SignatureInvalid        the signature does not fit the key
     │   │   ├── ClaimRefused            a claim is missing, mistyped or not what is expected
     │   │   ├── TokenExpired            `exp` has passed
@@ -25,6 +26,7 @@
     │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
+    │       ├── OriginRefused           403; a cookie from a page that may not send it
     │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
     │       ├── TooManyConnections      429; one address has its share
     │       └── UnknownOperation · MethodRefused · UnknownModel
@@ -61,15 +63,19 @@ from jotgate.fault import JotgateError
 from jotgate.refusals import (
     AlgorithmRefused,
     BodyTooLarge,
+    ClaimFault,
     ClaimRefused,
     CredentialsAmbiguous,
     EncodingRefused,
+    Evidence,
     HeadersTooLarge,
     InsufficientScope,
+    KeyAmbiguous,
     KeyUnknown,
     KeyUnpublished,
     MethodRefused,
     ModelNotPermitted,
+    OriginRefused,
     PermissionRefused,
     Refusal,
     RequestError,
@@ -92,6 +98,7 @@ __all__ = [
     "AlgorithmRefused",
     "AuditUnavailable",
     "BodyTooLarge",
+    "ClaimFault",
     "ClaimRefused",
     "Code",
     "CommandError",
@@ -102,17 +109,20 @@ __all__ = [
     "DirectoryBusy",
     "DirectoryRefused",
     "EncodingRefused",
+    "Evidence",
     "HeadersTooLarge",
     "InsufficientScope",
     "InternalError",
     "IssuerUnavailable",
     "JotgateError",
+    "KeyAmbiguous",
     "KeyRefused",
     "KeyUnknown",
     "KeyUnpublished",
     "MethodRefused",
     "ModelNotPermitted",
     "NotReady",
+    "OriginRefused",
     "PermissionRefused",
     "Refusal",
     "RequestError",

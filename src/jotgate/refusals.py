@@ -1,7 +1,45 @@
 """How a caller is told no: a token, a permission or the request itself is at fault."""
 
+from typing import ClassVar, Literal, Self
+
+from msgspec import Struct
+
 from jotgate.codes import Code
 from jotgate.fault import JotgateError
+
+ClaimFault = Literal["missing", "invalid", "mismatch"]
+"""What may be said of a claim: it is not there, is not of its form, or is not the one that is expected."""
+
+
+class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a refused token was, and what it was held against: for the operator, never for the caller.
+
+    `digest` is the SHA-256 of the whole token in hexadecimal digits, `size` its length in bytes, `place` where it
+    stood. `alg`, `kid`, `typ`, `iss`, `exp`, `nbf`, `iat` and `got` are what the token says: nobody vouches for them.
+    `claim` is the claim or header member at fault. `rules` is the issuer whose rules were applied, in jotgate's word
+    for it, `leeway_s` its leeway; `keys` is how many keys it had then, `kids` the first of them. `now_s` is the time
+    that the token was compared with (NumericDate).
+    """
+
+    digest: str
+    now_s: float
+    size: int = 0
+    place: str = "authorization"
+    alg: str = ""
+    kid: str = ""
+    typ: str = ""
+    iss: str = ""
+    exp: float | None = None
+    nbf: float | None = None
+    iat: float | None = None
+    claim: str = ""
+    fault: str = ""
+    wanted: str = ""
+    got: str = ""
+    rules: str = ""
+    leeway_s: int = 0
+    keys: int = 0
+    kids: tuple[str, ...] = ()
 
 
 class Refusal(JotgateError):
@@ -9,10 +47,24 @@ class Refusal(JotgateError):
 
 
 class TokenError(Refusal):
-    """RFC 6750 s3.1 `invalid_token`."""
+    """RFC 6750 s3.1 `invalid_token`.
+
+    `claim` is the claim or header member at fault, `wanted` and `got` what was expected of it and what the token says;
+    they are not for the caller. `foreign_hint` is the hint for a token of an issuer that is not this installation.
+    """
 
     status = 401
     default_hint = "Create a new token: jotgate token create --subject NAME"
+    foreign_hint: ClassVar[str] = "Get a new token from its issuer"
+    claim: str = ""
+    wanted: object = None
+    got: object = None
+    evidence: Evidence | None = None
+
+    def showing(self, claim: str, wanted: object, got: object) -> Self:
+        """This refusal, with what was expected of a claim or header member and what the token says there."""
+        self.claim, self.wanted, self.got = claim, wanted, got
+        return self
 
 
 class TokenMissing(TokenError):
@@ -26,6 +78,8 @@ class TokenMalformed(TokenError):
     """Not a compact JWS (RFC 7515 s7.1), or not strict JSON inside."""
 
     code = Code.TOKEN_MALFORMED
+    default_hint = "Send the token exactly as it was issued, whole and with nothing around it"
+    foreign_hint = default_hint
 
 
 class TokenEncrypted(TokenError):
@@ -33,6 +87,7 @@ class TokenEncrypted(TokenError):
 
     code = Code.TOKEN_ENCRYPTED
     default_hint = "Have the issuer sign its tokens and not encrypt them"
+    foreign_hint = default_hint
 
 
 class AlgorithmRefused(TokenError):
@@ -46,6 +101,15 @@ class KeyUnknown(TokenError):
 
     code = Code.KEY_UNKNOWN
     default_hint = "The token was signed by another jotgate or with a key that is gone; create a new token"
+    foreign_hint = "Get a new token; if that is refused too, its issuer does not publish the key that it signs with"
+
+
+class KeyAmbiguous(TokenError):
+    """The token names no key, and more than one of its issuer's could be meant."""
+
+    code = Code.KEY_AMBIGUOUS
+    default_hint = "Have the issuer name the key in its tokens ('kid')"
+    foreign_hint = default_hint
 
 
 class KeyUnpublished(KeyUnknown):
@@ -54,7 +118,7 @@ class KeyUnpublished(KeyUnknown):
     `issuer` is jotgate's name for the issuer.
     """
 
-    default_hint = "Get a new token; if that is refused too, its issuer does not publish the key that it signs with"
+    default_hint = KeyUnknown.foreign_hint
 
     def __init__(self, issuer: str, message: str, *, hint: str = "", debug: str = "") -> None:
         super().__init__(message, hint=hint, debug=debug)
@@ -68,11 +132,11 @@ class SignatureInvalid(TokenError):
 
 
 class ClaimRefused(TokenError):
-    """A claim is missing, mistyped or unexpected. `claim` names it, `reason` is missing | invalid | mismatch."""
+    """A claim is missing, mistyped or unexpected. `claim` names it, `reason` says which of the three."""
 
     code = Code.CLAIM_REFUSED
 
-    def __init__(self, claim: str, reason: str, message: str, *, hint: str = "", debug: str = "") -> None:
+    def __init__(self, claim: str, reason: ClaimFault, message: str, *, hint: str = "", debug: str = "") -> None:
         super().__init__(message, hint=hint, debug=debug)
         self.claim = claim
         self.reason = reason
@@ -89,6 +153,7 @@ class TokenImmature(TokenError):
 
     code = Code.TOKEN_IMMATURE
     default_hint = "Compare the clocks of the machine that made the token and of this one"
+    foreign_hint = default_hint
 
 
 class PermissionRefused(Refusal):
@@ -124,6 +189,14 @@ class CredentialsAmbiguous(RequestError):
     code = Code.CREDENTIALS_AMBIGUOUS
     status = 400
     default_hint = "Send one Authorization header and no other credential"
+
+
+class OriginRefused(RequestError):
+    """A cookie is a credential only in the requests of web pages that may send it, which their Origin says."""
+
+    code = Code.ORIGIN_REFUSED
+    status = 403
+    default_hint = "Call from a page of an origin in cors.origins, or send the token in the Authorization header"
 
 
 class RequestMalformed(RequestError):

@@ -18,6 +18,7 @@ from jotgate.core.audit import (
     OpenRecord,
     Outcome,
 )
+from jotgate.errors import Evidence
 from tests.docs.pages import pages
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "audit"
@@ -50,6 +51,18 @@ def test_every_field_is_described_with_its_default(kind: str) -> None:
             assert field.default is None
         else:
             assert json.loads(defaults[field.encode_name]) == field.default
+
+
+def test_every_field_of_what_is_known_of_a_refused_token_is_described_with_its_default() -> None:
+    text = PAGE.text.partition("\n#### refused\n")[2].partition("\n#")[0]
+    described = re.findall(r"^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", text, re.MULTILINE)
+    fields = msgspec.structs.fields(Evidence)
+    assert [name for name, _ in described] == [field.name for field in fields]
+    for (_, default), field in zip(described, fields, strict=True):
+        assert (default.strip() == "") is (field.default is msgspec.NODEFAULT)
+        assert not default.strip() or json.loads(default) == (
+            list(field.default) if field.name == "kids" else field.default
+        )
 
 
 def test_every_kind_has_its_section() -> None:

@@ -3,9 +3,9 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, get_args
 
-from jotgate.errors import Code, JotgateError
+from jotgate.errors import ClaimFault, Code, JotgateError, TokenError
 from tests.architecture.sources import Source, parse, sources
 from tests.docs.pages import Page, pages
 
@@ -64,6 +64,20 @@ def test_every_entry_states_the_status_that_the_class_has() -> None:
     heading = dict(re.findall(r"^### `([a-z0-9_]+)` · (.+)$", page.text, re.MULTILINE))
     over_http = {found.code: str(found.status) for found in classes() if heading[found.code] != "exit code 1"}
     assert {code: heading[code] for code in over_http} == over_http
+
+
+def test_the_list_of_what_is_wrong_with_tokens_is_closed() -> None:
+    """Each reason is a code of its own, or with `claim_refused` a claim and one of three words."""
+    page = pages()["docs/errors.md"]
+    listed = re.findall(r"^### `([a-z0-9_]+)`", page.text.split("\n## ")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(found.code for found in classes(TokenError))
+    assert set(re.findall(r"`(\w+)`", entries(page)["claim_refused"])) >= set(get_args(ClaimFault))
+
+
+def test_every_refused_token_gets_advice_that_fits_its_issuer() -> None:
+    """`jotgate token create` makes no token of another issuer."""
+    advice = {found: found.foreign_hint for found in classes(TokenError)}
+    assert [found for found, hint in advice.items() if not hint or "token create" in hint] == []
 
 
 def test_every_code_is_named_by_a_test() -> None:

@@ -1,13 +1,11 @@
 """`jotgate audit`: verifies the audit log and shows its newest records."""
 
 import argparse
-import os
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.common import EXIT_FAILED, EXIT_OK, add_data_option, data_directory, say_next
-from jotgate.errors import CommandError
+from jotgate.cli.common import EXIT_FAILED, EXIT_OK, add_data_option, say_next
+from jotgate.cli.records import log_directory, plain, print_lines, record_json, show_time, word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from jotgate.stores.segment_files import Entry
 
 _FOLLOW_INTERVAL_S: Final = 0.2
-_CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _CALL_FIELDS: Final = (
     "model",
     "upstream",
@@ -65,9 +62,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
     from jotgate.stores.segment_files import verify_directory
 
-    report = verify_directory(_log_directory(arguments))
+    report = verify_directory(log_directory(arguments))
     as_json = arguments.json
-    _print_lines([msgspec.json.encode(report).decode("utf-8")] if as_json else _report_lines(report))
+    print_lines([msgspec.json.encode(report).decode("utf-8")] if as_json else _report_lines(report))
     if not report.holds:
         return EXIT_FAILED
     if not as_json:
@@ -78,11 +75,11 @@ def verify(arguments: argparse.Namespace) -> int:
 def tail(arguments: argparse.Namespace) -> int:
     from jotgate.stores.segment_files import newest_records
 
-    directory = _log_directory(arguments)
+    directory = log_directory(arguments)
     # One at least, so that --follow knows where the log ends.
     entries = newest_records(directory, max(arguments.count, 1))
     shown = entries[-arguments.count :] if arguments.count else []
-    if not _print_lines(_record_lines(shown, as_json=arguments.json)):
+    if not print_lines(_record_lines(shown, as_json=arguments.json)):
         return EXIT_OK
     if not arguments.follow:
         if not arguments.json:
@@ -105,7 +102,7 @@ def _follow(directory: "Path", file: str, offset: int, *, as_json: bool) -> None
         entries = records_after(directory, file, offset)
         if entries:
             file, offset = entries[-1].file, entries[-1].end
-        if not _print_lines(_record_lines(entries, as_json=as_json)):
+        if not print_lines(_record_lines(entries, as_json=as_json)):
             return
         time.sleep(_FOLLOW_INTERVAL_S)
 
@@ -121,39 +118,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _log_directory(arguments: argparse.Namespace) -> "Path":
-    directory = data_directory(arguments) / "audit"
-    if not directory.is_dir():
-        raise CommandError(
-            f"there is no audit log: '{directory}' is not there",
-            hint="Name the installation's directory with --data DIR or JOTGATE_DATA",
-        )
-    return directory
-
-
-def _print_lines(lines: Iterable[str]) -> bool:
-    """Print and flush. False when nobody reads any more, as in `jotgate audit tail | head -1`."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
-
-
 def _report_lines(report: "VerificationReport") -> Iterable[str]:
     instances = {part.file.split("-")[1] for part in report.segments}
     records, calls, events, unknown = (
         sum(getattr(part, name) for part in report.segments) for name in ("records", "calls", "events", "unknown")
     )
     times = [at for part in report.segments for at in (part.first_at, part.last_at) if at is not None]
-    yield f"{_plain(report.directory)}: segments {len(report.segments)}, instances {len(instances)}"
+    yield f"{plain(report.directory)}: segments {len(report.segments)}, instances {len(instances)}"
     yield f"good records: {records}, calls {calls}, events {events}"
     if times:
-        yield f"from {_time(times[0])} to {_time(times[-1])}"
+        yield f"from {show_time(times[0])} to {show_time(times[-1])}"
     for part in report.torn:
         yield _torn_line(part, is_newest=part.file == report.segments[-1].file)
     if report.duplicate_rows:
@@ -163,31 +137,26 @@ def _report_lines(report: "VerificationReport") -> Iterable[str]:
     if unknown:
         yield f"records of kinds that this version does not know: {unknown} (chained all the same)"
     if report.other_files:
-        yield f"not read, no segments by their name: {_plain(', '.join(report.other_files))}"
+        yield f"not read, no segments by their name: {plain(', '.join(report.other_files))}"
     for fault in report.faults:
         yield _fault_line(fault)
     yield "every chain holds" if report.holds else f"the audit log does not hold: faults {len(report.faults)}"
 
 
 def _torn_line(torn: "TornTail", *, is_newest: bool) -> str:
-    last = "there is no good record before" if torn.last_at is None else f"last good record {_time(torn.last_at)}"
+    last = "there is no good record before" if torn.last_at is None else f"last good record {show_time(torn.last_at)}"
     perhaps = " (or they are being written now)" if is_newest else ""
     return f"torn tail: {torn.file} line {torn.line}, byte {torn.offset}: {torn.bytes} bytes{perhaps}; {last}"
 
 
 def _fault_line(fault: "Fault") -> str:
     place = f" line {fault.line}, byte {fault.offset}" if fault.line else ""
-    return f"fault: {_plain(fault.file)}{place}: {_plain(fault.reason)}"
+    return f"fault: {plain(fault.file)}{place}: {plain(fault.reason)}"
 
 
 def _record_lines(entries: Iterable["Entry"], *, as_json: bool) -> Iterable[str]:
     for entry in entries:
-        yield _record_json(entry.record) if as_json else _record_line(entry.record)
-
-
-def _record_json(text: bytes) -> str:
-    # Escaped, control characters keep their meaning for JSON and lose it for a terminal.
-    return text.decode("utf-8", "replace").translate(_CONTROLS)
+        yield record_json(entry.record) if as_json else _record_line(entry.record)
 
 
 def _record_line(text: bytes) -> str:
@@ -198,36 +167,14 @@ def _record_line(text: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         record = None
     if not isinstance(record, dict) or not isinstance(record.get("at"), int):
-        return f"not a record: {_plain(text.decode('utf-8', 'replace'))}"
+        return f"not a record: {plain(text.decode('utf-8', 'replace'))}"
     kind = record.pop("kind", "")
-    words = [_time(record.pop("at")), _word(kind)]
+    words = [show_time(record.pop("at")), word(kind)]
     if kind == "call":
-        words += [_word(record.get(name, "")) for name in ("status", "outcome", "operation")]
+        words += [word(record.get(name, "")) for name in ("status", "outcome", "operation")]
         named = [name for name in _CALL_FIELDS if name in record]
     else:
-        words += [_word(record.pop("event"))] if "event" in record else []
+        words += [word(record.pop("event"))] if "event" in record else []
         named = list(record)
-    words += [f"{_word(name)}={_word(record[name])}" for name in named]
+    words += [f"{word(name)}={word(record[name])}" for name in named]
     return " ".join(words)
-
-
-def _word(value: object) -> str:
-    import msgspec
-
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8")
-    return _plain(text) if text and " " not in text else ascii(text)
-
-
-def _plain(text: str) -> str:
-    """The text for a terminal: callers choose some of it, and it must not move the cursor."""
-    return text if text.isprintable() else ascii(text)
-
-
-def _time(at_us: int) -> str:
-    from datetime import UTC, datetime, timedelta
-
-    try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
-    except OverflowError:
-        return f"{at_us} microseconds after 1970"
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

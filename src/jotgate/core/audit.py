@@ -19,6 +19,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from jotgate.errors import Evidence
+
 FORMAT: Final = 1
 RECORD_BYTES_MAX: Final = 16_384
 PREFIX_BYTES: Final = 44  # the digest and the space
@@ -43,7 +45,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     instance and `row` counts its rows from 1: a pair that stands twice is the same row, sent again. `token`
     is the token's `jti`, `kid` the key that verified it. `code` is the refusal's or failure's code.
     `tokens_in` and `tokens_out` are the upstream's usage figures, None when it gave none; the byte counts are
-    those of the bodies.
+    those of the bodies. `refused` is what is known of a token that was refused; what that token says is unverified.
     """
 
     at: int
@@ -68,6 +70,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     tokens_out: int | None = None
     bytes_in: int = 0
     bytes_out: int = 0
+    refused: Evidence | None = None
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

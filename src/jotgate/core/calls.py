@@ -28,7 +28,8 @@ class Request(Struct):
 
     `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `body` is there when the
     whole of it is read, `request_id` and `operation` as soon as they are known. `begun_s` is monotonic.
-    `body_bytes_max` is set where less than `limits.body_bytes` is taken.
+    `body_bytes_max` is set where less than `limits.body_bytes` is taken. `credential_place` says where the token stood;
+    empty: in the Authorization header.
     """
 
     method: bytes
@@ -41,6 +42,7 @@ class Request(Struct):
     request_id: str = ""
     operation: str = ""
     body_bytes_max: int | None = None
+    credential_place: str = ""
 
 
 class Outbound(Struct, frozen=True):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from jotgate.core.routes import ATTEMPTS_MAX
+from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace
 from jotgate.core.snapshot import Limits
 from jotgate.core.values import Secret, parse_duration_s
 
@@ -53,6 +53,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["x-forwarded", "forwarded"], Meta(description='"x-forwarded" or "forwarded"')
     ] = "x-forwarded"
     behind_proxy: Annotated[bool, Meta(description="true or false")] = False
+    credential_cookie: Annotated[
+        str, Meta(description="a cookie's name, 1 to 64 letters, digits, '_' or '-'", pattern=r"^[A-Za-z0-9_-]{1,64}\Z")
+    ] = "__Host-jotgate"
 
 
 class Tls(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +116,21 @@ class StoreEntry(Struct, frozen=True, forbid_unknown_fields=True):
     password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
 
 
+class KeysEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[keys]`: the algorithm of new signing keys, when they are replaced, and what seals them in the store."""
+
+    algorithm: Annotated[
+        Literal["ES256", "ES384", "ES512", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+        Meta(description='"ES256", "ES384", "ES512", "Ed25519", "RS256" to "RS512" or "PS256" to "PS512"'),
+    ] = "ES256"
+    rotate_after: Annotated[
+        str, Meta(description='a duration in quotes, or "0s" for never', pattern=r"^(0s|[1-9][0-9]{0,8}[smhdw])\Z")
+    ] = "90d"
+    publish_ahead: Span = "1h"
+    master_key_env: Text = ""
+    master_key_file: Text = ""
+
+
 class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[upstreams]]`: one place that answers AI calls. `models` maps each alias to the upstream's own name."""
 
@@ -171,6 +189,10 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ]
     max_attempts: Annotated[int, Meta(description="a whole number from 1 to 16", ge=1, le=16)] = ATTEMPTS_MAX
     retry_unsafe: Annotated[bool, Meta(description="true or false")] = False
+    credentials: Annotated[
+        tuple[CredentialPlace, ...],
+        Meta(description='a list of "x-api-key", "api-key", "query" and "cookie"'),
+    ] = ()
 
 
 class ClaimsEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -237,6 +259,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
     store: StoreEntry = StoreEntry()
+    keys: KeysEntry = KeysEntry()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()

@@ -1,11 +1,13 @@
 """Renders a refusal for the native and `/v1` dialect: the OpenAI error object and the RFC 6750 challenge."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from jotgate.errors import (
+    CredentialsAmbiguous,
     InsufficientScope,
     JotgateError,
     MethodRefused,
@@ -45,11 +47,23 @@ class Problem(Struct, frozen=True):
     body: bytes
 
 
-def render(error: JotgateError) -> Problem:
-    """The error as its caller may see it: message, hint and code, never `debug`."""
+Dialect = Callable[[JotgateError, str], Problem]
+"""How one audience is told no: the refusal, with the id of its request, as that audience reads it.
+
+`render` is the native one. It decides no status and no code: those are the error's, in every dialect.
+"""
+
+
+def render(error: JotgateError, request_id: str = "") -> Problem:
+    """The error as its caller may see it: message, hint and code, never `debug` nor evidence.
+
+    Who had a token refused is told the id of the request, by which `jotgate explain` shows the rest.
+    """
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     param = error.param if isinstance(error, RequestMalformed) and error.param else None
     text = f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
+    if request_id and isinstance(error, TokenError) and not isinstance(error, TokenMissing):
+        text += f" Request {request_id}."
     lines = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
     challenge = _challenge(error)
     if challenge:
@@ -66,15 +80,18 @@ def _challenge(error: JotgateError) -> bytes:
     if isinstance(error, TokenMissing):
         return b'Bearer realm="jotgate"'
     if isinstance(error, TokenError):
-        return b'Bearer realm="jotgate", error="invalid_token", error_description="%b"' % _scrub(error.message)
+        return _bearer(b"invalid_token", error)
+    if isinstance(error, CredentialsAmbiguous):
+        return _bearer(b"invalid_request", error)
     if isinstance(error, InsufficientScope):
-        return b'Bearer realm="jotgate", error="insufficient_scope", error_description="%b", scope="%b"' % (
-            _scrub(error.message),
-            _scrub(error.scope),
-        )
+        return _bearer(b"insufficient_scope", error) + b', scope="%b"' % _scrub(error.scope)
     if isinstance(error, PermissionRefused):
-        return b'Bearer realm="jotgate", error="insufficient_scope", error_description="%b"' % _scrub(error.message)
+        return _bearer(b"insufficient_scope", error)
     return b""
+
+
+def _bearer(code: bytes, error: JotgateError) -> bytes:
+    return b'Bearer realm="jotgate", error="%b", error_description="%b"' % (code, _scrub(error.message))
 
 
 def _scrub(text: str) -> bytes:

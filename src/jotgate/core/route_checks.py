@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from typing import Final
 from urllib.parse import urlsplit
 
-from jotgate.core.config import ECHO, RouteEntry, UpstreamEntry
+from jotgate.core.config import ECHO, Cors, RouteEntry, UpstreamEntry
 from jotgate.core.faults import Fault, advice, shown
 
 _PROXY_REMEDY: Final = 'write one such as "http://proxy.example:3128"'
@@ -55,6 +55,19 @@ def check_routes(
     for path, entry in upstreams.items():
         if not entry.models and entry.name not in used:
             faults.append((f"{path}.models", "is missing, and no route names this upstream; write a list of models"))
+    return faults
+
+
+def check_credentials(routes: Mapping[str, RouteEntry], cors: Cors) -> list[Fault]:
+    """The faults of the places where routes take tokens. A cookie needs pages that may send it."""
+    faults = []
+    for path, route in routes.items():
+        place = f"{path}.credentials"
+        if len(set(route.credentials)) < len(route.credentials):
+            faults.append((place, "names a place twice; write each once"))
+        if "cookie" in route.credentials and not cors.origins:
+            fault = "takes a token from a cookie, and no page may send one; write the pages' origins to cors.origins"
+            faults.append((place, fault))
     return faults
 
 

@@ -11,6 +11,9 @@ ATTEMPTS_MAX: Final = 3
 """How many upstreams a call is sent to at most, unless its route says otherwise."""
 
 
+CredentialPlace = Literal["x-api-key", "api-key", "query", "cookie"]
+"""Where a route may allow its calls to carry their token, beside the Authorization header."""
+
 HEALTH: Final = "health"
 """The operation of a health check, which is no caller's."""
 
@@ -93,10 +96,12 @@ class Attempt(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """A model alias and the attempts made for it, in order, at most `attempts_max` for one call.
 
-    `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one.
+    `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one. `credentials` are
+    the places where its calls may carry their token, beside the Authorization header.
     """
 
     alias: str
     attempts: tuple[Attempt, ...]
     attempts_max: int = ATTEMPTS_MAX
     retry_unsafe: bool = False
+    credentials: tuple[CredentialPlace, ...] = ()

@@ -4,10 +4,6 @@
 when the body is there. Both refuse by raising one class per reason.
 """
 
-import re
-from typing import Final
-from urllib.parse import unquote_to_bytes
-
 from msgspec import Struct
 
 from jotgate.core.calls import Body, Request, read_body
@@ -16,20 +12,17 @@ from jotgate.core.policies import Deny, authorize
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route
 from jotgate.errors import (
-    CredentialsAmbiguous,
     EncodingRefused,
     InsufficientScope,
     JotgateError,
     ModelNotPermitted,
     RequestError,
-    TokenMalformed,
-    TokenMissing,
+    TokenError,
     UnknownModel,
 )
+from jotgate.gateway.credentials import find_token, refuse_list, require_place
 from jotgate.gateway.world import World
-
-# RFC 6750 s2.1 and RFC 9110 s11.1: the scheme is case-insensitive, then one or more spaces.
-_SCHEME: Final = re.compile(rb"bearer +", re.IGNORECASE)
+from jotgate.services.evidence import examine
 
 
 class Call(Struct, frozen=True):
@@ -44,15 +37,19 @@ class Call(Struct, frozen=True):
 
 
 def authenticate(request: Request, world: World, now_s: float) -> Principal:
-    """The principal of a request's bearer token.
+    """The principal of a request's token. Its refusal has its evidence.
 
     Raises:
         TokenError: there is no token or it is refused.
-        CredentialsAmbiguous: another one stands in the query.
+        CredentialsAmbiguous, OriginRefused: see `find_token`.
     """
-    if request.query and b"authorization" in request.headers and _names_token(request.query):
-        raise CredentialsAmbiguous("the request has a token in its query beside the Authorization field")
-    return world.verifier.verify(bearer_token(request.headers.get(b"authorization")), now_s)
+    token = find_token(request, world.credentials)
+    try:
+        return world.verifier.verify(token, now_s)
+    except TokenError as refusal:
+        refuse_list(token)
+        examine(token, refusal, world.verifier.federation, now_s, request.credential_place)
+        raise
 
 
 def admit(request: Request, operation: Operation, principal: Principal, world: World) -> Call:
@@ -60,6 +57,7 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
 
     Raises:
         RequestError: the body is at fault, or no route carries its model.
+        TokenMissing: the token does not stand where the route takes it.
         PermissionRefused: the token's scopes or models do not cover the call.
     """
     if b"content-encoding" in request.headers:
@@ -69,8 +67,10 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     except RequestError:
         permit(principal, operation, "")  # Who may not run the operation need not know what is wrong with the body.
         raise
-    permit(principal, operation, body.model)
     route = world.routes.get(body.model)
+    if request.credential_place:
+        require_place(request, route)
+    permit(principal, operation, body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
     return Call(request, operation, principal, body, route, world)
@@ -100,30 +100,6 @@ def find_alias(request: Request, principal: Principal, operation: Operation, wor
     if alias and alias not in world.routes:
         raise UnknownModel("no route carries this model")
     return alias
-
-
-def bearer_token(value: bytes | None) -> bytes:
-    """The token of an Authorization field (RFC 6750 s2.1).
-
-    Raises:
-        TokenMissing: there is no field, or it has another scheme.
-        TokenMalformed: the scheme stands alone.
-    """
-    if value is None:
-        raise TokenMissing("the request carries no bearer token")
-    if value.startswith(b"Bearer ") and not value.startswith(b" ", 7):
-        return value[7:]
-    found = _SCHEME.match(value)
-    if found is None:
-        if value.strip(b" \t").lower() == b"bearer":
-            raise TokenMalformed("the Authorization field holds no token")
-        raise TokenMissing("the Authorization field is not of the Bearer scheme")
-    return value[found.end() :]
-
-
-def _names_token(query: bytes) -> bool:
-    """Whether RFC 6750 s2.3's parameter is in a query, whatever its escapes; jotgate never takes a token from there."""
-    return any(unquote_to_bytes(pair.partition(b"=")[0]) == b"access_token" for pair in query.split(b"&"))
 
 
 def _refusal(decision: Deny) -> JotgateError:

@@ -19,6 +19,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
+from jotgate.gateway.credentials import require_place
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
@@ -133,6 +134,8 @@ class Gateway:
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
         principal = authenticate(request, world, self._clock.now_s())
+        if request.credential_place and not operation.forwarded:
+            require_place(request, None)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
@@ -210,10 +213,10 @@ class Gateway:
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
-        problem = render(refusal)
+        problem = render(refusal, request.request_id)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
-        self._recorder.refused(request, principal, status=problem.status, code=refusal.code)
+        self._recorder.refused(request, principal, refusal, status=problem.status)
 
     def _settle(self, relay: Relay) -> None:
         self.live.discard(relay)

@@ -5,6 +5,7 @@ from typing import Final
 from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
+from jotgate.errors import JotgateError, TokenError
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
@@ -45,7 +46,7 @@ class CallRecorder:
         """No further call may be admitted."""
         return self._trail.full
 
-    def refused(self, request: Request, principal: Principal | None, *, status: int, code: str) -> None:
+    def refused(self, request: Request, principal: Principal | None, refusal: JotgateError, *, status: int) -> None:
         """The request was told no. One that proved nothing is counted only when the trail is crowded."""
         if principal is None and self._trail.crowded:
             self._tally.settled(
@@ -57,11 +58,11 @@ class CallRecorder:
                     status=status,
                     outcome="refused",
                     duration_us=self._times(request)[0],
-                    code=code,
+                    code=refusal.code,
                 )
             )
             return
-        self._append_plain(request, principal or _NOBODY, status=status, code=code)
+        self._append_plain(request, principal or _NOBODY, status=status, refusal=refusal)
 
     def answered(self, request: Request, principal: Principal, *, status: int, model: str = "", bytes_out: int) -> None:
         """The request was answered from the snapshot, or by control."""
@@ -111,11 +112,12 @@ class CallRecorder:
         principal: Principal,
         *,
         status: int,
-        code: str = "",
+        refusal: JotgateError | None = None,
         model: str = "",
         bytes_out: int = 0,
     ) -> None:
         duration_us, at_us = self._times(request)
+        code = "" if refusal is None else refusal.code
         record = CallRecord(
             at=at_us,
             duration_us=duration_us,
@@ -135,6 +137,7 @@ class CallRecorder:
             code=code,
             bytes_in=len(request.body),
             bytes_out=bytes_out,
+            refused=refusal.evidence if isinstance(refusal, TokenError) else None,
         )
         self._tally.settled(record)
         if code and self._journal is not None:

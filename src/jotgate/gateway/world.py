@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
 from jotgate.services.federation import carry_over
@@ -48,6 +49,7 @@ class World(Struct, frozen=True):
     routes: Mapping[str, Route]
     places: Mapping[str, Place]
     turns: Turns
+    credentials: CredentialRules
 
 
 def build_verifier(issuers: tuple[Issuer, ...], capacity: int, before: Verifier | None = None) -> Verifier:
@@ -74,4 +76,5 @@ def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World
         routes={route.alias: route for route in snapshot.routes},
         places=places,
         turns=Turns(),
+        credentials=compile_rules(snapshot),
     )

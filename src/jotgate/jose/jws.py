@@ -9,7 +9,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.errors import AlgorithmRefused, KeyUnknown, SignatureInvalid, TokenEncrypted, TokenError, TokenMalformed
+from jotgate.errors import (
+    AlgorithmRefused,
+    KeyAmbiguous,
+    KeyUnknown,
+    SignatureInvalid,
+    TokenEncrypted,
+    TokenError,
+    TokenMalformed,
+)
 from jotgate.jose.algorithms import READABLE, Algorithm, Hmac
 from jotgate.jose.encoding import b64url_decode, b64url_encode, encode_object, parse_object
 from jotgate.jose.keys import KID_CHARS_MAX, KeySet, SigningKey, VerificationKey, is_kid
@@ -68,19 +76,21 @@ def verify(jws: Jws, keys: KeySet, algorithms: Collection[str]) -> VerificationK
 
     Raises:
         AlgorithmRefused: `alg` is not among `algorithms`, or is not that of the key (RFC 8725 s3.1).
-        KeyUnknown: no key, or more than could be meant.
+        KeyUnknown: there is no such key.
+        KeyAmbiguous: the token names none, and more than one could be meant.
         SignatureInvalid: the signature is not that of the key.
     """
     row = READABLE.get(jws.alg) if jws.alg in algorithms else None
     if row is None:
-        raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
+        raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses").showing("alg", algorithms, jws.alg)
     if jws.kid is None:
         return _verify_without_kid(jws, keys, row)
     key = keys.get(jws.kid)
     if key is None:
-        raise KeyUnknown("no key of the issuer is the one that the token names")
+        raise KeyUnknown("no key of the issuer is the one that the token names").showing("kid", None, jws.kid)
     if key.algorithm is not row:
-        raise AlgorithmRefused("the token's 'alg' is not that of the key that it names")
+        refusal = AlgorithmRefused("the token's 'alg' is not that of the key that it names")
+        raise refusal.showing("alg", key.algorithm.name, jws.alg)
     if not key.verify(jws.signing_input, jws.signature):
         raise SignatureInvalid("the token's signature is not that of the key that it names")
     return key
@@ -95,6 +105,16 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_
         AlgorithmRefused, KeyUnknown: `header` has an `alg` or a `kid` that is not the key's.
         TokenMalformed: the result is not one that `parse` takes.
     """
+    signing_input = prepare(header, payload, key.verification_key, with_kid=with_kid)
+    token = signing_input + b"." + b64url_encode(key.sign(signing_input))
+    parse(token)
+    return token
+
+
+def prepare(
+    header: Mapping[str, object], payload: bytes, key: VerificationKey, *, with_kid: bool = True
+) -> bytes:
+    """The signing input (RFC 7515 s5.1, step 5) for whoever holds the private part of this key; else as `sign`."""
     if header.get("alg", key.algorithm.name) != key.algorithm.name:
         raise AlgorithmRefused("the header's 'alg' is not that of the signing key")
     if header.get("kid", key.kid) != key.kid:
@@ -102,9 +122,19 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_
     members = {**header, "alg": key.algorithm.name, "kid": key.kid}
     if not with_kid:
         del members["kid"]
-    protected = encode_object(members, "token's header")
-    signing_input = b64url_encode(protected) + b"." + b64url_encode(payload)
-    token = signing_input + b"." + b64url_encode(key.sign(signing_input))
+    return b64url_encode(encode_object(members, "token's header")) + b"." + b64url_encode(payload)
+
+
+def attach(signing_input: bytes, signature: bytes, key: VerificationKey) -> bytes:
+    """The compact JWS of a signing input and the signature that somebody else made over it.
+
+    Raises:
+        SignatureInvalid: the signature is not this key's: nothing that does not verify leaves.
+        TokenMalformed: the result is not one that `parse` takes.
+    """
+    if not key.verify(signing_input, signature):
+        raise SignatureInvalid("the signature that was made is not that of the key that was to sign")
+    token = signing_input + b"." + b64url_encode(signature)
     parse(token)
     return token
 
@@ -127,9 +157,11 @@ def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None
 def _verify_without_kid(jws: Jws, keys: KeySet, row: Algorithm) -> VerificationKey:
     candidates = keys.with_algorithm(row.name)
     if not candidates:
-        raise KeyUnknown("no key of the issuer has the token's 'alg', and the token names none")
+        refusal = KeyUnknown("no key of the issuer has the token's 'alg', and the token names none")
+        raise refusal.showing("alg", None, jws.alg)
     if len(candidates) > (SECRETS_MAX if isinstance(row.scheme, Hmac) else 1):
-        raise KeyUnknown("the token names no key ('kid'), and several of the issuer's could be meant")
+        ambiguous = KeyAmbiguous("the token names no key ('kid'), and several of the issuer's could be meant")
+        raise ambiguous.showing("kid", [key.kid for key in candidates], None)
     for key in candidates:
         if key.verify(jws.signing_input, jws.signature):
             return key

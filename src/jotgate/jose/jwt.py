@@ -151,12 +151,12 @@ def check(claims: Claims, typ: str | None, expectation: Expectation, now_s: floa
         missing = min(expectation.required - claims.raw.keys())
         raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}'")
     if claims.iss != expectation.issuer:
-        raise ClaimRefused("iss", "mismatch", "the token is of another issuer")
+        raise _mismatch("iss", "the token is of another issuer", expectation.issuer, claims.iss)
     if expectation.audiences:
         if expectation.audiences[0] not in claims.aud and set(expectation.audiences).isdisjoint(claims.aud):
-            raise ClaimRefused("aud", "mismatch", "the token is for another audience")
+            raise _mismatch("aud", "the token is for another audience", expectation.audiences, claims.aud)
     elif claims.aud:
-        raise ClaimRefused("aud", "mismatch", "the token is for one audience, and its issuer's tokens name none")
+        raise _mismatch("aud", "the token is for one audience, and its issuer's tokens name none", None, claims.aud)
     _check_times(claims, expectation, now_s)
 
 
@@ -167,9 +167,22 @@ def sign(claims: Mapping[str, object], typ: str, key: SigningKey, *, with_kid: b
         TokenMalformed, ClaimRefused: the claims are not such as `read_claims` takes, or the token would be
             too long.
     """
+    return jws.sign({"typ": typ}, _payload(claims), key, with_kid=with_kid)
+
+
+def prepare(claims: Mapping[str, object], typ: str, key: VerificationKey) -> bytes:
+    """The signing input of such a JWT, for whoever holds the private part of the key; see `jws.attach`.
+
+    Raises:
+        TokenMalformed, ClaimRefused: as `sign`.
+    """
+    return jws.prepare({"typ": typ}, _payload(claims), key)
+
+
+def _payload(claims: Mapping[str, object]) -> bytes:
     payload = encode_object(claims, "claims set")
     read_claims(payload)
-    return jws.sign({"typ": typ}, payload, key, with_kid=with_kid)
+    return payload
 
 
 def peek_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]]:
@@ -185,9 +198,9 @@ def peek_unverified(token: bytes) -> tuple[dict[str, object], dict[str, object]]
 def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
     if typ is None:
         if "" not in types:
-            raise ClaimRefused("typ", "missing", "the token has no 'typ'")
+            raise ClaimRefused("typ", "missing", "the token has no 'typ'").showing("typ", types, None)
     elif typ not in types and (not typ or _media_type(typ) not in map(_media_type, types)):
-        raise ClaimRefused("typ", "mismatch", "the token's 'typ' is of another kind of token")
+        raise _mismatch("typ", "the token's 'typ' is of another kind of token", types, typ)
 
 
 def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None:
@@ -196,18 +209,22 @@ def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None
     if exp is None and not expectation.endless:
         raise ClaimRefused("exp", "missing", "the token has no claim 'exp'")
     if exp is not None and not now_s < exp + leeway_s:
-        raise TokenExpired("the token has expired")
+        raise TokenExpired("the token has expired").showing("exp", f"more than {now_s - leeway_s:.3f}", exp)
     if nbf is not None and not now_s >= nbf - leeway_s:
-        raise TokenImmature("the token is not valid yet ('nbf')")
+        refusal = TokenImmature("the token is not valid yet ('nbf')")
+        raise refusal.showing("nbf", f"at most {now_s + leeway_s:.3f}", nbf)
     if iat is not None and not now_s >= iat - leeway_s:
-        raise TokenImmature("the token was issued in the future ('iat')")
+        refusal = TokenImmature("the token was issued in the future ('iat')")
+        raise refusal.showing("iat", f"at most {now_s + leeway_s:.3f}", iat)
     if exp is None:
         return
     begin_s = now_s if iat is None else iat
     if iat is not None and iat > exp:
-        raise ClaimRefused("iat", "invalid", "the token was issued after it expired")
+        fault = ClaimRefused("iat", "invalid", "the token was issued after it expired")
+        raise fault.showing("iat", f"at most {exp}", iat)
     if not exp - begin_s <= expectation.lifetime_max_s:
-        raise ClaimRefused("exp", "invalid", f"the token lives longer than {expectation.lifetime_max_s} seconds")
+        fault = ClaimRefused("exp", "invalid", f"the token lives longer than {expectation.lifetime_max_s} seconds")
+        raise fault.showing("exp", f"at most {begin_s + expectation.lifetime_max_s:.3f}", exp)
 
 
 def _check_not_nested(header: Mapping[str, object]) -> None:
@@ -223,7 +240,8 @@ def _check_replicas(header: Mapping[str, object], claims: Claims) -> None:
         return
     for name in sorted(_REPLICATED & header.keys()):
         if name not in claims.raw or header[name] != claims.raw[name]:
-            raise ClaimRefused(name, "mismatch", f"the token's header has another '{name}' than its claims")
+            what = f"the token's header has another '{name}' than its claims"
+            raise _mismatch(name, what, claims.raw.get(name), header[name])
 
 
 def _media_type(text: str) -> str:
@@ -231,8 +249,12 @@ def _media_type(text: str) -> str:
     return text.lower().removeprefix("application/") if text.isascii() else text
 
 
-def _invalid(name: str, wanted: str) -> ClaimRefused:
-    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}")
+def _mismatch(name: str, what: str, wanted: object, got: object) -> ClaimRefused:
+    return ClaimRefused(name, "mismatch", what).showing(name, wanted, got)
+
+
+def _invalid(raw: Mapping[str, object], name: str, wanted: str) -> ClaimRefused:
+    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}").showing(name, wanted, raw[name])
 
 
 def _name(raw: Mapping[str, object], name: str) -> str | None:
@@ -241,7 +263,7 @@ def _name(raw: Mapping[str, object], name: str) -> str | None:
     if isinstance(value, str) and value and value.isprintable():
         return value
     if name in raw:
-        raise _invalid(name, "a non-empty printable string")
+        raise _invalid(raw, name, "a non-empty printable string")
     return None
 
 
@@ -252,7 +274,7 @@ def _audience(raw: Mapping[str, object]) -> tuple[str, ...]:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return tuple(value)
     if "aud" in raw:
-        raise _invalid("aud", "a string or a non-empty array of strings")
+        raise _invalid(raw, "aud", "a string or a non-empty array of strings")
     return ()
 
 
@@ -262,7 +284,7 @@ def _time(raw: Mapping[str, object], name: str) -> int | float | None:
     if type(value) is int or type(value) is float:
         return value
     if name in raw:
-        raise _invalid(name, "a number of seconds")
+        raise _invalid(raw, name, "a number of seconds")
     return None
 
 
@@ -271,5 +293,5 @@ def _scope(raw: Mapping[str, object]) -> str | None:
     if isinstance(value, str) and _SCOPE.fullmatch(value):
         return value
     if "scope" in raw:
-        raise _invalid("scope", "a list of scopes in one string with single spaces")
+        raise _invalid(raw, "scope", "a list of scopes in one string with single spaces")
     return None

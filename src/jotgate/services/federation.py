@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from jotgate.core.issuers import Issuer
 from jotgate.core.principals import Principal, find, read_identity
-from jotgate.errors import ClaimRefused, IssuerUnavailable, KeyUnknown, KeyUnpublished
+from jotgate.errors import ClaimFault, ClaimRefused, IssuerUnavailable, KeyUnknown, KeyUnpublished
 from jotgate.jose import jwt
 from jotgate.jose.jws import Jws
 from jotgate.jose.jwt import Claims, Expectation
@@ -82,7 +82,8 @@ class TrustedIssuer:
             verified = jwt.verify_parsed(parsed, self.keys, self._expectation, now_s)
         except KeyUnknown as refusal:
             if self.content.remote and parsed.kid is not None:
-                raise KeyUnpublished(self.content.name, refusal.message) from None
+                unpublished = KeyUnpublished(self.content.name, refusal.message)
+                raise unpublished.showing("kid", None, parsed.kid) from None
             raise
         claims = verified.claims
         self._check_equal(claims)
@@ -102,8 +103,9 @@ class TrustedIssuer:
                 continue
             if type(found) is not type(one.value) or found != one.value:
                 name = ".".join(one.path)
-                reason = "missing" if found is None else "mismatch"
-                raise ClaimRefused(name, reason, f"the claim '{name}' is not the one that this issuer's tokens have")
+                reason: ClaimFault = "missing" if found is None else "mismatch"
+                what = f"the claim '{name}' is not the one that this issuer's tokens have"
+                raise ClaimRefused(name, reason, what).showing(name, one.value, found)
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
         identity = read_identity(claims.raw, self.content.mapping)
@@ -146,7 +148,12 @@ class Federation:
             return self._by_claim.get("", self.issuers[0])
         found = self._by_claim.get(claimed) if claimed else None
         if found is None:
-            raise ClaimRefused("iss", "mismatch", "the token is of an issuer that this gateway does not trust")
+            raise ClaimRefused(
+                "iss",
+                "mismatch",
+                "the token is of an issuer that this gateway does not trust",
+                hint="Send a token of an issuer that it trusts; 'jotgate token create --subject NAME' makes one",
+            ).showing("iss", tuple(self._by_claim), claimed)
         return found
 
 

@@ -76,9 +76,14 @@ class Verifier:
         if now_s >= issuer.ends_s:
             issuer.drop_ended(now_s)
         if issuer.keys.get(found.key.kid) is not found.key:
-            raise KeyUnknown("the token's key is no longer in the issuer's key set")
+            gone = KeyUnknown("the token's key is no longer in the issuer's key set")
+            raise gone.showing("kid", None, found.key.kid)
         if now_s >= found.not_after_s:
-            raise TokenExpired("the token has expired")
+            leeway_s = issuer.content.leeway_s
+            late = TokenExpired("the token has expired")
+            raise late.showing("exp", f"more than {now_s - leeway_s:.3f}", found.claims.exp)
         if now_s < found.not_before_s:
-            raise TokenImmature("the token is not valid yet")
+            leeway_s = issuer.content.leeway_s
+            early = TokenImmature("the token is not valid yet")
+            raise early.showing("nbf", f"at most {now_s + leeway_s:.3f}", found.not_before_s + leeway_s)
         return found.principal

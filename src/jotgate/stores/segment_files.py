@@ -85,6 +85,17 @@ def records_after(directory: Path, file: str, offset: int) -> list[Entry]:
     return [entry for name in names for entry in read_records(directory / name, offset if name == file else 0)]
 
 
+def find_records(directory: Path, needle: bytes) -> Iterator[Entry]:
+    """The complete lines whose JSON object holds these bytes, newest first, however large the log is.
+
+    Raises:
+        AuditUnavailable: a file cannot be read.
+    """
+    for name in reversed(segments(directory)):
+        found = [entry for entry in read_records(directory / name) if needle in entry.record]
+        yield from reversed(found)
+
+
 def newest_link(directory: Path, names: tuple[str, ...]) -> Link | None:
     """What the next segment's `previous` is, when these are the names there are. Reads ends of files only.
 

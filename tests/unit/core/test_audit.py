@@ -26,6 +26,7 @@ from jotgate.core.audit import (
     stated_digest,
 )
 from jotgate.core.values import Secret
+from jotgate.errors import Evidence
 from tests.audit_logs import START_US, call, close_line, full_call, full_event, open_line
 
 TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlLWJ5dGVz"
@@ -34,12 +35,13 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
     CloseRecord: "at records reason",
     Link: "file digest",
+    Evidence: ("digest now_s size place alg kid typ iss exp nbf iat claim fault wanted got rules leeway_s keys kids"),
 }
 
 
@@ -49,7 +51,7 @@ def test_field_names_are_final(struct: type[msgspec.Struct]) -> None:
     assert struct.__struct_encode_fields__[: len(final)] == tuple(final)
 
 
-@pytest.mark.parametrize("struct", [CallRecord, EventRecord], ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize("struct", [CallRecord, EventRecord, Evidence], ids=lambda struct: struct.__name__)
 def test_no_field_can_hold_a_secret(struct: type[msgspec.Struct]) -> None:
     """Plain text and numbers only, under names that a reader of this list has approved."""
     assert set(struct.__struct_fields__) <= set(FINAL_FIELDS[struct].split())
@@ -66,7 +68,13 @@ def test_only_what_is_always_there_stands_in_a_short_row() -> None:
 def test_every_field_of_a_row_comes_back() -> None:
     found = json.loads(encode(full_call()))
     assert found.pop("kind") == "call"
-    assert found == {name: getattr(full_call(), name) for name in FINAL_FIELDS[CallRecord].split()}
+    assert found == {name: getattr(full_call(), name) for name in FINAL_FIELDS[CallRecord].split() if name != "refused"}
+
+
+def test_what_is_known_of_a_refused_token_comes_back() -> None:
+    known = Evidence(digest="d" * 64, now_s=1.5, claim="exp", got="1", exp=1.0, kids=("a",))
+    found = json.loads(encode(msgspec.structs.replace(call(1), refused=known)))["refused"]
+    assert found == {"digest": "d" * 64, "now_s": 1.5, "claim": "exp", "got": "1", "exp": 1.0, "kids": ["a"]}
 
 
 @pytest.mark.parametrize("place", ["model", "subject", "request_id", "token"])

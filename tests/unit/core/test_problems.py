@@ -16,6 +16,7 @@ from jotgate.errors import (
     JotgateError,
     MethodRefused,
     ModelNotPermitted,
+    OriginRefused,
     RequestMalformed,
     TokenExpired,
     TokenMissing,
@@ -74,6 +75,10 @@ def test_the_member_at_fault_is_named() -> None:
             'Bearer realm="jotgate", error="insufficient_scope", error_description="not covered", scope="embeddings"',
         ),
         (
+            CredentialsAmbiguous("two of them"),
+            'Bearer realm="jotgate", error="invalid_request", error_description="two of them"',
+        ),
+        (
             ModelNotPermitted("not named"),
             'Bearer realm="jotgate", error="insufficient_scope", error_description="not named"',
         ),
@@ -83,7 +88,7 @@ def test_the_challenge_is_that_of_rfc_6750(error: JotgateError, challenge: str) 
     assert fields(render(error).lines)["www-authenticate"] == challenge
 
 
-@pytest.mark.parametrize("error", [CredentialsAmbiguous("two"), RequestMalformed("x"), UnknownModel("x")])
+@pytest.mark.parametrize("error", [OriginRefused("x"), RequestMalformed("x"), UnknownModel("x")])
 def test_an_error_that_is_not_about_the_token_brings_no_challenge(error: JotgateError) -> None:
     assert "www-authenticate" not in fields(render(error).lines)
 

@@ -17,7 +17,8 @@ from jotgate.errors import (
     TokenMissing,
     UnknownModel,
 )
-from jotgate.gateway.admission import admit, authenticate, bearer_token, find_alias, permitted_aliases
+from jotgate.gateway.admission import admit, authenticate, find_alias, permitted_aliases
+from jotgate.gateway.credentials import bearer_token
 from jotgate.gateway.world import World
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.ports import ScriptedPort

@@ -27,6 +27,7 @@ _SINGLE: Final = frozenset(
         b"x-request-id",
     }
 )
+_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
 # RFC 3986 s3.2.2: a name or IPv4 address, or an address in brackets; no user, which Host does not have.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?")
 _LENGTH_DIGITS_MAX: Final = 20
@@ -39,7 +40,7 @@ def gather_fields(fields: Fields) -> dict[bytes, bytes]:
     RFC 9112 s5.1, RFC 9110 s5.2. The parser has left out the white space before a value.
 
     Raises:
-        CredentialsAmbiguous: two Authorization fields (RFC 6750 s2).
+        CredentialsAmbiguous: two fields with a credential (RFC 6750 s2).
         RequestMalformed: another field that may not repeat does.
     """
     gathered = {name.lower(): value.rstrip(b" \t") for name, value in fields}
@@ -50,8 +51,8 @@ def gather_fields(fields: Fields) -> dict[bytes, bytes]:
         name, value = written.lower(), padded.rstrip(b" \t")
         if name not in gathered:
             gathered[name] = value
-        elif name == b"authorization":
-            raise CredentialsAmbiguous("the request has two Authorization fields")
+        elif name in _CREDENTIALS:
+            raise CredentialsAmbiguous("a header field that holds a credential stands twice")
         elif name in _SINGLE:
             raise RequestMalformed("a header field that may stand once is repeated")
         else:

@@ -1,0 +1,152 @@
+"""`jotgate explain`: what an operator wants to know of a request, most of all why its token was refused."""
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from jotgate.cli.common import EXIT_OK, add_data_option, say_next
+from jotgate.cli.records import log_directory, plain, print_lines, record_json, show_time, word
+from jotgate.core.issuers import OURS
+from jotgate.errors import CommandError, JotgateError, TokenError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jotgate.core.audit import CallRecord
+    from jotgate.errors import Evidence
+
+_SHOWN_MAX: Final = 100
+_ID_CHARS_MAX: Final = 128
+_US: Final = 1e6
+_LABEL: Final = 10
+_CALL_FIELDS: Final = (
+    *("operation", "model", "upstream", "peer", "subject", "client_id", "issuer", "token", "kid"),
+    *("duration_us", "tokens_in", "tokens_out"),
+)
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="say why a request ended as it did",
+        description="Say from the audit log why a request ended as it did: for a refused token, which claim it was, "
+        "what was wanted, what the token says, and the clock. Works with and without a running jotgate.",
+    )
+    explain.add_argument("request_id", metavar="REQUEST-ID", help="the X-Request-Id of the answer")
+    add_data_option(explain)
+    explain.add_argument("--json", action="store_true", help="print the records as JSON lines, newest first")
+    explain.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    found = _find(log_directory(arguments), arguments.request_id)
+    if arguments.json:
+        print_lines(record_json(text) for text, _ in found)
+        return EXIT_OK
+    print_lines(line for place, (_, record) in enumerate(found) for line in (*([""] if place else []), *_show(record)))
+    say_next("jotgate audit tail", arguments)
+    return EXIT_OK
+
+
+def _find(directory: "Path", request_id: str) -> "list[tuple[bytes, CallRecord]]":
+    """The records of this request, newest first, each as it stands in the log too.
+
+    Raises:
+        CommandError: there is none.
+    """
+    import msgspec
+
+    from jotgate.core.audit import CallRecord
+    from jotgate.stores.segment_files import find_records
+
+    decode = msgspec.json.Decoder(CallRecord).decode
+    found: list[tuple[bytes, CallRecord]] = []
+    for entry in find_records(directory, b'"request_id":' + msgspec.json.encode(request_id)):
+        try:
+            record = decode(entry.record)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if record.request_id == request_id:
+            found.append((entry.record, record))
+        if len(found) >= _SHOWN_MAX:
+            break
+    if not found:
+        shown = plain(request_id if len(request_id) <= _ID_CHARS_MAX else request_id[:_ID_CHARS_MAX] + "…")
+        raise CommandError(
+            f"no request '{shown}' is in the audit log in '{directory}'",
+            hint="Take the X-Request-Id of the answer, and name the gateway's directory with --data DIR; a request "
+            "stands there half a second after its end",
+        )
+    return found
+
+
+def _show(record: "CallRecord") -> Iterator[str]:
+    """A record as lines for a person."""
+    answer = f"{record.status} {record.code}".rstrip()
+    yield f"request {record.request_id} at {show_time(record.at)}: {record.outcome}, {answer}"
+    fields = {name: getattr(record, name) for name in _CALL_FIELDS}
+    known = [f"{name}={word(value)}" for name, value in fields.items() if value not in ("", 0, None)]
+    yield from _lines("call", known)
+    if record.refused is not None:
+        yield from _show_evidence(record.refused)
+    if record.code:
+        yield from _lines("do", [_advice(record)])
+        yield from _lines("read", [f"docs/errors.md#{record.code}--{record.status}"])
+
+
+def _show_evidence(known: "Evidence") -> Iterator[str]:
+    yield from _lines("token", [f"sha256={known.digest}", f"bytes={known.size}", f"in={word(known.place)}"])
+    said = {"alg": known.alg, "kid": known.kid, "typ": known.typ, "iss": known.iss}
+    yield from _lines("it says", [f"{name}={_said(value)}" for name, value in said.items() if value] or ["nothing"])
+    yield from _lines("", ["(unverified: anybody can write that into a token)"])
+    if known.claim:
+        fault = f" ({known.fault})" if known.fault else ""
+        yield from _lines("claim", [f"{_said(known.claim)}{fault}"])
+        yield from _lines("wanted", [_said(known.wanted)] if known.wanted else [])
+        yield from _lines("got", [f"{_said(known.got)} (unverified)" if known.got else "nothing"])
+    rules = f"those of the issuer {word(known.rules)}, leeway {known.leeway_s} s" if known.rules else "of no issuer"
+    yield from _lines("rules", [rules])
+    if known.rules:
+        more = ["…"] if known.keys > len(known.kids) else []
+        yield from _lines("keys", [f"{known.keys}:", *(_said(kid) for kid in known.kids), *more])
+    yield from _lines("clock", [f"now {_moment(known.now_s)}"])
+    times: Mapping[str, float | None] = {"exp": known.exp, "nbf": known.nbf, "iat": known.iat}
+    for name, at_s in times.items():
+        if at_s is not None:
+            yield from _lines("", [f"{name} {_moment(at_s)}, {_distance(at_s - known.now_s)} (unverified)"])
+
+
+def _lines(label: str, words: Iterable[str]) -> Iterator[str]:
+    text = " ".join(words)
+    if text:
+        yield f"  {label:<{_LABEL}}{text}"
+
+
+def _said(text: str) -> str:
+    """What a token says, in quotes where it could be taken for something else."""
+    return text if text.isprintable() and " " not in text else ascii(text)
+
+
+def _moment(at_s: float) -> str:
+    return f"{show_time(at_s * _US)} ({at_s:.3f})"
+
+
+def _distance(ahead_s: float) -> str:
+    return f"{ahead_s:.3f} s ahead" if ahead_s > 0 else f"{-ahead_s:.3f} s ago"
+
+
+def _advice(record: "CallRecord") -> str:
+    """What to do about a code; for a token of another issuer, what to do about that."""
+    kind = next((kind for kind in _kinds(JotgateError) if kind.code == record.code), None)
+    if kind is None:
+        return "see its page"
+    foreign = record.refused is not None and record.refused.rules not in ("", OURS)
+    hint = kind.foreign_hint if foreign and issubclass(kind, TokenError) else kind.default_hint
+    return hint or "see its page"
+
+
+def _kinds(base: type[JotgateError]) -> Iterator[type[JotgateError]]:
+    for below in base.__subclasses__():
+        if "code" in vars(below):
+            yield below
+        yield from _kinds(below)

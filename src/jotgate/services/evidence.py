@@ -1,0 +1,88 @@
+"""Gathers what an operator wants to know of a refused token. Nothing in it is verified, and the token is not in it.
+
+It is asked for when a token has been refused, so that what it costs is the refused caller's.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from jotgate.core.issuers import OURS
+from jotgate.errors import ClaimRefused, Evidence, TokenError
+from jotgate.jose import jws
+from jotgate.jose.encoding import parse_object
+from jotgate.jose.jws import Jws
+from jotgate.services.federation import Federation, TrustedIssuer
+
+TEXT_CHARS_MAX: Final = 200
+KIDS_MAX: Final = 8
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
+def examine(token: bytes, refusal: TokenError, federation: Federation, now_s: float, place: str) -> None:
+    """Add to a refusal its evidence, and the hint that fits the issuer whose rules were applied.
+
+    `place` is where the token stood, empty for the Authorization header.
+    """
+    parsed = _parse(token)
+    issuer = None if parsed is None else _find(parsed, federation)
+    claims = _NOTHING if parsed is None else _claims(parsed)
+    if issuer is not None and issuer.content.name != OURS and refusal.hint == refusal.default_hint:
+        refusal.hint = refusal.foreign_hint
+    kids = () if issuer is None else tuple(key.kid for key in issuer.keys.keys)
+    refusal.evidence = Evidence(
+        digest=sha256(token).hexdigest(),
+        now_s=now_s,
+        size=len(token),
+        place=place or "authorization",
+        alg="" if parsed is None else _text(parsed.alg),
+        kid="" if parsed is None else _text(parsed.kid),
+        typ="" if parsed is None else _text(parsed.typ),
+        iss=_text(claims.get("iss")),
+        exp=_time(claims.get("exp")),
+        nbf=_time(claims.get("nbf")),
+        iat=_time(claims.get("iat")),
+        claim=_text(refusal.claim),
+        fault=refusal.reason if isinstance(refusal, ClaimRefused) else "",
+        wanted=_text(refusal.wanted),
+        got=_text(refusal.got),
+        rules="" if issuer is None else issuer.content.name,
+        leeway_s=0 if issuer is None else issuer.content.leeway_s,
+        keys=len(kids),
+        kids=tuple(map(_text, kids[:KIDS_MAX])),
+    )
+
+
+def _parse(token: bytes) -> Jws | None:
+    try:
+        return jws.parse(token)
+    except TokenError:
+        return None
+
+
+def _find(parsed: Jws, federation: Federation) -> TrustedIssuer | None:
+    try:
+        return federation.find(parsed)
+    except ClaimRefused:
+        return None
+
+
+def _claims(parsed: Jws) -> Mapping[str, object]:
+    try:
+        return parse_object(parsed.payload, "claims set")
+    except TokenError:
+        return _NOTHING
+
+
+def _text(value: object) -> str:
+    """Text of bounded length; what is no text, as JSON."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8")
+    return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - 1] + "…"
+
+
+def _time(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from jotgate import __version__
 from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
+from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.sources import unpack
@@ -34,6 +35,7 @@ from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
+from jotgate.stores.secret_ages import SecretAges
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 from jotgate.telemetry.logs import learn_of, watch_loop
@@ -52,6 +54,8 @@ def run(assignment: Assignment) -> None:
     accepted = AcceptedText(PrivateFiles(directory.path, ACCEPTED_BYTES_MAX))
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
 
+    issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
+
     @cache
     def authority() -> Authority:
         return open_authority(directory, str(started_with["server.public_url"]), assignment.url)
@@ -65,8 +69,11 @@ def run(assignment: Assignment) -> None:
         bound = replace(config, server=replace(config.server, host=host))
         jwks = authority().keyring.key_set.to_jwks()
         snapshot = compile_snapshot(bound, authority().issuer_url, jwks, version, materials)
-        learn_of(snapshot.upstreams)
-        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS))
+        ours = snapshot.issuers[0]
+        book = issuers.read(found.settings, bound.server, ours)
+        snapshot = replace(snapshot, issuers=issuers.compile(ours, {}))
+        learn_of(snapshot.upstreams, snapshot.issuers)
+        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS), book.states)
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -117,6 +124,7 @@ async def _serve(
             faults=list(reloader.last.faults),
             pending=reloader.pending,
             clock_step_s=round(clock.now_s() - clock.monotonic_s() - started_s, 6),
+            issuers=list(reloader.effect.issuers),
             metrics=[local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners],
         )
 

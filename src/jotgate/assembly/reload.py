@@ -17,6 +17,7 @@ from jotgate.assembly.at_start import AtStart, at_start
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.status import IssuerState
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError, DirectoryRefused, InternalError, JotgateError
 from jotgate.ports import Clock
@@ -35,11 +36,12 @@ Marks = dict[Path, tuple[int, int, int] | None]
 
 
 class Effect(Struct, frozen=True):
-    """What is in effect, made of one reading of the settings."""
+    """What is in effect, made of one reading of the settings. `issuers` are those beside this installation."""
 
     config: Config
     snapshot: Snapshot
     verifier: Verifier
+    issuers: tuple[IssuerState, ...] = ()
 
 
 class Attempt(Struct, frozen=True):

@@ -152,7 +152,7 @@ class Worker:
         before = self._gateway.world
         if before is not None and before.verifier is not world.verifier:
             self._tally.retire(before.verifier)
-        learn_of(world.snapshot.upstreams)
+        learn_of(world.snapshot.upstreams, world.snapshot.issuers)
         self._auditor.limit(world.limits.audit_rows)
         self._gateway.swap(world)
         self._listener.renew(world.snapshot)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jotgate.cli.common import EXIT_OK, add_data_option, data_directory, say_next
 
 if TYPE_CHECKING:
-    from jotgate.core.status import Status
+    from jotgate.core.status import IssuerState, Status
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,6 +50,14 @@ def _describe(found: "Status") -> str:
         ("settings", f"read {when}" + (", and refused: what was in effect before stays so" if found.faults else "")),
         *(("fault", fault) for fault in found.faults),
         *(("pending", f"{path} has changed, and waits for the next start") for path in found.pending),
+        *(("issuer", _describe_issuer(one)) for one in found.issuers),
         *(("metrics", url) for url in found.metrics),
     ]
     return f"jotgate runs (pid {found.pid})\n" + "".join(f"  {name:<10}{value}\n" for name, value in rows)
+
+
+def _describe_issuer(one: "IssuerState") -> str:
+    said = f"{one.name}: {one.issuer or 'no iss'}, by {one.way or 'no way'}, from the {one.origin}"
+    if not one.enabled:
+        return f"{said}, disabled"
+    return said + "".join(f"; does not count: {fault}" for fault in one.faults)

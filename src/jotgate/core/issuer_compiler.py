@@ -60,6 +60,27 @@ def iss_of(entry: IssuerEntry) -> str:
     return entry.issuer or PROFILES[entry.profile].issuer or ""
 
 
+def iss_of_table(table: Mapping[str, object]) -> str | None:
+    """The `iss` that a table of settings means, also one that has faults; None where that cannot be known."""
+    profile = PROFILES.get(str(table.get("profile", "")))
+    written = table.get("issuer", "")
+    if isinstance(written, str) and written:
+        return written
+    if profile is None or profile.issuer is not None:
+        return None if profile is None else profile.issuer
+    return "" if table.get("secret_env") or table.get("secret_file") else None
+
+
+def check_stored(entry: IssuerEntry) -> list[Fault]:
+    """The faults of an entry for the store, which several machines read: paths that mean something to one directory."""
+    named = [(name, getattr(entry, name)) for name in ("jwks_file", "secret_file", "previous_secret_file", "ca_file")]
+    return [
+        (name, f"is {shown(path)}, and must be the whole path from '/', since every machine reads it")
+        for name, path in named
+        if path and not path.startswith("/")
+    ]
+
+
 def algorithms_of(entry: IssuerEntry) -> tuple[str, ...]:
     """The algorithms of the issuer's tokens: one where it has shared secrets."""
     if entry.algorithms is not None:
@@ -78,6 +99,7 @@ def key_source(found: FoundIssuer) -> KeySource | None:
         kind="discovery" if way == "discovery" else "url" if way == "jwks_url" else "file",
         location={"discovery": entry.issuer, "jwks_url": entry.jwks_url}.get(way, found.file),
         issuer=iss_of(entry),
+        algorithms=algorithms_of(entry),
         refresh_s=seconds(entry.refresh),
         cooldown_s=seconds(entry.cooldown),
         per_minute=entry.fetches_per_minute,

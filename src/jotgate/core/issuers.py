@@ -62,13 +62,15 @@ class KeySource(Struct, frozen=True, kw_only=True):
     `location` is the issuer's URL (OpenID Connect Discovery 1.0 s4), the URL of its JWK Set, or the path of a file
     with one; `issuer` is the `iss` that a discovery document must state. Keys are fetched anew every `refresh_s`, and
     for an unknown key at most once in `cooldown_s` and `per_minute` times a minute; they are used until `stale_max_s`
-    after the last fetch that succeeded. `roots` are certificates in PEM; empty: the machine's.
+    after the last fetch that succeeded. A set without a key of one of `algorithms`, if any are given, is none. `roots`
+    are certificates in PEM; empty: the machine's.
     """
 
     name: str
     kind: Literal["discovery", "url", "file"]
     location: str
     issuer: str = ""
+    algorithms: tuple[str, ...] = ()
     refresh_s: float = 300.0
     cooldown_s: float = 30.0
     per_minute: int = 10

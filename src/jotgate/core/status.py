@@ -11,13 +11,30 @@ class Settlement(Struct, frozen=True):
     block_ms: float
 
 
+class IssuerState(Struct, frozen=True):
+    """How one of the issuers beside this installation stands.
+
+    `issuer` is its `iss`, `origin` "file" or "store", `way` the way to its keys, both empty where that is not known.
+    `faults` say why an enabled one does not count.
+    """
+
+    name: str
+    issuer: str
+    origin: str
+    enabled: bool
+    way: str
+    profile: str
+    faults: list[str]
+
+
 class Status(Struct, frozen=True):
     """The body of GET /status.
 
     `url` is where the gateway listens. `workers` counts those connected to the bus, `metrics` are the URLs without a
     token. `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings
     were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next
-    start. `clock_step_s` is how far the civil clock has gone its own way since control started.
+    start. `clock_step_s` is how far the civil clock has gone its own way since control started. `issuers` are those
+    beside this installation.
     """
 
     version: str
@@ -33,3 +50,4 @@ class Status(Struct, frozen=True):
     faults: list[str]
     pending: list[str]
     clock_step_s: float
+    issuers: list[IssuerState] = []

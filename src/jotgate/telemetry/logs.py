@@ -15,6 +15,7 @@ from typing import Final, TextIO
 import msgspec
 
 from jotgate.core.audit import CallRecord
+from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Upstream
 from jotgate.core.values import Secret
 from jotgate.telemetry.redaction import Redactor
@@ -41,12 +42,16 @@ class LogHandler(logging.StreamHandler[TextIO]):
         self.redactor = redactor
 
 
-def learn_of(upstreams: Iterable[Upstream]) -> None:
-    """Take the credentials of these upstreams, and of the proxies before them, out of what is logged from now on."""
+def learn_of(upstreams: Iterable[Upstream], issuers: Iterable[Issuer] = ()) -> None:
+    """Take the credentials of these upstreams, and of the proxies before them, out of what is logged from now on.
+
+    The secrets that these issuers share too.
+    """
     found: list[Secret | None] = []
     for upstream in upstreams:
         proxy = upstream.reach.proxy
         found += [upstream.credential, None if proxy is None else proxy.credential]
+    found += [one.secret for issuer in issuers for one in issuer.secrets]
     learn(secret for secret in found if secret is not None)
 
 

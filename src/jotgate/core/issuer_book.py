@@ -1,0 +1,86 @@
+"""The issuers of the settings and those of the store, put together: who counts, who does not, and why."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from jotgate.core.faults import Fault
+from jotgate.core.issuer_checks import way_of
+from jotgate.core.issuer_compiler import FoundIssuer, iss_of, same_iss_fault
+from jotgate.core.issuers import Issuer
+from jotgate.core.status import IssuerState
+
+_IN_FILE = "the configuration, which goes before the store"
+
+
+class Kept(Struct, frozen=True):
+    """One issuer of the store: its name, its `iss` if that is known, and what its entry leads to or why to nothing."""
+
+    name: str
+    enabled: bool
+    iss: str | None
+    found: FoundIssuer | None
+    faults: tuple[Fault, ...] = ()
+
+
+class Book(Struct, frozen=True):
+    """Who is trusted. The tokens of those that are `unusable` cannot be judged now. `states` tells of all of them."""
+
+    found: tuple[FoundIssuer, ...]
+    unusable: tuple[Issuer, ...]
+    states: tuple[IssuerState, ...]
+
+
+def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable[Kept]) -> Book:
+    """Those of the settings, and of the store those that are enabled and in nobody's way; the settings go first."""
+    found = list(configured)
+    unusable: list[Issuer] = []
+    states = [_state(Kept(one.entry.name, True, iss_of(one.entry), one), "file", ()) for one in configured]
+    owners = {ours.issuer: "this installation", **{iss_of(one.entry): _IN_FILE for one in configured}}
+    names = {ours.name, *(one.entry.name for one in configured)}
+    for one in kept:
+        if not one.enabled:
+            states.append(_state(one, "store", one.faults))
+            continue
+        faults = [*one.faults, *_clashes(one, names, owners)]
+        states.append(_state(one, "store", faults))
+        if not faults and one.found is not None:
+            found.append(one.found)
+        elif one.iss is not None and one.iss not in owners and one.name not in names:
+            unusable.append(_closed(one.name, one.iss, ours))
+        if one.iss is not None:
+            owners.setdefault(one.iss, f"the issuer '{one.name}' of the store")
+    return Book(tuple(found), tuple(unusable), tuple(states))
+
+
+def _clashes(one: Kept, names: set[str], owners: dict[str, str]) -> list[Fault]:
+    if one.name in names:
+        return [("name", f"is '{one.name}' as in {_IN_FILE}")]
+    if one.iss is not None and one.iss in owners:
+        return [("issuer", same_iss_fault(one.iss, owners[one.iss]))]
+    return []
+
+
+def _closed(name: str, iss: str, ours: Issuer) -> Issuer:
+    """An issuer without keys: whatever names it cannot be judged, and is told so."""
+    return Issuer(
+        name=name,
+        issuer=iss,
+        audiences=ours.audiences if iss else (),
+        algorithms=ours.algorithms,
+        types=ours.types,
+        jwks=None,
+        required=(),
+    )
+
+
+def _state(one: Kept, origin: str, faults: Iterable[Fault]) -> IssuerState:
+    return IssuerState(
+        name=one.name,
+        issuer=one.iss or "",
+        origin=origin,
+        enabled=one.enabled,
+        way="" if one.found is None else way_of(one.found.entry),
+        profile="" if one.found is None else one.found.entry.profile,
+        faults=[": ".join(filter(None, fault)) for fault in faults],
+    )

@@ -191,7 +191,8 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retry_unsafe: Annotated[bool, Meta(description="true or false")] = False
     credentials: Annotated[
         tuple[CredentialPlace, ...],
-        Meta(description='a list of "x-api-key", "api-key", "query" and "cookie"'),
+        # No comma behind a name: what looks like a header field is taken out of what is shown.
+        Meta(description='a list of places: "query" or "cookie" or "api-key" or "x-api-key"'),
     ] = ()
 
 

@@ -66,7 +66,7 @@ def check_credentials(routes: Mapping[str, RouteEntry], cors: Cors) -> list[Faul
         if len(set(route.credentials)) < len(route.credentials):
             faults.append((place, "names a place twice; write each once"))
         if "cookie" in route.credentials and not cors.origins:
-            fault = "takes a token from a cookie, and no page may send one; write the pages' origins to cors.origins"
+            fault = "takes tokens from cookies while no page may send one; write the pages' origins to cors.origins"
             faults.append((place, fault))
     return faults
 

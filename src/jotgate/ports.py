@@ -19,6 +19,7 @@ from jotgate.core.durable import (
     Versions,
 )
 from jotgate.core.figures import Counts, Gauges
+from jotgate.core.key_fetches import Failed, Get, Got, Unchanged
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey
 
@@ -161,6 +162,29 @@ class FigureSink(Protocol):
 
     def left(self, instance: str) -> None:
         """A worker is no longer connected."""
+
+
+class KeyFetch(Protocol):
+    """Reads documents of other issuers, over the network or from a file. What goes wrong is told, never raised."""
+
+    async def get(self, get: Get) -> Got | Unchanged | Failed:
+        """Do one conditional GET."""
+
+
+class KeyNews(Protocol):
+    """Tells the operator how fetching the keys of other issuers goes: when that changes, not each time."""
+
+    def failing(self, issuer: str, reason: str, held: bool) -> None:
+        """It fails, for this reason; `held`: keys of before go on being used."""
+
+    def recovered(self, issuer: str) -> None:
+        """It succeeds again."""
+
+    def ended(self, issuer: str) -> None:
+        """The keys of before are too old: the issuer has none any more."""
+
+    def broken(self, fault: BaseException) -> None:
+        """The fault is of jotgate itself."""
 
 
 class Files(Protocol):

@@ -1,0 +1,101 @@
+"""How far in an address stands, and which URL may be asked for keys: what leads there may never lead further in.
+
+An issuer's documents and redirects are its own words. They must not make jotgate ask this machine, its network or a
+cloud's metadata service for something (server-side request forgery).
+"""
+
+import ipaddress
+from typing import Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
+
+Reach = Literal["public", "private", "loopback"]
+
+DEPTHS: Final[dict[Reach, int]] = {"public": 0, "private": 1, "loopback": 2}
+"""From the outside in."""
+
+_SCHEMES: Final = ("https", "http")
+_PORT_MAX: Final = 65_535
+# What clouds tell of a machine, its credentials among it; 169.254.169.254 is link-local.
+_METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+_TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Way(Struct, frozen=True):
+    """How a document was come by: how far in its server stands, and whether under TLS."""
+
+    reach: Reach
+    secure: bool
+
+
+def may_lead(before: Way, to: Way) -> bool:
+    """Whether what was come by on one way may name a place on the other."""
+    return DEPTHS[to.reach] <= DEPTHS[before.reach] and (to.secure or not before.secure)
+
+
+def reach_of(address: str) -> Reach | None:
+    """How far in an IP address stands; None for one that no server may be asked at.
+
+    An IPv4 address inside an IPv6 one (mapped, 6to4, Teredo, NAT64) counts as itself. Link-local addresses, cloud
+    metadata, multicast, unspecified and reserved ones are nobody's.
+    """
+    outer = ipaddress.ip_address(address.partition("%")[0])
+    return _innermost([_reach(one) for one in (outer, *_inside(outer))])
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host is written as one of this machine: then alone is a loopback address meant."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL that keys, or what leads to them, may be fetched from.
+
+    Raises:
+        ValueError: what is wrong with it, as the end of a sentence that names it.
+    """
+    if not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\^`{|}'):
+        raise ValueError("has characters that no URL has (RFC 3986 s2)")
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ValueError("is no https URL")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or a password in it")
+    if parts.fragment:
+        raise ValueError("has a fragment")
+    if parts.port is not None and not 0 < parts.port <= _PORT_MAX:
+        raise ValueError("has a port that is none")
+    if parts.scheme == "http" and not is_loopback_name(parts.hostname):
+        raise ValueError("is not https; http is taken from this machine alone")
+    return parts
+
+
+def _reach(address: Address) -> Reach | None:
+    if address.is_loopback:
+        return "loopback"
+    if address in _METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return None
+    if isinstance(address, ipaddress.IPv4Address) and address.is_reserved:
+        return None
+    return "public" if address.is_global else "private"
+
+
+def _innermost(found: list[Reach | None]) -> Reach | None:
+    depths = [one for one in found if one is not None]
+    return None if len(depths) < len(found) else max(depths, key=lambda one: DEPTHS[one])
+
+
+def _inside(address: Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address leads to."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _TRANSLATED):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return [one for one in found if one is not None]

@@ -2,17 +2,26 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from bench.server import allow_many_files
 from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
+from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
 from bench.soak.outcomes import Outcomes
 from bench.soak.rig import running_rig
+from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TrustFindings, run_trust
+from bench.soak.trust_report import render as render_trust
+from bench.soak.trust_rig import running_trust
+from jotgate.testing.running import Gateway
+from tests.peers.oidc_provider import INSTALLED
 
 RESULT: Final = Path(__file__).parents[1] / "results" / "soak.md"
+TRUST_RESULT: Final = RESULT.with_name("trust.md")
+STORES: Final = ("SQLite", "PostgreSQL")
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
 
@@ -70,20 +79,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Disturb a running jotgate under load.")
     parser.add_argument("--quick", action="store_true", help="a few of each; the result is not kept")
     parser.add_argument("--no-tls", action="store_true", help="over plain HTTP; the result is not kept")
+    parser.add_argument("--only", choices=("workers", "trust", "flood"), help="one part; the result is not kept")
     options = parser.parse_args(arguments)
     allow_many_files()
-    with running_rig(tls=not options.no_tls) as rig:
-        try:
-            found = run(rig, SMALL if options.quick else FULL)
-        except Broken as broken:
-            print(f"soak: {broken}\nWhat jotgate said:\n{rig.gateway.errors[-3_000:]}", file=sys.stderr)
-            return 1
-    page = render(found, tls=not options.no_tls)
-    print(page)
-    if not options.quick and not options.no_tls:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page)
+    parts = [options.only] if options.only else ["workers", "trust", "flood"]
+    kept = not (options.quick or options.no_tls or options.only)
+    try:
+        if "workers" in parts:
+            _keep(RESULT, _workers(quick=options.quick, tls=not options.no_tls), kept)
+        if {"trust", "flood"} & set(parts):
+            _keep(TRUST_RESULT, _trust(parts, quick=options.quick), kept)
+    except Broken as broken:
+        print(f"soak: {broken}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _keep(file: Path, page: str, kept: bool) -> None:
+    print(page)
+    if kept:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page)
+
+
+def _workers(*, quick: bool, tls: bool) -> str:
+    with running_rig(tls=tls) as rig, _with_what_it_said(rig.gateway):
+        return render(run(rig, SMALL if quick else FULL), tls=tls)
+
+
+def _trust(parts: Sequence[str], *, quick: bool) -> str:
+    if not INSTALLED.exists():
+        raise Broken("NOT COVERED: npm could not install `oidc-provider`, which `make setup` does")
+    found: dict[str, TrustFindings] = {}
+    flood: FloodFindings | None = None
+    for store in STORES if "trust" in parts else ():
+        with running_trust(postgresql=store == "PostgreSQL") as trusting, _with_what_it_said(trusting.gateway):
+            found[store] = run_trust(trusting, TRUST_SMALL if quick else TRUST_FULL)
+    if "flood" in parts:
+        with running_trust(postgresql=False) as trusting, _with_what_it_said(trusting.gateway):
+            flood = run_flood(trusting, FLOOD_SMALL if quick else FLOOD_FULL)
+    return render_trust(found, flood)
+
+
+@contextmanager
+def _with_what_it_said(gateway: Gateway) -> Iterator[None]:
+    try:
+        yield
+    except Broken as broken:
+        raise Broken(f"{broken}\nWhat jotgate said:\n{gateway.errors[-3_000:]}") from broken
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ async def ask(line: Line, door: Door, *, stream: bool = False, upgrade: bool = F
         async with asyncio.timeout(ANSWER_WITHIN_S):
             line.writer.write(render(door, text, stream=stream, upgrade=upgrade, close=close))
             head = await line.reader.readuntil(b"\r\n\r\n")
-            body = await _read_body(line.reader, head)
+            body = await read_body(line.reader, head)
     except TimeoutError:
         raise Wrong(f"no answer within {ANSWER_WITHIN_S:.0f} s") from None
     except (asyncio.IncompleteReadError, OSError) as error:
@@ -124,7 +124,8 @@ async def ask(line: Line, door: Door, *, stream: bool = False, upgrade: bool = F
     return b"\r\nconnection: close\r\n" not in head.lower()
 
 
-async def _read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+async def read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """The body that follows this head, chunked or not."""
     low = head.lower()
     if b"\r\ntransfer-encoding: chunked\r\n" not in low:
         return await reader.readexactly(int(low.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]))

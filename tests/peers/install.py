@@ -14,8 +14,7 @@ _LOUD: Final = """\
 ============================================================================================================
 NOT COVERED: npm could not install `oidc-provider` ({why}).
 Nothing is tested against a real OpenID Connect provider until it can: tests/integration/test_oidc_provider.py
-is skipped, and `make soak` leaves out its part with other issuers. Once npm reaches its registry,
-`make setup` installs it.
+is skipped, and `make soak` fails. Once npm reaches its registry, `make setup` installs it.
 ============================================================================================================"""
 
 

@@ -44,7 +44,7 @@ documents: $(READY) ## The ledger of the five documents: every line accounted fo
 bench: $(READY) ## Measure jotgate beside nginx and Envoy (12 minutes; needs gcc; ARGS="--quick")
 	@.venv/bin/python -m bench $(ARGS)
 
-soak: $(READY) $(NPM) ## Reload, stop and kill it under load: no good request fails (5 minutes; ARGS="--quick")
+soak: $(READY) $(NPM) ## Reload, kill, rotate keys under load: no good request fails (10 minutes; ARGS="--quick")
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")

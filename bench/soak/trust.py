@@ -45,6 +45,7 @@ def run_trust(rig: TrustRig, sizes: TrustSizes) -> TrustFindings:
     Raises:
         Broken: a good token was refused, a wrong one taken or answered with something else, or it proved nothing.
     """
+    rig.stock()
     found = TrustFindings()
     with Bearers(rig.port, rig.wallet, found.account) as bearers, Minting(rig):
         deeds: dict[str, tuple[int, Callable[[int], None]]] = {

@@ -171,6 +171,4 @@ def _running(more: str) -> Iterator[TrustRig]:
     with running_provider() as provider:
         configuration = _CONFIGURATION.format(issuer=provider.issuer, more=more)
         with running_gateway(configuration, "--workers", str(WORKERS)) as gateway:
-            rig = TrustRig(gateway, provider)
-            rig.stock()
-            yield rig
+            yield TrustRig(gateway, provider)

@@ -1,9 +1,17 @@
-"""A short soak: every disturbance a few times, under load over TLS. `make soak` runs the whole one."""
+"""Short soaks: every disturbance a few times, under load. `make soak` runs the whole ones."""
 
 import pytest
 
 from bench.soak.campaign import KILLS, SMALL, run
+from bench.soak.flood import FLOOD_SMALL, run_flood
 from bench.soak.rig import running_rig
+from bench.soak.trust import OUTAGES, OWN, THEIRS, TRUST_SMALL, run_trust
+from bench.soak.trust_rig import running_trust
+from tests.peers.oidc_provider import INSTALLED
+
+needs_provider = pytest.mark.skipif(
+    not INSTALLED.exists(), reason="NOT COVERED, a real OpenID Connect provider: npm could not install it (make setup)"
+)
 
 
 @pytest.mark.slow
@@ -20,3 +28,29 @@ def test_no_good_request_fails_whatever_is_done_to_the_gateway(official: bool) -
     assert found.done[KILLS] == SMALL.kills
     assert len(found.calm.counts) == (7 if official else 4), "every kind of client was answered"
     assert found.waited > 0
+
+
+@needs_provider
+@pytest.mark.slow
+@pytest.mark.parametrize("postgresql", [False, True], ids=["SQLite", "PostgreSQL"])
+def test_no_good_token_is_refused_while_every_key_changes_and_the_provider_dies(postgresql: bool) -> None:
+    with running_trust(postgresql=postgresql) as rig:
+        found = run_trust(rig, TRUST_SMALL)
+
+    assert found.account.faults == []
+    assert found.done == {OWN: TRUST_SMALL.own, OUTAGES: TRUST_SMALL.outages, THEIRS: TRUST_SMALL.theirs}
+    assert found.account.count("good, taken") > 0
+    assert found.account.count("wrong, refused") > 0
+    assert found.brought_first == 1
+
+
+@needs_provider
+@pytest.mark.slow
+def test_unknown_keys_by_the_hundred_make_one_fetch_in_a_cooldown() -> None:
+    """What good tokens notice of it is measured by `make soak` alone: a busy machine decides nothing here."""
+    with running_trust(postgresql=False) as rig:
+        found = run_flood(rig, FLOOD_SMALL)
+
+    assert found.refused == []
+    assert sum(found.statuses.values()) == FLOOD_SMALL.rounds * FLOOD_SMALL.kids
+    assert 0 < found.fetches <= found.allowed

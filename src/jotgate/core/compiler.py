@@ -61,6 +61,7 @@ def _route(entry: RouteEntry) -> Route:
         attempts=tuple(Attempt(one.upstream, one.model or entry.alias, one.weight) for one in entry.attempts),
         attempts_max=entry.max_attempts,
         retry_unsafe=entry.retry_unsafe,
+        credentials=entry.credentials,
     )
 
 
@@ -76,6 +77,7 @@ def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
         forwarded_fields=server.forwarded_fields,
         origins=config.cors.origins,
         hsts=tls is not None and not is_loopback(server.host),
+        credential_cookie=server.credential_cookie,
         tls=tls,
     )
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_checks import way_of
-from jotgate.core.issuer_compiler import FoundIssuer, iss_of, same_iss_fault
+from jotgate.core.issuer_compiler import FoundIssuer, identities_of, iss_of, same_iss_fault
 from jotgate.core.issuers import Issuer
 from jotgate.core.status import IssuerState
 
@@ -36,7 +36,9 @@ def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable
     found = list(configured)
     unusable: list[Issuer] = []
     states = [_state(Kept(one.entry.name, True, iss_of(one.entry), one), "file", ()) for one in configured]
-    owners = {ours.issuer: "this installation", **{iss_of(one.entry): _IN_FILE for one in configured}}
+    owners = {ours.issuer: "this installation"}
+    for entry in (one.entry for one in configured):
+        owners.update(dict.fromkeys(identities_of(iss_of(entry), entry.name), _IN_FILE))
     names = {ours.name, *(one.entry.name for one in configured)}
     for one in kept:
         if not one.enabled:
@@ -46,18 +48,20 @@ def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable
         states.append(_state(one, "store", faults))
         if not faults and one.found is not None:
             found.append(one.found)
-        elif one.iss is not None and one.iss not in owners and one.name not in names:
+        elif one.iss is not None and not _clashes(one, names, owners):
             unusable.append(_closed(one.name, one.iss, ours))
         if one.iss is not None:
-            owners.setdefault(one.iss, f"the issuer '{one.name}' of the store")
+            for known_as in identities_of(one.iss, one.name):
+                owners.setdefault(known_as, f"the issuer '{one.name}' of the store")
     return Book(tuple(found), tuple(unusable), tuple(states))
 
 
 def _clashes(one: Kept, names: set[str], owners: dict[str, str]) -> list[Fault]:
     if one.name in names:
         return [("name", f"is '{one.name}' as in {_IN_FILE}")]
-    if one.iss is not None and one.iss in owners:
-        return [("issuer", same_iss_fault(one.iss, owners[one.iss]))]
+    for known_as in () if one.iss is None else identities_of(one.iss, one.name):
+        if known_as in owners:
+            return [("issuer", same_iss_fault(known_as, owners[known_as]))]
     return []
 
 
@@ -71,6 +75,7 @@ def _closed(name: str, iss: str, ours: Issuer) -> Issuer:
         types=ours.types,
         jwks=None,
         required=(),
+        readable=False,
     )
 
 

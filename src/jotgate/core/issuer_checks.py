@@ -163,7 +163,8 @@ def _check_rules(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
         return
     if "exp" not in required and way_of(entry) in PUBLIC:
         yield "required", "lacks 'exp', and only tokens of a shared secret may live for ever; add it"
-    absent = {"iss": not (entry.issuer or profile.issuer), "aud": (entry.audiences or profile.audiences) == ()}
+    audiences = profile.audiences if entry.audiences is None else entry.audiences
+    absent = {"iss": not (entry.issuer or profile.issuer), "aud": audiences == ()}
     for claim in [name for name, is_absent in absent.items() if is_absent and name in required]:
         yield "required", f"holds '{claim}', which no token of this issuer has; take it out"
 

@@ -42,9 +42,9 @@ def check_issuers(entries: Mapping[str, IssuerEntry]) -> list[Fault]:
     for path, entry in entries.items():
         if names.setdefault(entry.name, path) != path:
             faults.append((f"{path}.name", f"is '{entry.name}' as in {names[entry.name]}; each name stands once"))
-        iss = iss_of(entry)
-        if issuers.setdefault(iss, path) != path:
-            faults.append((f"{path}.issuer", same_iss_fault(iss, issuers[iss])))
+        for known_as in identities_of(iss_of(entry), entry.name):
+            if issuers.setdefault(known_as, path) != path:
+                faults.append((f"{path}.issuer", same_iss_fault(known_as, issuers[known_as])))
     return faults
 
 
@@ -53,6 +53,11 @@ def same_iss_fault(iss: str, where: str) -> str:
     if iss:
         return f"is {shown(iss)} as of {where}; the tokens of one issuer have one set of rules"
     return f"is none, as of {where}; the tokens of one issuer alone may name none, so write the 'iss' of one of them"
+
+
+def identities_of(iss: str, name: str) -> tuple[str, ...]:
+    """What an issuer alone may be known as: its `iss`, or for one whose tokens carry none also its name."""
+    return (iss,) if iss else ("", name)
 
 
 def iss_of(entry: IssuerEntry) -> str:

@@ -14,7 +14,7 @@ from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, ClaimMapping, Condition
 
 SECRET: Final = "secret"
 PUBLIC: Final = ("discovery", "jwks_url", "jwks_file")
-_YEAR_S: Final = 31_536_000
+_DAY_S: Final = 86_400
 
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 PUBLIC_ALGORITHMS: Final = ("ES256", "ES384", "ES512", "Ed25519", "EdDSA", "RS256")
@@ -40,7 +40,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ACCESS_TOKEN_CLAIMS
     equal: tuple[Condition, ...] = ()
     leeway_s: int = 5
-    lifetime_max_s: int = _YEAR_S
+    lifetime_max_s: int = 365 * _DAY_S
     default_scopes: tuple[str, ...] = ()
     mapping: ClaimMapping = ClaimMapping()
     secret_env: str = ""
@@ -84,6 +84,7 @@ _API_GATEWAY: Final = Profile(
     types=_JWT_OR_NONE,
     required=("aud", "exp", "iat", "iss", "sub"),
     leeway_s=30,
+    lifetime_max_s=_DAY_S,
     default_scopes=("ai",),
     mapping=ClaimMapping(client=(), scopes=(), models=(), roles=("roles",)),
 )
@@ -96,6 +97,7 @@ _MCP_DAEMON: Final = Profile(
     types=_JWT_OR_NONE,
     required=("aud", "exp", "iat", "iss", "sub"),
     leeway_s=0,
+    lifetime_max_s=90 * _DAY_S,
     default_scopes=("ai",),
     mapping=ClaimMapping(client=(), scopes=(), models=(), roles=("role",)),
     secret_env="SUPABASE_JWT_SECRET",

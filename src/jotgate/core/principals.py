@@ -1,7 +1,8 @@
 """The principal: who a verified token speaks for, and what that token may do."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec import Struct
 
@@ -9,6 +10,8 @@ from jotgate.core.issuers import ClaimMapping, Path
 from jotgate.errors import ClaimRefused
 
 _NAMED: Final = "name"
+_ARRAY: Final = "an array of strings"
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 s3.3
 
 
 class Principal(Struct, frozen=True):
@@ -49,67 +52,97 @@ def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identi
     Raises:
         ClaimRefused: one of them is not of its shape, or says of nobody whom the token speaks for.
     """
-    parts = [_text(claims, path) for path in mapping.subject]
-    if not all(parts):
-        missing = ".".join(mapping.subject[parts.index("")])
-        raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}' that says whom it speaks for")
-    if len(parts) > 1 and any("/" in part for part in parts):  # Two subjects must never become one.
-        raise _shape(mapping.subject[0], "a name without a slash")
     return Identity(
-        subject="/".join(parts),
+        subject=_subject(claims, mapping.subject),
         client_id=_text(claims, mapping.client),
         tenant=_text(claims, mapping.tenant),
         scopes=_scopes(claims, mapping.scopes),
         models=_names(claims, mapping.models),
-        roles=_names(claims, mapping.roles) or frozenset(),
+        roles=_roles(claims, mapping.roles),
     )
 
 
 def find(claims: Mapping[str, object], path: Path) -> object:
-    """What a path leads to; None when it leads nowhere, which JSON's null is as good as."""
+    """What a path leads to; None when it leads nowhere, which JSON's null at its end is as good as.
+
+    Raises:
+        ClaimRefused: what stands on the way is no object, so that what the issuer means cannot be known.
+    """
     found: object = claims if path else None
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
+    for place, name in enumerate(path):
+        if not isinstance(found, dict):
+            raise _shape(path[:place], "an object")
+        if name not in found:
+            return None
+        found = found[name]
     return found
+
+
+def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:
+    parts = [_text(claims, path) for path in paths]
+    if not parts or "" in parts:
+        missing = ".".join(paths[parts.index("")]) if parts else "sub"
+        raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}' that says whom it speaks for")
+    if len(parts) > 1 and any("/" in part for part in parts):  # Two subjects must never become one.
+        raise _shape(paths[0], "a name without a slash")
+    return "/".join(parts)
 
 
 def _text(claims: Mapping[str, object], path: Path) -> str:
     found = find(claims, path)
     if found is None:
         return ""
-    if isinstance(found, str) and found and found.isprintable():
+    if _is_name(found):
         return found
     raise _shape(path, "a non-empty printable string")
 
 
 def _scopes(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
     found = find(claims, path)
-    return frozenset(found.split(" ")) - {""} if isinstance(found, str) else _names(claims, path)
+    scopes = found.split(" ") if isinstance(found, str) else _names(claims, path)
+    if scopes is None:
+        return None
+    if all(map(_SCOPE.fullmatch, scopes)):
+        return frozenset(scopes)
+    raise _shape(path, "a list of scopes, an array or one string with single spaces")
+
+
+def _roles(claims: Mapping[str, object], path: Path) -> frozenset[str]:
+    found = find(claims, path)
+    if isinstance(found, str) and _is_name(found):
+        return frozenset((found,))
+    return _names(claims, path) or frozenset()
 
 
 def _names(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
     found = find(claims, path)
     if found is None:
         # A null where names are meant to be says nothing; that nothing be limited needs the claim's absence.
-        if path and _is_null(claims, path):
-            raise _shape(path, "an array of strings")
+        if path and path[-1] in _owner(claims, path):
+            raise _shape(path, _ARRAY)
         return None
     if not isinstance(found, list):
-        raise _shape(path, "an array of strings")
+        raise _shape(path, _ARRAY)
     return frozenset(_each(found, path))
 
 
 def _each(found: list[object], path: Path) -> Iterator[str]:
     for item in found:
         name = item.get(_NAMED) if isinstance(item, dict) else item
-        if not isinstance(name, str):
-            raise _shape(path, "an array of strings")
+        if not _is_name(name):
+            raise _shape(path, _ARRAY)
         yield name
 
 
-def _is_null(claims: Mapping[str, object], path: Path) -> bool:
+def _owner(claims: Mapping[str, object], path: Path) -> Mapping[str, object]:
+    """The object that a path's last name would stand in; an empty one where there is none."""
     owner = find(claims, path[:-1]) if path[:-1] else claims
-    return isinstance(owner, dict) and path[-1] in owner
+    return owner if isinstance(owner, dict) else {}
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    """Whether this may go to logs and terminals: without control, formatting or surrogate characters."""
+    return isinstance(value, str) and bool(value) and value.isprintable()
 
 
 def _shape(path: Path, wanted: str) -> ClaimRefused:

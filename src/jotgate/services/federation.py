@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from jotgate.core.issuers import Issuer
 from jotgate.core.principals import Principal, find, read_identity
-from jotgate.errors import ClaimFault, ClaimRefused, IssuerUnavailable, KeyUnknown, KeyUnpublished
+from jotgate.errors import (
+    AlgorithmRefused,
+    ClaimFault,
+    ClaimRefused,
+    ConfigurationError,
+    IssuerUnavailable,
+    KeyUnknown,
+    KeyUnpublished,
+)
 from jotgate.jose import jwt
 from jotgate.jose.jws import Jws
 from jotgate.jose.jwt import Claims, Expectation
@@ -75,7 +83,7 @@ class TrustedIssuer:
             IssuerUnavailable: the issuer's keys were never fetched, or too long ago.
         """
         if self.content.jwks is None and not self.content.secrets:
-            raise IssuerUnavailable(f"the keys of the issuer '{self.content.name}' cannot be had now")
+            raise self._unavailable(parsed, now_s)
         if now_s >= self.ends_s:
             self.drop_ended(now_s)
         try:
@@ -95,6 +103,16 @@ class TrustedIssuer:
             not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
             not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
         )
+
+    def _unavailable(self, parsed: Jws, now_s: float) -> IssuerUnavailable:
+        """That the keys cannot be had. What no key would make good is refused instead: no signature is looked at."""
+        if self.content.readable:
+            if parsed.alg not in self.content.algorithms:
+                raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
+            claims = jwt.read_claims(parsed.payload)
+            jwt.check(claims, parsed.typ, self._expectation, now_s)
+            self._check_equal(claims)
+        return IssuerUnavailable(f"the keys of the issuer '{self.content.name}' cannot be had now")
 
     def _check_equal(self, claims: Claims) -> None:
         for one in self.content.equal:
@@ -131,8 +149,12 @@ class Federation:
     """All trusted issuers of one snapshot, this installation first. Immutable."""
 
     def __init__(self, issuers: Iterable[TrustedIssuer]) -> None:
+        """Raise ConfigurationError when two have one name or one `iss`: one of them would speak for the other."""
         self.issuers: Final = tuple(issuers)
         self._by_claim: Final = {one.content.issuer: one for one in self.issuers}
+        names = {one.content.name for one in self.issuers}
+        if not len(self._by_claim) == len(names) == len(self.issuers):
+            raise ConfigurationError([("issuers", "has two with one name or one 'iss'")])
 
     def find(self, parsed: Jws) -> TrustedIssuer:
         """The issuer that a token says it is of. A payload that cannot be read is this installation's to refuse.

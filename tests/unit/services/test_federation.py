@@ -7,10 +7,10 @@ from msgspec import structs
 
 from jotgate.core.issuers import ClaimMapping, Condition, Issuer, SharedSecret
 from jotgate.core.values import Secret
-from jotgate.errors import ClaimRefused, Code, JotgateError, KeyUnpublished
+from jotgate.errors import ClaimRefused, Code, ConfigurationError, JotgateError, KeyUnpublished
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
-from jotgate.jose.keys import hmac_key
+from jotgate.jose.keys import generate, hmac_key
 from jotgate.services.verifier import Verifier
 from jotgate.testing.issuer import TestIssuer
 from tests.callers import NOW_S, issuer_of, make_issuer
@@ -60,6 +60,36 @@ def test_each_token_is_held_to_the_rules_of_the_issuer_that_it_names() -> None:
 def test_an_issuer_without_keys_cannot_be_judged() -> None:
     verifier = build_verifier((issuer_of(make_issuer()), other(make_issuer(), jwks=None)), 10)
     assert refusal(verifier, bearer(make_issuer())) is Code.ISSUER_UNAVAILABLE
+
+
+def test_what_no_key_would_make_good_is_refused_without_keys_too() -> None:
+    source = make_issuer()
+    equal = (Condition(("kind",), "access"),)
+    verifier = build_verifier((issuer_of(make_issuer()), other(source, jwks=None, equal=equal)), 10)
+    good = bearer(source, kind="access")
+    assert refusal(verifier, good) is Code.ISSUER_UNAVAILABLE
+    assert refusal(verifier, bearer(source, kind="refresh")) is Code.CLAIM_REFUSED
+    assert refusal(verifier, bearer(source, kind="access", aud="https://elsewhere.example")) is Code.CLAIM_REFUSED
+    assert refusal(verifier, good, NOW_S + 86_400) is Code.TOKEN_EXPIRED
+    stranger = make_issuer(generate("RS256"))
+    assert refusal(verifier, bearer(stranger, kind="access")) is Code.ALGORITHM_REFUSED
+
+
+def test_nothing_is_judged_by_rules_that_could_not_be_read() -> None:
+    source = make_issuer()
+    verifier = build_verifier((issuer_of(make_issuer()), other(source, jwks=None, readable=False)), 10)
+    for token in (bearer(source), bearer(source, aud="x"), bearer(make_issuer(generate("RS256")))):
+        assert refusal(verifier, token) is Code.ISSUER_UNAVAILABLE
+
+
+@pytest.mark.parametrize("changes", [{"name": "third"}, {"issuer": "https://third.example"}])
+def test_two_issuers_of_one_name_or_one_iss_are_never_put_together(changes: dict[str, str]) -> None:
+    first = other(make_issuer())
+    with pytest.raises(ConfigurationError):
+        build_verifier((issuer_of(make_issuer()), first, structs.replace(first, **changes)), 10)
+    nameless = secret_issuer(SharedSecret(Secret(_SECRET), "HS256"))
+    with pytest.raises(ConfigurationError):
+        build_verifier((issuer_of(make_issuer()), nameless, structs.replace(nameless, name="older")), 10)
 
 
 def test_an_unknown_key_of_a_remote_issuer_may_have_been_published_since() -> None:
@@ -116,7 +146,7 @@ def test_a_mapping_says_where_the_claims_stand() -> None:
     assert principal.scopes == {"ai", "models"}
     assert principal.models == frozenset({"m"})
     assert principal.roles == {"admin", "dev"}
-    for broken in ({"name": "a/b"}, {"org": {"id": 7}}, {"roles": "admin"}, {"roles": [7]}, {"llm": {"models": None}}):
+    for broken in ({"name": "a/b"}, {"org": {"id": 7}}, {"roles": ""}, {"roles": [7]}, {"llm": {"models": None}}):
         assert refusal(verifier, bearer(source, **{**claims, **broken})) is Code.CLAIM_REFUSED
 
 

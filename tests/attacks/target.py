@@ -18,16 +18,17 @@ from msgspec import Struct
 from jotgate.errors import Code
 from jotgate.testing.running import Gateway, until
 from jotgate.testing.upstream import UpstreamServer, unary
-from tests.integration.exchanges import Answer, chat_body, exchange, records
+from tests.integration.exchanges import Answer, chat_body, exchange
 
 MODEL: Final = "m"
 ANSWER: Final = unary(b'{"id":"x","object":"chat.completion","choices":[]}')
-_HEAD: Final = b"%b HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\nX-Request-Id: %b\r\n"
+_HEAD: Final = b"%b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\nX-Request-Id: %b\r\n"
 _CHALLENGE: Final = re.compile(r'Bearer (?:[a-z_]+="[ !#-\[\]-~]*"(?:, (?=[a-z])|$))+')
 _PARAMETER: Final = re.compile(r'([a-z_]+)="([^"]*)"')
 _BODY: Final = json.dumps(chat_body(MODEL)).encode()
 _SECRET_CHARS_MIN: Final = 24
 _REFUSED: Final = {400: "invalid_request", 401: "invalid_token", 403: "insufficient_scope"}
+_GROWING: Final = (".log", ".stderr")
 _numbers: Final = count()
 
 
@@ -43,18 +44,27 @@ class Shot(Struct, frozen=True):
     status: int = 401
     first: bytes = b"POST /v1/chat/completions"
     body: bytes = _BODY
+    host: bytes = b"gate.example"
     known: bool = False
     recorded: bool = True
 
     def bytes_named(self, name: str) -> bytes:
         """The request, with its id."""
         length = b"Content-Length: %d\r\n" % len(self.body) if self.body else b""
-        return _HEAD % (self.first, name.encode()) + length + self.lines + b"\r\n" + self.body
+        return _HEAD % (self.first, self.host, name.encode()) + length + self.lines + b"\r\n" + self.body
 
 
 def bearer(token: bytes, code: Code, status: int = 401, *, known: bool = False, recorded: bool = True) -> Shot:
     """A call with this as its bearer token."""
     return Shot(b"Authorization: Bearer " + token + b"\r\n", code, status, known=known, recorded=recorded)
+
+
+class Thrown(Struct, frozen=True):
+    """What came of a batch: all answers, all that the gateway has kept since, the beginning of the requests' ids."""
+
+    said: bytes
+    kept: bytes
+    batch: str
 
 
 class Target:
@@ -68,37 +78,42 @@ class Target:
         self._pids = gateway.pids
         (listener,) = gateway.status()["metrics"]
         self._metrics = urlsplit(str(listener))
+        self._read: dict[Path, int] = {}
+        self._records: list[dict[str, object]] = []
 
     def refuses_tokens(self, tokens: Mapping[str, tuple[bytes, Code]]) -> None:
         """Throw bearer tokens; each must meet 401 and its code."""
         self.refuses({name: bearer(token, code) for name, (token, code) in tokens.items()})
 
-    def refuses(self, shots: Mapping[str, Shot]) -> bytes:
+    def refuses(self, shots: Mapping[str, Shot]) -> Thrown:
         """Throw requests. Each is refused as it says; no upstream is asked; nothing of a token is kept anywhere.
 
-        Returns all that was answered and is kept, for those who look for more in it.
+        Returns all that was answered and is kept, for those who look for more in it, and what the ids begin with.
         """
         assert shots
-        asked = len(self._upstream.requests)
+        asked, begun = len(self._upstream.requests), self._sizes()
         batch = f"a{next(_numbers)}-"
         answers = {name: self._send(shot, batch + name) for name, shot in shots.items()}
         faults = {name: found for name, shot in shots.items() if (found := _fault(shot, answers[name], batch + name))}
         assert faults == {}, faults
         assert len(self._upstream.requests) == asked, "an upstream was asked"
-        kept = self._settle(batch)
+        kept = self._settle(batch, begun)
         assert len(self._upstream.requests) == asked + 1, "an upstream was asked"
         assert not (unrecorded := _record_faults(shots, self._records_of(batch), batch)), unrecorded
-        kept += b"".join(answers.values())
-        leaks = {name for name, shot in shots.items() if any(part in kept for part in _secret_parts(shot, self.good))}
+        thrown = Thrown(b"".join(answers.values()), kept, batch)
+        all_of_it = thrown.said + kept
+        leaks = {
+            one for one, shot in shots.items() if any(part in all_of_it for part in _secret_parts(shot, self.good))
+        }
         assert leaks == set(), f"parts of tokens were kept or said: {leaks}"
         self.is_unshaken()
-        return kept
+        return thrown
 
-    def takes(self, token: bytes, name: str = "") -> str:
+    def takes(self, token: bytes, name: str = "", scheme: bytes = b"Bearer ") -> str:
         """Make a call with a token that is good. Returns its request id."""
         name = name or f"good-{next(_numbers)}"
         asked = len(self._upstream.requests)
-        shot = Shot(b"Authorization: Bearer " + token + b"\r\n", Code.INTERNAL)
+        shot = Shot(b"Authorization: " + scheme + token + b"\r\n", Code.INTERNAL)
         answer = read_answer(self._send(shot, name))
         assert answer.status == 200, answer
         assert len(self._upstream.requests) == asked + 1
@@ -127,12 +142,22 @@ class Target:
     def _send(self, shot: Shot, name: str) -> bytes:
         return exchange(self.gateway, shot.bytes_named(name))
 
-    def _settle(self, batch: str) -> bytes:
-        """Let a good call through, and return all that the gateway keeps and shows once its record is written."""
+    def _settle(self, batch: str, begun: Mapping[Path, int]) -> bytes:
+        """Let a good call through, and once its record is written return all that has been kept since, and is shown.
+
+        A file that only grows is read from where it ended when the batch began.
+        """
         name = self.takes(self.good, batch + "settled")
         self.record(name)
-        files = [path.read_bytes() for path in self.gateway.data.rglob("*") if path.is_file()]
-        return b"\0".join([*files, self.gateway.errors.encode(), self._figures()])
+        pieces = [_read_from(path, begun.get(path, 0)) for path in self._files()]
+        return b"\0".join([*pieces, self._figures()])
+
+    def _files(self) -> list[Path]:
+        beside = self.gateway.data.parent.iterdir()
+        return [path for path in (*self.gateway.data.rglob("*"), *beside) if path.is_file()]
+
+    def _sizes(self) -> dict[Path, int]:
+        return {path: path.stat().st_size for path in self._files() if path.suffix in _GROWING}
 
     def _figures(self) -> bytes:
         connection = http.client.HTTPConnection(self._metrics.hostname or "", self._metrics.port, timeout=10)
@@ -143,7 +168,19 @@ class Target:
             connection.close()
 
     def _records_of(self, batch: str) -> list[dict[str, object]]:
-        return [one for one in records(self.gateway) if one.get("request_id", "").startswith(batch)]
+        for path in sorted((self.gateway.data / "audit").glob("*.log")):
+            new = _read_from(path, self._read.get(path, 0))
+            whole = new[: new.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            self._records += [json.loads(line[line.index(b" ") + 1 :]) for line in whole.splitlines()]
+        calls = [one for one in self._records if one["kind"] == "call"]
+        return [one for one in calls if str(one.get("request_id", "")).startswith(batch)]
+
+
+def _read_from(path: Path, offset: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read()
 
 
 def read_answer(raw: bytes) -> Answer:
@@ -160,6 +197,8 @@ def read_answer(raw: bytes) -> Answer:
 def _fault(shot: Shot, raw: bytes, name: str) -> str:
     """What is wrong with an answer; empty if nothing is."""
     answer = read_answer(raw)
+    if answer.all("content-type") != ["application/json"]:
+        return f"{answer.status} with {answer.body[:80]!r}"
     if (answer.status, answer.code) != (shot.status, shot.code):
         return f"{answer.status} {answer.code}, wanted {shot.status} {shot.code}"
     if shot.recorded and answer.all("x-request-id") != [name]:

@@ -10,6 +10,7 @@ from jotgate.errors import Code
 from jotgate.jose.keys import generate
 from jotgate.testing.forge import ABSENT, to_json
 from jotgate.testing.issuer import TestIssuer
+from jotgate.testing.running import run_command
 from tests.attacks.catalogue import Catalogue
 from tests.attacks.conftest import own_issuer
 from tests.attacks.target import Shot, Target, bearer
@@ -264,7 +265,7 @@ def _forged(stranger: TestIssuer, forge: TestIssuer, claims: dict[str, object]) 
 
 
 def test_D14_a_refusal_repeats_nothing(target: Target, forge: TestIssuer) -> None:
-    """Neither the answer nor anything that is kept has a word of what was refused."""
+    """The answer has no word of what was refused; the audit log has it escaped, and the terminal scrubbed."""
     shots: dict[str, Shot] = {}
     for number, text in enumerate(_REFLECTIONS):
         malformed = not text.isascii() or not text.isprintable()
@@ -284,8 +285,15 @@ def test_D14_a_refusal_repeats_nothing(target: Target, forge: TestIssuer) -> Non
         typ = Code.TOKEN_MALFORMED if "\udcff" in text else Code.CLAIM_REFUSED
         shots[f"typ_{number}"] = bearer(forge.with_header(typ=text), typ)
         shots[f"crit_{number}"] = bearer(forge.with_header(crit=[text], **{text: 1}), Code.TOKEN_MALFORMED)
-    said = target.refuses(shots)
-    assert _MARK.encode() not in said
+    thrown = target.refuses(shots)
+    assert _MARK.encode() not in thrown.said
+    for raw in (b"\r\nSet-Cookie", b"\x1b", b"\0mark"):
+        assert raw not in thrown.kept
+    for number in (number for number, text in enumerate(_REFLECTIONS) if "\x1b" in text or "\u202e" in text):
+        shown = run_command("explain", f"{thrown.batch}aud_{number}", data=target.gateway.data)
+        assert shown.returncode == 0
+        assert _MARK in shown.stdout
+        assert not {"\x1b", "\u202e", "\u2028"} & set(shown.stdout)
 
 
 def test_D14_what_is_recorded_of_a_good_token_stays_in_its_place(target: Target, forge: TestIssuer) -> None:

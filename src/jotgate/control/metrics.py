@@ -33,4 +33,6 @@ def build_metrics(route: Route) -> Starlette:
         answered: Response = await route.endpoint(request)
         return answered
 
-    return Starlette(routes=[Route(route.path, answer, methods=["GET"])])
+    application = Starlette(routes=[Route(route.path, answer, methods=["GET"])])
+    application.router.redirect_slashes = False  # One path, and no answer that repeats what the caller sent.
+    return application

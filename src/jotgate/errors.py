@@ -59,7 +59,7 @@ from jotgate.failures import (
     UpstreamTorn,
     UpstreamUnavailable,
 )
-from jotgate.fault import JotgateError
+from jotgate.fault import Evidence, JotgateError
 from jotgate.refusals import (
     AlgorithmRefused,
     BodyTooLarge,
@@ -67,7 +67,6 @@ from jotgate.refusals import (
     ClaimRefused,
     CredentialsAmbiguous,
     EncodingRefused,
-    Evidence,
     HeadersTooLarge,
     InsufficientScope,
     KeyAmbiguous,

@@ -2,44 +2,11 @@
 
 from typing import ClassVar, Literal, Self
 
-from msgspec import Struct
-
 from jotgate.codes import Code
 from jotgate.fault import JotgateError
 
 ClaimFault = Literal["missing", "invalid", "mismatch"]
 """What may be said of a claim: it is not there, is not of its form, or is not the one that is expected."""
-
-
-class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a refused token was, and what it was held against: for the operator, never for the caller.
-
-    `digest` is the SHA-256 of the whole token in hexadecimal digits, `size` its length in bytes, `place` where it
-    stood. `alg`, `kid`, `typ`, `iss`, `exp`, `nbf`, `iat` and `got` are what the token says: nobody vouches for them.
-    `claim` is the claim or header member at fault. `rules` is the issuer whose rules were applied, in jotgate's word
-    for it, `leeway_s` its leeway; `keys` is how many keys it had then, `kids` the first of them. `now_s` is the time
-    that the token was compared with (NumericDate).
-    """
-
-    digest: str
-    now_s: float
-    size: int = 0
-    place: str = "authorization"
-    alg: str = ""
-    kid: str = ""
-    typ: str = ""
-    iss: str = ""
-    exp: float | None = None
-    nbf: float | None = None
-    iat: float | None = None
-    claim: str = ""
-    fault: str = ""
-    wanted: str = ""
-    got: str = ""
-    rules: str = ""
-    leeway_s: int = 0
-    keys: int = 0
-    kids: tuple[str, ...] = ()
 
 
 class Refusal(JotgateError):
@@ -59,7 +26,6 @@ class TokenError(Refusal):
     claim: str = ""
     wanted: object = None
     got: object = None
-    evidence: Evidence | None = None
 
     def showing(self, claim: str, wanted: object, got: object) -> Self:
         """This refusal, with what was expected of a claim or header member and what the token says there."""

@@ -91,6 +91,8 @@ def test_a_route_takes_tokens_where_it_says(
 
 def test_a_cookie_needs_the_origin_of_a_page_that_may_send_it(gateway: Gateway, call: Callable[..., Caller]) -> None:
     caller, cookie = call(gateway), {"Cookie": f"jot={gateway.token()}"}
+    listed = caller("POST", PATH, chat_body("echo"), headers={**cookie, "Origin": PAGE})
+    assert (listed.status, listed.all("access-control-allow-credentials")) == (401, ["true"])
     for origin in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         for method, path in (("POST", PATH), ("GET", "/v1/models")):
             answer = caller(method, path, chat_body("open") if method == "POST" else None, headers={**cookie, **origin})

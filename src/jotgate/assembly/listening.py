@@ -83,7 +83,9 @@ class Listener:
         self._newest = edge.tls
 
     def _within(self, edge: Edge) -> Application:
-        return CorsSurface(self._native, edge.origins) if edge.origins else self._native
+        if not edge.origins:
+            return self._native
+        return CorsSurface(self._native, edge.origins, with_cookies=edge.credential_cookie != "")
 
     async def _show_newest(self) -> None:
         async with self._changing:

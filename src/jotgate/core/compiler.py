@@ -77,7 +77,7 @@ def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
         forwarded_fields=server.forwarded_fields,
         origins=config.cors.origins,
         hsts=tls is not None and not is_loopback(server.host),
-        credential_cookie=server.credential_cookie,
+        credential_cookie=server.credential_cookie if any("cookie" in one.credentials for one in config.routes) else "",
         tls=tls,
     )
 

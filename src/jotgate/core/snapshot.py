@@ -56,14 +56,14 @@ class Edge(Struct, frozen=True):
 
     `trusted_proxies` are networks. `forwarded_fields` is the family of fields that they are believed. `origins` are
     the web origins that may read answers. `hsts`: browsers are told to come back under TLS only. `credential_cookie`
-    is the name of the cookie that holds a token where a route allows cookies.
+    is the name of the cookie that holds a token; empty: no route allows cookies.
     """
 
     trusted_proxies: tuple[str, ...] = ()
     forwarded_fields: Literal["x-forwarded", "forwarded"] = "x-forwarded"
     origins: tuple[str, ...] = ()
     hsts: bool = False
-    credential_cookie: str = "__Host-jotgate"
+    credential_cookie: str = ""
     tls: TlsMaterial | None = None
 
 

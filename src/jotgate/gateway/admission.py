@@ -14,6 +14,7 @@ from jotgate.core.routes import Route
 from jotgate.errors import (
     EncodingRefused,
     InsufficientScope,
+    IssuerUnavailable,
     JotgateError,
     ModelNotPermitted,
     RequestError,
@@ -36,17 +37,22 @@ class Call(Struct, frozen=True):
     world: World
 
 
-def authenticate(request: Request, world: World, now_s: float) -> Principal:
-    """The principal of a request's token. Its refusal has its evidence.
+def authenticate(request: Request, operation: Operation, world: World, now_s: float) -> Principal:
+    """The principal of a request's token. The refusal of a token has its evidence.
+
+    What is not forwarded is no route's call, and takes a token from the Authorization header alone.
 
     Raises:
         TokenError: there is no token or it is refused.
         CredentialsAmbiguous, OriginRefused: see `find_token`.
+        IssuerUnavailable: the keys of the token's issuer are out of reach.
     """
     token = find_token(request, world.credentials)
+    if request.credential_place and not operation.forwarded:
+        require_place(request, None)
     try:
         return world.verifier.verify(token, now_s)
-    except TokenError as refusal:
+    except (TokenError, IssuerUnavailable) as refusal:
         refuse_list(token)
         examine(token, refusal, world.verifier.federation, now_s, request.credential_place)
         raise

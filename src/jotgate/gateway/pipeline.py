@@ -19,7 +19,6 @@ from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
-from jotgate.gateway.credentials import require_place
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
@@ -133,9 +132,7 @@ class Gateway:
         world = self.fresh_world()
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
-        principal = authenticate(request, world, self._clock.now_s())
-        if request.credential_place and not operation.forwarded:
-            require_place(request, None)
+        principal = authenticate(request, operation, world, self._clock.now_s())
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models

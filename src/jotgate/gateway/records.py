@@ -5,7 +5,7 @@ from typing import Final
 from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
-from jotgate.errors import JotgateError, TokenError
+from jotgate.errors import JotgateError
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
@@ -137,7 +137,7 @@ class CallRecorder:
             code=code,
             bytes_in=len(request.body),
             bytes_out=bytes_out,
-            refused=refusal.evidence if isinstance(refusal, TokenError) else None,
+            refused=None if refusal is None else refusal.evidence,
         )
         self._tally.settled(record)
         if code and self._journal is not None:

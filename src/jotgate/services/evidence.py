@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from jotgate.core.issuers import OURS
-from jotgate.errors import ClaimRefused, Evidence, TokenError
+from jotgate.errors import ClaimRefused, Evidence, IssuerUnavailable, TokenError
 from jotgate.jose import jws
 from jotgate.jose.encoding import parse_object
 from jotgate.jose.jws import Jws
@@ -21,7 +21,9 @@ KIDS_MAX: Final = 8
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
-def examine(token: bytes, refusal: TokenError, federation: Federation, now_s: float, place: str) -> None:
+def examine(
+    token: bytes, refusal: TokenError | IssuerUnavailable, federation: Federation, now_s: float, place: str
+) -> None:
     """Add to a refusal its evidence, and the hint that fits the issuer whose rules were applied.
 
     `place` is where the token stood, empty for the Authorization header.
@@ -29,8 +31,9 @@ def examine(token: bytes, refusal: TokenError, federation: Federation, now_s: fl
     parsed = _parse(token)
     issuer = None if parsed is None else _find(parsed, federation)
     claims = _NOTHING if parsed is None else _claims(parsed)
-    if issuer is not None and issuer.content.name != OURS and refusal.hint == refusal.default_hint:
-        refusal.hint = refusal.foreign_hint
+    fault = refusal if isinstance(refusal, TokenError) else None
+    if fault is not None and issuer is not None and issuer.content.name != OURS and fault.hint == fault.default_hint:
+        fault.hint = fault.foreign_hint
     kids = () if issuer is None else tuple(key.kid for key in issuer.keys.keys)
     refusal.evidence = Evidence(
         digest=sha256(token).hexdigest(),
@@ -44,10 +47,10 @@ def examine(token: bytes, refusal: TokenError, federation: Federation, now_s: fl
         exp=_time(claims.get("exp")),
         nbf=_time(claims.get("nbf")),
         iat=_time(claims.get("iat")),
-        claim=_text(refusal.claim),
-        fault=refusal.reason if isinstance(refusal, ClaimRefused) else "",
-        wanted=_text(refusal.wanted),
-        got=_text(refusal.got),
+        claim="" if fault is None else _text(fault.claim),
+        fault=fault.reason if isinstance(fault, ClaimRefused) else "",
+        wanted="" if fault is None else _text(fault.wanted),
+        got="" if fault is None else _text(fault.got),
         rules="" if issuer is None else issuer.content.name,
         leeway_s=0 if issuer is None else issuer.content.leeway_s,
         keys=len(kids),

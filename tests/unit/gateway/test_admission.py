@@ -62,14 +62,14 @@ def test_the_scheme_alone_is_a_malformed_token(value: bytes) -> None:
 @pytest.mark.parametrize("value", [b"Bearer ", b"Bearer   "])
 def test_an_empty_token_is_malformed(world: World, value: bytes) -> None:
     with pytest.raises(TokenMalformed):
-        authenticate(request(authorization=value), world, NOW_S)
+        authenticate(request(authorization=value), MODELS, world, NOW_S)
 
 
 def test_a_good_token_names_its_principal(issuer: TestIssuer, world: World) -> None:
     asked = request(authorization=b"Bearer " + issuer.token(sub="bob"))
-    assert authenticate(asked, world, NOW_S).subject == "bob"
+    assert authenticate(asked, MODELS, world, NOW_S).subject == "bob"
     with pytest.raises(TokenExpired):
-        authenticate(asked, world, NOW_S + 10_000)
+        authenticate(asked, MODELS, world, NOW_S + 10_000)
 
 
 def test_an_admitted_call_holds_all_that_was_decided(world: World) -> None:
@@ -139,13 +139,13 @@ def test_a_second_token_in_the_query_is_refused(issuer: TestIssuer, world: World
     asked = request(authorization=b"Bearer " + issuer.token())
     asked.query = b"a=1&access_token=t0k"
     with pytest.raises(CredentialsAmbiguous):
-        authenticate(asked, world, NOW_S)
+        authenticate(asked, MODELS, world, NOW_S)
     asked.query = b"a=access_token"
-    assert authenticate(asked, world, NOW_S).subject == "alice"
+    assert authenticate(asked, MODELS, world, NOW_S).subject == "alice"
 
 
 def test_a_token_in_the_query_alone_is_none(world: World) -> None:
     asked = request()
     asked.query = b"access_token=t0k"
     with pytest.raises(TokenMissing):
-        authenticate(asked, world, NOW_S)
+        authenticate(asked, MODELS, world, NOW_S)

@@ -1,7 +1,7 @@
-"""Calls from web pages (Fetch standard, CORS): listed origins may read answers, and nobody's cookies count.
+"""Calls from web pages (Fetch standard, CORS): listed origins may read answers.
 
 A preflight is answered here, without a token, since browsers send none with it. `Access-Control-Allow-Credentials` is
-never sent, and no origin is `*`.
+sent only where some route takes tokens from cookies, and no origin is `*`.
 """
 
 import re
@@ -26,6 +26,7 @@ _PREFLIGHT_LINES: Final = b"Access-Control-Allow-Methods: GET, HEAD, POST\r\nAcc
 # Field names, as browsers write them there; an SDK's own (x-stainless-...) change with its versions.
 _NAMES: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+(?:,[ ]?[a-z0-9!#$%&'*+.^_`|~-]+)*", re.IGNORECASE)
 _NAMES_BYTES_MAX: Final = 2_048
+_WITH_COOKIES: Final = b"Access-Control-Allow-Credentials: true\r\n"
 
 
 class NamingApplication(Application, Protocol):
@@ -38,10 +39,12 @@ class NamingApplication(Application, Protocol):
 class CorsSurface:
     """Serves what another application serves, to web pages too (edge.http1.listener.Application)."""
 
-    def __init__(self, inner: NamingApplication, origins: Iterable[str]) -> None:
+    def __init__(self, inner: NamingApplication, origins: Iterable[str], *, with_cookies: bool = False) -> None:
+        """`with_cookies`: pages may send cookies too."""
         self._inner = inner
+        self._credentials = _WITH_COOKIES if with_cookies else b""
         self._lines = {
-            origin: b"Access-Control-Allow-Origin: %b\r\n" % origin + _VARY + _EXPOSED
+            origin: b"Access-Control-Allow-Origin: %b\r\n" % origin + self._credentials + _VARY + _EXPOSED
             for origin in (text.encode("ascii") for text in origins)
         }
 
@@ -54,7 +57,8 @@ class CorsSurface:
         origin = request.headers.get(b"origin", b"")
         if request.method == b"OPTIONS" and b"access-control-request-method" in request.headers:
             request.request_id = self._inner.name(request)
-            return partial(_answer_preflight, request, origin if origin in self._lines else b"")
+            lines = _allowance(request, origin) + self._credentials if origin in self._lines else b""
+            return partial(_answer_preflight, request, lines)
         return partial(_answer, self._inner.open(request), self._lines.get(origin, _VARY))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
@@ -84,12 +88,15 @@ def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:
     return answer(_Heading(caller, lines))
 
 
-def _answer_preflight(request: Request, origin: bytes, caller: Caller) -> None:
-    """Say what the origin may send; one that is not listed is told nothing, and its browser goes no further."""
-    lines = request_id_line(request.request_id) + _PREFLIGHT_VARY
-    if origin:
-        lines += b"Access-Control-Allow-Origin: %b\r\n" % origin + _PREFLIGHT_LINES
-        names = request.headers.get(b"access-control-request-headers", b"")
-        if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names):
-            lines += b"Access-Control-Allow-Headers: %b\r\n" % names
-    caller.respond(204, lines, b"")
+def _allowance(request: Request, origin: bytes) -> bytes:
+    """What the origin may send."""
+    lines = b"Access-Control-Allow-Origin: %b\r\n" % origin + _PREFLIGHT_LINES
+    names = request.headers.get(b"access-control-request-headers", b"")
+    if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names):
+        lines += b"Access-Control-Allow-Headers: %b\r\n" % names
+    return lines
+
+
+def _answer_preflight(request: Request, allowance: bytes, caller: Caller) -> None:
+    """Say what may be sent; an origin that is not listed is told nothing, and its browser goes no further."""
+    caller.respond(204, request_id_line(request.request_id) + _PREFLIGHT_VARY + allowance, b"")

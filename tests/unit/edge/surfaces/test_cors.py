@@ -1,4 +1,4 @@
-"""Web pages of listed origins may read answers; a preflight needs no token; nobody's cookies count."""
+"""Web pages of listed origins may read answers; a preflight needs no token; cookies where a route has them."""
 
 import pytest
 
@@ -24,6 +24,19 @@ class NamingApplication:
 
 def with_origins(edge: Edge, *origins: str) -> None:
     edge.surroundings.application = CorsSurface(NamingApplication(edge.application), origins or (LISTED,))
+
+
+@pytest.mark.parametrize("with_cookies", [False, True])
+@on_loop
+async def test_cookies_may_be_sent_only_by_listed_pages_and_where_a_route_takes_them(with_cookies: bool) -> None:
+    async with listening() as edge:
+        inner = NamingApplication(edge.application)
+        edge.surroundings.application = CorsSurface(inner, (LISTED,), with_cookies=with_cookies)
+        client = await edge.connect()
+        for origin, allowed in ((ORIGIN, with_cookies), (b"Origin: https://evil.example", False)):
+            for request in (preflight(origin), get(b"/now", origin)):
+                response = await client.send(request).answer()
+                assert response.fields.get("access-control-allow-credentials") == ("true" if allowed else None)
 
 
 def preflight(origin: bytes, *lines: bytes) -> bytes:

@@ -226,10 +226,29 @@ def test_a_misplaced_token_is_no_key_to_what_its_owner_may_not_do(gate: Gate) ->
     assert gate.see(chat("b", x_api_key=poor)).code == Code.TOKEN_MISSING
 
 
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"bearer.%b",
+        b"mcp, base64url.bearer.authorization.k8s.io.%b",
+        b"realtime, openai-insecure-api-key.%b",
+        b"access_token, %b",
+        b"mcp,%b",
+        b"jwt.%b",
+    ],
+)
+def test_a_subprotocol_with_a_token_is_a_second_credential(gate: Gate, offer: bytes) -> None:
+    token = gate.issuer.token()
+    seen = gate.see(models(authorization=b"Bearer " + token, sec_websocket_protocol=offer % token))
+    assert (seen.status, seen.code) == (400, Code.CREDENTIALS_AMBIGUOUS)
+
+
 def test_a_subprotocol_is_never_taken(gate: Gate) -> None:
     seen = gate.see(chat(sec_websocket_protocol=b"bearer." + gate.issuer.token()))
     assert (seen.status, seen.code) == (401, Code.TOKEN_MISSING)
-    plain = gate.see(models(authorization=b"Bearer " + gate.issuer.token(), sec_websocket_protocol=b"mcp, chat"))
+    plain = gate.see(
+        models(authorization=b"Bearer " + gate.issuer.token(), sec_websocket_protocol=b"mcp, keyJoin.v1, chat")
+    )
     assert plain.status == 200
 
 

@@ -25,7 +25,9 @@ _KEYS: Final[tuple[CredentialPlace, ...]] = ("x-api-key", "api-key")
 _QUERY_NAME: Final = b"access_token"  # RFC 6750 s2.3
 _COOKIE_BORDER: Final = re.compile(rb"[;,][ \t]*")  # a comma where two Cookie fields were joined
 # How programs that can set no header smuggle a token through a WebSocket's subprotocols.
-_SUBPROTOCOL: Final = re.compile(rb"bearer|authorization|api[-_.]?key|access[-_.]?token|jwt|eyJ", re.IGNORECASE)
+_SUBPROTOCOL: Final = re.compile(
+    rb"(?i:bearer|authorization|api[-_.]?key|access[-_.]?token|jwt)|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\."
+)
 _WEBSOCKET: Final = "a WebSocket subprotocol"
 _NAMES: Final = {
     "x-api-key": "the header X-Api-Key",

@@ -18,6 +18,7 @@ from jotgate.assembly.listening import Listener
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
+from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.gateway.checkups import Checkups
 from jotgate.gateway.passage import ControlDoor
@@ -27,7 +28,18 @@ from jotgate.gateway.world import World as ReadyWorld
 from jotgate.processes.child import Assignment
 from jotgate.processes.console import say
 from jotgate.processes.link import Link
-from jotgate.processes.messages import AuditBatch, AuditWritten, Beat, Figures, FromControl, Hello, Settled, World
+from jotgate.processes.messages import (
+    AuditBatch,
+    AuditWritten,
+    Beat,
+    Figures,
+    FromControl,
+    Hello,
+    KeysAnswered,
+    KeysWanted,
+    Settled,
+    World,
+)
 from jotgate.services.auditor import Auditor, Batch
 from jotgate.services.tally import Tally
 from jotgate.telemetry.logs import CallJournal, learn_of, watch_loop
@@ -67,6 +79,7 @@ class Worker:
         self._control = ControlDoor(control, self._clock)
         self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance, control=self._control)
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
+        self._key_waits = self._gateway.fetch_keys_by(self._want_keys, loop.call_soon)
         self._worlds = Worlds(
             loop,
             self._clock,
@@ -81,6 +94,7 @@ class Worker:
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
         self._newest: Snapshot | None = None
+        self._early: list[KeysAnswered] = []
         self._fault: BaseException | None = None
 
     def stop(self) -> None:
@@ -120,9 +134,11 @@ class Worker:
 
     def _greet(self) -> None:
         self._newest = None
+        self._early = []
         self._link.send(Hello(self._assignment.slot, self._instance))
         self._auditor.take_batches()  # They are among those that follow.
         self._send_batches(self._auditor.unwritten())
+        self._key_waits.ask_again()
 
     def _hear(self, message: FromControl) -> None:
         match message:
@@ -134,6 +150,21 @@ class Worker:
                 self._worlds.offer(snapshot)
             case AuditWritten(number):
                 self._auditor.written(number)
+            case KeysAnswered():
+                self._early.append(message)
+                self._pass_answers()
+
+    def _want_keys(self, issuer: str) -> None:
+        self._link.send(KeysWanted(issuer))  # If there is nobody to ask now, it is asked when there is.
+
+    def _pass_answers(self) -> None:
+        """Let those who wait for keys go on, once the newest snapshot, which came before the answer, is in use."""
+        world = self._gateway.world
+        if world is None or world.snapshot is not self._newest:
+            return
+        early, self._early = self._early, []
+        for one in early:
+            self._key_waits.answered(one.issuer, KeysOutcome(one.reached, one.useless_s))
 
     def _tell_figures(self) -> None:
         rows, size = self._auditor.waiting
@@ -157,6 +188,7 @@ class Worker:
         self._gateway.swap(world)
         self._listener.renew(world.snapshot)
         self._arrived.set()
+        self._pass_answers()
 
     def _settle(self, version: int, block_s: float) -> None:
         world = self._gateway.world

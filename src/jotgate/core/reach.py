@@ -87,8 +87,10 @@ def _reach(address: Address) -> Reach | None:
 
 
 def _innermost(found: list[Reach | None]) -> Reach | None:
-    depths = [one for one in found if one is not None]
-    return None if len(depths) < len(found) else max(depths, key=lambda one: DEPTHS[one])
+    depths: list[Reach] = [one for one in found if one is not None]
+    if len(depths) < len(found):
+        return None
+    return sorted(depths, key=lambda one: DEPTHS[one])[-1]
 
 
 def _inside(address: Address) -> list[ipaddress.IPv4Address]:

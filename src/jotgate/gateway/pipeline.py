@@ -17,9 +17,17 @@ from jotgate.core.calls import Request
 from jotgate.core.operations import METRICS, Operation, find_operation
 from jotgate.core.principals import Principal
 from jotgate.core.problems import render
-from jotgate.errors import AuditUnavailable, ControlStale, ControlUnreachable, JotgateError, NotReady
+from jotgate.errors import (
+    AuditUnavailable,
+    ControlStale,
+    ControlUnreachable,
+    JotgateError,
+    KeyUnpublished,
+    NotReady,
+)
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
+from jotgate.gateway.key_waits import KeyWaits, Soon
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
@@ -59,7 +67,7 @@ def _begun_s(relay: Relay) -> float:
 
 
 class Gateway:
-    """All calls of one worker. Mutable: the current world, the live calls, the time of control's last word."""
+    """All calls of one worker. Mutable: the world, the live calls and those that wait for keys, when control spoke."""
 
     def __init__(
         self, *, clock: Clock, recorder: CallRecorder, instance: str, control: ControlDoor | None = None
@@ -72,6 +80,12 @@ class Gateway:
         self._control_seen_s = -math.inf
         self._requests = 0
         self.live: set[Relay] = set()
+        self._key_waits: KeyWaits | None = None
+
+    def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
+        """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
+        self._key_waits = KeyWaits(self._clock, self, ask=ask, soon=soon)
+        return self._key_waits
 
     @property
     def world(self) -> World | None:
@@ -132,7 +146,12 @@ class Gateway:
         world = self.fresh_world()
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
-        principal = authenticate(request, operation, world, self._clock.now_s())
+        try:
+            principal = authenticate(request, operation, world, self._clock.now_s())
+        except KeyUnpublished as refusal:
+            if self._key_waits is None:
+                raise
+            return self._key_waits.join(request, refusal)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
@@ -142,12 +161,18 @@ class Gateway:
         """Tell the caller no, and record it."""
         self._refuse(request, refusal, caller, None)
 
+    def left(self, request: Request, refusal: JotgateError) -> None:
+        """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
+        self._recorder.refused(request, None, refusal, status=_CALLER_GONE)
+
     def check_deadlines(self) -> None:
         """Give up the live calls whose upstream has exceeded a deadline, and send those that need wait no longer.
 
         Called a few times a second.
         """
         now_s = self._clock.monotonic_s()
+        if self._key_waits is not None:
+            self._key_waits.check_deadlines(now_s)
         waiting: list[Relay] = []
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
@@ -158,6 +183,8 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
+        if self._key_waits is not None:
+            self._key_waits.cancel_all()
         for relay in tuple(self.live):
             relay.cancel()
 

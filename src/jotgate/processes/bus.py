@@ -6,11 +6,12 @@ closed: the worker keeps its rows, comes back, and sends them again.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
+from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import AuditUnavailable
 from jotgate.ports import AuditLog, FigureSink
@@ -22,6 +23,8 @@ from jotgate.processes.messages import (
     Beat,
     Figures,
     Hello,
+    KeysAnswered,
+    KeysWanted,
     Settled,
     World,
     frame,
@@ -30,6 +33,7 @@ from jotgate.processes.messages import (
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
+_NO_FETCH_S: Final = 60.0
 _UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
 
 
@@ -42,6 +46,7 @@ class _Connection:
         self.settled: Settled | None = None
         self.taken = 0
         self.confirmed = 0
+        self.questions: dict[str, asyncio.Task[None]] = {}
 
     def send(self, message: bytes) -> None:
         """Send a frame."""
@@ -55,10 +60,15 @@ def _fresh() -> float:
     return 0.0
 
 
+async def _fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
+    return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
+
+
 class BusServer:
     """Serves workers. It drives the log: flushed each 200 ms, synced each second.
 
     `expected` is how many workers there are when all live. `age_s` says how old control's picture of the store is.
+    `wanted` has the keys of an issuer fetched, as far as they may be now; it has ended when a snapshot holds them.
     """
 
     def __init__(
@@ -69,12 +79,14 @@ class BusServer:
         *,
         expected: int = 1,
         age_s: Callable[[], float] = _fresh,
+        wanted: Callable[[str], Awaitable[KeysOutcome]] = _fetch_nothing,
     ) -> None:
         self._world = frame(World(snapshot))
         self._log = log
         self._figures = figures
         self._expected = expected
         self._age_s = age_s
+        self._wanted = wanted
         self._said = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -189,6 +201,8 @@ class BusServer:
             self._complain(error.message)
         finally:
             self._connections.discard(connection)
+            for question in connection.questions.values():
+                question.cancel()
             if connection.hello is not None:
                 self._figures.left(connection.hello.instance)
                 self._tell_waiting()
@@ -209,8 +223,21 @@ class BusServer:
             connection.settled = message
             self._tell_waiting()
             return
+        if isinstance(message, KeysWanted):
+            self._ask(connection, message.issuer)
+            return
         if isinstance(message, Figures):
             self._figures.took(connection.hello.instance, message.counts, message.gauges)
             return
         self._log.append(message.text.split(b"\n"))
         connection.taken = message.number
+
+    def _ask(self, connection: _Connection, issuer: str) -> None:
+        if issuer not in connection.questions:
+            question = asyncio.get_running_loop().create_task(self._answer(connection, issuer))
+            connection.questions[issuer] = question
+            question.add_done_callback(lambda _: connection.questions.pop(issuer, None))
+
+    async def _answer(self, connection: _Connection, issuer: str) -> None:
+        outcome = await self._wanted(issuer)
+        connection.send(frame(KeysAnswered(issuer, outcome.reached, outcome.useless_s)))

@@ -68,8 +68,25 @@ class Beat(Struct, frozen=True, tag="beat"):
     age_s: float = 0.0
 
 
-FromWorker = Hello | AuditBatch | Settled | Figures
-FromControl = World | AuditWritten | Beat
+class KeysWanted(Struct, frozen=True, tag="keys_wanted"):
+    """A token names a key that is not held of this issuer. A worker asks once for each issuer at a time."""
+
+    issuer: str
+
+
+class KeysAnswered(Struct, frozen=True, tag="keys_answered"):
+    """What became of it. A snapshot with the keys that were fetched has gone before.
+
+    `reached` and `useless_s` are those of `core.key_fetches.KeysOutcome`.
+    """
+
+    issuer: str
+    reached: bool
+    useless_s: float
+
+
+FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted
+FromControl = World | AuditWritten | Beat | KeysAnswered
 
 
 def _reveal(value: object) -> str:

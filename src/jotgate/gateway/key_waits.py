@@ -1,0 +1,260 @@
+"""Requests whose token names a key that is not held, while control fetches the keys of the token's issuer.
+
+There is one question for each issuer under way, however many tokens raise it; who waits is bounded in number and in the
+size of the bodies announced. When the answer is there, each token is verified anew, in the newest world. For as long as
+control says that asking is of no use, nobody waits: an issuer that was reached and does not publish the key makes it a
+401, one that was not reached a 503, for then the answer cannot be known.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from jotgate.core.calls import Request
+from jotgate.core.key_fetches import KeysOutcome
+from jotgate.errors import IssuerUnavailable, JotgateError, KeyUnpublished
+from jotgate.ports import Answer, Caller, Clock, Running
+
+PATIENCE_S: Final = 12.0
+"""How long a request waits at most: two fetches of the usual time, and a moment."""
+
+WAITING_MAX: Final = 256
+WAITING_BYTES_MAX: Final = 67_108_864
+_NO_LENGTH_BYTES: Final = 1_048_576  # what a body of unknown length counts for
+
+_ASKS_MAX: Final = 2  # Whoever comes behind the begin of a fetch may have to wait for one more.
+_UNREACHED: Final = KeysOutcome(reached=False, useless_s=1.0)
+
+Soon = Callable[[Callable[[], None]], object]
+
+
+class Desk(Protocol):
+    """Where requests are opened, refused and recorded: the gateway."""
+
+    def open(self, request: Request) -> Answer:
+        """Decide a head. Raises JotgateError."""
+
+    def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller no, and record it."""
+
+    def left(self, request: Request, refusal: JotgateError) -> None:
+        """Record that the caller left while the request waited."""
+
+
+class Waiting:
+    """One request that waits (ports.Running). Mutable: its caller once its body is read, and what becomes of it.
+
+    `gone` is told when the caller is, before that.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_caller",
+        "_gone",
+        "_paused",
+        "_running",
+        "asks",
+        "deadline_s",
+        "issuer",
+        "request",
+        "size",
+    )
+
+    def __init__(self, request: Request, issuer: str, deadline_s: float, gone: "_Gone") -> None:
+        self.request = request
+        self.issuer = issuer
+        self.deadline_s = deadline_s
+        self.size = _size(request)
+        self.asks = 0
+        self._gone = gone
+        self._answer: Answer | None = None
+        self._caller: Caller | None = None
+        self._running: Running | None = None
+        self._paused = False
+
+    def answer(self, caller: Caller) -> Running | None:
+        """The body is read (ports.Answer)."""
+        if self._answer is not None:
+            return self._answer(caller)
+        self._caller = caller
+        return self
+
+    def settle(self, answer: Answer) -> None:
+        """It is decided what answers the request."""
+        self._answer = answer
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            self._running = answer(caller)
+            if self._paused and self._running is not None:
+                self._running.caller_paused()
+
+    def caller_gone(self) -> None:
+        """Nobody reads the answer (ports.Running)."""
+        if self._running is not None:
+            self._running.caller_gone()
+        elif self._answer is None:
+            self._caller = None
+            self._gone(self)
+
+    def caller_paused(self) -> None:
+        """Pass it on (ports.Running)."""
+        self._paused = True
+        if self._running is not None:
+            self._running.caller_paused()
+
+    def caller_resumed(self) -> None:
+        """Pass it on (ports.Running)."""
+        self._paused = False
+        if self._running is not None:
+            self._running.caller_resumed()
+
+
+_Gone = Callable[[Waiting], None]
+
+
+class _Question:
+    """What control is being asked of one issuer. Mutable: who waits for the answer."""
+
+    __slots__ = ("deadline_s", "waiting")
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self.waiting: dict[Waiting, None] = {}
+
+
+class KeyWaits:
+    """All that wait in one worker. Mutable: who waits for which issuer, and until when asking is of no use.
+
+    `desk` is the gateway, in the three things that are done with a request. `ask` puts the question to control, if
+    there is one; `soon` does one thing in a coming turn of the event loop, so that many who are answered at once do
+    not hold it up.
+    """
+
+    def __init__(self, clock: Clock, desk: Desk, *, ask: Callable[[str], object], soon: Soon) -> None:
+        self._clock = clock
+        self._open = desk.open
+        self._refuse = desk.refuse
+        self._gone = desk.left
+        self._ask = ask
+        self._soon = soon
+        self._live: set[Waiting] = set()
+        self._questions: dict[str, _Question] = {}
+        self._reopened: Request | None = None
+        self._known: dict[str, tuple[float, KeysOutcome]] = {}
+        self._answered: deque[tuple[Waiting, KeysOutcome]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def join(self, request: Request, refusal: KeyUnpublished) -> Answer:
+        """Let a request wait; what is returned answers it, once its body is read.
+
+        Raises:
+            KeyUnpublished: its issuer does not publish the key, as far as may be known now.
+            IssuerUnavailable: that cannot be known now, or too many wait.
+        """
+        if request is self._reopened:
+            raise refusal
+        now_s = self._clock.monotonic_s()
+        until_s, known = self._known.get(refusal.issuer, (-math.inf, _UNREACHED))
+        if now_s < until_s:
+            raise _final(refusal, KeysOutcome(known.reached, until_s - now_s))
+        waiting = Waiting(request, refusal.issuer, now_s + PATIENCE_S, partial(self._left, refusal))
+        if len(self._live) >= WAITING_MAX or sum(one.size for one in self._live) + waiting.size > WAITING_BYTES_MAX:
+            raise _final(refusal, _UNREACHED)
+        self._live.add(waiting)
+        self._enqueue(waiting)
+        return waiting.answer
+
+    def answered(self, issuer: str, outcome: KeysOutcome) -> None:
+        """Control's answer; the keys that it speaks of are in the newest world."""
+        self._known[issuer] = self._clock.monotonic_s() + outcome.useless_s, outcome
+        question = self._questions.pop(issuer, None)
+        for waiting in () if question is None else question.waiting:
+            self._answered.append((waiting, outcome))
+            self._soon(self._look_again)
+
+    def ask_again(self) -> None:
+        """Put all open questions to another control process."""
+        for issuer in self._questions:
+            self._ask(issuer)
+
+    def check_deadlines(self, now_s: float) -> None:
+        """Refuse those that have waited for long enough. Called a few times a second."""
+        for waiting in [one for one in self._live if one.deadline_s <= now_s]:
+            waiting.asks = _ASKS_MAX
+            self._decide(waiting, _UNREACHED)
+        for issuer, question in tuple(self._questions.items()):
+            if question.deadline_s <= now_s and not question.waiting:
+                del self._questions[issuer]  # An answer that comes all the same does no harm.
+
+    def cancel_all(self) -> None:
+        """Refuse all that wait: jotgate stops."""
+        self.check_deadlines(math.inf)
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        waiting.asks += 1
+        question = self._questions.get(waiting.issuer)
+        if question is not None:
+            question.waiting[waiting] = None
+            return
+        question = self._questions[waiting.issuer] = _Question(self._clock.monotonic_s() + PATIENCE_S)
+        question.waiting[waiting] = None
+        self._ask(waiting.issuer)
+
+    def _look_again(self) -> None:
+        waiting, outcome = self._answered.popleft()
+        if waiting in self._live:
+            self._decide(waiting, outcome)
+
+    def _decide(self, waiting: Waiting, outcome: KeysOutcome) -> None:
+        """Open the request anew: with the keys that have come it goes on, or is refused for what it is."""
+        try:
+            answer = self._open_again(waiting.request)
+        except KeyUnpublished as refusal:
+            if outcome.reached and outcome.useless_s <= 0 and waiting.asks < _ASKS_MAX:
+                self._enqueue(waiting)  # The fetch that has ended may have begun before the key was there.
+                return
+            answer = partial(self._refuse, waiting.request, _final(refusal, outcome))
+        except JotgateError as refusal:
+            answer = partial(self._refuse, waiting.request, refusal)
+        self._forget(waiting)
+        waiting.settle(answer)
+
+    def _open_again(self, request: Request) -> Answer:
+        self._reopened = request
+        try:
+            return self._open(request)
+        finally:
+            self._reopened = None
+
+    def _left(self, refusal: KeyUnpublished, waiting: Waiting) -> None:
+        if waiting in self._live:
+            self._forget(waiting)
+            self._gone(waiting.request, refusal)
+
+    def _forget(self, waiting: Waiting) -> None:
+        self._live.discard(waiting)
+        question = self._questions.get(waiting.issuer)
+        if question is not None:
+            question.waiting.pop(waiting, None)
+
+
+def _final(refusal: KeyUnpublished, outcome: KeysOutcome) -> JotgateError:
+    """What is said of a key that is not held: that it is not published, if that is known."""
+    if outcome.reached:
+        return refusal
+    text = f"the token names a key that is not held, and the keys of its issuer '{refusal.issuer}' cannot be had now"
+    error = IssuerUnavailable(text)
+    error.retry_after_s = max(1, math.ceil(outcome.useless_s))
+    return error
+
+
+def _size(request: Request) -> int:
+    """What the body of a request counts for, in bytes."""
+    length = request.headers.get(b"content-length")
+    if length is not None:
+        return int(length)
+    return _NO_LENGTH_BYTES if b"transfer-encoding" in request.headers else 0

@@ -21,7 +21,7 @@ from jotgate.core.durable import (
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, Unchanged
 from jotgate.errors import UpstreamError
-from jotgate.jose.keys import SigningKey
+from jotgate.jose.keys import SigningKey, VerificationKey
 
 
 class Clock(Protocol):
@@ -199,21 +199,60 @@ class Files(Protocol):
     def replace(self, name: str, content: bytes) -> None:
         """Write a file, in place of whatever had its name."""
 
+    def remove(self, name: str) -> None:
+        """Erase a file; it may be gone already."""
 
-class Keystore(Protocol):
-    """Where signing keys are kept. All raise DirectoryRefused."""
 
-    def load(self) -> Sequence[SigningKey]:
-        """All keys, in a stable order."""
+class Signer(Protocol):
+    """The private part of one signing key, wherever it is: in this process, or with somebody who signs when asked."""
 
-    def active(self) -> str | None:
-        """The `kid` of the key that signs, if one was named."""
+    @property
+    def key(self) -> VerificationKey:
+        """The public part, with `kid` and algorithm."""
 
-    def add(self, key: SigningKey) -> None:
-        """Keep a key; durable when this returns."""
+    async def sign(self, signing_input: bytes) -> bytes:
+        """The signature over the signing input, in the form that JWS carries (RFC 7515 s5.1). Raises Unavailable."""
 
-    def activate(self, kid: str) -> None:
-        """Name the key that signs; durable when this returns."""
+
+class Signers(Protocol):
+    """Chooses who signs, and knows of what was signed."""
+
+    async def signer(self, expires_at_s: int) -> Signer:
+        """Whoever signs now, for a token that ends then (NumericDate): its key verifies until that end.
+
+        Raises:
+            KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
+            StoreUnavailable: it cannot be known.
+        """
+
+    async def issued(self, row: Issuance) -> None:
+        """Keep that a token was issued; durable when this returns. Raises StoreUnavailable."""
+
+
+class PrivateParts(Protocol):
+    """Where the private parts of signing keys are kept. All raise DirectoryRefused and KeyRefused."""
+
+    @property
+    def seals(self) -> bool:
+        """Whether private parts go into the records, so that all machines that share the store have them."""
+
+    def keep(self, key: SigningKey) -> bytes | None:
+        """Keep the private part of a key, durably; what of it belongs into the key's record."""
+
+    def find(self, record: KeyRecord) -> SigningKey | None:
+        """The key with its private part; None when that is not here."""
+
+    def strays(self) -> Sequence[SigningKey]:
+        """Keys that are kept beside the records, which may know nothing of them."""
+
+    def named(self) -> str | None:
+        """The `kid` of that of `strays` which signs, where an installation without records says so."""
+
+    def adopted(self) -> None:
+        """Erase what `named` reads: the records say now which key signs."""
+
+    def forget(self, record: KeyRecord) -> None:
+        """Erase what is kept of a key beside its record."""
 
 
 class Facts(Protocol):

@@ -14,6 +14,8 @@ _AT_START: Final = (
     "store.url",
     "store.password_env",
     "store.password_file",
+    "keys.master_key_env",
+    "keys.master_key_file",
     "metrics.listen",
     "logs.level",
     "logs.format",

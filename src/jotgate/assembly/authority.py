@@ -1,93 +1,119 @@
-"""What issues tokens of an installation, put together from DATA: by control, or by a command when none runs.
+"""What issues tokens of an installation, put together from DATA and the store: by control, or by a command alone.
 
 Whoever opens it holds the lock on DATA.
 """
 
 import os
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
 
+from jotgate.assembly.means import Means
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.compiler import compile_issuer
 from jotgate.core.config import Config
-from jotgate.errors import CommandError
+from jotgate.core.durable import KeyRing
+from jotgate.core.key_life import own_keys
+from jotgate.core.values import Secret
+from jotgate.errors import CommandError, ConfigurationError
 from jotgate.gateway.world import build_verifier
-from jotgate.keystores import PemKeystore
+from jotgate.keystores.local import LocalSigner
+from jotgate.keystores.pem import PemKeystore
+from jotgate.keystores.sealed import MasterKey, SealedKeystore
+from jotgate.ports import Facts, PrivateParts, Store, StoreAccess
 from jotgate.services.issuer import TokenIssuer
-from jotgate.services.keyring import Keyring, open_keyring
+from jotgate.services.keyring import KeyEvent, Keyring
 from jotgate.services.recorder import Recorder
+from jotgate.services.signing import StoredSigners
 from jotgate.services.verifier import Verifier
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles, prepare_directory
 from jotgate.stores.installation import check_public_url, fix_installation, read_installation
+from jotgate.stores.opening import open_store
 from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
+_MASTER_FACT: Final = "master_key"
 VERIFIED_TOKENS: Final = 2
 """What a verifier outside of workers remembers: next to nothing."""
 
 
 class Authority(Struct, frozen=True):
-    """An open installation. Close `log` when done."""
+    """An open installation. `ring` is what the store had when it was opened. Close `log` and `store` when done."""
 
     issuer_url: str
-    keyring: Keyring
+    store: Store
+    shared: bool
+    parts: PrivateParts
+    ring: KeyRing
     log: SegmentWriter
     recorder: Recorder
-    tokens: TokenIssuer
 
-
-def open_authority(directory: DataDirectory, public_url: str, url: str) -> Authority:
-    """Open the installation in DATA, which this makes if it is the first start.
-
-    `url` is where the gateway listens: the issuer's name from now on, unless there is a public URL or the name was
-    fixed before.
-
-    Raises:
-        ConfigurationError: the public URL is not the name that was fixed.
-        DirectoryRefused: a file in DATA cannot be used.
-        AuditUnavailable: the audit log cannot be written.
-    """
-    files = directory.prepare()
-    installation = fix_installation(files, public_url, url)
-    keyring = _open_keyring(directory)
-    clock = SystemClock()
-    log = SegmentWriter(directory.audit, os.urandom(_INSTANCE_BYTES).hex(), clock)
-    recorder = Recorder(log, clock)
-    if keyring.created:
-        key = keyring.signing_key
-        recorder.record("key.created", actor="jotgate", details={"kid": key.kid, "algorithm": key.algorithm.name})
-    return Authority(
-        issuer_url=installation.issuer,
-        keyring=keyring,
-        log=log,
-        recorder=recorder,
-        tokens=TokenIssuer(
-            issuer=installation.issuer,
-            key=keyring.signing_key,
+    def tokens(self, access: StoreAccess, published: Callable[[str], Awaitable[None]]) -> TokenIssuer:
+        """What issues tokens; `published` is for `StoredSigners`."""
+        clock = SystemClock()
+        return TokenIssuer(
+            issuer=self.issuer_url,
+            signers=StoredSigners(access, self.parts, clock, LocalSigner, published),
             clock=clock,
             entropy=SystemEntropy(),
-            recorder=recorder,
-        ),
-    )
+            recorder=self.recorder,
+        )
+
+    def tell(self, events: Iterable[KeyEvent], actor: str = "jotgate") -> None:
+        """Put what happened to keys into the audit log. Raises AuditUnavailable."""
+        for event in events:
+            self.recorder.record(event.name, actor=actor, details={"kid": event.kid, "algorithm": event.algorithm})
+
+    def close(self) -> None:
+        """Close the audit log and the store."""
+        self.log.close()
+        self.store.close()
 
 
-def open_verifier(directory: DataDirectory, config: Config) -> Verifier:
-    """What checks tokens of the installation in DATA.
+def open_authority(means: Means) -> Authority:
+    """Open the installation, which this makes if it is the first start.
 
     Raises:
-        CommandError: there is no installation.
-        ConfigurationError, DirectoryRefused: as for `open_authority`.
+        ConfigurationError: the public URL, or the master key, is not the one that was fixed.
+        DirectoryRefused, KeyRefused: a file in DATA, or a key, cannot be used.
+        StoreRefused, StoreUnavailable: the store cannot be used, or does not answer.
+        AuditUnavailable: the audit log cannot be written.
     """
-    files = directory.prepare()
-    if read_installation(files) is None:
+    files = means.directory.prepare()
+    store = open_store(means.address)
+    installation = fix_installation(files, store, means.public_url, means.url)
+    parts = _open_parts(means.directory, means.master_key, store)
+    clock = SystemClock()
+    opened = Keyring(store, parts, clock).open(means.algorithm)
+    log = SegmentWriter(means.directory.audit, os.urandom(_INSTANCE_BYTES).hex(), clock)
+    authority = Authority(
+        issuer_url=installation.issuer,
+        store=store,
+        shared=means.address.file is None,
+        parts=parts,
+        ring=opened.ring,
+        log=log,
+        recorder=Recorder(log, clock),
+    )
+    authority.tell(opened.events)
+    return authority
+
+
+def require_installation(directory: DataDirectory) -> None:
+    """Refuse a directory in which nothing was ever started. Raises CommandError, DirectoryRefused."""
+    if read_installation(directory.prepare()) is None:
         raise CommandError(
             f"there is no jotgate installation in '{directory.path}'",
             hint="Name its directory with --data or JOTGATE_DATA",
         )
-    installation = fix_installation(files, config.server.public_url, "")
-    return _verifier(config, installation.issuer, _open_keyring(directory))
+
+
+def build_own_verifier(authority: Authority, config: Config) -> Verifier:
+    """What checks tokens of this installation."""
+    own = compile_issuer(config, authority.issuer_url, own_keys(authority.ring, SystemClock().now_s()))
+    return build_verifier((own,), VERIFIED_TOKENS)
 
 
 def check_name(directory: DataDirectory, config: Config) -> None:
@@ -102,10 +128,21 @@ def check_name(directory: DataDirectory, config: Config) -> None:
         check_public_url(installation, config.server.public_url)
 
 
-def _open_keyring(directory: DataDirectory) -> Keyring:
+def _open_parts(directory: DataDirectory, secret: Secret | None, facts: Facts) -> PrivateParts:
+    """Where private parts are kept: in the store, if there is a master key, else in files."""
     prepare_directory(directory.keys)
-    return open_keyring(PemKeystore(PrivateFiles(directory.keys)))
+    files = PemKeystore(PrivateFiles(directory.keys))
+    fixed = facts.fact(_MASTER_FACT)
+    if secret is None:
+        if fixed is not None:
+            raise _wrong_master("is missing, and the keys in the store are sealed under a master key")
+        return files
+    master = MasterKey(secret)
+    if facts.fix_fact(_MASTER_FACT, master.fingerprint) != master.fingerprint:
+        raise _wrong_master("leads to another master key than the one that the keys in the store are sealed under")
+    return SealedKeystore(master, files)
 
 
-def _verifier(config: Config, issuer_url: str, keyring: Keyring) -> Verifier:
-    return build_verifier((compile_issuer(config, issuer_url, keyring.key_set.to_jwks()),), VERIFIED_TOKENS)
+def _wrong_master(what: str) -> ConfigurationError:
+    fault = f"{what}; name the right one here or in keys.master_key_file (docs/keys.md: when it is lost)"
+    return ConfigurationError([("keys.master_key_env", fault)])

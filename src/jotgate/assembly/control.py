@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,10 +12,14 @@ import uvloop
 from msgspec.structs import replace
 
 from jotgate import __version__
-from jotgate.assembly.authority import VERIFIED_TOKENS, Authority, check_name, open_authority
+from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
+from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
+from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
+from jotgate.assembly.means import means_at_start
 from jotgate.assembly.reload import Effect, Origin, Reloader
+from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.control.metrics import build_metrics, metrics_route
@@ -26,7 +29,6 @@ from jotgate.control.server import ControlServer
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics
 from jotgate.core.config_checks import check_bound
-from jotgate.core.status import Settlement, Status
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
@@ -38,7 +40,7 @@ from jotgate.stores.files import PrivateFiles
 from jotgate.stores.secret_ages import SecretAges
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
-from jotgate.telemetry.logs import learn_of, watch_loop
+from jotgate.telemetry.logs import learn, learn_of, watch_loop
 
 
 def run(assignment: Assignment) -> None:
@@ -53,12 +55,15 @@ def run(assignment: Assignment) -> None:
     sources, started_with = unpack(assignment)
     accepted = AcceptedText(PrivateFiles(directory.path, ACCEPTED_BYTES_MAX))
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
-
     issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
+    opened: list[OpenKeys] = []
 
-    @cache
-    def authority() -> Authority:
-        return open_authority(directory, str(started_with["server.public_url"]), assignment.url)
+    def open_once(found: Loaded) -> OpenKeys:
+        if not opened:
+            means = means_at_start(directory, sources, started_with, assignment.url, found.settings)
+            learn(means.secrets)
+            opened.append(open_keys(means))
+        return opened[0]
 
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
@@ -67,9 +72,10 @@ def run(assignment: Assignment) -> None:
             raise ConfigurationError(faults)
         materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
         bound = replace(config, server=replace(config.server, host=host))
-        jwks = authority().keyring.key_set.to_jwks()
-        snapshot = compile_snapshot(bound, authority().issuer_url, jwks, version, materials)
+        own = open_once(found)
+        snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
+        issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
         snapshot = replace(snapshot, issuers=issuers.compile(ours, {}))
         learn_of(snapshot.upstreams, snapshot.issuers)
@@ -77,13 +83,13 @@ def run(assignment: Assignment) -> None:
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
-    opened = authority()
-    opened.recorder.record(
-        "control.started", actor="jotgate", details={"version": __version__, "issuer": opened.issuer_url}
+    (keys,) = opened
+    keys.authority.recorder.record(
+        "control.started", actor="jotgate", details={"version": __version__, "issuer": keys.authority.issuer_url}
     )
     metrics = Metrics(str(started_with["metrics.listen"]))
-    uvloop.run(_serve(assignment, directory, opened, reloader, _listen_for_metrics(metrics)))
-    opened.log.close()
+    uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), issuers=issuers))
+    keys.close()
 
 
 def _listen_for_metrics(metrics: Metrics) -> list[socket.socket]:
@@ -95,43 +101,56 @@ def _listen_for_metrics(metrics: Metrics) -> list[socket.socket]:
 async def _serve(
     assignment: Assignment,
     directory: DataDirectory,
-    authority: Authority,
+    keys: OpenKeys,
     reloader: Reloader,
     metrics_listeners: list[socket.socket],
+    *,
+    issuers: Issuers,
 ) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
     clock = SystemClock()
     started_s = clock.now_s() - clock.monotonic_s()
     census = Census(clock)
-    bus = BusServer(reloader.effect.snapshot, authority.log, census, expected=assignment.workers)
+    authority = keys.authority
+    bus = BusServer(
+        reloader.effect.snapshot,
+        authority.log,
+        census,
+        expected=assignment.workers,
+        age_s=lambda: keys.feed.age_s,
+    )
+    room = KeyRoom(keys, reloader, bus, clock)
+    issuer_room = IssuerRoom(
+        issuers,
+        keys.access,
+        authority.recorder,
+        clock,
+        look=lambda: keys.feed.look(room.renew),
+        states=lambda: reloader.effect.issuers,
+    )
     figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
 
-    def status() -> Status:
-        return Status(
-            version=__version__,
-            pid=os.getpid(),
-            url=assignment.url,
-            issuer=authority.issuer_url,
-            kid=authority.keyring.signing_key.kid,
-            workers=bus.workers,
-            snapshot=reloader.effect.snapshot.version,
-            settled=[
-                Settlement(slot, one.version, round(one.block_s * 1_000, 3))
-                for slot, one in bus.settled().items()
-                if one
-            ],
-            read_at_s=reloader.last.at_s,
-            faults=list(reloader.last.faults),
-            pending=reloader.pending,
-            clock_step_s=round(clock.now_s() - clock.monotonic_s() - started_s, 6),
-            issuers=list(reloader.effect.issuers),
-            metrics=[local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners],
-        )
-
+    reporter = Reporter(
+        url=assignment.url,
+        issuer=authority.issuer_url,
+        metrics=tuple(local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners),
+        keys=room,
+        bus=bus,
+        reloader=reloader,
+        clock=clock,
+        started_s=started_s,
+    )
     server = ControlServer(
         operator_path=str(directory.control_socket),
-        operator=build_operator(authority.tokens, lambda: reloader.effect.verifier, SystemClock(), status),
-        public=build_public(authority.keyring.key_set.to_jwks(), figures),
+        operator=build_operator(
+            authority.tokens(keys.access, room.await_workers),
+            lambda: reloader.effect.verifier,
+            clock,
+            reporter.report,
+            room.carry_out,
+            issuers=issuer_room.carry_out,
+        ),
+        public=build_public(room.key_set, figures),
         metrics=build_metrics(figures),
     )
     loop = asyncio.get_running_loop()
@@ -153,7 +172,16 @@ async def _serve(
         loop.create_task(bus.keep_time()),
         loop.create_task(reloader.keep(bus.swap, assignment.report_reloaded)),
         loop.create_task(reloader.keep_renewed(bus.swap)),
+        loop.create_task(room.keep()),
     ]
+    await _end_with_the_first(server, serving, keeping)
+    bus.stop()
+
+
+async def _end_with_the_first(
+    server: ControlServer, serving: "asyncio.Task[None]", keeping: list["asyncio.Task[None]"]
+) -> None:
+    """Stop everything as soon as anything ends, and raise what it ended with."""
     await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     await serving
@@ -162,4 +190,3 @@ async def _serve(
     for task in keeping:
         with suppress(asyncio.CancelledError):
             await task
-    bus.stop()

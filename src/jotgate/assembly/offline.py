@@ -1,12 +1,20 @@
 """What a command does itself when no jotgate runs on DATA; its caller holds the lock."""
 
+import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from jotgate.assembly.authority import open_authority, open_verifier
+from jotgate.assembly.authority import Authority, build_own_verifier, open_authority, require_installation
+from jotgate.assembly.means import means_of
 from jotgate.assembly.system import SystemClock
-from jotgate.core.claims import Issued, TokenRequest
+from jotgate.core.claims import CLI_CLIENT_ID, Issued, TokenRequest
+from jotgate.core.config import Config
+from jotgate.core.key_checks import key_rules
+from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.principals import Principal
-from jotgate.processes.sockets import local_url
+from jotgate.services.key_desk import KeyDesk
+from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import Sources, load_settings
 
@@ -15,17 +23,14 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
     """Issue a token, and make the installation if this is the first start.
 
     Raises:
-        ConfigurationError, DirectoryRefused, AuditUnavailable: see `assembly.authority`.
+        ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
     """
-    os.umask(0o077)
-    config = load_settings(sources, secrets=False).require()
-    server = config.server
-    url = local_url(server.host, server.port, tls=bool(config.tls.cert))
-    authority = open_authority(directory, server.public_url, url)
-    try:
-        return authority.tokens.issue(request)
-    finally:
-        authority.log.close()
+
+    async def published(_: str) -> None:
+        """No worker of this machine runs that would have to know the key."""
+
+    with _open(directory, sources) as (authority, _):
+        return asyncio.run(authority.tokens(DirectAccess(authority.store), published).issue(request))
 
 
 def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principal:
@@ -33,8 +38,41 @@ def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principa
 
     Raises:
         TokenError: one subclass for each reason.
-        CommandError, ConfigurationError, DirectoryRefused: see `assembly.authority`.
+        CommandError, ConfigurationError, DirectoryRefused, StoreUnavailable: see `assembly.authority`.
     """
-    return open_verifier(directory, load_settings(sources, secrets=False).require()).verify(
-        token, SystemClock().now_s()
-    )
+    require_installation(directory)
+    with _open(directory, sources) as (authority, config):
+        return build_own_verifier(authority, config).verify(token, SystemClock().now_s())
+
+
+def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> KeyAnswer:
+    """Do what is ordered about the signing keys. What must wait for other machines is left to those that run.
+
+    Raises:
+        CommandError, KeyRefused: see `services.key_desk`; and as `verify`.
+    """
+    require_installation(directory)
+    with _open(directory, sources) as (authority, config):
+        desk = KeyDesk(
+            authority.store, authority.parts, SystemClock(), key_rules(config.keys), alone=not authority.shared
+        )
+        outcome = desk.carry_out(order)
+        authority.tell(outcome.events, CLI_CLIENT_ID)
+        return KeyAnswer(
+            desk.views(outcome.ring),
+            kid=outcome.kid,
+            patience_s=config.limits.max_staleness_s if authority.shared else 0.0,
+            shared=authority.shared,
+            text=outcome.text,
+        )
+
+
+@contextmanager
+def _open(directory: DataDirectory, sources: Sources) -> Iterator[tuple[Authority, Config]]:
+    os.umask(0o077)
+    settings = load_settings(sources, secrets=False)
+    authority = open_authority(means_of(directory, settings))
+    try:
+        yield authority, settings.require()
+    finally:
+        authority.close()

@@ -3,7 +3,7 @@
 Who can open the socket is the operator; no token is asked for. Errors are `{"error": {"code", "message", "hint"}}`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jotgate.core.claims import TokenRequest, TokenText
+from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
+from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.principals import Principal
 from jotgate.core.status import Status
 from jotgate.errors import CommandError, InternalError, JotgateError
@@ -34,16 +36,28 @@ class _Envelope(Struct, frozen=True):
     error: _Fault
 
 
-_Body = TypeVar("_Body", TokenRequest, TokenText)
+_Body = TypeVar("_Body", TokenRequest, TokenText, KeyOrder, IssuerOrder)
 
 
 def build_operator(
-    issuer: TokenIssuer, verifier: Callable[[], Verifier], clock: Clock, status: Callable[[], Status]
+    issuer: TokenIssuer,
+    verifier: Callable[[], Verifier],
+    clock: Clock,
+    status: Callable[[], Status],
+    keys: Callable[[KeyOrder], Awaitable[KeyAnswer]],
+    *,
+    issuers: Callable[[IssuerOrder], Awaitable[IssuerAnswer]],
 ) -> Starlette:
     """The application."""
 
     async def create(request: Request) -> Response:
-        return _json(issuer.issue(_read(await request.body(), TokenRequest)), 201)
+        return _json(await issuer.issue(_read(await request.body(), TokenRequest)), 201)
+
+    async def tend_keys(request: Request) -> Response:
+        return _json(await keys(_read(await request.body(), KeyOrder)), 200)
+
+    async def tend_issuers(request: Request) -> Response:
+        return _json(await issuers(_read(await request.body(), IssuerOrder)), 200)
 
     async def verify(request: Request) -> Response:
         token = _read(await request.body(), TokenText).token
@@ -57,6 +71,8 @@ def build_operator(
         routes=[
             Route("/tokens", create, methods=["POST"]),
             Route("/tokens/verify", verify, methods=["POST"]),
+            Route("/keys", tend_keys, methods=["POST"]),
+            Route("/issuers", tend_issuers, methods=["POST"]),
             Route("/status", report, methods=["GET"]),
         ],
         exception_handlers={JotgateError: _refuse, Exception: _refuse},

@@ -3,6 +3,7 @@
 Any other path is refused in the native form.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -11,23 +12,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jotgate.core.key_set import KeySetDocument, is_fresh
 from jotgate.core.problems import render
 from jotgate.errors import InternalError, JotgateError, MethodRefused, UnknownOperation
 
 _JWKS_TYPE: Final = "application/jwk-set+json"
-_JWKS_CACHE: Final = "public, max-age=300"
 
 
-def build_public(jwks: bytes, *routes: Route) -> Starlette:
-    """The application. `jwks` is the JWK Set (RFC 7517 s5) that verifies this issuer's tokens."""
+def build_public(key_set: Callable[[], KeySetDocument], *routes: Route) -> Starlette:
+    """The application. `key_set` is what verifies this issuer's tokens at that moment."""
 
-    async def key_set(request: Request) -> Response:
-        return Response(jwks, media_type=_JWKS_TYPE, headers={"Cache-Control": _JWKS_CACHE})
+    async def serve_keys(request: Request) -> Response:
+        found = key_set()
+        headers = {"Cache-Control": f"public, max-age={found.max_age_s}", "ETag": found.etag}
+        if is_fresh(request.headers.get("if-none-match", ""), found.etag):
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, media_type=_JWKS_TYPE, headers=headers)
 
-    return Starlette(
-        routes=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *routes],
+    application = Starlette(
+        routes=[Route("/.well-known/jwks.json", serve_keys, methods=["GET"]), *routes],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
+    application.router.redirect_slashes = False  # A redirect would repeat the Host that the caller chose.
+    return application
 
 
 async def _refuse(request: Request, exception: Exception) -> Response:

@@ -10,11 +10,10 @@ from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
 from jotgate.core.config_checks import is_loopback
 from jotgate.core.issuers import OURS, Issuer
+from jotgate.core.key_life import OwnKeys
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
-
-_ALGORITHMS: Final = ("ES256",)
 
 
 class Materials(Struct, frozen=True):
@@ -29,12 +28,12 @@ _NONE: Final = Materials()
 
 
 def compile_snapshot(
-    config: Config, issuer_url: str, jwks: bytes, version: int, materials: Materials = _NONE
+    config: Config, issuer_url: str, keys: OwnKeys, version: int, materials: Materials = _NONE
 ) -> Snapshot:
     """The snapshot of a configuration. The echo upstream is always there."""
     return Snapshot(
         version=version,
-        issuers=(compile_issuer(config, issuer_url, jwks),),
+        issuers=(compile_issuer(config, issuer_url, keys),),
         upstreams=(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
@@ -82,15 +81,16 @@ def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
     )
 
 
-def compile_issuer(config: Config, issuer_url: str, jwks: bytes) -> Issuer:
+def compile_issuer(config: Config, issuer_url: str, keys: OwnKeys) -> Issuer:
     """What is demanded of jotgate's own tokens (RFC 9068 s4): `iss` and `aud` are the issuer's URL."""
     return Issuer(
         name=OURS,
         issuer=issuer_url,
         audiences=(issuer_url,),
-        algorithms=_ALGORITHMS,
+        algorithms=keys.algorithms,
         types=(ACCESS_TOKEN_TYPE,),
-        jwks=jwks,
+        jwks=keys.jwks,
+        key_ends=keys.ends,
         leeway_s=seconds(config.issuer.leeway),
         default_scopes=config.issuer.default_scopes,
     )

@@ -7,9 +7,21 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from jotgate.core.config import ECHO, Cors, IssuerRules, Metrics, Server, StoreEntry, Tls, UpstreamEntry, seconds
+from jotgate.core.config import (
+    ECHO,
+    Cors,
+    IssuerRules,
+    KeysEntry,
+    Metrics,
+    Server,
+    StoreEntry,
+    Tls,
+    UpstreamEntry,
+    seconds,
+)
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.key_checks import check_keys
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
@@ -40,6 +52,8 @@ def check_section(section: Struct) -> list[Fault]:
             return check_cors(section)
         case StoreEntry():
             return check_store(section)
+        case KeysEntry():
+            return check_keys(section)
     return []
 
 

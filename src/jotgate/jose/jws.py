@@ -111,9 +111,7 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_
     return token
 
 
-def prepare(
-    header: Mapping[str, object], payload: bytes, key: VerificationKey, *, with_kid: bool = True
-) -> bytes:
+def prepare(header: Mapping[str, object], payload: bytes, key: VerificationKey, *, with_kid: bool = True) -> bytes:
     """The signing input (RFC 7515 s5.1, step 5) for whoever holds the private part of this key; else as `sign`."""
     if header.get("alg", key.algorithm.name) != key.algorithm.name:
         raise AlgorithmRefused("the header's 'alg' is not that of the signing key")

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PSS
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from jotgate.errors import KeyRefused, TokenMalformed
 from jotgate.jose.algorithms import Algorithm, Ecdsa, Eddsa, Rsa
@@ -117,6 +117,26 @@ def signer_from_pem(row: Algorithm, pem: bytes) -> Signer:
     if isinstance(scheme, Eddsa) and isinstance(key, ed25519.Ed25519PrivateKey):
         return OkpSigner(row, key)
     raise KeyRefused(f"the private key in the PEM is not one for {row.name}")
+
+
+def verifier_from_pem(row: Algorithm, pem: bytes) -> Verifier:
+    """Read a public key in PEM (SubjectPublicKeyInfo) for one algorithm.
+
+    Raises:
+        KeyRefused: it is not one, or it is a key for another algorithm.
+    """
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyRefused("the PEM holds no public key that can be read") from None
+    scheme = row.scheme
+    if isinstance(scheme, Ecdsa) and isinstance(key, ec.EllipticCurvePublicKey):
+        return EcVerifier(row, scheme, key)
+    if isinstance(scheme, Rsa) and isinstance(key, rsa.RSAPublicKey):
+        return RsaVerifier(row, scheme, key)
+    if isinstance(scheme, Eddsa) and isinstance(key, ed25519.Ed25519PublicKey):
+        return OkpVerifier(row, key)
+    raise KeyRefused(f"the public key in the PEM is not one for {row.name}")
 
 
 def _is_for_pss_only(pem: bytes) -> bool:

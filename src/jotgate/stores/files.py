@@ -63,6 +63,15 @@ class PrivateFiles:
             raise refused(path, error) from None
         self._sync()
 
+    def remove(self, name: str) -> None:
+        """Erase a file, durably; it may be gone already. Raises DirectoryRefused."""
+        path = self._directory / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise refused(path, error) from None
+        self._sync()
+
     def _write_temporary(self, path: Path, content: bytes) -> Path:
         temporary = self._directory / f".{path.name}.{secrets.token_hex(8)}"
         try:

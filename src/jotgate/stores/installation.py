@@ -1,4 +1,4 @@
-"""What an installation is: the issuer URL that its tokens name, fixed once in DATA/installation.json."""
+"""What an installation is: the issuer URL that its tokens name, fixed once in the store, with a copy in DATA."""
 
 from typing import Final
 
@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.errors import ConfigurationError, DirectoryRefused
-from jotgate.ports import Files
+from jotgate.ports import Facts, Files
 
 _FILE: Final = "installation.json"
+_FACT: Final = "issuer"
 
 
 class Installation(Struct, frozen=True):
@@ -31,18 +32,30 @@ def read_installation(files: Files) -> Installation | None:
         ) from None
 
 
-def fix_installation(files: Files, public_url: str, fallback_url: str) -> Installation:
-    """The installation in DATA, fixed now if it was not: under `public_url` or, when that is empty, `fallback_url`.
+def fix_installation(files: Files, facts: Facts, public_url: str, fallback_url: str) -> Installation:
+    """The installation that DATA and the store belong to, fixed now if it was not.
+
+    Its name is a fact of the store; the file is this machine's copy, for those who do not open the store. Where neither
+    has it yet it is `public_url` or, when that is empty, `fallback_url`. A file from before there was a store names it.
 
     Raises:
-        ConfigurationError: `public_url` is not the URL that was fixed.
+        ConfigurationError: `public_url`, or what the file says, is not the name that was fixed.
         DirectoryRefused: the file cannot be used.
+        StoreUnavailable: the store cannot be asked.
     """
-    found = read_installation(files)
-    if found is None:
-        found = Installation(issuer=public_url or fallback_url)
-        files.replace(_FILE, msgspec.json.encode(found) + b"\n")
+    copy = read_installation(files)
+    if copy is not None:
+        check_public_url(copy, public_url)
+    found = Installation(facts.fix_fact(_FACT, (copy.issuer if copy is not None else public_url) or fallback_url))
+    if copy is not None and copy != found:
+        fault = (
+            f"leads to the store of the installation '{found.issuer}', and this DATA belongs to '{copy.issuer}'; name "
+            "the store of this installation, or start with another directory with --data"
+        )
+        raise ConfigurationError([("store.url", fault)])
     check_public_url(found, public_url)
+    if copy is None:
+        files.replace(_FILE, msgspec.json.encode(found) + b"\n")
     return found
 
 

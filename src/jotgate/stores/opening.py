@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, Text, column, inspect, select, table
 
 from jotgate.errors import StoreRefused, StoreUnavailable
+from jotgate.ports import Store
 from jotgate.stores.access import ThreadedAccess
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine, reading, writing
@@ -47,7 +48,12 @@ def open_store(address: StoreAddress) -> SqlStore:
 
 def open_access(address: StoreAddress) -> ThreadedAccess:
     """The way of an event loop to the store at an address, with its own threads. Raises as `open_store`."""
-    return ThreadedAccess(open_store(address), CONNECTIONS if address.file is None else 1)
+    return give_access(open_store(address), shared=address.file is None)
+
+
+def give_access(store: Store, *, shared: bool) -> ThreadedAccess:
+    """The same for a store that is open; `shared`: it is a PostgreSQL, which takes several calls at once."""
+    return ThreadedAccess(store, CONNECTIONS if shared else 1)
 
 
 def read_schema(address: StoreAddress) -> SchemaState:

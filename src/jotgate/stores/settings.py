@@ -18,6 +18,7 @@ from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_compiler import FoundIssuer
 from jotgate.core.issuer_secrets import warn_of_guessable
+from jotgate.core.key_checks import check_master_key
 from jotgate.core.overlay import Overlaid, overlay
 from jotgate.core.redaction import redact
 from jotgate.core.routes import Reach
@@ -64,9 +65,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
-    with what they name; `store_password` is for `[store]`. `origins` says for each path that is not at its default what
-    decided it. `files` are those that were read or would have been, and `secret_files` those of them that hold secrets.
-    `text` is what stands in the file: a secret, as it may hold some.
+    with what they name; `store_password` and `master_key` are for `[store]` and `[keys]`. `origins` says for each path
+    that is not at its default what decided it. `files` are those that were read or would have been, and `secret_files`
+    those of them that hold secrets. `text` is what stands in the file: a secret, as it may hold some.
     """
 
     config: Config | None
@@ -75,6 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     reaches: Mapping[str, Reach] = {}
     issuers: tuple[FoundIssuer, ...] = ()
     store_password: Secret | None = None
+    master_key: Secret | None = None
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -112,7 +114,7 @@ class _Text(Struct, frozen=True):
 def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     """Read all sources; without `secrets`, no credential is looked for, and one in the file is nobody's business.
 
-    The password of the store is always looked for.
+    The password of the store and the master key are always looked for.
     """
     environment = with_dotenv(sources.environment, sources.dotenv)
     text = _read_text(sources) if sources.accepted is None else _understand(sources.file, sources.accepted)
@@ -140,12 +142,9 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     faults += [fault for way in issuers for fault in way.faults]
     watched += [*ways.files, *(file for way in issuers for file in way.files)]
     secret_files = [*ways.secret_files, *(file for way in issuers for file in way.secret_files)]
-    store = _store_of(laid.document)
-    if "password_file" in store:
-        secret_files.append(base / store["password_file"])
-    password = _secret_of("store", "password", store, environment.values, base)
-    if isinstance(password, tuple) and password[0] not in refused:
-        faults.append(password)
+    own = _read_own(laid.document, environment.values, base)
+    secret_files += own.secret_files
+    faults += [fault for fault in own.faults if fault[0] not in refused]
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,
@@ -153,7 +152,8 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         credentials=ways.credentials,
         reaches=ways.reaches,
         issuers=tuple(way.found for way in issuers),
-        store_password=password if isinstance(password, Secret) else None,
+        store_password=own.store_password,
+        master_key=own.master_key,
         origins=origins.of_settings(),
         findings=(
             *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
@@ -278,10 +278,49 @@ def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping
             yield f"upstreams[{index}]", texts
 
 
-def _store_of(document: Mapping[str, object]) -> Mapping[str, str]:
-    """What is text in `[store]`, and not empty."""
-    store = document.get("store")
-    table = store if isinstance(store, Mapping) else {}
+def find_named(sources: Sources, table: str, kind: str, entry: Mapping[str, str]) -> Secret | None:
+    """The secret that `entry` names, as settings that were read earlier had it; `kind` is as for `[table]`.
+
+    Raises:
+        ConfigurationError: it is not there, or cannot be one.
+    """
+    environment = with_dotenv(sources.environment, sources.dotenv).values
+    base = sources.file.parent if sources.file is not None else Path()
+    found = _secret_of(table, kind, {name: text for name, text in entry.items() if text}, environment, base)
+    if isinstance(found, tuple):
+        raise ConfigurationError([found])
+    return found
+
+
+class _Own(Struct, frozen=True):
+    """The secrets of jotgate itself."""
+
+    store_password: Secret | None
+    master_key: Secret | None
+    faults: tuple[Fault, ...]
+    secret_files: tuple[Path, ...]
+
+
+def _read_own(document: Mapping[str, object], variables: Mapping[str, str], base: Path) -> _Own:
+    store, keys = _texts_of(document, "store"), _texts_of(document, "keys")
+    password = _secret_of("store", "password", store, variables, base)
+    master = _secret_of("keys", "master_key", keys, variables, base)
+    if isinstance(master, Secret) and (fault := check_master_key(master)):
+        master = (f"keys.{'master_key_env' if 'master_key_env' in keys else 'master_key_file'}", fault)
+    return _Own(
+        store_password=password if isinstance(password, Secret) else None,
+        master_key=master if isinstance(master, Secret) else None,
+        faults=tuple(one for one in (password, master) if isinstance(one, tuple)),
+        secret_files=tuple(
+            base / table[name] for table, name in ((store, "password_file"), (keys, "master_key_file")) if name in table
+        ),
+    )
+
+
+def _texts_of(document: Mapping[str, object], name: str) -> Mapping[str, str]:
+    """What is text in a table, and not empty."""
+    found = document.get(name)
+    table = found if isinstance(found, Mapping) else {}
     return {name: text for name, text in table.items() if isinstance(text, str) and text}
 
 
@@ -290,7 +329,7 @@ def _secret_of(
 ) -> Secret | Fault | None:
     """The secret that a table names or holds, or why there is none; None where none is asked for.
 
-    `kind` is `credential` or `password`. File names start at `base`.
+    `kind` is `credential`, `password` or `master_key`. File names start at `base`.
     """
     name = next((one for one in (kind, f"{kind}_env", f"{kind}_file") if one in entry), "")
     try:

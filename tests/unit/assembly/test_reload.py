@@ -11,6 +11,7 @@ from jotgate.assembly.loading import Loaded
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Config
+from jotgate.core.key_life import OwnKeys
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import ConfigurationError, DirectoryRefused
 from jotgate.gateway.world import build_verifier
@@ -23,7 +24,7 @@ from jotgate.testing.ports import ManualClock
 def effect_of(loaded: Loaded, version: int) -> Effect:
     """What control makes of settings, without an installation."""
     config = loaded.settings.require()
-    snapshot = compile_snapshot(config, "http://127.0.0.1", b'{"keys":[]}', version, Materials())
+    snapshot = compile_snapshot(config, "http://127.0.0.1", OwnKeys(b'{"keys":[]}', ("ES256",)), version, Materials())
     return Effect(config, snapshot, build_verifier(snapshot.issuers, 1))
 
 

@@ -11,6 +11,8 @@ from starlette.types import Message
 from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.core.issuers import Issuer
+from jotgate.core.key_orders import KeyAnswer, KeyOrder
+from jotgate.core.key_set import KeySetDocument
 from jotgate.core.status import Status
 from jotgate.errors import Code
 from jotgate.gateway.world import build_verifier
@@ -19,6 +21,7 @@ from jotgate.jose.keys import KeySet, SigningKey, generate
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.recorder import Recorder
 from jotgate.testing.ports import ManualClock
+from tests.signers import OneSigner
 
 _SECRET: Final = "what stands inside"
 
@@ -50,6 +53,10 @@ def status() -> Status:
     raise RuntimeError(_SECRET)
 
 
+async def tend_keys(order: KeyOrder) -> KeyAnswer:
+    raise RuntimeError(_SECRET)
+
+
 def operator(key: SigningKey) -> Any:
     """The operator's application, whose issuer and status fail."""
     clock = ManualClock()
@@ -62,10 +69,10 @@ def operator(key: SigningKey) -> Any:
         jwks=KeySet([key.verification_key]).to_jwks(),
     )
     tokens = TokenIssuer(
-        issuer="http://i", key=key, clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
+        issuer="http://i", signers=OneSigner(key), clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
     )
     verifier = build_verifier((issuer,), 2)
-    return build_operator(tokens, lambda: verifier, clock, status)
+    return build_operator(tokens, lambda: verifier, clock, status, tend_keys)
 
 
 async def ask(application: Any, method: str, path: str, body: bytes = b"") -> tuple[int, bytes, list[Any]]:
@@ -85,7 +92,12 @@ async def ask(application: Any, method: str, path: str, body: bytes = b"") -> tu
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"), [("GET", "/status", b""), ("POST", "/tokens", b'{"subject":"me","ttl_s":60}')]
+    ("method", "path", "body"),
+    [
+        ("GET", "/status", b""),
+        ("POST", "/tokens", b'{"subject":"me","ttl_s":60}'),
+        ("POST", "/keys", b'{"action":"list"}'),
+    ],
 )
 def test_the_operator_is_told_the_code_and_nothing_else(method: str, path: str, body: bytes) -> None:
     answered, content, _ = asyncio.run(ask(operator(generate("ES256")), method, path, body))
@@ -94,11 +106,10 @@ def test_the_operator_is_told_the_code_and_nothing_else(method: str, path: str, 
 
 
 def test_callers_are_told_the_code_in_the_native_form() -> None:
-    class Unsendable:
-        def __getattribute__(self, name: str) -> object:
-            raise RuntimeError(_SECRET)
+    def key_set() -> KeySetDocument:
+        raise RuntimeError(_SECRET)
 
-    application = build_public(Unsendable())  # type: ignore[arg-type]  # what control could only hold by a defect
+    application = build_public(key_set)
     answered, content, headers = asyncio.run(ask(application, "GET", "/.well-known/jwks.json"))
     assert answered == 500
     error = json.loads(content)["error"]

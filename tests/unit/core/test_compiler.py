@@ -7,6 +7,7 @@ import pytest
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config_reader import parse
+from jotgate.core.key_life import OwnKeys
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Proxy, Reach, Route, Upstream
 from jotgate.core.values import Secret
 
@@ -34,14 +35,16 @@ models = { m = "theirs" }
 
 
 def test_the_echo_upstream_needs_no_entry() -> None:
-    snapshot = compile_snapshot(parse({}), "http://i", b"{}", 3)
+    snapshot = compile_snapshot(parse({}), "http://i", OwnKeys(b"{}", ("ES256",)), 3)
     assert snapshot.version == 3
     assert snapshot.upstreams == (Upstream("echo", "echo"),)
     assert snapshot.routes == (Route("echo", (Attempt("echo", "echo"),)),)
 
 
 def test_upstreams_with_one_alias_are_attempts_in_file_order() -> None:
-    snapshot = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b"{}", 1, Materials({"second": Secret("s")}))
+    snapshot = compile_snapshot(
+        parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b"{}", ("ES256",)), 1, Materials({"second": Secret("s")})
+    )
     assert {route.alias: route.attempts for route in snapshot.routes} == {
         "echo": (Attempt("echo", "echo"),),
         "m": (Attempt("first", "m"), Attempt("second", "theirs")),
@@ -73,13 +76,15 @@ def test_an_upstream_keeps_its_bounds_its_breaker_and_its_way() -> None:
     """
     config = parse(tomllib.loads(entry))
     reach = Reach(Proxy("p", 1, Secret("u:p")), "PEM")
-    _, first = compile_snapshot(config, "http://i", b"{}", 1, Materials(reaches={"first": reach})).upstreams
+    _, first = compile_snapshot(
+        config, "http://i", OwnKeys(b"{}", ("ES256",)), 1, Materials(reaches={"first": reach})
+    ).upstreams
     assert first.reach == reach
     assert first.bounds == Bounds(4, 2, 3, 5.0, 9, 1.0)
     assert first.bounds.calls == 2
     assert (first.breaker, first.health) == (BreakerRules(6, 7.0), HealthCheck("/h", 8.0))
     with pytest.raises(KeyError):  # Never past a proxy for want of it.
-        compile_snapshot(config, "http://i", b"{}", 1)
+        compile_snapshot(config, "http://i", OwnKeys(b"{}", ("ES256",)), 1)
 
 
 def test_a_route_keeps_its_weights_and_its_rules() -> None:
@@ -94,13 +99,15 @@ def test_a_route_keeps_its_weights_and_its_rules() -> None:
     max_attempts = 1
     retry_unsafe = true
     """
-    _, route = compile_snapshot(parse(tomllib.loads(text)), "http://i", b"{}", 1).routes
+    _, route = compile_snapshot(parse(tomllib.loads(text)), "http://i", OwnKeys(b"{}", ("ES256",)), 1).routes
     assert route == Route("a", (Attempt("first", "m", 2), Attempt("echo", "a")), 1, True)
 
 
 def test_the_issuer_demands_our_own_tokens() -> None:
-    (issuer,) = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b'{"keys":[]}', 1).issuers
+    (issuer,) = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b'{"keys":[]}', ("ES256",)), 1).issuers
     assert (issuer.issuer, issuer.audiences, issuer.jwks) == ("http://i", ("http://i",), b'{"keys":[]}')
     assert (issuer.algorithms, issuer.types) == (("ES256",), ("at+jwt",))
     assert (issuer.leeway_s, issuer.default_scopes) == (7, ("models",))
-    assert compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", b"", 1).limits.body_bytes == 2048
+    assert (
+        compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b"", ("ES256",)), 1).limits.body_bytes == 2048
+    )

@@ -1,16 +1,19 @@
 """Tokens are issued under the installation's name, and recorded before they are handed out."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 
 import pytest
 
-from jotgate.core.claims import TokenRequest
-from jotgate.errors import AuditUnavailable
+from jotgate.core.claims import Issued, TokenRequest
+from jotgate.errors import AuditUnavailable, SignatureInvalid
 from jotgate.jose import jwt
 from jotgate.jose.keys import generate
+from jotgate.ports import Signer, Signers
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.recorder import Recorder
+from tests.signers import OneSigner
 
 _NOW_S = 1_800_000_000.5
 
@@ -58,16 +61,18 @@ class MemoryLog:
         raise NotImplementedError
 
 
-def issuer_with(log: MemoryLog, entropy: CountedEntropy) -> TokenIssuer:
-    """An issuer with a fresh key."""
+def issue(log: MemoryLog, entropy: CountedEntropy, request: TokenRequest, signers: Signers | None = None) -> Issued:
+    """A token of an issuer with a fresh key."""
     clock = FixedClock()
+    signers = signers or OneSigner(generate("ES256"))
     recorder = Recorder(log, clock)
-    return TokenIssuer(issuer="http://i", key=generate("ES256"), clock=clock, entropy=entropy, recorder=recorder)
+    issuer = TokenIssuer(issuer="http://i", signers=signers, clock=clock, entropy=entropy, recorder=recorder)
+    return asyncio.run(issuer.issue(request))
 
 
 def test_a_token_says_what_was_asked_and_its_id_is_unforeseeable() -> None:
     entropy = CountedEntropy()
-    issued = issuer_with(MemoryLog(), entropy).issue(TokenRequest("me", 60, ("models",), ("m",)))
+    issued = issue(MemoryLog(), entropy, TokenRequest("me", 60, ("models",), ("m",)))
     header, claims = jwt.peek_unverified(issued.token.encode())
     assert header["typ"] == "at+jwt"
     assert header["alg"] == "ES256"
@@ -79,7 +84,7 @@ def test_a_token_says_what_was_asked_and_its_id_is_unforeseeable() -> None:
 
 def test_the_event_is_on_file_and_holds_no_token() -> None:
     log = MemoryLog()
-    issued = issuer_with(log, CountedEntropy()).issue(TokenRequest("me"))
+    issued = issue(log, CountedEntropy(), TokenRequest("me"))
     assert log.flushed == 1
     event = json.loads(log.lines[0])
     assert (event["kind"], event["event"], event["subject"]) == ("event", "token.issued", "me")
@@ -91,6 +96,35 @@ def test_the_event_is_on_file_and_holds_no_token() -> None:
 
 
 def test_what_cannot_be_recorded_is_not_issued() -> None:
-    issuer = issuer_with(MemoryLog(broken=True), CountedEntropy())
     with pytest.raises(AuditUnavailable):
-        issuer.issue(TokenRequest("me"))
+        issue(MemoryLog(broken=True), CountedEntropy(), TokenRequest("me"))
+
+
+def test_what_is_issued_is_kept_with_its_key_and_its_end() -> None:
+    signers = OneSigner(key := generate("Ed25519"))
+    issued = issue(MemoryLog(), CountedEntropy(), TokenRequest("me", 60), signers)
+    (row,) = signers.rows
+    assert (row.token_id, row.subject, row.kid) == (issued.token_id, "me", key.kid)
+    assert (row.issued_at_s, row.expires_at_s) == (1_800_000_000, 1_800_000_060)
+    assert signers.ends == [1_800_000_060], "the key was told of the end before it signed"
+
+
+def test_a_signature_that_does_not_verify_leaves_nothing() -> None:
+    class WrongSigner(OneSigner):
+        """Whoever signs has another key than it says."""
+
+        async def signer(self, expires_at_s: int) -> Signer:
+            signer = await super().signer(expires_at_s)
+
+            class Other:
+                key = generate("ES256").verification_key
+
+                async def sign(self, signing_input: bytes) -> bytes:
+                    return await signer.sign(signing_input)
+
+            return Other()
+
+    log, signers = MemoryLog(), WrongSigner(generate("ES256"))
+    with pytest.raises(SignatureInvalid):
+        issue(log, CountedEntropy(), TokenRequest("me"), signers)
+    assert (log.lines, signers.rows) == ([], [])

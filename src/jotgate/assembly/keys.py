@@ -1,0 +1,155 @@
+"""The signing keys in control: orders of the operator, rotation by itself, the published key set, and who may sign."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.assembly.authority import Authority, open_authority
+from jotgate.assembly.means import Means
+from jotgate.assembly.reload import Reloader
+from jotgate.assembly.store_feed import POLL_S, StoreFeed, read_picture
+from jotgate.assembly.system import SystemClock
+from jotgate.core import key_life
+from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.durable import KeyState
+from jotgate.core.key_checks import key_rules
+from jotgate.core.key_life import OwnKeys
+from jotgate.core.key_orders import KeyAnswer, KeyOrder
+from jotgate.core.key_set import KeySetDocument, publish
+from jotgate.errors import NotReady
+from jotgate.ports import Clock, Store
+from jotgate.processes.bus import BusServer
+from jotgate.processes.messages import BEAT_INTERVAL_S
+from jotgate.services.key_desk import KeyDesk, Outcome
+from jotgate.services.rotation import Rotation
+from jotgate.stores.access import ThreadedAccess
+from jotgate.stores.opening import give_access
+
+_WORKERS_PATIENCE_S: Final = 5.0
+_LOOK_PATIENCE_S: Final = 0.4
+
+
+class OpenKeys(Struct, frozen=True):
+    """An open installation, and how control asks its store."""
+
+    authority: Authority
+    access: ThreadedAccess
+    feed: StoreFeed
+
+    @property
+    def keys(self) -> OwnKeys:
+        """What a snapshot that is made now says of this installation's keys."""
+        return key_life.own_keys(self.feed.picture.ring, SystemClock().now_s())
+
+    def close(self) -> None:
+        """Close the audit log, and the store when it has done what it was asked."""
+        self.authority.log.close()
+        self.access.close()
+
+
+def open_keys(means: Means) -> OpenKeys:
+    """Open the installation for control. Raises as `open_authority`."""
+    authority = open_authority(means)
+    access = give_access(authority.store, shared=authority.shared)
+    return OpenKeys(authority, access, StoreFeed(access, SystemClock(), read_picture(authority.store)))
+
+
+class KeyRoom:
+    """Keeps this installation's keys while control runs. Mutable: the keys of which every worker is known to know."""
+
+    def __init__(self, opened: OpenKeys, reloader: Reloader, bus: BusServer, clock: Clock) -> None:
+        self._authority = opened.authority
+        self._access = opened.access
+        self._feed = opened.feed
+        self._reloader = reloader
+        self._bus = bus
+        self._clock = clock
+        self._rotation = Rotation(opened.access, opened.authority.parts, clock, self._everyone_knows)
+        # Whoever served before this control began had these keys from the one before it.
+        self._known = {key.kid for key in opened.authority.ring.keys if key.state is KeyState.ACTIVE}
+        opened.feed.begin(reloader.effect.snapshot.version)
+
+    @property
+    def kid(self) -> str:
+        """The key that signs; empty when none does."""
+        found = key_life.signer(self._feed.picture.ring.keys, self._clock.now_s())
+        return "" if found is None else found.kid
+
+    def key_set(self) -> KeySetDocument:
+        """What is published now: the keys that this snapshot's verifiers take, at this very time."""
+        now_s = self._clock.now_s()
+        own = self._reloader.effect.snapshot.issuers[0]
+        return publish(own, now_s, key_life.key_set_age_s(self._feed.picture.ring.keys, now_s))
+
+    async def renew(self) -> int | None:
+        """Put what the store has into effect."""
+        return await self._reloader.renew()
+
+    async def keep(self) -> None:
+        """Follow the store, and do what is due about the keys, until cancelled."""
+        await self._feed.keep(self.renew, self._step)
+
+    async def carry_out(self, order: KeyOrder) -> KeyAnswer:
+        """Do what the operator orders. Raises what `KeyDesk.carry_out` does, and AuditUnavailable."""
+        rules = key_rules(self._reloader.effect.config.keys)
+
+        def work(store: Store) -> tuple[Outcome, KeyAnswer]:
+            desk = KeyDesk(store, self._authority.parts, self._clock, rules, alone=False)
+            outcome = desk.carry_out(order)
+            return outcome, KeyAnswer(desk.views(outcome.ring), kid=outcome.kid, text=outcome.text)
+
+        outcome, answer = await self._access.run(work)
+        self._authority.tell(outcome.events, CLI_CLIENT_ID)
+        settled = True
+        if outcome.events or order.action == "promote":
+            await self._feed.look(self.renew)
+            version = self._reloader.effect.snapshot.version
+            settled = await self._bus.acknowledged(version, _WORKERS_PATIENCE_S)
+        return KeyAnswer(
+            answer.keys,
+            kid=answer.kid,
+            patience_s=self._patience_s,
+            settled=settled,
+            shared=self._authority.shared,
+            running=True,
+            text=answer.text,
+        )
+
+    async def await_workers(self, kid: str) -> None:
+        """Wait until this machine's workers know a key that signs: one that took the place of a revoked key may be new.
+
+        Raises:
+            NotReady: not all of them do within five seconds.
+        """
+        if kid in self._known:
+            return
+        if self._feed.published(kid) is None:
+            await self._feed.look(self.renew)
+        since = self._feed.published(kid)
+        if since is None or not await self._bus.acknowledged(since.version, _WORKERS_PATIENCE_S):
+            raise NotReady("not every worker knows the new signing key yet", hint="Try again in a moment")
+        self._known.add(kid)
+
+    @property
+    def _patience_s(self) -> float:
+        """How long it takes until whoever does not know what the store has serves nothing."""
+        return self._reloader.effect.config.limits.max_staleness_s + POLL_S + BEAT_INTERVAL_S
+
+    async def _everyone_knows(self, kid: str) -> bool:
+        since = self._feed.published(kid)
+        if since is None:
+            return False
+        waited_s = self._clock.monotonic_s() - since.at_s
+        if self._authority.shared:
+            known = waited_s >= self._patience_s  # Machines do not tell one another what they know.
+        else:
+            known = waited_s >= self._patience_s or await self._bus.acknowledged(since.version, _LOOK_PATIENCE_S)
+        if known:
+            self._known.add(kid)
+        return known
+
+    async def _step(self) -> None:
+        rules = key_rules(self._reloader.effect.config.keys)
+        for done in await self._rotation.step(self._feed.picture.ring, rules):
+            self._authority.tell(done.events)
+            await self._feed.look(self.renew)

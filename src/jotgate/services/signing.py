@@ -1,0 +1,55 @@
+"""Chooses the key that signs a token: the active one of the store at that moment, and none that workers do not know."""
+
+from collections.abc import Awaitable, Callable
+
+from jotgate.core.durable import Issuance, KeyRecord
+from jotgate.jose.keys import SigningKey
+from jotgate.ports import Clock, PrivateParts, Signer, Store, StoreAccess
+from jotgate.services.keyring import Keyring, missing
+
+
+class StoredSigners:
+    """Signs with the keys of a store (ports.Signers). Mutable: the private part that is held for the next token.
+
+    `hold` makes a signer of a private key. `published` returns when this machine's workers know a key, or can serve
+    nothing without it.
+    """
+
+    def __init__(
+        self,
+        access: StoreAccess,
+        parts: PrivateParts,
+        clock: Clock,
+        hold: Callable[[SigningKey], Signer],
+        published: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._access = access
+        self._parts = parts
+        self._clock = clock
+        self._hold = hold
+        self._published = published
+        self._held: Signer | None = None
+
+    async def signer(self, expires_at_s: int) -> Signer:
+        """Whoever signs now, for a token that ends then.
+
+        Raises:
+            KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
+            StoreUnavailable: it cannot be known.
+        """
+
+        def reserve(store: Store) -> KeyRecord:
+            return Keyring(store, self._parts, self._clock).reserve(expires_at_s)
+
+        record = await self._access.run(reserve)
+        await self._published(record.kid)
+        if self._held is None or self._held.key.kid != record.kid:
+            private = await self._access.run(lambda _: self._parts.find(record))
+            if private is None:
+                raise missing(record)
+            self._held = self._hold(private)
+        return self._held
+
+    async def issued(self, row: Issuance) -> None:
+        """Keep that a token was issued. Raises StoreUnavailable."""
+        await self._access.run(lambda store: store.add_issuances([row]))

@@ -106,6 +106,16 @@ def test_fields_with_a_credential_that_stand_twice_are_refused_at_the_edge(gatew
         assert code_of(received) == Code.CREDENTIALS_AMBIGUOUS
 
 
+def test_a_token_in_a_url_that_needs_none_is_kept_nowhere(gateway: Gateway, call: Callable[..., Caller]) -> None:
+    caller, token = call(gateway), gateway.token()
+    for path in ("/health", "/health/ready", "/.well-known/jwks.json"):
+        assert caller("GET", f"{path}?access_token={token}", headers={"X-Api-Key": token}).status == 200
+    assert caller("GET", f"/oauth/nothing?access_token={token}").status == 404
+    gateway.stop()
+    kept = everything_kept(gateway)
+    assert not any(part.encode() in kept for part in token.split("."))
+
+
 def test_a_refusal_is_explained_while_jotgate_runs_and_when_it_does_not(
     gateway: Gateway, call: Callable[..., Caller]
 ) -> None:

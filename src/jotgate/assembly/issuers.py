@@ -1,13 +1,15 @@
 """The issuers of an installation: those of the settings and those of the store, read with what they name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from jotgate.core.config import Server
 from jotgate.core.durable import IssuerRecord
+from jotgate.core.faults import Fault
 from jotgate.core.issuer_book import Book, Kept, put_together
 from jotgate.core.issuer_compiler import FoundIssuer, check_stored, compile_issuers, iss_of_table
 from jotgate.core.issuer_reader import read_issuer
@@ -27,6 +29,14 @@ _ROOT: Final = Path("/")
 _NO_TABLE: Final = ("", "is not a table of settings in JSON")
 
 
+class _Basis(Struct, frozen=True):
+    """What the issuers of the store are held against."""
+
+    configured: tuple[FoundIssuer, ...]
+    server: Server
+    ours: Issuer
+
+
 class Issuers:
     """Who is trusted beside this installation. Mutable: the records of the store, what came of them, what was said."""
 
@@ -36,6 +46,7 @@ class Issuers:
         self._clock = clock
         self._records: tuple[IssuerRecord, ...] = ()
         self._said: set[str] = set()
+        self._basis: _Basis | None = None
         self.book = Book((), (), ())
 
     def take(self, records: Iterable[IssuerRecord]) -> None:
@@ -53,13 +64,25 @@ class Issuers:
         faults = [fault for one in settings.issuers for fault in check_guessable(one, server)]
         if faults:
             raise ConfigurationError(faults)
-        variables = with_dotenv(self._sources.environment, self._sources.dotenv).values
-        kept = [look_at(record, variables, server) for record in self._records]
-        self.book = put_together(ours, settings.issuers, kept)
+        self._basis = _Basis(settings.issuers, server, ours)
+        self.book = self._put_together(self._records)
         secrets = secrets_of(self.book.found)
         learn(secrets)  # Before anything is said of them.
         self._warn(secrets)
         return self.book
+
+    def examine(self, record: IssuerRecord) -> Sequence[Fault]:
+        """What is wrong with an issuer that is to be kept in the store, by the settings that were read last."""
+        others = [one for one in self._records if one.name != record.name]
+        book = self._put_together([*others, record])
+        return [("", fault) for state in book.states[-1:] for fault in state.faults]
+
+    def _put_together(self, records: Iterable[IssuerRecord]) -> Book:
+        if self._basis is None:
+            return self.book
+        variables = with_dotenv(self._sources.environment, self._sources.dotenv).values
+        kept = [look_at(record, variables, self._basis.server) for record in records]
+        return put_together(self._basis.ours, self._basis.configured, kept)
 
     def compile(self, ours: Issuer, sets: Mapping[str, bytes]) -> tuple[Issuer, ...]:
         """What is demanded of all of them, as read last; `sets` are the JWK Sets that were fetched, by name.

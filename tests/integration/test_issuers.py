@@ -1,0 +1,189 @@
+"""A running gateway takes the tokens of other issuers, and of those that are put into its store while it runs."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jwt as pyjwt
+import pytest
+
+from jotgate.testing.running import Gateway, run_command, until
+from tests.integration.exchanges import Answer, Caller, chat_body
+
+Start = Callable[..., Gateway]
+Call = Callable[..., Caller]
+
+SECRET: Final = secrets.token_hex(32)
+OTHER: Final = secrets.token_hex(32)
+CHAIN: Final = '[[issuers]]\nname = "chain"\nprofile = "prompt-chain"\n'
+DAEMON: Final = 'name = "daemon"\nprofile = "mcp-daemon"\n'
+GATEWAY: Final = '[[issuers]]\nname = "gateway"\nprofile = "api-gateway"\nsecret_env = "GATEWAY_SECRET"\n'
+VARIABLES: Final = {"JWT_SECRET_KEY": SECRET, "GATEWAY_SECRET": SECRET, "SUPABASE_JWT_SECRET": OTHER}
+
+
+def signed(secret: str, **claims: object) -> str:
+    now_s = int(time.time())
+    return pyjwt.encode({"sub": "client", "iat": now_s, **claims}, secret, "HS256")
+
+
+def gateway_token(secret: str = SECRET) -> str:
+    return signed(secret, iss="api-gateway", aud="openai-api", exp=int(time.time()) + 3600)
+
+
+def daemon_token(secret: str = OTHER) -> str:
+    return signed(secret, iss="exai-mcp-server", aud="exai-mcp-client", exp=int(time.time()) + 3600, role="user")
+
+
+def ask(call: Call, gateway: Gateway, token: str) -> Answer:
+    return call(gateway, token)("POST", "/v1/chat/completions", chat_body())
+
+
+def issuers_of(gateway: Gateway) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = gateway.status()["issuers"]
+    return found
+
+
+def command(gateway: Gateway, *words: str, stdin: str = "") -> Any:
+    return run_command("issuer", *words, data=gateway.data, stdin=stdin, environment=VARIABLES)
+
+
+def test_tokens_of_the_issuers_in_the_file_are_taken_and_no_others(start_gateway: Start, call: Call) -> None:
+    gateway = start_gateway(CHAIN + GATEWAY, environment=VARIABLES)
+    assert ask(call, gateway, signed(SECRET)).status == 200
+    assert ask(call, gateway, gateway_token()).status == 200
+    assert ask(call, gateway, gateway.token()).status == 200
+    for token in (signed(OTHER), gateway_token(OTHER), daemon_token(), signed(SECRET, iss="chain")):
+        assert ask(call, gateway, token).status == 401
+    # A token of the document's own does what its calls do, and no more.
+    answer = call(gateway, signed(SECRET))("POST", "/v1/embeddings", {"model": "echo", "input": "x"})
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert [(one["name"], one["issuer"], one["way"]) for one in issuers_of(gateway)] == [
+        ("chain", "", "secret"),
+        ("gateway", "api-gateway", "secret"),
+    ]
+    assert SECRET not in gateway.errors
+
+
+def test_an_issuer_of_the_store_counts_from_when_it_is_added_until_it_is_disabled(
+    start_gateway: Start, call: Call
+) -> None:
+    gateway = start_gateway(CHAIN, environment=VARIABLES)
+    token = daemon_token()
+    assert ask(call, gateway, token).status == 401
+    added = command(gateway, "add", stdin=DAEMON)
+    assert added.returncode == 0, added.stderr
+    assert [line.split()[0] for line in added.stdout.splitlines()] == ["chain", "daemon"]
+    until(lambda: ask(call, gateway, token).status == 200, "the token is taken")
+    again = command(gateway, "add", stdin=DAEMON)
+    assert (again.returncode, "has an issuer 'daemon' already" in again.stderr) == (1, True)
+    assert command(gateway, "disable", "daemon").stdout.splitlines()[1].endswith("disabled")
+    until(lambda: ask(call, gateway, token).status == 401, "the token is refused")
+    assert command(gateway, "enable", "daemon").returncode == 0
+    until(lambda: ask(call, gateway, token).status == 200, "the token is taken again")
+    assert command(gateway, "remove", "daemon").returncode == 0
+    until(lambda: ask(call, gateway, token).status == 401, "the token is refused for good")
+    gone = command(gateway, "remove", "daemon")
+    assert (gone.returncode, "the store has no issuer 'daemon'" in gone.stderr) == (1, True)
+    assert gateway.status()["pid"] == gateway.pids["control"]
+    assert OTHER not in gateway.errors
+
+
+def test_what_is_added_is_held_to_the_rules_of_the_file(start_gateway: Start) -> None:
+    gateway = start_gateway(CHAIN, environment=VARIABLES)
+    for entry, words in (
+        ('name = "x"\nissuer = "http://idp.example"', "is http"),
+        ('name = "x"\nissuer = "https://idp.example"\ncolour = 1', "colour: is not a setting"),
+        ('name = "x"\nprofile = "mcp-daemon"\nsecret = "hunter2hunter2"', "is a secret"),
+        ('name = "x"\nsecret_env = "NOBODY_HAS_SET_THIS"\naudiences = []\nissuer = "urn:x"', "is set neither"),
+        ('name = "x"\nissuer = "urn:x"\nsecret_file = "secret.txt"', "must be the whole path"),
+        ('name = "chain"\nissuer = "https://idp.example"', "is 'chain' as in the configuration"),
+        ('name = "x"\nsecret_env = "JWT_SECRET_KEY"\naudiences = []', "one issuer alone may name none"),
+        (f'name = "x"\nissuer = "{gateway.url}"', "as of this installation"),
+        ('issuer = "https://idp.example"', "the entry has no name"),
+    ):
+        refused = command(gateway, "add", stdin=entry)
+        assert refused.returncode == 1, entry
+        assert words in refused.stderr, (entry, refused.stderr)
+        assert "hunter2" not in refused.stderr
+    for entry, words in (("", "is empty"), ("name =", "is not TOML"), (CHAIN + GATEWAY, "there are 2 entries")):
+        refused = command(gateway, "add", stdin=entry)
+        assert (refused.returncode, words in refused.stderr) == (2, True)
+    assert [one["name"] for one in issuers_of(gateway)] == ["chain"]
+
+
+def test_without_a_running_jotgate_the_store_is_changed_all_the_same(directory: Path) -> None:
+    data = directory / "data"
+
+    def offline(*words: str, stdin: str = "") -> Any:
+        return run_command("issuer", *words, data=data, stdin=stdin, environment=VARIABLES)
+
+    assert offline("list").stdout == "no issuers beside this installation\n"
+    assert offline("add", stdin="[[issuers]]\n" + DAEMON).returncode == 0
+    (one,) = json.loads(offline("list", "--json").stdout)["issuers"]
+    assert (one["name"], one["issuer"], one["origin"], one["way"], one["faults"]) == (
+        *("daemon", "exai-mcp-server", "store"),
+        *("secret", []),
+    )
+    assert offline("disable", "daemon").stdout.rstrip().endswith("disabled")
+
+
+def test_an_issuer_of_the_store_that_compiles_no_more_gets_503_and_is_told(start_gateway: Start, call: Call) -> None:
+    gateway = start_gateway(environment=VARIABLES)
+    assert command(gateway, "add", stdin=DAEMON).returncode == 0
+    until(lambda: ask(call, gateway, daemon_token()).status == 200, "the token is taken")
+    assert gateway.stop() == 0
+    crippled = Gateway(gateway.data, ("--config", str(gateway.config)), {})
+    crippled.start()
+    try:
+        answer = ask(call, crippled, daemon_token())
+        assert (answer.status, answer.code) == (503, "issuer_unavailable")
+        assert ask(call, crippled, crippled.token()).status == 200
+        (one,) = issuers_of(crippled)
+        assert "SUPABASE_JWT_SECRET" in one["faults"][0]
+        assert "the issuer 'daemon' of the store does not count" in crippled.errors
+        listed = run_command("issuer", "list", data=crippled.data)
+        assert "does not count" in listed.stdout
+    finally:
+        crippled.stop()
+
+
+def test_the_file_goes_before_the_store(start_gateway: Start, call: Call) -> None:
+    gateway = start_gateway(environment=VARIABLES)
+    assert command(gateway, "add", stdin=DAEMON).returncode == 0
+    gateway.config.write_text(
+        "[[issuers]]\n" + DAEMON.replace('"daemon"', '"ours"') + 'secret_env = "JWT_SECRET_KEY"\n'
+    )
+    until(lambda: len(issuers_of(gateway)) == 2, "the file is read")
+    until(lambda: ask(call, gateway, daemon_token(SECRET)).status == 200, "the file's secret counts")
+    assert ask(call, gateway, daemon_token(OTHER)).status == 401
+    faults = {one["name"]: one["faults"] for one in issuers_of(gateway)}
+    assert faults["ours"] == []
+    assert "as of the configuration, which goes before the store" in faults["daemon"][0]
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_a_weak_secret_is_taken_on_this_machine_alone(
+    start_gateway: Start, call: Call, directory: Path, where: str
+) -> None:
+    weak = "your_64_character_hex_secret_here"
+    path = directory / "secret"
+    path.write_text(weak + "\n")
+    path.chmod(0o600)
+    entry = '[[issuers]]\nname = "daemon"\nprofile = "mcp-daemon"\n' + (
+        "" if where == "environment" else f'secret_file = "{path}"\n'
+    )
+    variables = {"SUPABASE_JWT_SECRET": weak}
+    gateway = start_gateway(entry, environment=variables)
+    assert ask(call, gateway, daemon_token(weak)).status == 200
+    assert "is good on this machine alone" in gateway.errors
+    assert weak not in gateway.errors
+    outside = '[server]\nbehind_proxy = true\ntrusted_proxies = ["10.0.0.1"]\npublic_url = "https://g.example"\n'
+    config = directory / "outside.toml"
+    config.write_text(outside + entry)
+    checked = run_command("check", "--config", str(config), data=directory / "other", environment=variables)
+    assert checked.returncode == 1
+    assert "can be guessed" in checked.stderr or "is printed in a document" in checked.stderr
+    assert weak not in checked.stderr

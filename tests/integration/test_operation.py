@@ -151,8 +151,10 @@ def test_no_secret_reaches_the_log_whatever_goes_wrong(
             environment={"SCRIPTED_KEY": canary},
         )  # fmt: skip
         token = gateway.token()
-        fields = {"Cookie": "session=canary-cookie", "X-Api-Key": "canary-key", "X-Request-Id": "req-canary"}
+        fields = {"Cookie": "session=canary-cookie", "X-Request-Id": "req-canary"}
         caller = call(gateway, token)
+        key = {"X-Api-Key": "canary-key"}
+        assert caller("POST", "/v1/chat/completions", chat_body("m"), headers={**fields, **key}).status == 400
         assert caller("POST", "/v1/chat/completions", chat_body("m", "canary-prompt"), headers=fields).status == 502
         upstream_port = upstream.port
     assert upstream_port

@@ -71,7 +71,7 @@ def find(claims: Mapping[str, object], path: Path) -> object:
     found: object = claims if path else None
     for place, name in enumerate(path):
         if not isinstance(found, dict):
-            raise _shape(path[:place], "an object")
+            raise _shape(path[:place], "an object", found)
         if name not in found:
             return None
         found = found[name]
@@ -84,7 +84,7 @@ def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:
         missing = ".".join(paths[parts.index("")]) if parts else "sub"
         raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}' that says whom it speaks for")
     if len(parts) > 1 and any("/" in part for part in parts):  # Two subjects must never become one.
-        raise _shape(paths[0], "a name without a slash")
+        raise _shape(paths[0], "a name without a slash", parts)
     return "/".join(parts)
 
 
@@ -94,7 +94,7 @@ def _text(claims: Mapping[str, object], path: Path) -> str:
         return ""
     if _is_name(found):
         return found
-    raise _shape(path, "a non-empty printable string")
+    raise _shape(path, "a non-empty printable string", found)
 
 
 def _scopes(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
@@ -104,7 +104,7 @@ def _scopes(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
         return None
     if all(map(_SCOPE.fullmatch, scopes)):
         return frozenset(scopes)
-    raise _shape(path, "a list of scopes, an array or one string with single spaces")
+    raise _shape(path, "a list of scopes, an array or one string with single spaces", found)
 
 
 def _roles(claims: Mapping[str, object], path: Path) -> frozenset[str]:
@@ -119,10 +119,10 @@ def _names(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
     if found is None:
         # A null where names are meant to be says nothing; that nothing be limited needs the claim's absence.
         if path and path[-1] in _owner(claims, path):
-            raise _shape(path, _ARRAY)
+            raise _shape(path, _ARRAY, "null")
         return None
     if not isinstance(found, list):
-        raise _shape(path, _ARRAY)
+        raise _shape(path, _ARRAY, found)
     return frozenset(_each(found, path))
 
 
@@ -130,7 +130,7 @@ def _each(found: list[object], path: Path) -> Iterator[str]:
     for item in found:
         name = item.get(_NAMED) if isinstance(item, dict) else item
         if not _is_name(name):
-            raise _shape(path, _ARRAY)
+            raise _shape(path, _ARRAY, item)
         yield name
 
 
@@ -145,6 +145,6 @@ def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value) and value.isprintable()
 
 
-def _shape(path: Path, wanted: str) -> ClaimRefused:
+def _shape(path: Path, wanted: str, got: object) -> ClaimRefused:
     name = ".".join(path)
-    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}")
+    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}").showing(name, wanted, got)

@@ -131,6 +131,13 @@ def test_every_wrong_token_can_be_examined_and_none_is_in_its_evidence() -> None
         assert not any(part in kept for part in token.split(b".") if len(part) > 24), name
 
 
+def test_a_claim_that_a_mapping_leads_to_is_shown_as_it_is() -> None:
+    source = make_issuer()
+    _, found = refuse(source.with_claims(models={"a": 1}), issuer_of(source))
+    assert (found.claim, found.fault, found.got) == ("models", "invalid", '{"a":1}')
+    assert found.wanted.startswith("an array of ")
+
+
 def test_times_that_are_none_are_left_out() -> None:
     source = make_issuer()
     _, found = refuse(source.with_claims(exp="soon", nbf=True, iat=ABSENT), issuer_of(source))

@@ -1,14 +1,18 @@
 """`jotgate check` and `jotgate status`: what an operator asks before and after a change."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from jotgate.core.issuer_secrets import secret_mark
+from jotgate.core.values import Secret
 from jotgate.testing.running import Gateway, clean_environment, run_command
 
 StartGateway = Callable[..., Gateway]
@@ -124,3 +128,60 @@ def test_a_variable_of_env_file_is_a_setting_and_a_file_that_others_read_is_warn
         row.split() for row in found.stdout.splitlines()
     ]
     assert "can be read by others (mode 0644)" in found.stderr
+
+
+def test_the_age_of_a_shared_secret_is_told(directory: Path) -> None:
+    secret = directory / "secret"
+    secret.write_text("q8Zr1nVw5LkT0yBhXc7dMf3gJs9pUe2A\n")
+    secret.chmod(0o600)
+    text = f'[[issuers]]\nname = "daemon"\nprofile = "mcp-daemon"\nsecret_file = "{secret}"\n'
+    assert "days old" not in check(directory, text).stderr
+    then_s = time.time() - 91 * 86_400
+    os.utime(secret, (then_s, then_s))
+    found = check(directory, text)
+    assert (found.returncode, "the secret of the issuer 'daemon' is 91 days old" in found.stderr) == (0, True)
+    # A file that was written anew may hold the same secret: what this machine has seen of it counts too.
+    os.utime(secret)
+    data = directory / "data"
+    data.mkdir(mode=0o700)
+    mark = secret_mark(Secret("q8Zr1nVw5LkT0yBhXc7dMf3gJs9pUe2A"))
+    (data / "secrets.json").write_text(json.dumps({mark: int(then_s)}))
+    (data / "secrets.json").chmod(0o600)
+    assert "is 91 days old" in check(directory, text).stderr
+
+
+def test_the_end_of_a_previous_secret_is_told(directory: Path) -> None:
+    text = '[[issuers]]\nname = "chain"\nprofile = "prompt-chain"\n'
+    variables = {"JWT_SECRET_KEY": "q8Zr1nVw5LkT0yBhXc7dMf3gJs9pUe2A"}
+    variables["JWT_SECRET_KEY_PREVIOUS"] = "W4eXb6RtN1mQz8KvHs5yLp0cFj3uDg7S"
+    refused = check(directory, text, **variables)
+    assert (refused.returncode, "JWT_SECRET_KEY_PREVIOUS_UNTIL" in refused.stderr) == (1, True)
+
+    def until(days: int) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + days * 86_400 + 60))
+        return check(directory, text, **variables, JWT_SECRET_KEY_PREVIOUS_UNTIL=when).stderr
+
+    assert "previous secret" not in until(20)
+    assert "the previous secret of the issuer 'chain' ends in 3 days" in until(3)
+    assert "verifies no more, as its time is over" in until(-1)
+
+
+def test_doctor_and_status_tell_each_issuer(start_gateway: StartGateway, directory: Path) -> None:
+    text = '[[issuers]]\nname = "idp"\nissuer = "http://127.0.0.1:9/realm"\n'
+    file = directory / "jotgate.toml"
+    file.write_text(text)
+    looked = run_command("doctor", "--config", str(file), data=directory / "data")
+    assert "issuer idp: http://127.0.0.1:9/realm, keys by discovery" in " ".join(looked.stdout.split()), looked.stdout
+    gateway = start_gateway(text)
+    said = run_command("status", data=gateway.data).stdout
+    assert "idp: http://127.0.0.1:9/realm, by discovery, from the file" in said
+    looked = run_command("doctor", "--config", str(gateway.config), "--port", "0", data=gateway.data)
+    assert "keys by discovery, from the file" in looked.stdout
+
+
+def test_an_issuer_with_the_name_of_this_installation_is_a_fault(start_gateway: StartGateway, directory: Path) -> None:
+    gateway = start_gateway()
+    file = directory / "jotgate.toml"
+    file.write_text(f'[[issuers]]\nname = "idp"\nissuer = "{gateway.url}"\n')
+    found = run_command("check", "--config", str(file), data=gateway.data)
+    assert (found.returncode, "as of this installation" in found.stderr) == (1, True)

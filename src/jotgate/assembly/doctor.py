@@ -19,6 +19,8 @@ from msgspec import Struct
 from jotgate.assembly.check import check_settings as check_all
 from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, Server, seconds
+from jotgate.core.issuer_checks import way_of
+from jotgate.core.issuer_compiler import iss_of
 from jotgate.core.status import Status
 from jotgate.errors import AddressUnavailable, JotgateError
 from jotgate.processes.sockets import listen_tcp
@@ -65,6 +67,7 @@ def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Ch
     if settings.config is not None:
         if not silent:  # The address would look as if another program had taken it.
             yield check_address(config.server, running)
+        yield from check_issuers(settings, running)
         yield from check_upstreams(settings, config)
 
 
@@ -208,6 +211,25 @@ def _check_listener(url: str) -> Check:
     except OSError as error:
         fix = "Look at jotgate's log, and at the firewall of this machine"
         return Check("address", "fault", f"{url} takes no connections: {error.strerror or error}", fix)
+
+
+def check_issuers(settings: Settings, running: Status | None) -> Iterator[Check]:
+    """Each issuer beside this installation: those that control knows, or those of the settings when none runs."""
+    if running is None:
+        for one in settings.issuers:
+            yield Check(
+                f"issuer {one.entry.name}", "ok", f"{iss_of(one.entry) or 'no iss'}, keys by {way_of(one.entry)}"
+            )
+        return
+    for state in running.issuers:
+        text = f"{state.issuer or 'no iss'}, keys by {state.way or 'no way'}, from the {state.origin}"
+        if not state.enabled:
+            yield Check(f"issuer {state.name}", "ok", f"{text}, disabled")
+        elif state.faults:
+            fix = f"Mend it, and: jotgate issuer remove {state.name}; jotgate issuer add FILE"
+            yield Check(f"issuer {state.name}", "fault", f"{text}, does not count: {'; '.join(state.faults)}", fix)
+        else:
+            yield Check(f"issuer {state.name}", "ok", text)
 
 
 def check_upstreams(settings: Settings, config: Config) -> Iterator[Check]:

@@ -11,6 +11,7 @@ _AT_START: Final = (
     "server.workers",
     "server.public_url",
     "server.drain_timeout",
+    "server.issuer_wait",
     "store.url",
     "store.password_env",
     "store.password_file",

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
+from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate import __version__
@@ -19,6 +20,7 @@ from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.means import means_at_start
 from jotgate.assembly.reload import Effect, Origin, Reloader
+from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
@@ -27,13 +29,16 @@ from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import Materials, compile_snapshot
-from jotgate.core.config import Metrics
+from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
+from jotgate.core.issuer_compiler import key_source
+from jotgate.core.snapshot import Snapshot
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
+from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -41,6 +46,14 @@ from jotgate.stores.secret_ages import SecretAges
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 from jotgate.telemetry.logs import learn, learn_of, watch_loop
+
+
+class Others(Struct, frozen=True):
+    """Who is trusted beside this installation, their keys, and how long the first of them are waited for."""
+
+    issuers: Issuers
+    keys: RemoteKeys
+    wait_s: float
 
 
 def run(assignment: Assignment) -> None:
@@ -56,6 +69,7 @@ def run(assignment: Assignment) -> None:
     accepted = AcceptedText(PrivateFiles(directory.path, ACCEPTED_BYTES_MAX))
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
     issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
+    remote = RemoteKeys()
     opened: list[OpenKeys] = []
 
     def open_once(found: Loaded) -> OpenKeys:
@@ -77,9 +91,10 @@ def run(assignment: Assignment) -> None:
         ours = snapshot.issuers[0]
         issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
-        snapshot = replace(snapshot, issuers=issuers.compile(ours, {}))
+        key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
+        snapshot = replace(snapshot, issuers=issuers.compile(ours, remote.sets_for(key_sources)))
         learn_of(snapshot.upstreams, snapshot.issuers)
-        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS), book.states)
+        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS), book.states, key_sources)
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -88,7 +103,8 @@ def run(assignment: Assignment) -> None:
         "control.started", actor="jotgate", details={"version": __version__, "issuer": keys.authority.issuer_url}
     )
     metrics = Metrics(str(started_with["metrics.listen"]))
-    uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), issuers=issuers))
+    others = Others(issuers, remote, seconds(str(started_with["server.issuer_wait"])))
+    uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), others=others))
     keys.close()
 
 
@@ -105,7 +121,7 @@ async def _serve(
     reloader: Reloader,
     metrics_listeners: list[socket.socket],
     *,
-    issuers: Issuers,
+    others: Others,
 ) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
     clock = SystemClock()
@@ -118,17 +134,18 @@ async def _serve(
         census,
         expected=assignment.workers,
         age_s=lambda: keys.feed.age_s,
+        wanted=others.keys.wanted,
     )
     room = KeyRoom(keys, reloader, bus, clock)
     issuer_room = IssuerRoom(
-        issuers,
+        others.issuers,
         keys.access,
         authority.recorder,
         clock,
         look=lambda: keys.feed.look(room.renew),
         states=lambda: reloader.effect.issuers,
     )
-    figures = metrics_route(lambda: expose(census), CONTENT_TYPE)
+    figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
 
     reporter = Reporter(
         url=assignment.url,
@@ -139,13 +156,13 @@ async def _serve(
         reloader=reloader,
         clock=clock,
         started_s=started_s,
+        issuer_keys=others.keys.standings,
     )
     server = ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
             authority.tokens(keys.access, room.await_workers),
-            lambda: reloader.effect.verifier,
-            clock,
+            SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock).verify,
             reporter.report,
             room.carry_out,
             issuers=issuer_room.carry_out,
@@ -161,18 +178,25 @@ async def _serve(
 
     assignment.follow_supervisor(orphaned)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-    await bus.start(socket.socket(fileno=bus_fd))
     serving = loop.create_task(
-        server.run(
-            [socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd), *metrics_listeners],
-            assignment.report_ready,
-        )
+        server.run([socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd), *metrics_listeners])
     )
+
+    def swap(snapshot: Snapshot) -> None:
+        others.keys.follow(reloader.effect.key_sources)
+        bus.swap(snapshot)
+
+    async def welcome_workers() -> None:
+        await bus.start(socket.socket(fileno=bus_fd))
+        assignment.report_ready()
+
+    others.keys.follow(reloader.effect.key_sources)
     keeping = [
         loop.create_task(bus.keep_time()),
-        loop.create_task(reloader.keep(bus.swap, assignment.report_reloaded)),
-        loop.create_task(reloader.keep_renewed(bus.swap)),
+        loop.create_task(reloader.keep(swap, assignment.report_reloaded)),
+        loop.create_task(reloader.keep_renewed(swap)),
         loop.create_task(room.keep()),
+        loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)
     bus.stop()

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from jotgate.assembly.at_start import AtStart, at_start
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
+from jotgate.core.issuers import KeySource
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.status import IssuerState
 from jotgate.core.values import Secret
@@ -42,6 +43,7 @@ class Effect(Struct, frozen=True):
     snapshot: Snapshot
     verifier: Verifier
     issuers: tuple[IssuerState, ...] = ()
+    key_sources: tuple[KeySource, ...] = ()
 
 
 class Attempt(Struct, frozen=True):

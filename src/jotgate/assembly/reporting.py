@@ -1,12 +1,14 @@
 """How a running jotgate is doing, put together for `jotgate status`."""
 
 import os
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from jotgate import __version__
 from jotgate.assembly.keys import KeyRoom
 from jotgate.assembly.reload import Reloader
+from jotgate.core.key_fetches import KeyStanding
 from jotgate.core.status import Settlement, Status
 from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
@@ -23,6 +25,7 @@ class Reporter(Struct, frozen=True):
     reloader: Reloader
     clock: Clock
     started_s: float
+    issuer_keys: Callable[[], list[KeyStanding]]
 
     def report(self) -> Status:
         """How everything is now."""
@@ -42,5 +45,6 @@ class Reporter(Struct, frozen=True):
             pending=reloader.pending,
             clock_step_s=round(clock.now_s() - clock.monotonic_s() - self.started_s, 6),
             issuers=list(reloader.effect.issuers),
+            issuer_keys=self.issuer_keys(),
             metrics=list(self.metrics),
         )

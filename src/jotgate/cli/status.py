@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jotgate.cli.common import EXIT_OK, add_data_option, data_directory, say_next
 
 if TYPE_CHECKING:
+    from jotgate.core.key_fetches import KeyStanding
     from jotgate.core.status import IssuerState, Status
 
 
@@ -51,6 +52,7 @@ def _describe(found: "Status") -> str:
         *(("fault", fault) for fault in found.faults),
         *(("pending", f"{path} has changed, and waits for the next start") for path in found.pending),
         *(("issuer", _describe_issuer(one)) for one in found.issuers),
+        *(("keys", _describe_keys(one)) for one in found.issuer_keys),
         *(("metrics", url) for url in found.metrics),
     ]
     return f"jotgate runs (pid {found.pid})\n" + "".join(f"  {name:<10}{value}\n" for name, value in rows)
@@ -61,3 +63,10 @@ def _describe_issuer(one: "IssuerState") -> str:
     if not one.enabled:
         return f"{said}, disabled"
     return said + "".join(f"; does not count: {fault}" for fault in one.faults)
+
+
+def _describe_keys(one: "KeyStanding") -> str:
+    count = f"{len(one.kids)} key{'s' * (len(one.kids) != 1)}" if one.kids else "NO KEYS, and its tokens get 503"
+    age = "" if one.age_s is None else f", fetched {one.age_s:.0f} s ago"
+    fault = f"; the last fetch failed: {one.fault}" if one.fault else ""
+    return f"{one.issuer}: {count}{age}, the next fetch in {one.next_s:.0f} s{fault}"

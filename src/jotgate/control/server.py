@@ -2,7 +2,6 @@
 
 import signal
 import socket
-from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -43,9 +42,8 @@ class ControlServer:
         """Begin to stop: finish what is under way, take nothing new. May be called from a signal handler."""
         self._server.should_exit = True
 
-    async def run(self, listeners: list[socket.socket], ready: Callable[[], None]) -> None:
+    async def run(self, listeners: list[socket.socket]) -> None:
         """Serve until `stop` or SIGTERM."""
         # uvicorn raises the signal again when it has stopped, for the handler that was there before: this one.
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
-        ready()
         await self._server.serve(sockets=listeners)

@@ -46,6 +46,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(description="a whole number from 1 to 64", ge=1, le=64)] = 1
     public_url: Text = ""
     drain_timeout: Span = "30s"
+    issuer_wait: Span = "10s"
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description='a list of addresses or networks in quotes, such as ["10.0.0.0/8"]')
     ] = ()

@@ -31,6 +31,7 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 _TIMEOUT_MAX_S: Final = 86_400
 _DRAIN_MAX_S: Final = 3_600
+_ISSUER_WAIT_MAX_S: Final = 300
 _TIMEOUTS: Final = (
     *("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout"),
     *("queue_timeout", "idle_connection_timeout", "breaker_timeout", "health_interval"),
@@ -194,6 +195,8 @@ def _check_server(server: Server) -> list[Fault]:
     faults = _check_public_url(server.public_url)
     if seconds(server.drain_timeout) > _DRAIN_MAX_S:
         faults.append(("server.drain_timeout", 'is longer than an hour; write at most "1h"'))
+    if seconds(server.issuer_wait) > _ISSUER_WAIT_MAX_S:
+        faults.append(("server.issuer_wait", 'is longer than five minutes; write at most "5m"'))
     return faults + check_proxies(server)
 
 

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from jotgate.core.key_fetches import KeyStanding
+
 
 class Settlement(Struct, frozen=True):
     """The snapshot that a worker's new calls see, and the longest time that taking it held up its loop, in CPU ms."""
@@ -34,7 +36,7 @@ class Status(Struct, frozen=True):
     token. `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings
     were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next
     start. `clock_step_s` is how far the civil clock has gone its own way since control started. `issuers` are those
-    beside this installation.
+    beside this installation, `issuer_keys` the keys of those of them whose keys are fetched.
     """
 
     version: str
@@ -51,3 +53,4 @@ class Status(Struct, frozen=True):
     pending: list[str]
     clock_step_s: float
     issuers: list[IssuerState] = []
+    issuer_keys: list[KeyStanding] = []

@@ -14,8 +14,9 @@ from typing import Final, Protocol
 
 from jotgate.core.calls import Request
 from jotgate.core.key_fetches import KeysOutcome
-from jotgate.errors import IssuerUnavailable, JotgateError, KeyUnpublished
+from jotgate.errors import JotgateError, KeyUnpublished
 from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.services.key_seeking import may_ask_again, refusal_for
 
 PATIENCE_S: Final = 12.0
 """How long a request waits at most: two fetches of the usual time, and a moment."""
@@ -24,7 +25,6 @@ WAITING_MAX: Final = 256
 WAITING_BYTES_MAX: Final = 67_108_864
 _NO_LENGTH_BYTES: Final = 1_048_576  # what a body of unknown length counts for
 
-_ASKS_MAX: Final = 2  # Whoever comes behind the begin of a fetch may have to wait for one more.
 _UNREACHED: Final = KeysOutcome(reached=False, useless_s=1.0)
 
 Soon = Callable[[Callable[[], None]], object]
@@ -160,10 +160,10 @@ class KeyWaits:
         now_s = self._clock.monotonic_s()
         until_s, known = self._known.get(refusal.issuer, (-math.inf, _UNREACHED))
         if now_s < until_s:
-            raise _final(refusal, KeysOutcome(known.reached, until_s - now_s))
+            raise refusal_for(refusal, KeysOutcome(known.reached, until_s - now_s))
         waiting = Waiting(request, refusal.issuer, now_s + PATIENCE_S, partial(self._left, refusal))
         if len(self._live) >= WAITING_MAX or sum(one.size for one in self._live) + waiting.size > WAITING_BYTES_MAX:
-            raise _final(refusal, _UNREACHED)
+            raise refusal_for(refusal, _UNREACHED)
         self._live.add(waiting)
         self._enqueue(waiting)
         return waiting.answer
@@ -184,7 +184,6 @@ class KeyWaits:
     def check_deadlines(self, now_s: float) -> None:
         """Refuse those that have waited for long enough. Called a few times a second."""
         for waiting in [one for one in self._live if one.deadline_s <= now_s]:
-            waiting.asks = _ASKS_MAX
             self._decide(waiting, _UNREACHED)
         for issuer, question in tuple(self._questions.items()):
             if question.deadline_s <= now_s and not question.waiting:
@@ -214,10 +213,10 @@ class KeyWaits:
         try:
             answer = self._open_again(waiting.request)
         except KeyUnpublished as refusal:
-            if outcome.reached and outcome.useless_s <= 0 and waiting.asks < _ASKS_MAX:
+            if may_ask_again(outcome, waiting.asks):
                 self._enqueue(waiting)  # The fetch that has ended may have begun before the key was there.
                 return
-            answer = partial(self._refuse, waiting.request, _final(refusal, outcome))
+            answer = partial(self._refuse, waiting.request, refusal_for(refusal, outcome))
         except JotgateError as refusal:
             answer = partial(self._refuse, waiting.request, refusal)
         self._forget(waiting)
@@ -240,16 +239,6 @@ class KeyWaits:
         question = self._questions.get(waiting.issuer)
         if question is not None:
             question.waiting.pop(waiting, None)
-
-
-def _final(refusal: KeyUnpublished, outcome: KeysOutcome) -> JotgateError:
-    """What is said of a key that is not held: that it is not published, if that is known."""
-    if outcome.reached:
-        return refusal
-    text = f"the token names a key that is not held, and the keys of its issuer '{refusal.issuer}' cannot be had now"
-    error = IssuerUnavailable(text)
-    error.retry_after_s = max(1, math.ceil(outcome.useless_s))
-    return error
 
 
 def _size(request: Request) -> int:

@@ -51,6 +51,11 @@ class World(Struct, frozen=True):
     turns: Turns
     credentials: CredentialRules
 
+    @property
+    def issuers_without_keys(self) -> tuple[str, ...]:
+        """The names of those whose tokens cannot be verified: their keys are not to be had."""
+        return tuple(one.name for one in self.snapshot.issuers if one.remote and one.jwks is None)
+
 
 def build_verifier(issuers: tuple[Issuer, ...], capacity: int, before: Verifier | None = None) -> Verifier:
     """The verifier of these issuers; what `before` knows of issuers that are still the same goes on."""

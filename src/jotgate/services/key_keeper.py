@@ -58,9 +58,9 @@ class _Kept:
 
 
 class KeyKeeper:
-    """Belongs to one event loop, except for `sets`. Mutable: the sources, what is known of each, and `sets`.
+    """Belongs to one event loop, except for `sets_for`. Mutable: the sources, and what is known of each.
 
-    `changed` is called when `sets` is another; what it returns is awaited before anybody who waits for a fetch hears
+    `changed` is called when `sets` are others; what it returns is awaited before anybody who waits for a fetch hears
     of its end. `sweep` is to be called a few times a second.
     """
 
@@ -68,7 +68,24 @@ class KeyKeeper:
         self._ports = ports
         self._changed = changed
         self._kept: dict[str, _Kept] = {}
-        self.sets: Mapping[str, bytes] = {}
+        self._published: Mapping[str, tuple[KeySource, bytes]] = {}
+
+    def sets_for(self, sources: Iterable[KeySource]) -> dict[str, bytes]:
+        """The sets that were fetched for these sources; may be called on any thread.
+
+        What was fetched from elsewhere for an issuer of the same name is none of its keys.
+        """
+        published = self._published
+        return {
+            source.name: published[source.name][1]
+            for source in sources
+            if source.name in published and _place(published[source.name][0]) == _place(source)
+        }
+
+    @property
+    def sets(self) -> Mapping[str, bytes]:
+        """The JWK Sets that are held, by the issuer's name."""
+        return {name: jwks for name, (_, jwks) in self._published.items()}
 
     def sources(self, sources: Iterable[KeySource]) -> None:
         """Fetch from these from now on. What is known of one that stands where it stood goes on."""
@@ -186,7 +203,7 @@ class KeyKeeper:
             self._failed(kept, f"jotgate failed to fetch the keys ({type(fault).__name__})")
 
     def _publish(self) -> None:
-        self.sets = {name: kept.jwks for name, kept in self._kept.items() if kept.jwks is not None}
+        self._published = {name: (kept.source, kept.jwks) for name, kept in self._kept.items() if kept.jwks is not None}
 
 
 def _place(source: KeySource) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 from jotgate import __version__
 from jotgate.core.figures import BOUNDS_US, Counts, Gauges, Row, add_buckets
+from jotgate.core.key_fetches import KeyStanding
 from jotgate.telemetry.census import Census
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,9 +41,9 @@ class HistogramFamily(NamedTuple):
     samples: list[tuple[Labels, Histogram]]
 
 
-def expose(census: Census) -> bytes:
+def expose(census: Census, issuer_keys: Iterable[KeyStanding] = ()) -> bytes:
     """The body of GET /metrics."""
-    families = [*_counted(census.counts()), *_standing(census)]
+    families = [*_counted(census.counts()), *_standing(census), *_fetched(list(issuer_keys))]
     return write(families).encode("utf-8")
 
 
@@ -111,6 +112,31 @@ def _standing(census: Census) -> Iterator[Family]:
         [({"worker": str(slot)}, count) for slot, count in sorted(census.restarts.items())],
     )
     yield Family("jotgate_build_info", "gauge", "The version; always 1.", [({"version": __version__}, 1)])
+
+
+def _fetched(issuers: list[KeyStanding]) -> Iterator[Family]:
+    yield Family(
+        "jotgate_key_fetches_total",
+        "counter",
+        "Fetches of the keys of other issuers, by how they ended.",
+        [
+            ({"issuer": one.issuer, "outcome": outcome}, count)
+            for one in issuers
+            for outcome, count in one.fetches.items()
+        ],
+    )
+    yield Family(
+        "jotgate_issuer_keys",
+        "gauge",
+        "Keys that are held of each other issuer; with none, its tokens are answered with 503.",
+        [({"issuer": one.issuer}, len(one.kids)) for one in issuers],
+    )
+    yield Family(
+        "jotgate_issuer_keys_age_seconds",
+        "gauge",
+        "Time since the keys of each other issuer were fetched, or confirmed.",
+        [({"issuer": one.issuer}, one.age_s) for one in issuers if one.age_s is not None],
+    )
 
 
 _GAUGES: Final[tuple[tuple[str, str, Callable[[Gauges], float]], ...]] = (

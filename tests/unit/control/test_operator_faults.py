@@ -10,7 +10,9 @@ from starlette.types import Message
 
 from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
+from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
 from jotgate.core.issuers import Issuer
+from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.key_set import KeySetDocument
 from jotgate.core.status import Status
@@ -19,6 +21,7 @@ from jotgate.gateway.world import build_verifier
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
 from jotgate.jose.keys import KeySet, SigningKey, generate
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.recorder import Recorder
 from jotgate.testing.ports import ManualClock
 from tests.signers import OneSigner
@@ -53,6 +56,14 @@ def status() -> Status:
     raise RuntimeError(_SECRET)
 
 
+async def tend_issuers(order: IssuerOrder) -> IssuerAnswer:
+    raise RuntimeError(_SECRET)
+
+
+async def fetch_nothing(issuer: str) -> KeysOutcome:
+    raise NotImplementedError
+
+
 async def tend_keys(order: KeyOrder) -> KeyAnswer:
     raise RuntimeError(_SECRET)
 
@@ -72,7 +83,8 @@ def operator(key: SigningKey) -> Any:
         issuer="http://i", signers=OneSigner(key), clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
     )
     verifier = build_verifier((issuer,), 2)
-    return build_operator(tokens, lambda: verifier, clock, status, tend_keys)
+    seeking = SeekingVerifier(lambda: verifier, fetch_nothing, clock)
+    return build_operator(tokens, seeking.verify, status, tend_keys, issuers=tend_issuers)
 
 
 async def ask(application: Any, method: str, path: str, body: bytes = b"") -> tuple[int, bytes, list[Any]]:

@@ -32,6 +32,7 @@ class _Health(Struct, frozen=True, omit_defaults=True):
     version: str = ""
     snapshot: int = 0
     reason: str = ""
+    issuers_without_keys: tuple[str, ...] = ()
 
 
 class NativeSurface:
@@ -83,7 +84,7 @@ class NativeSurface:
             caller.respond(503, lines, _encode(_Health("unavailable", __version__, reason=fault.code)))
             return
         if request.path == b"/health/ready":
-            caller.respond(200, lines, _encode(_Health("ok")))
+            caller.respond(200, lines, _encode(_Health("ok", issuers_without_keys=world.issuers_without_keys)))
         else:
             caller.respond(200, lines, _encode(_Health("ok", __version__, world.snapshot.version)))
 

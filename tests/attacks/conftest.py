@@ -5,22 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from jotgate.jose.keys import signing_key_from_pem
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
-from jotgate.testing.running import Gateway, running_gateway
+from jotgate.testing.running import running_gateway
 from jotgate.testing.upstream import upstream_in_thread
 from tests.attacks.catalogue import Catalogue
-from tests.attacks.target import MODEL, Target
-
-SETTINGS = '[metrics]\nlisten = "127.0.0.1:0"\n[logs]\nlevel = "debug"\n'
-UPSTREAM = '[[upstreams]]\nname = "recording"\nkind = "openai"\nbase_url = "{}"\nmodels = ["{}"]\n'
-
-
-def own_issuer(gateway: Gateway) -> TestIssuer:
-    """An issuer of wrong tokens that holds the gateway's own signing key."""
-    kid = (gateway.data / "keys" / "active").read_text().strip()
-    (pem,) = (gateway.data / "keys").glob("*.pem")
-    return TestIssuer(signing_key_from_pem(pem.read_bytes(), "ES256", kid), gateway.url, gateway.url, time.time())
+from tests.attacks.target import MODEL, SETTINGS, UPSTREAM, Target
+from tests.attacks.trust import Trust, trusting_gateway
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +25,17 @@ def target() -> Iterator[Target]:
 @pytest.fixture(scope="session")
 def forge(target: Target) -> TestIssuer:
     """What an attacker could make who had the gateway's own key; most attacks want less."""
-    return own_issuer(target.gateway)
+    return target.own_issuer()
 
 
 @pytest.fixture(scope="session")
 def catalogue(forge: TestIssuer) -> Catalogue:
     """The wrong tokens of `jotgate.testing` by row."""
     return Catalogue(wrong_tokens(forge.key, forge.issuer, forge.audience, time.time()))
+
+
+@pytest.fixture(scope="session")
+def trust() -> Iterator[Trust]:
+    """A gateway that trusts several issuers, and who they are."""
+    with trusting_gateway() as trusting:
+        yield trusting

@@ -7,6 +7,7 @@ in the audit log says that the records of the batch are there too; then all that
 import http.client
 import json
 import re
+import time
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -16,11 +17,16 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from jotgate.errors import Code
+from jotgate.jose import jws
+from jotgate.jose.keys import signing_key_from_pem
+from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import Gateway, until
 from jotgate.testing.upstream import UpstreamServer, unary
 from tests.integration.exchanges import Answer, chat_body, exchange
 
 MODEL: Final = "m"
+SETTINGS: Final = '[metrics]\nlisten = "127.0.0.1:0"\n[logs]\nlevel = "debug"\n'
+UPSTREAM: Final = '[[upstreams]]\nname = "recording"\nkind = "openai"\nbase_url = "{}"\nmodels = ["{}"]\n'
 ANSWER: Final = unary(b'{"id":"x","object":"chat.completion","choices":[]}')
 _HEAD: Final = b"%b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\nX-Request-Id: %b\r\n"
 _CHALLENGE: Final = re.compile(r'Bearer (?:[a-z_]+="[ !#-\[\]-~]*"(?:, (?=[a-z])|$))+')
@@ -131,6 +137,13 @@ class Target:
         assert self.gateway.pids == self._pids
         assert "Traceback" not in self.gateway.errors
         assert "internal" not in self.gateway.errors
+
+    def own_issuer(self) -> TestIssuer:
+        """A maker of wrong tokens that holds the gateway's own signing key, with the time as it is now."""
+        kid = jws.parse(self.good).kid
+        files = (self.gateway.data / "keys").glob("*.pem")
+        (key,) = (key for file in files if (key := signing_key_from_pem(file.read_bytes(), "ES256")).kid == kid)
+        return TestIssuer(key, self.gateway.url, self.gateway.url, time.time())
 
     def memory_bytes(self) -> int:
         """The most memory that the worker ever had."""

@@ -12,7 +12,6 @@ from jotgate.testing.forge import ABSENT, to_json
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import run_command
 from tests.attacks.catalogue import Catalogue
-from tests.attacks.conftest import own_issuer
 from tests.attacks.target import Shot, Target, bearer
 
 _LEEWAY_S: Final = 5  # issuer.leeway
@@ -36,7 +35,7 @@ _REFLECTIONS: Final = (
 @pytest.fixture
 def fresh(target: Target) -> TestIssuer:
     """The gateway's own key with the time as it is now, for tokens at the edge of their time."""
-    return own_issuer(target.gateway)
+    return target.own_issuer()
 
 
 def test_D01_repeated_names(target: Target, catalogue: Catalogue) -> None:

@@ -1,0 +1,98 @@
+"""Rows A02, A06 and A07 before the start: what is no secret is refused when it is configured, and is not repeated."""
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+
+import pytest
+
+from jotgate.core.issuer_secrets import PRINTED
+from jotgate.jose.keys import generate
+from jotgate.testing.public_forms import public_forms
+from jotgate.testing.running import run_command, short_directory
+from tests.architecture.sources import ROOT
+from tests.documents.ledger import read_documents
+from tests.issuers import STRONG
+
+_ENTRY: Final = """
+[[issuers]]
+name = "issuer-{number}"
+issuer = "https://{number}.example"
+secret_file = "secret-{number}"
+algorithms = ["{alg}"]
+audiences = ["https://gate.example"]
+"""
+_WORD: Final = re.compile(r"""[^\s"'$,)(=]{12,}""")
+_PUBLIC: Final = "[server]\nbehind_proxy = true\n"
+_SETTING: Final = re.compile(r"issuers\[(\d+)\]\.secret_file")
+_NOTHING: Final = (b"", b"\n", b"   \n", b" " * 64, b"\0" * 64, b"x" * 64, b"ab" * 32, b"\xff" * 64, b"\t" * 64)
+_MADE_UP: Final = (
+    b"change-me-change-me-change-me-change-me-change-me-change-me-change-me",
+    b"your-secret-key-here-minimum-32-characters-and-then-some-more-of-them",
+    b"correct horse battery staple correct horse battery staple correct horse",
+    b"supersecretpasswordsupersecretpasswordsupersecretpasswordsupersecret",
+    b"12345678901234567890123456789012345678901234567890123456789012345678",
+    b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnop",
+    b"<replace this with the output of openssl rand before production use>",
+)
+
+
+def refusals(candidates: Mapping[str, bytes], alg: str = "HS256", head: str = "") -> dict[str, str]:
+    """What `jotgate check` says of each as the secret of an issuer of its own; empty for one that it takes."""
+    names = list(candidates)
+    with short_directory() as directory:
+        file = directory / "jotgate.toml"
+        file.write_text(head + "".join(_ENTRY.format(number=number, alg=alg) for number in range(len(names))))
+        for number, secret in enumerate(candidates.values()):
+            place = directory / f"secret-{number}"
+            place.write_bytes(secret)
+            place.chmod(0o600)
+        found = run_command("check", "--config", str(file), "--json", data=directory / "data")
+    said = dict.fromkeys(names, "")
+    for fault in json.loads(found.stdout).get("faults", ()):
+        if place_of := _SETTING.fullmatch(fault["setting"]):
+            said[names[int(place_of[1])]] += fault["fault"]
+    for secret in candidates.values():
+        if len(secret.strip()) >= 12 and secret.isascii():
+            assert secret.decode() not in found.stdout + found.stderr
+    return said
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256", "Ed25519"])
+def test_A02_a_public_key_is_no_secret(alg: str) -> None:
+    forms = public_forms(generate(alg))
+    del forms["pem_body"]  # base64 without any mark of what it is
+    said = refusals(forms)
+    unmarked = {name for name, form in forms.items() if form.isascii() and b"\0" not in form}
+    assert {name for name in unmarked if "public key" not in said[name]} == set()
+    assert [name for name, fault in said.items() if not fault] == []
+
+
+def test_A06_nothing_and_nearly_nothing_is_no_secret() -> None:
+    said = refusals({f"secret_{number}": secret for number, secret in enumerate(_NOTHING)})
+    assert [name for name, fault in said.items() if not fault] == []
+
+
+@pytest.mark.parametrize(("alg", "least"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
+def test_A07_a_secret_is_as_long_as_its_hash(alg: str, least: int) -> None:
+    chance = (STRONG + STRONG.swapcase()).encode()
+    assert len(chance) >= 64
+    said = refusals({"short": chance[: least - 1], "long_enough": chance[:least]}, alg)
+    assert f"at least {least} bytes" in said["short"]
+    assert not said["long_enough"]
+
+
+def test_A07_what_people_make_up_is_no_secret_where_others_reach_it() -> None:
+    said = refusals({secret.decode(): secret for secret in _MADE_UP}, head=_PUBLIC)
+    assert {secret for secret, fault in said.items() if "guessed" not in fault} == set()
+
+
+def test_A07_secrets_that_documents_print_are_known_to_everybody() -> None:
+    documents = read_documents(ROOT).values()
+    words = {word for document in documents for line in document.lines for word in _WORD.findall(line)}
+    printed = sorted(word for word in words if sha256(word.lower().encode()).hexdigest() in PRINTED)
+    assert len(printed) >= len(PRINTED)
+    said = refusals({secret: secret.encode() for secret in printed}, head=_PUBLIC)
+    assert {secret for secret, fault in said.items() if not fault} == set()

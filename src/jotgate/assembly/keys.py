@@ -20,7 +20,7 @@ from jotgate.errors import NotReady
 from jotgate.ports import Clock, Store
 from jotgate.processes.bus import BusServer
 from jotgate.processes.messages import BEAT_INTERVAL_S
-from jotgate.services.key_desk import KeyDesk, Outcome
+from jotgate.services.key_desk import KeyDesk
 from jotgate.services.rotation import Rotation
 from jotgate.stores.access import ThreadedAccess
 from jotgate.stores.opening import give_access
@@ -93,26 +93,23 @@ class KeyRoom:
         """Do what the operator orders. Raises what `KeyDesk.carry_out` does, and AuditUnavailable."""
         rules = key_rules(self._reloader.effect.config.keys)
 
-        def work(store: Store) -> tuple[Outcome, KeyAnswer]:
-            desk = KeyDesk(store, self._authority.parts, self._clock, rules, alone=False)
-            outcome = desk.carry_out(order)
-            return outcome, KeyAnswer(desk.views(outcome.ring), kid=outcome.kid, text=outcome.text)
+        def desk(store: Store) -> KeyDesk:
+            return KeyDesk(store, self._authority.parts, self._clock, rules, alone=False)
 
-        outcome, answer = await self._access.run(work)
+        outcome = await self._access.run(lambda store: desk(store).carry_out(order))
         self._authority.tell(outcome.events, CLI_CLIENT_ID)
         settled = True
         if outcome.events or order.action == "promote":
             await self._feed.look(self.renew)
-            version = self._reloader.effect.snapshot.version
-            settled = await self._bus.acknowledged(version, _WORKERS_PATIENCE_S)
+            settled = await self._bus.acknowledged(self._reloader.effect.snapshot.version, _WORKERS_PATIENCE_S)
         return KeyAnswer(
-            answer.keys,
-            kid=answer.kid,
+            await self._access.run(lambda store: desk(store).views()),
+            kid=outcome.kid,
             patience_s=self._patience_s,
             settled=settled,
             shared=self._authority.shared,
             running=True,
-            text=answer.text,
+            text=outcome.text,
         )
 
     async def await_workers(self, kid: str) -> None:

@@ -59,7 +59,7 @@ def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> Ke
         outcome = desk.carry_out(order)
         authority.tell(outcome.events, CLI_CLIENT_ID)
         return KeyAnswer(
-            desk.views(outcome.ring),
+            desk.views(),
             kid=outcome.kid,
             patience_s=config.limits.max_staleness_s if authority.shared else 0.0,
             shared=authority.shared,

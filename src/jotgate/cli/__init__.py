@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from jotgate import __version__
-from jotgate.cli import audit, check, doctor, explain, issuer, migrate, status, token, up
+from jotgate.cli import audit, check, doctor, explain, issuer, key, migrate, status, token, up
 from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageError
 from jotgate.core.redaction import redact
 from jotgate.errors import JotgateError
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="jotgate", description="The gate that JWTs open: one identity plane for AI traffic.")
     parser.add_argument("--version", action="version", version=f"jotgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for noun in (up, check, status, doctor, token, issuer, audit, explain, migrate):
+    for noun in (up, check, status, doctor, token, key, issuer, audit, explain, migrate):
         noun.register(commands)
     return parser
 

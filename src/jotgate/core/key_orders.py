@@ -1,11 +1,10 @@
 """What a command asks of the signing keys, and what it is told."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
 
-from jotgate.core.durable import KeyRecord, KeyRing
+from jotgate.core.durable import KeyRecord
 from jotgate.core.key_life import standing
 
 Action = Literal["list", "rotate", "promote", "retire", "revoke", "import", "export"]
@@ -31,7 +30,10 @@ class KeyOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class KeyView(Struct, frozen=True):
-    """One key as its operator sees it; `private` says whether its private part is here. Times are NumericDates."""
+    """One key as its operator sees it; `private` says whether its private part is here. Times are NumericDates.
+
+    `live_tokens` is how many tokens it signed that have not ended, as far as they were kept.
+    """
 
     kid: str
     algorithm: str
@@ -43,6 +45,7 @@ class KeyView(Struct, frozen=True):
     retired_at_s: int | None
     verifies_until_s: int | None
     ended_at_s: int | None
+    live_tokens: int = 0
 
 
 class KeyAnswer(Struct, frozen=True):
@@ -69,20 +72,18 @@ class KeyAnswer(Struct, frozen=True):
         return next((key for key in self.keys if key.kid == kid), None)
 
 
-def views(ring: KeyRing, now_s: float, has_private: Callable[[KeyRecord], bool]) -> list[KeyView]:
-    """All keys, oldest first, in the states that count now."""
-    return [
-        KeyView(
-            kid=key.kid,
-            algorithm=key.algorithm,
-            state=standing(key, now_s).value,
-            private=has_private(key),
-            created_at_s=key.created_at_s,
-            signs_from_s=key.signs_from_s,
-            activated_at_s=key.activated_at_s,
-            retired_at_s=key.retired_at_s,
-            verifies_until_s=key.verifies_until_s if key.retired_at_s is not None else None,
-            ended_at_s=key.ended_at_s,
-        )
-        for key in ring.keys
-    ]
+def view(key: KeyRecord, now_s: float, *, private: bool, live_tokens: int) -> KeyView:
+    """A key in the state that counts now."""
+    return KeyView(
+        kid=key.kid,
+        algorithm=key.algorithm,
+        state=standing(key, now_s).value,
+        private=private,
+        created_at_s=key.created_at_s,
+        signs_from_s=key.signs_from_s,
+        activated_at_s=key.activated_at_s,
+        retired_at_s=key.retired_at_s,
+        verifies_until_s=key.verifies_until_s if key.retired_at_s is not None else None,
+        ended_at_s=key.ended_at_s,
+        live_tokens=live_tokens,
+    )

@@ -7,9 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core import key_life
-from jotgate.core.durable import KeyRecord, KeyRing, KeyState
+from jotgate.core.durable import IssuanceQuery, KeyRecord, KeyRing, KeyState
 from jotgate.core.key_life import KeyRules
-from jotgate.core.key_orders import KeyOrder, KeyView, views
+from jotgate.core.key_orders import KeyOrder, KeyView, view
 from jotgate.errors import CommandError
 from jotgate.jose.imports import read_key
 from jotgate.jose.keys import SigningKey, signing_key_to_pem
@@ -68,14 +68,15 @@ class KeyDesk:
             case "export":
                 return self._export(order)
 
-    def views(self, ring: KeyRing) -> list[KeyView]:
-        """The keys as their operator sees them."""
+    def views(self) -> list[KeyView]:
+        """The keys as their operator sees them, oldest first."""
+        return [self._view(key) for key in self._store.key_ring().keys]
+
+    def _view(self, key: KeyRecord) -> KeyView:
         now_s = self._keyring.now_s
-
-        def has_private(key: KeyRecord) -> bool:
-            return key_life.is_published(key, now_s) and self._parts.find(key) is not None
-
-        return views(ring, now_s, has_private)
+        published = key_life.is_published(key, now_s)
+        live = self._store.count_issuances(IssuanceQuery(live_at_s=now_s, kid=key.kid)) if published else 0
+        return view(key, now_s, private=published and self._parts.find(key) is not None, live_tokens=live)
 
     def _rotate(self, order: KeyOrder) -> Outcome:
         now_s = self._keyring.now_s

@@ -78,6 +78,8 @@ class Keyring:
     def make(self, algorithm: str, place: Placement) -> Changed:
         """Make a key, and change the ring with it as `place` says."""
         key = generate(algorithm)
+        while key.kid.startswith("-"):  # One in 64, which every command line would take for an option.
+            key = generate(algorithm)
         record = self.record(key.verification_key, KeyState.PENDING, self._parts.keep(key))
         return self.place(record, place)
 

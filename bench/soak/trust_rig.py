@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Final, Self
 
 from bench.soak.tokens import Token, Wallet, forge, kid_of
 from jotgate.jose.keys import SigningKey, signing_key_from_jwk, signing_key_from_pem
-from jotgate.testing.running import Gateway, run_command, running_gateway, until
+from jotgate.testing.running import Gateway, run_command, running_gateway
 from tests.databases import postgres
 from tests.peers.oidc_provider import OidcProvider, running_provider
 
@@ -82,19 +83,23 @@ class TrustRig:
 
     def _our_key(self) -> SigningKey:
         kid = kid_of(self.our_token())
-        pem = run_command("key", "export", kid, "--private", data=self.gateway.data).stdout
-        return signing_key_from_pem(pem.encode(), "ES256", kid)
+        file = self.gateway.data.with_name(f"{kid}.pem")
+        done = run_command("key", "export", "--private", "--out", str(file), "--", kid, data=self.gateway.data)
+        _check(done)
+        pem = file.read_bytes()
+        file.unlink()
+        return signing_key_from_pem(pem, "ES256", kid)
 
     # What is done to them
 
     def rotate_ours(self) -> None:
-        """`jotgate key rotate`; wait until a new token has the new key."""
+        """`jotgate key rotate`, at the end of which new tokens have the new key."""
         before = kid_of(self.our_token())
-        done = run_command("key", "rotate", data=self.gateway.data)
-        if done.returncode:
-            raise AssertionError(f"jotgate key rotate ended with {done.returncode}: {done.stderr}")
-        until(lambda: kid_of(self.our_token()) != before, "the new key signs", _PATIENCE_S)
-        self.wallet.put_ours(self.our_token())
+        _check(run_command("key", "rotate", data=self.gateway.data))
+        after = self.our_token()
+        if kid_of(after) == before:
+            raise AssertionError("'jotgate key rotate' has ended, and the key before it still signs")
+        self.wallet.put_ours(after)
 
     def rotate_theirs(self) -> Token:
         """The provider signs with a new key from now on and drops all but the one before; returns its first token.
@@ -153,6 +158,11 @@ class Minting:
                     forged_s = time.monotonic()
         except (AssertionError, OSError) as error:
             self._errors.append(error)
+
+
+def _check(done: "subprocess.CompletedProcess[str]") -> None:
+    if done.returncode:
+        raise AssertionError(f"a command ended with {done.returncode}: {done.stderr}")
 
 
 @contextmanager

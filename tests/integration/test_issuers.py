@@ -164,6 +164,35 @@ def test_the_file_goes_before_the_store(start_gateway: Start, call: Call) -> Non
     assert "as of the configuration, which goes before the store" in faults["daemon"][0]
 
 
+def test_a_secret_is_changed_while_the_gateway_runs(directory: Path, call: Call) -> None:
+    """Generate a new one, update .env, and old tokens are invalid from a stated time on."""
+    config = directory / "jotgate.toml"
+    config.write_text(CHAIN)
+    dotenv = directory / ".env"
+
+    def write(**variables: str) -> None:
+        new = directory / "new"
+        new.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        new.chmod(0o600)
+        new.rename(dotenv)
+
+    write(JWT_SECRET_KEY=SECRET)
+    gateway = Gateway(directory / "data", ("--config", str(config)), cwd=directory).start()
+    try:
+        old, new = signed(SECRET), signed(OTHER)
+        assert [ask(call, gateway, token).status for token in (old, new)] == [200, 401]
+        ends_s = int(time.time()) + 6
+        until_text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends_s))
+        write(JWT_SECRET_KEY=OTHER, JWT_SECRET_KEY_PREVIOUS=SECRET, JWT_SECRET_KEY_PREVIOUS_UNTIL=until_text)
+        until(lambda: ask(call, gateway, new).status == 200, "the new secret counts")
+        assert ask(call, gateway, old).status == 200 or time.time() >= ends_s
+        until(lambda: ask(call, gateway, old).status == 401, "the old secret counts no more")
+        assert time.time() >= ends_s
+        assert ask(call, gateway, new).status == 200
+    finally:
+        assert gateway.stop() == 0
+
+
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_a_weak_secret_is_taken_on_this_machine_alone(
     start_gateway: Start, call: Call, directory: Path, where: str

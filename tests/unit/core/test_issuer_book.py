@@ -1,0 +1,101 @@
+"""Issuers of the settings and of the store are put together so that nobody speaks for another."""
+
+import tomllib
+
+import pytest
+
+from jotgate.core.config_reader import read
+from jotgate.core.issuer_book import Book, Kept, put_together
+from jotgate.core.issuer_compiler import FoundIssuer, compile_issuers, iss_of
+from jotgate.core.issuer_reader import read_issuer
+from jotgate.core.issuers import Issuer
+from jotgate.errors import Code, JotgateError
+from jotgate.gateway.world import build_verifier
+from jotgate.testing.forge import ABSENT
+from tests.callers import NAME, NOW_S, issuer_of, make_issuer
+
+OURS: Issuer = issuer_of(make_issuer())
+
+
+def kept(name: str, *, enabled: bool = True, fault: str = "", **settings: object) -> Kept:
+    """An issuer of the store, by its settings; with a fault it leads to nothing."""
+    entry, faults = read_issuer({"name": name, **settings})
+    assert entry is not None, faults
+    found = None if fault else FoundIssuer(path="", entry=entry)
+    return Kept(name, enabled, iss_of(entry), found, (("", fault),) if fault else ())
+
+
+def configured(text: str) -> list[FoundIssuer]:
+    return [FoundIssuer(path=path, entry=entry) for path, entry in read(tomllib.loads(text)).issuers.items()]
+
+
+def names(book: Book) -> tuple[list[str], list[str], dict[str, list[str]]]:
+    """Who counts, whose tokens cannot be judged, and the faults of each."""
+    return (
+        [one.entry.name for one in book.found],
+        [one.name for one in book.unusable],
+        {one.name: one.faults for one in book.states if one.faults},
+    )
+
+
+A: str = '[[issuers]]\nname = "a"\nissuer = "https://a.example"\n'
+NAMELESS: str = '[[issuers]]\nname = "old"\nprofile = "prompt-chain"\n'
+
+
+def test_all_that_are_sound_and_enabled_count() -> None:
+    book = put_together(
+        OURS,
+        configured(A + NAMELESS),
+        [kept("b", issuer="https://b.example"), kept("c", enabled=False, issuer="https://c.example")],
+    )
+    assert names(book) == (["a", "old", "b"], [], {})
+    assert [(one.name, one.origin, one.enabled) for one in book.states] == [
+        *(("a", "file", True), ("old", "file", True)),
+        *(("b", "store", True), ("c", "store", False)),
+    ]
+    assert len(compile_issuers(OURS, book.found, {})) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (kept("a", issuer="https://x.example"), "name: is 'a' as in the configuration"),
+        (kept("x", issuer="https://a.example"), "as of the configuration, which goes before the store"),
+        (kept("x", issuer=NAME), "as of this installation"),
+        (kept("jotgate2", secret_env="S", audiences=[]), "one issuer alone may name none"),
+        (kept("x", issuer="old", secret_env="S"), "is 'old' as of the configuration"),
+    ],
+)
+def test_the_file_goes_first_and_that_is_said(one: Kept, words: str) -> None:
+    book = put_together(OURS, configured(A + NAMELESS), [one])
+    found, unusable, faults = names(book)
+    assert (found, unusable) == (["a", "old"], [])
+    assert words in faults[one.name][0]
+    compile_issuers(OURS, book.found, {})
+
+
+def test_of_two_in_the_store_the_first_counts() -> None:
+    book = put_together(OURS, [], [kept("b", issuer="https://b.example"), kept("c", issuer="https://b.example")])
+    found, unusable, faults = names(book)
+    assert (found, unusable) == (["b"], [])
+    assert "as of the issuer 'b' of the store" in faults["c"][0]
+
+
+@pytest.mark.parametrize("iss", ["https://b.example", ""])
+def test_tokens_of_one_that_leads_nowhere_cannot_be_judged(iss: str) -> None:
+    settings = {"issuer": iss} if iss else {"secret_env": "S", "audiences": []}
+    broken = kept("b", fault="its variable is not there", **settings)
+    book = put_together(OURS, configured(A), [broken, kept("c", **settings)])
+    found, unusable, faults = names(book)
+    assert (found, unusable) == (["a"], ["b"])
+    assert set(faults) == {"b", "c"}
+    issuers = (*compile_issuers(OURS, book.found, {}), *book.unusable)
+    source = make_issuer()
+    with pytest.raises(JotgateError) as caught:
+        build_verifier(issuers, 10).verify(source.with_claims(iss=iss or ABSENT), NOW_S)
+    assert caught.value.code is Code.ISSUER_UNAVAILABLE
+
+
+def test_one_of_which_nothing_is_known_is_told() -> None:
+    book = put_together(OURS, [], [Kept("b", True, None, None, (("", "is not a table of settings in JSON"),))])
+    assert names(book) == ([], [], {"b": ["is not a table of settings in JSON"]})

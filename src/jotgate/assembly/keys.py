@@ -19,6 +19,7 @@ from jotgate.core.key_set import KeySetDocument, publish
 from jotgate.errors import NotReady
 from jotgate.ports import Clock, Store
 from jotgate.processes.bus import BusServer
+from jotgate.processes.console import say
 from jotgate.processes.messages import BEAT_INTERVAL_S
 from jotgate.services.key_desk import KeyDesk
 from jotgate.services.rotation import Rotation
@@ -50,8 +51,21 @@ class OpenKeys(Struct, frozen=True):
 def open_keys(means: Means) -> OpenKeys:
     """Open the installation for control. Raises as `open_authority`."""
     authority = open_authority(means)
+    _tell_of_leftovers(authority, means)
     access = give_access(authority.store, shared=authority.shared)
     return OpenKeys(authority, access, StoreFeed(access, SystemClock(), read_picture(authority.store)))
+
+
+def _tell_of_leftovers(authority: Authority, means: Means) -> None:
+    """Say that private parts lie in files although they are sealed in the store: nobody else deletes them."""
+    sealed = {key.kid for key in authority.ring.keys if key.sealed is not None}
+    left = [key.kid for key in authority.parts.strays() if key.kid in sealed]
+    if left:
+        say(
+            f"{len(left)} of the files in '{means.directory.keys}' hold private parts that are sealed in the store; "
+            "delete them once the master key has a copy in a safe place",
+            event="keys_in_files",
+        )
 
 
 class KeyRoom:

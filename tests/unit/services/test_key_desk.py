@@ -1,0 +1,116 @@
+"""Orders about keys that cannot be carried out leave everything as it was; those that can say what became of them."""
+
+import json
+
+import pytest
+
+from jotgate.core import key_life
+from jotgate.core.durable import Issuance, KeyState
+from jotgate.core.key_life import KeyRules
+from jotgate.core.key_orders import KeyOrder
+from jotgate.errors import CommandError, KeyRefused
+from jotgate.jose.keys import generate, public_jwk, signing_key_to_pem
+from jotgate.services.key_desk import KeyDesk
+from jotgate.services.keyring import Keyring
+from jotgate.stores.memory import MemoryStore
+from jotgate.testing.ports import ManualClock
+from tests.parts import MemoryParts
+
+
+class Bench:
+    """A desk over a store with its first key."""
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self.store = MemoryStore()
+        self.parts = MemoryParts()
+        self.clock = ManualClock()
+        self.desk = KeyDesk(self.store, self.parts, self.clock, KeyRules("ES256"), alone=alone)
+        Keyring(self.store, self.parts, self.clock).open("ES256")
+        self.first = self.store.key_ring().keys[0].kid
+
+    def state(self, kid: str) -> KeyState:
+        return key_life.find(self.store.key_ring(), kid).state
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_new_key_signs_at_once_only_where_nobody_has_to_learn_of_it(alone: bool) -> None:
+    bench = Bench(alone=alone)
+    made = bench.desk.carry_out(KeyOrder(action="rotate", algorithm="Ed25519"))
+    assert bench.state(made.kid) is (KeyState.ACTIVE if alone else KeyState.PENDING)
+    assert bench.state(bench.first) is (KeyState.RETIRED if alone else KeyState.ACTIVE)
+    key = key_life.find(made.ring, made.kid)
+    assert key.algorithm == "Ed25519"
+    assert key.signs_from_s == (None if alone else int(bench.clock.now_s()))
+    later = bench.desk.carry_out(KeyOrder(action="rotate", ahead_s=60))
+    assert key_life.find(later.ring, later.kid).signs_from_s == int(bench.clock.now_s()) + 60
+
+
+def test_an_imported_key_waits_for_its_promotion() -> None:
+    bench, own = Bench(), generate("ES256")
+    material = signing_key_to_pem(own).decode()
+    bench.desk.carry_out(KeyOrder(action="import", material=material))
+    assert key_life.find(bench.store.key_ring(), own.kid).signs_from_s is None
+    with pytest.raises(CommandError, match="is there already"):
+        bench.desk.carry_out(KeyOrder(action="import", material=material))
+    assert own.kid in bench.parts.files, "the one that is there keeps its private part"
+    bench.desk.carry_out(KeyOrder(action="promote", kid=own.kid))
+    assert key_life.due(bench.store.key_ring(), bench.clock.now_s()) is not None
+
+
+def test_a_public_key_is_imported_to_verify_and_for_nothing_else() -> None:
+    bench, own = Bench(), generate("ES256")
+    material = json.dumps(public_jwk(own.verification_key))
+    with pytest.raises(CommandError, match="can sign nothing"):
+        bench.desk.carry_out(KeyOrder(action="import", material=material))
+    bench.desk.carry_out(KeyOrder(action="import", material=material, state="retired"))
+    assert bench.state(own.kid) is KeyState.RETIRED
+    with pytest.raises(CommandError, match="only a pending one"):
+        bench.desk.carry_out(KeyOrder(action="promote", kid=own.kid))
+    with pytest.raises(CommandError, match=r"private part of the key .* is not here"):
+        bench.desk.carry_out(KeyOrder(action="export", kid=own.kid, private=True))
+
+
+def test_what_cannot_be_done_changes_nothing() -> None:
+    bench = Bench()
+    before = bench.store.key_ring()
+    for order in (
+        KeyOrder(action="retire", kid=bench.first),
+        KeyOrder(action="promote", kid=bench.first),
+        KeyOrder(action="promote", kid="nobody"),
+        KeyOrder(action="revoke", kid="nobody"),
+        KeyOrder(action="export", kid="nobody"),
+    ):
+        with pytest.raises(CommandError):
+            bench.desk.carry_out(order)
+    with pytest.raises(KeyRefused):
+        bench.desk.carry_out(KeyOrder(action="rotate", algorithm="none"))
+    assert bench.store.key_ring() == before
+    assert list(bench.parts.files) == [bench.first], "no private part is left of a key that was not made"
+
+
+def test_no_more_keys_are_published_than_verifiers_take() -> None:
+    bench = Bench()
+    for _ in range(key_life.PUBLISHED_MAX - 1):
+        bench.desk.carry_out(KeyOrder(action="rotate", ahead_s=1))
+    with pytest.raises(CommandError, match="64 keys are published already"):
+        bench.desk.carry_out(KeyOrder(action="rotate"))
+    assert len(bench.parts.files) == key_life.PUBLISHED_MAX
+
+
+def test_the_live_tokens_of_a_key_are_counted_and_its_horizon_is_nobodys_business() -> None:
+    bench = Bench()
+    now_s = int(bench.clock.now_s())
+    rows = [Issuance(f"t{end}", "s", "c", bench.first, now_s, now_s + end) for end in (-1, 5, 50)]
+    bench.store.add_issuances(rows)
+    Keyring(bench.store, bench.parts, bench.clock).reserve(now_s + 50)
+    (view,) = bench.desk.views()
+    assert (view.live_tokens, view.verifies_until_s, view.private) == (2, None, True)
+
+
+def test_what_may_be_secret_is_not_in_a_repr() -> None:
+    bench = Bench()
+    private = bench.desk.carry_out(KeyOrder(action="export", kid=bench.first, private=True))
+    assert "PRIVATE KEY" in private.text
+    assert [event.name for event in private.events] == ["key.exported"]
+    assert "PRIVATE" not in repr(private)
+    assert "PRIVATE" not in repr(KeyOrder(action="import", material=private.text))

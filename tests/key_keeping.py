@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from jotgate.core.issuers import KeySource
-from jotgate.core.key_fetches import Failed, Get, Got, KeysOutcome, KeyStanding, Unchanged
+from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, KeysOutcome, KeyStanding, Unchanged
 from jotgate.core.reach import Way
+from jotgate.errors import JotgateError
 from jotgate.jose.keys import KeySet, SigningKey, generate
 from jotgate.services.key_keeper import KeyKeeper, KeyPorts
 from jotgate.testing.ports import ManualClock
@@ -90,8 +91,29 @@ class News:
     def ended(self, issuer: str) -> None:
         self.lines.append(f"ended {issuer}")
 
+    def unkept(self, reason: str) -> None:
+        self.lines.append(f"unkept: {reason}")
+
     def broken(self, fault: BaseException) -> None:
         self.faults.append(fault)
+
+
+class Drawer:
+    """What is kept from one process to the next (ports.KeptSets); `refusal` is what it refuses with."""
+
+    def __init__(self) -> None:
+        self.sets: Mapping[str, KeptSet] = {}
+        self.refusal: JotgateError | None = None
+
+    def read(self) -> Mapping[str, KeptSet]:
+        if self.refusal is not None:
+            raise self.refusal
+        return self.sets
+
+    def keep(self, sets: Mapping[str, KeptSet]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.sets = sets
 
 
 class _Chance:
@@ -107,8 +129,9 @@ class Desk:
     `telling`: what a change takes until, if anything.
     """
 
-    def __init__(self, source: KeySource | None = None) -> None:
+    def __init__(self, source: KeySource | None = None, drawer: Drawer | None = None) -> None:
         self.clock = ManualClock()
+        self.drawer = drawer or Drawer()
         self.web = ScriptedFetch()
         self.files = ScriptedFetch()
         self.news = News()
@@ -117,7 +140,14 @@ class Desk:
         self.source = source or url_source()
         self.changes: list[Mapping[str, bytes]] = []
         self.telling: asyncio.Future[int | None] | None = None
-        ports = KeyPorts(web=self.web, files=self.files, clock=self.clock, entropy=_Chance(), news=self.news)
+        ports = KeyPorts(
+            web=self.web,
+            files=self.files,
+            clock=self.clock,
+            entropy=_Chance(),
+            news=self.news,
+            kept=self.drawer,
+        )
         self.keeper = KeyKeeper(ports, self._changed)
 
     def _changed(self) -> "asyncio.Future[int | None]":

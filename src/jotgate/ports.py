@@ -4,7 +4,7 @@ The clock, chance, the caller's connection, an upstream and the audit trail are 
 adapters reaches for them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from jotgate.core.audit import CallRecord
@@ -19,7 +19,7 @@ from jotgate.core.durable import (
     Versions,
 )
 from jotgate.core.figures import Counts, Gauges
-from jotgate.core.key_fetches import Failed, Get, Got, Unchanged
+from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey, VerificationKey
 
@@ -183,8 +183,24 @@ class KeyNews(Protocol):
     def ended(self, issuer: str) -> None:
         """The keys of before are too old: the issuer has none any more."""
 
+    def unkept(self, reason: str) -> None:
+        """What was fetched cannot be kept for the next control process."""
+
     def broken(self, fault: BaseException) -> None:
         """The fault is of jotgate itself."""
+
+
+class KeptSets(Protocol):
+    """The JWK Sets of other issuers, by name, kept from one control process to the next. Both raise DirectoryRefused.
+
+    They may be called on any thread.
+    """
+
+    def read(self) -> Mapping[str, KeptSet]:
+        """What was kept."""
+
+    def keep(self, sets: Mapping[str, KeptSet]) -> None:
+        """Keep these in place of all before."""
 
 
 class Files(Protocol):

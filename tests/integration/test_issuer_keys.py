@@ -5,13 +5,16 @@ The issuers are real servers on loopback. Times are those of the settings, so a 
 
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from jotgate.testing.certificates import Authority
 from jotgate.testing.issuer_server import DISCOVERY_PATH, JWKS_PATH, IssuerServer, issuer_in_thread
 from jotgate.testing.running import Gateway, run_command, until
 from jotgate.testing.upstream import Gate, unary
@@ -266,3 +269,50 @@ def test_bad_documents_never_take_a_good_set_away(
         until(lambda: issuer.key_fetches > fetches, "it was asked")  # noqa: B023 - called at once
         assert call(gateway).status == 200
     assert "Traceback" not in gateway.errors
+
+
+def test_the_end_of_control_in_an_outage_costs_no_known_key(
+    issuer: IssuerServer, start_gateway: StartGateway, call: Callable[..., Answer]
+) -> None:
+    gateway = start_gateway(settings(issuer), "--workers", "2")
+    token = issuer.mint(_AUDIENCE)
+    assert call(gateway, token).status == 200
+    until((gateway.data / "issuer-keys.json").exists, "the keys are kept")
+    outage(issuer)
+    control = gateway.pids["control"]
+    os.kill(control, signal.SIGKILL)
+    until(lambda: gateway.pids.get("control", control) != control, "another control is there")
+    until(lambda: gateway.status()["workers"] == 2, "the workers have found it")
+    until(lambda: gateway.settled_on(gateway.status()["snapshot"]), "they have its snapshot")
+    assert {call(gateway, token).status for _ in range(8)} == {200}
+    assert standing(gateway)["kids"] == [issuer.key.kid]
+
+
+def test_an_issuer_under_tls_with_roots_of_its_own(
+    start_gateway: StartGateway, tmp_path: Path, call: Callable[..., Answer]
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("issuer", hosts=("127.0.0.1",))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.cert, pair.key)
+    with issuer_in_thread(tls=tls, path="/realms/one") as secure:
+        gateway = start_gateway(settings(secure, ca_file=f'"{authority.root}"'))
+        assert call(gateway, secure.mint(_AUDIENCE)).status == 200
+        other = start_gateway(settings(secure))
+        answer = call(other, secure.mint(_AUDIENCE))
+        assert (answer.status, answer.code) == (503, "issuer_unavailable")
+        assert "CERTIFICATE_VERIFY_FAILED" in other.errors
+
+
+def test_a_file_of_keys_is_read_and_read_again_for_an_unknown_key(
+    issuer: IssuerServer, start_gateway: StartGateway, tmp_path: Path, call: Callable[..., Answer]
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(issuer.jwks())
+    text = settings(issuer, "url").replace(f'jwks_url = "{issuer.jwks_url}"', f'jwks_file = "{file}"')
+    gateway = start_gateway(text)
+    assert call(gateway).status == 200
+    issuer.rotate()
+    file.write_bytes(issuer.jwks())
+    assert call(gateway).status == 200
+    assert issuer.key_fetches == 0

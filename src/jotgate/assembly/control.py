@@ -69,7 +69,7 @@ def run(assignment: Assignment) -> None:
     accepted = AcceptedText(PrivateFiles(directory.path, ACCEPTED_BYTES_MAX))
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
     issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
-    remote = RemoteKeys()
+    remote = RemoteKeys(directory.path)
     opened: list[OpenKeys] = []
 
     def open_once(found: Loaded) -> OpenKeys:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 from jotgate.assembly.system import SystemClock, SystemEntropy
@@ -10,6 +11,8 @@ from jotgate.core.issuers import KeySource
 from jotgate.core.key_fetches import KeysOutcome, KeyStanding
 from jotgate.processes.console import say
 from jotgate.services.key_keeper import KeyKeeper, KeyPorts
+from jotgate.stores.files import PrivateFiles
+from jotgate.stores.kept_key_sets import KEPT_BYTES_MAX, KeptKeySets
 from jotgate.stores.key_files import KeyFiles
 from jotgate.telemetry.logs import report_fault
 
@@ -36,6 +39,11 @@ class _Log:
         text = f"the keys of the issuer '{issuer}' are too old to be used; its tokens are answered with 503"
         say(text, event="keys_ended", level="error", issuer=issuer)
 
+    def unkept(self, reason: str) -> None:
+        """What was fetched cannot be kept."""
+        text = f"{reason}; a control process that starts while an issuer is out of reach would have no keys of it"
+        say(text, event="keys_unkept")
+
     def broken(self, fault: BaseException) -> None:
         """The fault is of jotgate itself."""
         report_fault(fault)
@@ -44,8 +52,16 @@ class _Log:
 class RemoteKeys:
     """The keys of all remote issuers. Mutable: how a new snapshot is asked for, once there is a way."""
 
-    def __init__(self) -> None:
-        ports = KeyPorts(web=KeyWeb(), files=KeyFiles(), clock=SystemClock(), entropy=SystemEntropy(), news=_Log())
+    def __init__(self, directory: Path) -> None:
+        """`directory` is DATA."""
+        ports = KeyPorts(
+            web=KeyWeb(),
+            files=KeyFiles(),
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            news=_Log(),
+            kept=KeptKeySets(PrivateFiles(directory, KEPT_BYTES_MAX)),
+        )
         self._keeper = KeyKeeper(ports, self._changed)
         self._renew: Renew | None = None
 
@@ -58,10 +74,15 @@ class RemoteKeys:
         self._keeper.sources(sources)
 
     async def keep(self, renew: Renew, wait_s: float, ready: Callable[[], Awaitable[None]]) -> None:
-        """Fetch until cancelled. `ready` is called when the first fetch of each has ended, at most `wait_s` later."""
+        """Fetch until cancelled.
+
+        `ready` is called when the first fetch of each issuer of which no keys are held has ended, at most `wait_s`
+        later.
+        """
         self._renew = renew
-        self._keeper.sweep()
-        if not await self._keeper.settle(wait_s):
+        if self._keeper.sets:
+            await renew()  # What was kept of an earlier process.
+        if not await self._keeper.settle(wait_s, keyless=True):
             waiting = [one.issuer for one in self._keeper.standings() if one.age_s is None and not one.fault]
             say(f"not waiting any longer for the keys of {', '.join(waiting)}", event="keys_awaited")
         await ready()

@@ -48,6 +48,21 @@ class Failed(Struct, frozen=True):
     reason: str
 
 
+class KeptSet(Struct, frozen=True):
+    """A JWK Set as it is kept for the next control process, with when it was last confirmed (seconds since the epoch).
+
+    `source` is a digest of what made it this issuer's: kept for another source, it is nobody's. `location`, `etag` and
+    `modified` say where it was found, and its validators there.
+    """
+
+    source: str
+    jwks: bytes
+    location: str
+    etag: str
+    modified: str
+    confirmed_at_s: float
+
+
 class KeysOutcome(Struct, frozen=True):
     """What is known of an issuer's keys after they were wanted.
 

@@ -1,18 +1,21 @@
 """Keeps the keys of other issuers: fetched ahead of their time, one fetch at a time for each, and used on in an outage.
 
-Nothing that an issuer answers, and nothing that its tokens name, takes good keys out of use before `stale_max_s`.
+Nothing that an issuer answers, and nothing that its tokens name, takes good keys out of use before `stale_max_s`. What
+was fetched is kept for the next process, so that an end of this one during an outage costs no issuer its keys.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
 
 from jotgate.core.issuers import KeySource
-from jotgate.core.key_fetches import Failed, FetchEnd, KeysOutcome, KeyStanding
-from jotgate.ports import Clock, Entropy, KeyFetch, KeyNews
-from jotgate.services.key_fetching import Found, KeyFetching, Known
+from jotgate.core.key_fetches import Failed, FetchEnd, KeptSet, KeysOutcome, KeyStanding
+from jotgate.errors import JotgateError
+from jotgate.ports import Clock, Entropy, KeptSets, KeyFetch, KeyNews
+from jotgate.services.key_fetching import Found, KeptKeys, KeyFetching, Known, read_kids
 from jotgate.services.key_schedule import KeySchedule
 
 _NOBODY: Final = KeysOutcome(reached=True, useless_s=1.0)
@@ -27,6 +30,7 @@ class KeyPorts(Struct, frozen=True):
     clock: Clock
     entropy: Entropy
     news: KeyNews
+    kept: KeptSets
 
     def chance(self) -> float:
         """A number from 0 to 1."""
@@ -52,6 +56,25 @@ class _Kept:
         self.source = source
         self.schedule.obey(source)
 
+    def recall(self, found: KeptSet | None, clock: Clock) -> None:
+        """Begin with what an earlier process fetched, if it is this source's, good, and not too old."""
+        if found is None or found.source != _mark(self.source):
+            return
+        age_s = clock.now_s() - found.confirmed_at_s
+        kids = read_kids(found.jwks, self.source.algorithms)
+        if isinstance(kids, Failed) or not 0 <= age_s < self.source.stale_max_s:
+            return
+        self.known = Known(KeptKeys(found.jwks, kids, found.location, found.etag, found.modified))
+        self.schedule.fetched_s = clock.monotonic_s() - age_s
+
+    def to_keep(self, clock: Clock) -> KeptSet | None:
+        """What the next process should begin with."""
+        keys, fetched_s = self.known.keys, self.schedule.fetched_s
+        if keys is None or fetched_s is None:
+            return None
+        at_s = clock.now_s() - (clock.monotonic_s() - fetched_s)
+        return KeptSet(_mark(self.source), keys.jwks, keys.location, keys.etag, keys.modified, at_s)
+
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
@@ -69,6 +92,10 @@ class KeyKeeper:
         self._changed = changed
         self._kept: dict[str, _Kept] = {}
         self._published: Mapping[str, tuple[KeySource, bytes]] = {}
+        self._recalled: Mapping[str, KeptSet] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._unsaved = False
+        self._unkept = ""
 
     def sets_for(self, sources: Iterable[KeySource]) -> dict[str, bytes]:
         """The sets that were fetched for these sources; may be called on any thread.
@@ -97,6 +124,7 @@ class KeyKeeper:
                 if kept is not None:
                     kept.cancel()
                 kept = _Kept(source, now_s)
+                kept.recall(self._recall().get(source.name), self._ports.clock)
             elif kept.source != source:
                 kept.obey(source)
             self._kept[source.name] = kept
@@ -116,10 +144,20 @@ class KeyKeeper:
                 _ = self._changed()  # Nobody waits for it.
             if kept.task is None and kept.schedule.is_due(now_s):
                 self._begin(kept, now_s, wanted=False)
+        if self._unsaved and self._saving is None:
+            self._unsaved = False
+            self._saving = asyncio.get_running_loop().create_task(self._save())
 
-    async def settle(self, patience_s: float) -> bool:
-        """Wait until the fetches that are under way have ended; False when some have not within `patience_s`."""
-        tasks = [kept.task for kept in self._kept.values() if kept.task is not None]
+    async def settle(self, patience_s: float, *, keyless: bool = False) -> bool:
+        """Wait until the fetches that are under way have ended; False when some have not within `patience_s`.
+
+        `keyless`: those of issuers of which keys are held are not waited for.
+        """
+        tasks = [
+            kept.task
+            for kept in self._kept.values()
+            if kept.task is not None and not (keyless and kept.jwks is not None)
+        ]
         if not tasks:
             return True
         _, waiting = await asyncio.wait(tasks, timeout=patience_s)
@@ -176,6 +214,7 @@ class KeyKeeper:
             return
         before = kept.jwks
         kept.known = Known(found.keys, found.metadata)
+        self._unsaved = True
         self._succeeded(kept, found, begun_s, changed=before != found.keys.jwks)
         if before != found.keys.jwks:
             self._publish()
@@ -202,8 +241,34 @@ class KeyKeeper:
             self._ports.news.broken(fault)
             self._failed(kept, f"jotgate failed to fetch the keys ({type(fault).__name__})")
 
+    def _recall(self) -> Mapping[str, KeptSet]:
+        if self._recalled is None:
+            try:
+                self._recalled = self._ports.kept.read()
+            except JotgateError as refusal:
+                self._recalled = {}
+                self._ports.news.unkept(refusal.message)
+        return self._recalled
+
+    async def _save(self) -> None:
+        found = {name: kept.to_keep(self._ports.clock) for name, kept in self._kept.items()}
+        sets = {name: one for name, one in found.items() if one is not None}
+        unkept = ""
+        try:
+            await asyncio.to_thread(self._ports.kept.keep, sets)
+        except JotgateError as refusal:
+            unkept = refusal.message
+            if unkept != self._unkept:
+                self._ports.news.unkept(unkept)
+        self._unkept = unkept
+        self._saving = None
+
     def _publish(self) -> None:
         self._published = {name: (kept.source, kept.jwks) for name, kept in self._kept.items() if kept.jwks is not None}
+
+
+def _mark(source: KeySource) -> str:
+    return sha256(repr(_place(source)).encode()).hexdigest()
 
 
 def _place(source: KeySource) -> tuple[object, ...]:

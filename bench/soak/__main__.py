@@ -13,7 +13,7 @@ from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
 from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
 from bench.soak.outcomes import Outcomes
 from bench.soak.rig import running_rig
-from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TrustFindings, run_trust
+from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TRUST_SMALL_SHARED, TrustFindings, run_trust
 from bench.soak.trust_report import render as render_trust
 from bench.soak.trust_rig import running_trust
 from jotgate.testing.running import Gateway
@@ -21,7 +21,7 @@ from tests.peers.oidc_provider import INSTALLED
 
 RESULT: Final = Path(__file__).parents[1] / "results" / "soak.md"
 TRUST_RESULT: Final = RESULT.with_name("trust.md")
-STORES: Final = ("SQLite", "PostgreSQL")
+STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
 
@@ -112,11 +112,11 @@ def _trust(parts: Sequence[str], *, quick: bool) -> str:
         raise Broken("NOT COVERED: npm could not install `oidc-provider`, which `make setup` does")
     found: dict[str, TrustFindings] = {}
     flood: FloodFindings | None = None
-    for store in STORES if "trust" in parts else ():
+    for store, small in STORES.items() if "trust" in parts else ():
         with running_trust(postgresql=store == "PostgreSQL") as trusting, _with_what_it_said(trusting.gateway):
-            found[store] = run_trust(trusting, TRUST_SMALL if quick else TRUST_FULL)
+            found[store] = run_trust(trusting, small if quick else TRUST_FULL)
     if "flood" in parts:
-        with running_trust(postgresql=False) as trusting, _with_what_it_said(trusting.gateway):
+        with running_trust(postgresql=False, refresh="10m") as trusting, _with_what_it_said(trusting.gateway):
             flood = run_flood(trusting, FLOOD_SMALL if quick else FLOOD_FULL)
     return render_trust(found, flood)
 

@@ -33,7 +33,7 @@ class FloodSizes:
 
 
 FLOOD_FULL: Final = FloodSizes(rounds=10, span_s=3.0, kids=1_000, paced=True)
-FLOOD_SMALL: Final = FloodSizes(rounds=2, span_s=1.0, kids=300, paced=False)
+FLOOD_SMALL: Final = FloodSizes(rounds=1, span_s=1.5, kids=500, paced=False)
 
 
 @dataclass

@@ -25,8 +25,10 @@ class TrustSizes:
     outage_s: float
 
 
-TRUST_FULL: Final = TrustSizes(own=20, outages=5, theirs=5, pause_s=1.2, outage_s=6.0)
-TRUST_SMALL: Final = TrustSizes(own=3, outages=2, theirs=2, pause_s=0.1, outage_s=1.2)
+TRUST_FULL: Final = TrustSizes(own=20, outages=5, theirs=5, pause_s=0.6, outage_s=6.0)
+TRUST_SMALL: Final = TrustSizes(own=2, outages=2, theirs=2, pause_s=0.1, outage_s=1.2)
+# On a store that machines may share each rotation of ours takes as long as another machine may lag.
+TRUST_SMALL_SHARED: Final = TrustSizes(own=1, outages=1, theirs=1, pause_s=0.1, outage_s=1.2)
 
 
 @dataclass

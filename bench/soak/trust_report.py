@@ -32,15 +32,13 @@ _VERDICTS: Final[tuple[Verdict, ...]] = (
 
 def render(found: Mapping[str, TrustFindings], flood: FloodFindings | None) -> str:
     """The page. `found` is by the name of the store."""
-    parts = [
-        _HEADING.format(
-            good=sum(one.account.count("good, taken") for one in found.values()),
-            when=f"{datetime.now(UTC):%Y-%m-%d}",
-            workers=WORKERS,
-            cooldown=COOLDOWN_S,
-            connections=CONNECTIONS,
-        )
-    ]
+    good = sum(one.account.count("good, taken") for one in found.values())
+    when = f"{datetime.now(UTC):%Y-%m-%d}"
+    parts = (
+        [_HEADING.format(good=good, when=when, workers=WORKERS, cooldown=COOLDOWN_S, connections=CONNECTIONS)]
+        if found
+        else []
+    )
     parts += [_trust(store, one) for store, one in found.items()]
     if flood is not None:
         parts.append(_flood(flood))

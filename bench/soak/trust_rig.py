@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, Self
 
 from bench.soak.tokens import Token, Wallet, forge, kid_of
@@ -23,10 +23,15 @@ _CONFIGURATION: Final = """\
 name = "provider"
 issuer = "{issuer}"
 algorithms = ["ES256"]
-refresh = "5s"
+refresh = "{refresh}"
 cooldown = "1s"
 fetches_per_minute = 600
 timeout = "1s"
+
+[limits]
+# On a store that other machines may share, a new key signs when each of them knows it or serves nothing any more.
+max_staleness_s = 5
+
 {more}"""
 _MINT_S: Final = 0.2
 _FORGE_S: Final = 20.0
@@ -166,19 +171,13 @@ def _check(done: "subprocess.CompletedProcess[str]") -> None:
 
 
 @contextmanager
-def running_trust(*, postgresql: bool) -> Iterator[TrustRig]:
-    """Start a provider, a database if it is to be PostgreSQL, and the gateway; end them all."""
-    if postgresql:
-        with postgres() as server, _running(f'[store]\nurl = "{server.make_database().url}"\n') as rig:
-            yield rig
-    else:
-        with _running("") as rig:
-            yield rig
+def running_trust(*, postgresql: bool, refresh: str = "5s") -> Iterator[TrustRig]:
+    """Start a provider, a database if it is to be PostgreSQL, and the gateway; end them all.
 
-
-@contextmanager
-def _running(more: str) -> Iterator[TrustRig]:
-    with running_provider() as provider:
-        configuration = _CONFIGURATION.format(issuer=provider.issuer, more=more)
-        with running_gateway(configuration, "--workers", str(WORKERS)) as gateway:
-            yield TrustRig(gateway, provider)
+    `refresh` is how often keys are fetched without anybody's asking for them.
+    """
+    with ExitStack() as stack:
+        provider = stack.enter_context(running_provider())
+        store = f'[store]\nurl = "{stack.enter_context(postgres()).make_database().url}"\n' if postgresql else ""
+        configuration = _CONFIGURATION.format(issuer=provider.issuer, refresh=refresh, more=store)
+        yield TrustRig(stack.enter_context(running_gateway(configuration, "--workers", str(WORKERS))), provider)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from bench.soak.__main__ import STORES
 from bench.soak.campaign import KILLS, SMALL, run
 from bench.soak.flood import FLOOD_SMALL, run_flood
 from bench.soak.rig import running_rig
-from bench.soak.trust import OUTAGES, OWN, THEIRS, TRUST_SMALL, run_trust
+from bench.soak.trust import OUTAGES, OWN, THEIRS, run_trust
 from bench.soak.trust_rig import running_trust
 from tests.peers.oidc_provider import INSTALLED
 
@@ -32,13 +33,14 @@ def test_no_good_request_fails_whatever_is_done_to_the_gateway(official: bool) -
 
 @needs_provider
 @pytest.mark.slow
-@pytest.mark.parametrize("postgresql", [False, True], ids=["SQLite", "PostgreSQL"])
-def test_no_good_token_is_refused_while_every_key_changes_and_the_provider_dies(postgresql: bool) -> None:
-    with running_trust(postgresql=postgresql) as rig:
-        found = run_trust(rig, TRUST_SMALL)
+@pytest.mark.parametrize("store", STORES)
+def test_no_good_token_is_refused_while_every_key_changes_and_the_provider_dies(store: str) -> None:
+    sizes = STORES[store]
+    with running_trust(postgresql=store == "PostgreSQL") as rig:
+        found = run_trust(rig, sizes)
 
     assert found.account.faults == []
-    assert found.done == {OWN: TRUST_SMALL.own, OUTAGES: TRUST_SMALL.outages, THEIRS: TRUST_SMALL.theirs}
+    assert found.done == {OWN: sizes.own, OUTAGES: sizes.outages, THEIRS: sizes.theirs}
     assert found.account.count("good, taken") > 0
     assert found.account.count("wrong, refused") > 0
     assert found.brought_first == 1
@@ -48,7 +50,7 @@ def test_no_good_token_is_refused_while_every_key_changes_and_the_provider_dies(
 @pytest.mark.slow
 def test_unknown_keys_by_the_hundred_make_one_fetch_in_a_cooldown() -> None:
     """What good tokens notice of it is measured by `make soak` alone: a busy machine decides nothing here."""
-    with running_trust(postgresql=False) as rig:
+    with running_trust(postgresql=False, refresh="10m") as rig:
         found = run_flood(rig, FLOOD_SMALL)
 
     assert found.refused == []

@@ -145,9 +145,14 @@ class Target:
         (key,) = (key for file in files if (key := signing_key_from_pem(file.read_bytes(), "ES256")).kid == kid)
         return TestIssuer(key, self.gateway.url, self.gateway.url, time.time())
 
-    def memory_bytes(self) -> int:
-        """The most memory that the worker ever had."""
-        text = Path(f"/proc/{self.gateway.pids['worker 0']}/status").read_text()
+    def status_of(self, token: bytes) -> int:
+        """What a call with this token is answered now."""
+        shot = bearer(token, Code.INTERNAL)
+        return read_answer(self._send(shot, f"probe-{next(_numbers)}")).status
+
+    def memory_bytes(self, process: str = "worker 0") -> int:
+        """The most memory that a process ever had."""
+        text = Path(f"/proc/{self.gateway.pids[process]}/status").read_text()
         found = re.search(r"VmHWM:\s+(\d+) kB", text)
         assert found is not None
         return int(found[1]) * 1024

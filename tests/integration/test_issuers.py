@@ -11,6 +11,7 @@ import jwt as pyjwt
 import pytest
 
 from jotgate.testing.running import Gateway, run_command, until
+from tests.databases import postgres
 from tests.integration.exchanges import Answer, Caller, chat_body
 
 Start = Callable[..., Gateway]
@@ -148,6 +149,23 @@ def test_an_issuer_of_the_store_that_compiles_no_more_gets_503_and_is_told(start
         assert "does not count" in listed.stdout
     finally:
         crippled.stop()
+
+
+def test_what_one_machine_adds_counts_on_the_other(start_gateway: Start, call: Call) -> None:
+    with postgres() as server:
+        settings = f'[server]\npublic_url = "https://gate.example"\n[store]\nurl = "{server.make_database().url}"\n'
+        settings += '[keys]\nmaster_key_env = "JOTGATE_MASTER_KEY"\n'
+        variables = {**VARIABLES, "JOTGATE_MASTER_KEY": secrets.token_urlsafe(32)}
+        one, other = (start_gateway(settings, environment=variables) for _ in range(2))
+        token = daemon_token()
+        assert [ask(call, gateway, token).status for gateway in (one, other)] == [401, 401]
+        assert command(one, "add", stdin=DAEMON).returncode == 0
+        for gateway in (one, other):
+            until(lambda gateway=gateway: ask(call, gateway, token).status == 200, "it is taken")  # type: ignore[misc]
+        assert command(other, "disable", "daemon").returncode == 0
+        for gateway in (one, other):
+            until(lambda gateway=gateway: ask(call, gateway, token).status == 401, "it is refused")  # type: ignore[misc]
+        assert "disabled" in command(one, "list").stdout
 
 
 def test_the_file_goes_before_the_store(start_gateway: Start, call: Call) -> None:

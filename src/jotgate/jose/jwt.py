@@ -199,7 +199,7 @@ def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
     if typ is None:
         if "" not in types:
             raise ClaimRefused("typ", "missing", "the token has no 'typ'").showing("typ", types, None)
-    elif typ not in types and (not typ or _media_type(typ) not in map(_media_type, types)):
+    elif not typ or (typ not in types and _media_type(typ) not in map(_media_type, types)):
         raise _mismatch("typ", "the token's 'typ' is of another kind of token", types, typ)
 
 

@@ -88,13 +88,10 @@ def load(gateway: Gateway, count: int = 4) -> Iterator[list[tuple[int, bytes]]]:
 
     def call() -> None:
         while not enough.is_set():
-            token = newest[-1]
-            with closing(Caller(gateway, token)) as caller:
-                for _ in range(20):
-                    answer = caller.chat()
-                    calls.append(answer.status)
-                    if answer.status != 200:
-                        refused.append((answer.status, answer.body))
+            with closing(Caller(gateway, newest[-1])) as caller:
+                answers = [caller.chat() for _ in range(20)]
+            calls.extend(answer.status for answer in answers)
+            refused.extend((answer.status, answer.body) for answer in answers if answer.status != 200)
 
     def make_tokens() -> None:
         while not enough.is_set():

@@ -125,62 +125,33 @@ async def _serve(
 ) -> None:
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
     clock = SystemClock()
-    started_s = clock.now_s() - clock.monotonic_s()
     census = Census(clock)
-    authority = keys.authority
     bus = BusServer(
         reloader.effect.snapshot,
-        authority.log,
+        keys.authority.log,
         census,
         expected=assignment.workers,
         age_s=lambda: keys.feed.age_s,
         wanted=others.keys.wanted,
     )
     room = KeyRoom(keys, reloader, bus, clock)
-    issuer_room = IssuerRoom(
-        others.issuers,
-        keys.access,
-        authority.recorder,
-        clock,
-        look=lambda: keys.feed.look(room.renew),
-        states=lambda: reloader.effect.issuers,
-    )
-    figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
-
     reporter = Reporter(
         url=assignment.url,
-        issuer=authority.issuer_url,
+        issuer=keys.authority.issuer_url,
         metrics=tuple(local_url(*listener.getsockname()[:2]) + "/metrics" for listener in metrics_listeners),
         keys=room,
         bus=bus,
         reloader=reloader,
         clock=clock,
-        started_s=started_s,
+        started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = ControlServer(
-        operator_path=str(directory.control_socket),
-        operator=build_operator(
-            authority.tokens(keys.access, room.await_workers),
-            SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock).verify,
-            reporter.report,
-            room.carry_out,
-            issuers=issuer_room.carry_out,
-        ),
-        public=build_public(room.key_set, figures),
-        metrics=build_metrics(figures),
-    )
+    server = _build_server(directory, keys, others, reporter, census)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
     def orphaned() -> None:
         loop.call_soon_threadsafe(server.stop)
-
-    assignment.follow_supervisor(orphaned)
-    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-    serving = loop.create_task(
-        server.run([socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd), *metrics_listeners])
-    )
 
     def swap(snapshot: Snapshot) -> None:
         others.keys.follow(reloader.effect.key_sources)
@@ -190,6 +161,11 @@ async def _serve(
         await bus.start(socket.socket(fileno=bus_fd))
         assignment.report_ready()
 
+    assignment.follow_supervisor(orphaned)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    serving = loop.create_task(
+        server.run([socket.socket(fileno=operator_fd), socket.socket(fileno=edge_fd), *metrics_listeners])
+    )
     others.keys.follow(reloader.effect.key_sources)
     keeping = [
         loop.create_task(bus.keep_time()),
@@ -200,6 +176,34 @@ async def _serve(
     ]
     await _end_with_the_first(server, serving, keeping)
     bus.stop()
+
+
+def _build_server(
+    directory: DataDirectory, keys: OpenKeys, others: Others, reporter: Reporter, census: Census
+) -> ControlServer:
+    """What control answers, to whom."""
+    room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
+    issuer_room = IssuerRoom(
+        others.issuers,
+        keys.access,
+        keys.authority.recorder,
+        clock,
+        look=lambda: keys.feed.look(room.renew),
+        states=lambda: reloader.effect.issuers,
+    )
+    figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
+    return ControlServer(
+        operator_path=str(directory.control_socket),
+        operator=build_operator(
+            keys.authority.tokens(keys.access, room.await_workers),
+            SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock).verify,
+            reporter.report,
+            room.carry_out,
+            issuers=issuer_room.carry_out,
+        ),
+        public=build_public(room.key_set, figures),
+        metrics=build_metrics(figures),
+    )
 
 
 async def _end_with_the_first(

@@ -87,6 +87,8 @@ def _payloads(forge: Forge) -> dict[str, bytes]:
     """Payloads that are not strict JSON objects."""
     good = to_json(forge.claims())
     payloads = {
+        **_encodings(good),
+        **_out_of_bounds(good, forge),
         "D01_twice": good[:-1] + b',"sub":"mallory"}',
         "D01_twice_equal": good[:-1] + b',"sub":"alice"}',
         "D01_twice_escaped": good[:-1] + b',"su\\u0062":"mallory"}',
@@ -114,6 +116,18 @@ def _payloads(forge: Forge) -> dict[str, bytes]:
         "D02_without_braces": good[1:-1],
         "D07_lone_surrogate": to_json(forge.claims(sub="\ud800")),
         "D07_lone_surrogate_in_name": good[:-1] + b',"\\udfff":1}',
+        "D03_x_not_finite": good[:-1] + b',"x":NaN}',
+    }
+    for claim in ("exp", "nbf", "iat"):
+        rest = to_json(forge.claims(**{claim: ABSENT}))
+        for number, literal in enumerate(_NOT_FINITE):
+            payloads[f"D03_{claim}_not_finite_{number}"] = rest[:-1] + b',"' + claim.encode() + b'":' + literal + b"}"
+    return payloads
+
+
+def _encodings(good: bytes) -> dict[str, bytes]:
+    """D08: what is no UTF-8, or no strict JSON."""
+    return {
         "D08_utf16": good.decode().encode("utf-16"),
         "D08_utf16_without_bom": good.decode().encode("utf-16-le"),
         "D08_utf32": good.decode().encode("utf-32"),
@@ -152,9 +166,14 @@ def _payloads(forge: Forge) -> dict[str, bytes]:
         "D08_comment": b"/**/" + good,
         "D08_comma": good[:-1] + b",}",
         "D08_single_quotes": good.replace(b'"', b"'"),
+    }
+
+
+def _out_of_bounds(good: bytes, forge: Forge) -> dict[str, bytes]:
+    """D09: too deep, too wide, too long."""
+    return {
         "D09_deep_array": good[:-1] + b',"x":' + b"[" * 4_000 + b"]" * 4_000 + b"}",
         "D09_deeper": good[:-1] + b',"x":' + b"[" * 32 + b"]" * 32 + b"}",
-        "D03_x_not_finite": good[:-1] + b',"x":NaN}',
         "D09_deep_open": b'{"x":' + b"[" * 8_000,
         "D09_deep_object": good[:-1] + b',"x":' + b'{"a":' * 1_500 + b"1" + b"}" * 1_501,
         "D09_members": to_json({str(number): 0 for number in range(300)} | forge.claims()),
@@ -166,11 +185,6 @@ def _payloads(forge: Forge) -> dict[str, bytes]:
         "D09_deep_only": b"[" * 11_000,
         "D09_digits": good[:-1] + b',"x":' + b"9" * 5_000 + b"}",
     }
-    for claim in ("exp", "nbf", "iat"):
-        rest = to_json(forge.claims(**{claim: ABSENT}))
-        for number, literal in enumerate(_NOT_FINITE):
-            payloads[f"D03_{claim}_not_finite_{number}"] = rest[:-1] + b',"' + claim.encode() + b'":' + literal + b"}"
-    return payloads
 
 
 def _refused_claims(forge: Forge) -> dict[str, Mapping[str, object]]:

@@ -68,6 +68,22 @@ def test_tokens_of_the_issuers_in_the_file_are_taken_and_no_others(start_gateway
     assert SECRET not in gateway.errors
 
 
+def test_tokens_of_other_issuers_can_be_looked_at(start_gateway: Start) -> None:
+    gateway = start_gateway(CHAIN + "[[issuers]]\n" + DAEMON, environment=VARIABLES)
+
+    def verify(token: str) -> dict[str, str]:
+        done = run_command("token", "verify", data=gateway.data, stdin=token)
+        assert done.returncode == 0, done.stderr
+        return {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[1:]}
+
+    endless = verify(signed(SECRET))
+    assert (endless["issuer"], endless["subject"], endless["expires"]) == ("chain", "client", "never")
+    assert (endless["client"], len(endless["id"])) == ("none", 64)
+    daemon = verify(daemon_token())
+    assert (daemon["issuer"], daemon["roles"], daemon["scopes"]) == ("exai-mcp-server", "user", "ai")
+    assert "(in 3" in daemon["expires"]
+
+
 def test_an_issuer_of_the_store_counts_from_when_it_is_added_until_it_is_disabled(
     start_gateway: Start, call: Call
 ) -> None:

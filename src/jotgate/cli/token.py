@@ -190,17 +190,25 @@ def _read_token(arguments: argparse.Namespace) -> str:
 
 
 def _describe(principal: "Principal") -> str:
-    left_s = int(principal.expires_at_s - time.time())
-    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(principal.expires_at_s))
+    from jotgate.core.principals import LAST_S
+
+    until = "never"
+    if principal.expires_at_s < LAST_S:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(principal.expires_at_s))
+        until = f"{when} (in {int(principal.expires_at_s - time.time())} s)"
     models = "all" if principal.models is None else " ".join(sorted(principal.models)) or "none"
     rows = {
         "subject": principal.subject,
         "scopes": " ".join(sorted(principal.scopes)) or "none",
         "models": models,
-        "expires": f"{until} (in {left_s} s)",
+        "expires": until,
         "issuer": principal.issuer,
-        "client": principal.client_id,
+        "client": principal.client_id or "none",
         "id": principal.token_id,
         "key": principal.kid,
     }
+    if principal.tenant:
+        rows["tenant"] = principal.tenant
+    if principal.roles:
+        rows["roles"] = " ".join(sorted(principal.roles))
     return "the token is good\n" + "".join(f"  {name:<9}{value}\n" for name, value in rows.items())

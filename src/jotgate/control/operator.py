@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from jotgate.core.claims import TokenRequest, TokenText
 from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
-from jotgate.core.principals import Principal
+from jotgate.core.principals import LAST_S, Principal
 from jotgate.core.status import Status
 from jotgate.errors import CommandError, InternalError, JotgateError
 from jotgate.services.issuer import TokenIssuer
@@ -58,7 +59,8 @@ def build_operator(
 
     async def verify(request: Request) -> Response:
         token = _read(await request.body(), TokenText).token
-        return _json(await verify_token(token.encode("utf-8", "replace")), 200)
+        principal = await verify_token(token.encode("utf-8", "replace"))
+        return _json(replace(principal, expires_at_s=min(principal.expires_at_s, LAST_S)), 200)
 
     async def report(request: Request) -> Response:
         return _json(status(), 200)

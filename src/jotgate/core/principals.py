@@ -9,6 +9,9 @@ from msgspec import Struct
 from jotgate.core.issuers import ClaimMapping, Path
 from jotgate.errors import ClaimRefused
 
+LAST_S: Final = 253_402_300_799
+"""The last second that RFC 3339 can write: for what does not end, where no infinity can be written."""
+
 _NAMED: Final = "name"
 _ARRAY: Final = "an array of strings"
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 s3.3

@@ -44,8 +44,8 @@ class TokenMalformed(TokenError):
     """Not a compact JWS (RFC 7515 s7.1), or not strict JSON inside."""
 
     code = Code.TOKEN_MALFORMED
-    default_hint = "Send the token exactly as it was issued, whole and with nothing around it"
-    foreign_hint = default_hint
+    default_hint = "Send the token exactly as it was issued; 'jotgate token create --subject NAME' makes a new one"
+    foreign_hint = "Send the token exactly as it was issued, whole and with nothing around it"
 
 
 class TokenEncrypted(TokenError):

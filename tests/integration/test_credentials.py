@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from jotgate.errors import Code
+from jotgate.jose import jwt
 from jotgate.testing.running import Gateway, run_command
 from jotgate.testing.upstream import UpstreamServer, unary, upstream_in_thread
 from tests.integration.exchanges import Caller, chat_body, code_of, configuration, exchange, record_of
@@ -128,7 +129,7 @@ def test_a_refusal_is_explained_while_jotgate_runs_and_when_it_does_not(
     (request_id,) = answer.all("x-request-id")
     assert answer.json["error"]["message"].endswith(f" Request {request_id}.")
     assert record_of(gateway, request_id)["refused"]["size"] == len(token)
-    kid = (gateway.data / "keys" / "active").read_text().strip()
+    kid = str(jwt.peek_unverified(token.encode())[0]["kid"])
 
     def said(*words: str) -> str:
         shown = run_command("explain", request_id, *words, data=gateway.data)

@@ -13,8 +13,10 @@ from jotgate.jose.keys import generate, thumbprint
 from jotgate.testing.forge import ABSENT
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.public_forms import public_forms
+from jotgate.testing.running import run_command, running_gateway
+from jotgate.testing.upstream import upstream_in_thread
 from tests.attacks.catalogue import Catalogue
-from tests.attacks.target import Target, bearer
+from tests.attacks.target import MODEL, SETTINGS, UPSTREAM, Target, bearer
 
 _HOSTS: Final = (
     *("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "0.0.0", "[::1]", "[::]"),
@@ -144,3 +146,25 @@ def test_C11_nested_and_encrypted_tokens(target: Target, catalogue: Catalogue) -
 
 def test_C12_encrypted_tokens_with_bad_tags(target: Target, catalogue: Catalogue) -> None:
     target.refuses_tokens(catalogue.row("C12", 10))
+
+
+def test_C05_a_key_that_was_revoked_signs_for_nobody() -> None:
+    """Its tokens, old ones and new ones, are of a key that is not known any more, on every worker at once."""
+    with upstream_in_thread() as upstream:
+        config = SETTINGS + UPSTREAM.format(upstream.base_url, MODEL)
+        with running_gateway(config, "--workers", "1") as gateway:
+            target = Target(gateway, upstream, gateway.token("--ttl", "1h").encode())
+            stolen = target.own_issuer()
+            target.takes(stolen.token())
+            revoked = run_command("key", "revoke", stolen.key.kid, "--yes", data=gateway.data)
+            assert revoked.returncode == 0, revoked.stderr
+            after = Target(gateway, upstream, gateway.token("--ttl", "1h").encode())
+            tokens = {
+                "old": target.good,
+                "new": stolen.token(),
+                "retyped": stolen.with_header(typ="application/at+jwt"),
+            }
+            after.refuses_tokens({name: (token, Code.KEY_UNKNOWN) for name, token in tokens.items()})
+            fresh = after.own_issuer()
+            renamed = stolen.with_header(kid=fresh.key.kid)
+            after.refuses_tokens({"kid_of_the_new": (renamed, Code.SIGNATURE_INVALID)})

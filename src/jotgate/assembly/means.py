@@ -57,9 +57,7 @@ def means_at_start(directory: DataDirectory, sources: Sources, started: AtStart,
     """
     texts = {path: str(value) for path, value in started.items()}
     named = {name: texts[f"store.{name}"] for name in ("password_env", "password_file")}
-    store = StoreEntry(
-        url=texts["store.url"], password_env=named["password_env"], password_file=named["password_file"]
-    )
+    store = StoreEntry(url=texts["store.url"], password_env=named["password_env"], password_file=named["password_file"])
     # A password in the file itself, which only development allows, is not among what is told of the start.
     password = find_named(sources, "store", _PASSWORD, named) or settings.store_password
     sealing = {name: texts[f"keys.{name}"] for name in ("master_key_env", "master_key_file")}

@@ -106,7 +106,7 @@ def test_keys_in_files_are_taken_over_without_a_new_one_however_often_that_is_cu
         bench.power.writes = 1_000
         bench.open()
         assert bench.states() == {old.kid: "retired", new.kid: "active"}
-        assert bench.parts.mark is None
+        assert bench.parts.named() is None
         assert bench.parts.find(bench.active()) is not None
         ring = bench.store.key_ring()
         assert {key.verifies_until_s is not None for key in ring.keys} == {True}

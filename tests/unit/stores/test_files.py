@@ -84,3 +84,11 @@ def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
     with pytest.raises(DirectoryRefused, match=f"belongs to user {mine}"):
         prepare_directory(tmp_path)
+
+
+def test_a_file_is_erased_once_and_may_be_gone(tmp_path: Path) -> None:
+    files = PrivateFiles(tmp_path)
+    files.replace("one", b"1")
+    files.remove("one")
+    files.remove("one")
+    assert (files.names(), files.read("one")) == ([], None)

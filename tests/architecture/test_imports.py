@@ -51,6 +51,7 @@ def test_the_contracts_hold() -> None:
         ("jose/intruder.py", "from os import urandom", "pure"),
         ("gateway/intruder.py", "import starlette", "hot-path"),
         ("control/intruder.py", "import sqlalchemy", "sql"),
+        ("stores/intruder.py", "import httpx2", "web"),
         ("sdk/client.py", "import uvicorn", "sdk"),
     ],
 )

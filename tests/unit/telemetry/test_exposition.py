@@ -4,6 +4,7 @@ import pytest
 
 from jotgate.core.audit import CallRecord, Outcome
 from jotgate.core.figures import BOUNDS_US, Gauges
+from jotgate.core.key_fetches import KeyStanding
 from jotgate.errors import Code
 from jotgate.services.tally import Tally
 from jotgate.telemetry.census import Census
@@ -115,3 +116,17 @@ def test_labels_are_escaped() -> None:
 def test_what_prometheus_would_not_take_is_noticed(wrong: str) -> None:
     with pytest.raises(AssertionError):
         read_exposition(wrong)
+
+
+def test_the_keys_of_other_issuers_are_told_by_issuer() -> None:
+    standings = [
+        KeyStanding("idp", ("a", "b"), 12.5, "", 200.0, {"changed": 1, "unchanged": 2, "failed": 3}),
+        KeyStanding("away", (), None, "no route", 1.0, {"changed": 0, "unchanged": 0, "failed": 4}),
+    ]
+    found = read_exposition(expose(census_of(), standings).decode())
+    assert found.value("jotgate_key_fetches_total", issuer="idp", outcome="unchanged") == 2
+    assert found.value("jotgate_key_fetches_total", issuer="away", outcome="failed") == 4
+    assert found.value("jotgate_issuer_keys", issuer="idp") == 2
+    assert found.value("jotgate_issuer_keys", issuer="away") == 0
+    assert found.value("jotgate_issuer_keys_age_seconds", issuer="idp") == 12.5
+    assert ("jotgate_issuer_keys_age_seconds", frozenset({("issuer", "away")})) not in found.samples

@@ -204,6 +204,7 @@ def test_every_fault_is_told_at_once() -> None:
             "routes[0].attempts[1].weight",
             "those with a weight come first",
         ),
+        ('[server]\nissuer_wait = "6m"', "server.issuer_wait", "longer than five minutes"),
         (UPSTREAM + 'total_timeout = "25h"', "upstreams[0].total_timeout", "longer than a day"),
         (UPSTREAM + 'credential_env = "A"\ncredential_file = "b"', "upstreams[0].credential_file", "one of them"),
     ],

@@ -42,7 +42,7 @@ def test_a_completed_call_is_described_and_nothing_of_what_was_said_is_kept(
     assert 0 < record["duration_us"] < 5e6
     issued = [event for event in records(steady_gateway, "event") if event["event"] == "token.issued"]
     assert record["token"] in {event["details"]["jti"] for event in issued if event["subject"] == "alice"}
-    assert record["kid"] == (steady_gateway.data / "keys" / "active").read_text().strip()
+    assert record["kid"] == steady_gateway.status()["kid"]
     wanted: dict[str, Any] = {
         "operation": "chat.completions",
         "status": 200,

@@ -139,9 +139,8 @@ def test_models(connect: Connect) -> None:
 def own_issuer(gateway: Gateway, now_s: float) -> TestIssuer:
     """An issuer with the gateway's own signing key."""
     directory = gateway.data / "keys"
-    kid = (directory / "active").read_text().strip()
     (pem,) = directory.glob("*.pem")
-    key = signing_key_from_pem(pem.read_bytes(), "ES256", kid)
+    key = signing_key_from_pem(pem.read_bytes(), "ES256")
     return TestIssuer(key, "http://127.0.0.1:" + gateway.url.rpartition(":")[2], gateway.url, now_s)
 
 

@@ -90,7 +90,7 @@ def _innermost(found: list[Reach | None]) -> Reach | None:
     depths: list[Reach] = [one for one in found if one is not None]
     if len(depths) < len(found):
         return None
-    return sorted(depths, key=lambda one: DEPTHS[one])[-1]
+    return max(depths, key=lambda one: DEPTHS[one])
 
 
 def _inside(address: Address) -> list[ipaddress.IPv4Address]:

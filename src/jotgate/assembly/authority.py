@@ -101,6 +101,28 @@ def open_authority(means: Means) -> Authority:
     return authority
 
 
+def open_verifier(means: Means, config: Config) -> Verifier:
+    """What checks tokens of an installation, which is left as it is, unless its keys have no records yet.
+
+    Raises:
+        CommandError: there is no installation.
+        ConfigurationError, DirectoryRefused, StoreRefused, StoreUnavailable: as `open_authority`.
+    """
+    require_installation(means.directory)
+    store = open_store(means.address)
+    try:
+        ring = store.key_ring()
+        name = fix_installation(means.directory.prepare(), store, means.public_url, means.url).issuer
+    finally:
+        store.close()
+    if not ring.keys:
+        authority = open_authority(means)
+        authority.close()
+        ring = authority.ring
+    own = compile_issuer(config, name, own_keys(ring, SystemClock().now_s()))
+    return build_verifier((own,), VERIFIED_TOKENS)
+
+
 def require_installation(directory: DataDirectory) -> None:
     """Refuse a directory in which nothing was ever started. Raises CommandError, DirectoryRefused."""
     if read_installation(directory.prepare()) is None:
@@ -108,12 +130,6 @@ def require_installation(directory: DataDirectory) -> None:
             f"there is no jotgate installation in '{directory.path}'",
             hint="Name its directory with --data or JOTGATE_DATA",
         )
-
-
-def build_own_verifier(authority: Authority, config: Config) -> Verifier:
-    """What checks tokens of this installation."""
-    own = compile_issuer(config, authority.issuer_url, own_keys(authority.ring, SystemClock().now_s()))
-    return build_verifier((own,), VERIFIED_TOKENS)
 
 
 def check_name(directory: DataDirectory, config: Config) -> None:

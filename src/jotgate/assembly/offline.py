@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jotgate.assembly.authority import Authority, build_own_verifier, open_authority, require_installation
+from jotgate.assembly.authority import Authority, open_authority, open_verifier, require_installation
 from jotgate.assembly.means import means_of
 from jotgate.assembly.system import SystemClock
 from jotgate.core.claims import CLI_CLIENT_ID, Issued, TokenRequest
@@ -40,9 +40,9 @@ def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principa
         TokenError: one subclass for each reason.
         CommandError, ConfigurationError, DirectoryRefused, StoreUnavailable: see `assembly.authority`.
     """
-    require_installation(directory)
-    with _open(directory, sources) as (authority, config):
-        return build_own_verifier(authority, config).verify(token, SystemClock().now_s())
+    settings = load_settings(sources, secrets=False)
+    verifier = open_verifier(means_of(directory, settings), settings.require())
+    return verifier.verify(token, SystemClock().now_s())
 
 
 def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> KeyAnswer:

@@ -33,6 +33,8 @@ GATES: Final = (
     Gate("added_p99_us", "p99 added at 500 requests per second over nginx's", "x", 3.0, None, OVER_NGINX),
     Gate("steady_cpu_us", "CPU per request of two workers over one's", "x", 1.1, None, TWO_WORKERS),
     Gate("reload_block_ms", "longest block of a worker's loop by a reload, own CPU time", "ms", 5.0, worst=True),
+    Gate("verify_cold", "CPU of a token's first verification over the bare primitive's", "x", 1.25),
+    Gate("verify_warm_us", "CPU of verifying a token from the cache", "µs", 3.0),
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),
     Gate("help_s", "`jotgate --help`", "s", 0.2),

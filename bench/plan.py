@@ -27,7 +27,8 @@ class Plan:
     """One run. Times are in whole seconds, as the load generator takes them.
 
     closed: as much as goes; rate: latency at a fixed rate; steady: cost at a fixed rate; large: prompts of
-    `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams.
+    `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which
+    `verify_cold` are new to the verifier in each round and `verify_warm` are not.
     """
 
     name: str
@@ -50,6 +51,9 @@ class Plan:
     blast: Stream
     idle_streams: int
     reloads: int
+    verify_rounds: int
+    verify_cold: int
+    verify_warm: int
     start_samples: int
     help_samples: int
 
@@ -75,6 +79,9 @@ FULL: Final = Plan(
     blast=Stream(connections=16, rounds=2, chunks=2_000, interval_us=0),
     idle_streams=1_000,
     reloads=20,
+    verify_rounds=15,
+    verify_cold=400,
+    verify_warm=10_000,
     start_samples=5,
     help_samples=9,
 )
@@ -99,6 +106,9 @@ QUICK: Final = Plan(
     blast=Stream(connections=16, rounds=1, chunks=1_000, interval_us=0),
     idle_streams=200,
     reloads=5,
+    verify_rounds=5,
+    verify_cold=400,
+    verify_warm=10_000,
     start_samples=3,
     help_samples=5,
 )

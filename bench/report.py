@@ -15,6 +15,7 @@ from bench.reload import Blocks
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, summarise
+from bench.verifier import TOKEN_BYTES, Verification
 
 FORMAT: Final = 2
 QUIET_PCT: Final = 5.0
@@ -36,6 +37,7 @@ class Report:
     visits: Sequence[Visit]
     medians: Mapping[str, Mapping[str, Summary]]
     ratios: Mapping[Comparison, Mapping[str, Summary]]
+    verification: Verification | None
     starts: Starts | None
     idle: Mapping[str, Idle]
     blocks: Blocks | None
@@ -69,6 +71,7 @@ def to_json(report: Report) -> str:
         "gates": gates,
         "medians": _as_dicts(report.medians),
         "ratios": _as_dicts({comparison.title: found for comparison, found in report.ratios.items() if found}),
+        "verification": asdict(report.verification) if report.verification else None,
         "starts": asdict(report.starts) if report.starts else None,
         "idle": {name: asdict(idle) for name, idle in report.idle.items()},
         "blocks": asdict(report.blocks) if report.blocks else None,
@@ -89,6 +92,7 @@ def to_markdown(report: Report) -> str:
         gates_table(report.verdicts),
         *(figures_table(table, report) for table in TABLES),
         ("", f"Medians of {report.plan.rounds} rounds, least to greatest in brackets. {report.accounted}"),
+        verification_table(report.verification),
         idle_table(report.idle),
         blocks_table(report.blocks),
         ("", "## How to read this", "", HOW_TO_READ, ""),
@@ -157,6 +161,25 @@ def figures_table(table: Table, report: Report) -> list[str]:
         cells += [_cell(report.ratios[one].get(metric.key), 2, "x") for one in compared]
         lines.append(f"| {metric.title} ({metric.unit}) | {' | '.join(cells)} |")
     return lines
+
+
+def verification_table(found: Verification | None) -> list[str]:
+    """What it costs to verify a token, one line a way."""
+    if found is None:
+        return []
+    return [
+        "",
+        "## Verifying a token",
+        "",
+        f"ES256, {TOKEN_BYTES} bytes, two issuers; {found.tokens:,} tokens in the cache. CPU time a token.",
+        "",
+        "| | µs | over the bare primitive |",
+        "|---|---|---|",
+        *(
+            f"| {way} | {_cell(summarise(us), 2, '')} | {_cell(found.over_bare(way), 2, 'x')} |"
+            for way, us in found.us.items()
+        ),
+    ]
 
 
 def idle_table(idle: Mapping[str, Idle]) -> list[str]:

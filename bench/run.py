@@ -1,6 +1,7 @@
 """One run of the bench: starts what was asked for, goes through the rounds, and gathers the report."""
 
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from bench.rounds import Requests, Target, Visit, Visitor, orders, write_request
 from bench.server import Server, running
 from bench.starting import Starts, measure_starts
 from bench.tls import renew, start_entry
+from bench.verifier import Verification, measure_verifier
 from jotgate.testing.certificates import Authority
 
 
@@ -60,6 +62,7 @@ class Run:
     def measure(self) -> Report:
         """Everything from the first start to the last line of the report."""
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+        verification = self._verification()
         starts = self._starts()
         idle = self._idle()
         blocks, reload_fault = self._reloads()
@@ -68,7 +71,7 @@ class Run:
         accounted, unaccounted = self._account(targets)
         compared = {one for table in TABLES for one in table.comparisons}
         ratios = {one: summary.ratios(visits, one) for one in compared}
-        figures = {**(starts.summaries() if starts else {}), **(blocks.summaries() if blocks else {})}
+        apart = [part.summaries() for part in (verification, starts, blocks) if part is not None]
         return Report(
             taken_at=taken_at,
             plan=self._plan,
@@ -76,10 +79,11 @@ class Run:
             visits=visits,
             medians=summary.medians(visits),
             ratios=ratios,
+            verification=verification,
             starts=starts,
             idle=idle,
             blocks=blocks,
-            verdicts=judge(ratios, figures),
+            verdicts=judge(ratios, dict(ChainMap(*apart))),
             accounted=accounted,
             faults=[fault for visit in visits for fault in visit.faults] + reload_fault + unaccounted,
         )
@@ -93,6 +97,13 @@ class Run:
         return machine.describe(self._load_core, self._core, versions)
 
     # Apart from the rounds
+
+    def _verification(self) -> Verification | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("verifying tokens")
+        plan = self._plan
+        return measure_verifier(plan.verify_rounds, plan.verify_cold, plan.verify_warm)
 
     def _starts(self) -> Starts | None:
         if names.JOTGATE not in self._names:

@@ -111,18 +111,19 @@ class UpstreamPort(Protocol):
 
 
 class Trail(Protocol):
-    """Takes encoded audit records; a settled call is never refused a place, see `full`."""
+    """Takes audit records; a settled call is never refused a place.
 
-    @property
-    def full(self) -> bool:
-        """No further call may be admitted: its record might find no place."""
+    `full`: no further call may be admitted, since its record might find no place.
+    """
+
+    full: bool
 
     @property
     def crowded(self) -> bool:
         """Refusals of callers who proved nothing are no longer kept."""
 
-    def append(self, line: bytes) -> None:
-        """Keep one encoded record for the next batch."""
+    def append(self, record: CallRecord) -> None:
+        """Keep one record for the next batch."""
 
     def next_row(self) -> int:
         """The number of the next record of this process instance, from 1."""

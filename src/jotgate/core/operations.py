@@ -36,6 +36,8 @@ OPERATIONS: Final = (
 SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS}
 
 _BY_PATH: Final = {row.path: row for row in OPERATIONS}
+PATHS: Final = _BY_PATH.keys()
+"""The paths of the table as they stand there."""
 _MODEL: Final = _BY_PATH[b"/v1/models/"]
 
 

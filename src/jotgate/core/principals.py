@@ -1,18 +1,25 @@
 """The principal: who a verified token speaks for, and what that token may do."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeGuard
 
 from msgspec import Struct
 
 from jotgate.core.issuers import ClaimMapping, Path
 from jotgate.errors import ClaimRefused
+from jotgate.jose.jwt import Claims
 
 LAST_S: Final = 253_402_300_799
 """The last second that RFC 3339 can write: for what does not end, where no infinity can be written."""
 
+USUAL: Final = ClaimMapping()
+"""Where RFC 9068 s2.2 has it; our own tokens are such."""
+
+_MODELS: Final = USUAL.models
+_NONE: Final[frozenset[str]] = frozenset()
 _NAMED: Final = "name"
+_TEXTS: Final = frozenset((str,))
 _ARRAY: Final = "an array of strings"
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 s3.3
 
@@ -65,12 +72,32 @@ def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identi
     )
 
 
+def usual_identity(claims: Claims) -> Identity:
+    """What `read_identity` says through the usual mapping, most of which is known of any claims set.
+
+    Raises:
+        ClaimRefused: as there.
+    """
+    if claims.sub is None:
+        return read_identity(claims.raw, USUAL)
+    return Identity(
+        subject=claims.sub,
+        client_id=claims.client_id or "",
+        tenant="",
+        scopes=None if claims.scope is None else frozenset(claims.scope.split(" ")),
+        models=_names(claims.raw, _MODELS),
+        roles=_NONE,
+    )
+
+
 def find(claims: Mapping[str, object], path: Path) -> object:
     """What a path leads to; None when it leads nowhere, which JSON's null at its end is as good as.
 
     Raises:
         ClaimRefused: what stands on the way is no object, so that what the issuer means cannot be known.
     """
+    if len(path) == 1:
+        return claims.get(path[0])
     found: object = claims if path else None
     for place, name in enumerate(path):
         if not isinstance(found, dict):
@@ -92,7 +119,7 @@ def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:
 
 
 def _text(claims: Mapping[str, object], path: Path) -> str:
-    found = find(claims, path)
+    found = find(claims, path) if path else None
     if found is None:
         return ""
     if _is_name(found):
@@ -111,10 +138,12 @@ def _scopes(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
 
 
 def _roles(claims: Mapping[str, object], path: Path) -> frozenset[str]:
+    if not path:
+        return _NONE
     found = find(claims, path)
     if isinstance(found, str) and _is_name(found):
         return frozenset((found,))
-    return _names(claims, path) or frozenset()
+    return _names(claims, path) or _NONE
 
 
 def _names(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
@@ -126,15 +155,15 @@ def _names(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
         return None
     if not isinstance(found, list):
         raise _shape(path, _ARRAY, found)
-    return frozenset(_each(found, path))
-
-
-def _each(found: list[object], path: Path) -> Iterator[str]:
+    if _are_names(found):
+        return frozenset(found)
+    names: list[str] = []
     for item in found:
         name = item.get(_NAMED) if isinstance(item, dict) else item
         if not _is_name(name):
             raise _shape(path, _ARRAY, item)
-        yield name
+        names.append(name)
+    return frozenset(names)
 
 
 def _owner(claims: Mapping[str, object], path: Path) -> Mapping[str, object]:
@@ -146,6 +175,11 @@ def _owner(claims: Mapping[str, object], path: Path) -> Mapping[str, object]:
 def _is_name(value: object) -> TypeGuard[str]:
     """Whether this may go to logs and terminals: without control, formatting or surrogate characters."""
     return isinstance(value, str) and bool(value) and value.isprintable()
+
+
+def _are_names(values: list[object]) -> TypeGuard[list[str]]:
+    """Whether each of them is a name, at one go."""
+    return _TEXTS.issuperset(map(type, values)) and "" not in values and all(map(str.isprintable, map(str, values)))
 
 
 def _shape(path: Path, wanted: str, got: object) -> ClaimRefused:

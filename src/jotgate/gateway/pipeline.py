@@ -124,7 +124,7 @@ class Gateway:
             raise NotReady("this worker has no snapshot yet", hint="Try again in a moment")
         if self._clock.monotonic_s() - self._control_seen_s > world.limits.max_staleness_s:
             raise ControlStale("the control process or its store has been silent for too long")
-        if self._recorder.full:
+        if self._recorder.trail.full:
             raise AuditUnavailable(_AUDIT_FULL)
         return world
 
@@ -192,7 +192,7 @@ class Gateway:
         self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
     ) -> Running | None:
         try:
-            if self._recorder.full:
+            if self._recorder.trail.full:
                 raise AuditUnavailable(_AUDIT_FULL)
             return answer(opened, caller)
         except JotgateError as refusal:

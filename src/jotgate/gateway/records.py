@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from jotgate.core.audit import CallRecord, encode
+from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
 from jotgate.errors import JotgateError
@@ -24,7 +24,7 @@ _NOBODY: Final = Principal(
 
 
 class CallRecorder:
-    """Builds records for one worker instance, counts them and hands them, encoded, to the trail."""
+    """Builds records for one worker instance, counts them and hands them to the trail."""
 
     def __init__(
         self,
@@ -35,20 +35,15 @@ class CallRecorder:
         tally: Tally | None = None,
         journal: Journal | None = None,
     ) -> None:
+        self.trail: Final = trail
         self._clock = clock
-        self._trail = trail
         self._instance = instance
         self._tally = tally or Tally()
         self._journal = journal
 
-    @property
-    def full(self) -> bool:
-        """No further call may be admitted."""
-        return self._trail.full
-
     def refused(self, request: Request, principal: Principal | None, refusal: JotgateError, *, status: int) -> None:
         """The request was told no. One that proved nothing is counted only when the trail is crowded."""
-        if principal is None and self._trail.crowded:
+        if principal is None and self.trail.crowded:
             self._tally.settled(
                 CallRecord(
                     at=0,
@@ -75,13 +70,13 @@ class CallRecorder:
 
     def settled(self, relay: Relay) -> None:
         """The call has ended, whichever way."""
-        request, principal = relay.call.request, relay.call.principal
+        request, principal, usage = relay.call.request, relay.call.principal, relay.usage
         duration_us, at_us = self._times(request)
         # By position, since names would cost a microsecond; the types tell most mistakes, the tests the others.
         record = CallRecord(
             at_us,
             self._instance,
-            self._trail.next_row(),
+            self.trail.next_row(),
             request.operation,
             relay.status,
             relay.outcome,
@@ -97,14 +92,15 @@ class CallRecorder:
             principal.kid,
             relay.code,
             relay.streams,
-            *relay.usage,
+            usage.prompt_tokens,
+            usage.completion_tokens,
             len(request.body),
             relay.bytes_out,
         )
-        self._tally.settled(record, relay.upstream_us)
+        self._tally.settled(record, relay.upstream_us())
         if record.code and self._journal is not None:
             self._journal.note(record, relay.debug)
-        self._trail.append(encode(record))
+        self.trail.append(record)
 
     def _append_plain(
         self,
@@ -123,7 +119,7 @@ class CallRecorder:
             duration_us=duration_us,
             request_id=request.request_id,
             worker=self._instance,
-            row=self._trail.next_row(),
+            row=self.trail.next_row(),
             peer=request.peer,
             operation=request.operation,
             model=model,
@@ -142,7 +138,7 @@ class CallRecorder:
         self._tally.settled(record)
         if code and self._journal is not None:
             self._journal.note(record, "")
-        self._trail.append(encode(record))
+        self.trail.append(record)
 
     def _times(self, request: Request) -> tuple[int, int]:
         duration_s = self._clock.monotonic_s() - request.begun_s

@@ -11,7 +11,7 @@ from typing import Final
 from jotgate.core.audit import Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
-from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap
+from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
     JotgateError,
     NotReady,
@@ -65,6 +65,7 @@ class Relay:
         "status",
         "streams",
         "tried",
+        "usage",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,7 @@ class Relay:
         self.outcome: Outcome = "complete"
         self.streams = False
         self.bytes_out = 0
+        self.usage = UNKNOWN
         self._caller = caller
         self._clock = clock
         self._next = next_attempt
@@ -101,16 +103,9 @@ class Relay:
         self._sent_s = 0.0
         self._turn_by_s = 0.0
 
-    @property
     def upstream_us(self) -> int:
         """Microseconds from the first upstream's being asked to the last piece that came; 0 when none was."""
         return int((self._touched_s - self._sent_s) * 1e6) if self._sent_s else 0
-
-    @property
-    def usage(self) -> tuple[int | None, int | None]:
-        """Tokens in and out as the upstream counted them so far."""
-        usage = UNKNOWN if self._tap is None else self._tap.usage()
-        return usage.prompt_tokens, usage.completion_tokens
 
     @property
     def waits(self) -> bool:
@@ -235,7 +230,12 @@ class Relay:
             return False
         self.status = head.status
         self.streams = content_type(head.headers) == EVENT_STREAM
-        self._tap = StreamTap() if self.streams else UnaryTap()
+        if self.streams:
+            self._tap = StreamTap()
+        elif complete:
+            self.usage = read_usage(piece)
+        else:
+            self._tap = UnaryTap()
         lines = lines_to_caller(head.headers, self.call.request.request_id)
         if complete:
             self._caller.respond(head.status, lines, piece)
@@ -292,6 +292,8 @@ class Relay:
         self._settled = True
         self.exchange = None
         self.outcome = outcome
+        if self._tap is not None:
+            self.usage = self._tap.usage()
         self._settle(self)
         self._leave()
 

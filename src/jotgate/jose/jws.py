@@ -5,6 +5,7 @@ looked at), and no extension is understood, so that `crit` is always refused (RF
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -59,11 +60,7 @@ def parse(token: bytes) -> Jws:
     if len(segments) != _JWS_SEGMENTS:
         raise _not_compact(token, len(segments))
     protected, payload, signature = segments
-    raw_header = b64url_decode(protected)
-    if len(raw_header) > HEADER_BYTES_MAX:
-        raise TokenMalformed(f"the token's header is longer than {HEADER_BYTES_MAX} bytes")
-    header = parse_object(raw_header, "token's header")
-    alg, kid, typ = _read_header(header)
+    header, alg, kid, typ = _parse_header(protected)
     signing_input = token[: len(protected) + 1 + len(payload)]
     return Jws(header, alg, kid, typ, b64url_decode(payload), signing_input, b64url_decode(signature))
 
@@ -135,6 +132,16 @@ def attach(signing_input: bytes, signature: bytes, key: VerificationKey) -> byte
     token = signing_input + b"." + b64url_encode(signature)
     parse(token)
     return token
+
+
+@lru_cache(maxsize=64)
+def _parse_header(protected: bytes) -> tuple[Mapping[str, object], str, str | None, str | None]:
+    """The header with its `alg`, `kid` and `typ`. All tokens that a key has signed have the same, mostly."""
+    raw = b64url_decode(protected)
+    if len(raw) > HEADER_BYTES_MAX:
+        raise TokenMalformed(f"the token's header is longer than {HEADER_BYTES_MAX} bytes")
+    header = parse_object(raw, "token's header")
+    return header, *_read_header(header)
 
 
 def _read_header(header: dict[str, object]) -> tuple[str, str | None, str | None]:

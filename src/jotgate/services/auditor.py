@@ -1,4 +1,4 @@
-"""The worker's side of the audit trail: plain appends to a bounded buffer, handed to control in numbered batches.
+"""The worker's side of the audit trail: plain appends to a bounded buffer, encoded and handed on in numbered batches.
 
 A batch is kept until control says that it is written, and sent again to the next control process. When the buffer is
 full no further call is admitted: nothing is let through unrecorded.
@@ -9,10 +9,12 @@ from typing import Final
 
 from msgspec import Struct
 
+from jotgate.core.audit import CallRecord, encode_lines
+
 _REFUSAL_SHARE: Final = 0.5
-# Rows are joined while they are still in the processor's cache, and their memory is used again at once: thousands of
-# them, kept singly until control confirms them, would pass through all of the cache and drive everything else out.
-ROWS_PER_BATCH: Final = 64
+# Rows are encoded together, which costs half of what it would singly, while they are still in the processor's cache:
+# thousands of records, kept until the next flush, would pass through all of it and drive everything else out.
+ROWS_PER_BATCH: Final = 32
 
 
 class Batch(Struct, frozen=True):
@@ -24,21 +26,20 @@ class Batch(Struct, frozen=True):
 
 
 class Auditor:
-    """The buffer of one worker process. `capacity` is in rows."""
+    """The buffer of one worker process. `capacity` is in rows.
+
+    While it is `full` no further call may be admitted. Refusals have filled at most half of the room before that.
+    """
 
     def __init__(self, capacity: int) -> None:
+        self.full = False
         self._capacity = capacity
         self._rows = 0
         self._number = 0
         self._held = 0
-        self._open: list[bytes] = []
+        self._open: list[CallRecord] = []
         self._closed: list[Batch] = []
         self._unwritten: deque[Batch] = deque()
-
-    @property
-    def full(self) -> bool:
-        """No further call may be admitted. Refusals have filled at most half of the room before that."""
-        return self._held >= self._capacity
 
     @property
     def crowded(self) -> bool:
@@ -47,22 +48,24 @@ class Auditor:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Rows and bytes that control has not confirmed."""
-        return self._held, sum(len(batch.text) for batch in self._unwritten) + sum(map(len, self._open))
+        """Rows that control has not confirmed, and the bytes of those among them that are encoded."""
+        return self._held, sum(len(batch.text) for batch in self._unwritten)
 
     def limit(self, capacity: int) -> None:
         """Hold at most this many rows from now on; what is held already stays."""
         self._capacity = capacity
+        self.full = self._held >= capacity
 
     def next_row(self) -> int:
         """The number of the next record of this process instance, from 1."""
         self._rows += 1
         return self._rows
 
-    def append(self, line: bytes) -> None:
-        """Keep one encoded record for the next batch."""
-        self._held += 1
-        self._open.append(line)
+    def append(self, record: CallRecord) -> None:
+        """Keep one record for the next batch."""
+        self._held = held = self._held + 1
+        self.full = held >= self._capacity
+        self._open.append(record)
         if len(self._open) >= ROWS_PER_BATCH:
             self._close()
 
@@ -81,10 +84,11 @@ class Auditor:
         """Control has all batches up to this one in its file."""
         while self._unwritten and self._unwritten[0].number <= number:
             self._held -= self._unwritten.popleft().rows
+        self.full = self._held >= self._capacity
 
     def _close(self) -> None:
         self._number += 1
-        batch = Batch(self._number, len(self._open), b"\n".join(self._open))
+        batch = Batch(self._number, len(self._open), encode_lines(self._open))
         self._open = []
         self._closed.append(batch)
         self._unwritten.append(batch)

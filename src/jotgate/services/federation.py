@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.issuers import Issuer
-from jotgate.core.principals import Principal, find, read_identity
+from jotgate.core.principals import USUAL, Principal, find, read_identity, usual_identity
 from jotgate.errors import (
     AlgorithmRefused,
     ClaimFault,
@@ -45,7 +45,7 @@ class Trusted(Struct, frozen=True):
 class TrustedIssuer:
     """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
 
-    __slots__ = ("_expectation", "_scopes", "content", "ends_s", "keys")
+    __slots__ = ("_expectation", "_scopes", "_usual", "content", "ends_s", "keys")
 
     def __init__(self, content: Issuer) -> None:
         """Compile what the snapshot says.
@@ -56,6 +56,7 @@ class TrustedIssuer:
         """
         self.content = content
         self._scopes = frozenset(content.default_scopes)
+        self._usual = content.mapping == USUAL
         self._expectation = Expectation(
             issuer=content.issuer or None,
             audiences=content.audiences,
@@ -126,7 +127,7 @@ class TrustedIssuer:
                 raise ClaimRefused(name, reason, what).showing(name, one.value, found)
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
-        identity = read_identity(claims.raw, self.content.mapping)
+        identity = usual_identity(claims) if self._usual else read_identity(claims.raw, self.content.mapping)
         return Principal(
             issuer=claims.iss or self.content.name,
             subject=identity.subject,

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from jotgate.core.audit import CallRecord
+from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.errors import UpstreamError
 from jotgate.ports import UpstreamEvents
@@ -174,8 +174,8 @@ class MemoryTrail:
         (record,) = self.records
         return record
 
-    def append(self, line: bytes) -> None:
-        self.lines.append(line)
+    def append(self, record: CallRecord) -> None:
+        self.lines.append(encode(record))
 
     def next_row(self) -> int:
         self._rows += 1

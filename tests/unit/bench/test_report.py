@@ -14,6 +14,7 @@ from bench.report import Report, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
+from bench.verifier import BARE, COLD, PYJWT, WARM, Verification
 
 BLOCKS = Blocks(
     reload_cpu_ms=[2.0, 4.5, 3.0],
@@ -50,6 +51,7 @@ def report(
         visits=visits,
         medians=medians(visits),
         ratios=found,
+        verification=VERIFICATION,
         starts=starts,
         idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
         blocks=blocks,
@@ -59,6 +61,7 @@ def report(
     )
 
 
+VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], PYJWT: [90.0]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
 
@@ -170,3 +173,10 @@ def test_the_json_form_holds_every_sample() -> None:
     }
     assert found["ratios"]["jotgate-2 / jotgate"]["steady_cpu_us"]["median"] == 1.04
     assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1]}
+
+
+def test_what_a_verification_costs_stands_beside_the_bare_primitive() -> None:
+    page = to_markdown(report())
+
+    assert "| jotgate, cold | 60.00 (60.00 to 60.00) | 1.20 x (1.20 to 1.20) |" in page
+    assert "| jotgate, from its cache | 2.00 (2.00 to 2.00) | 0.04 x (0.04 to 0.04) |" in page

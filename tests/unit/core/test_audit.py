@@ -20,6 +20,7 @@ from jotgate.core.audit import (
     check_lines,
     digest_text,
     encode,
+    encode_lines,
     frame,
     prefix,
     read_head,
@@ -206,3 +207,12 @@ def test_a_line_that_would_spoil_a_segment_is_refused(line: bytes) -> None:
 
 def test_calls_and_events_may_be_appended() -> None:
     check_lines([encode(full_call()), encode(full_event()), encode(call(2))])
+
+
+@pytest.mark.parametrize("model", ["gpt", TOKEN, "\ud800", "x" * 2 * RECORD_BYTES_MAX, "x" * (RECORD_BYTES_MAX // 2)])
+def test_several_records_are_encoded_as_each_of_them_is(model: str) -> None:
+    records = [call(1), msgspec.structs.replace(call(2), model=model), full_call(), call(3)]
+    lines = encode_lines(records).split(b"\n")
+    assert lines == [encode(record) for record in records]
+    assert encode_lines([*records, *records]).split(b"\n") == lines + lines
+    check_lines(lines)

@@ -48,6 +48,19 @@ def test_base64url_with_a_second_form_is_refused(text: bytes) -> None:
         b64url_decode(text)
 
 
+@pytest.mark.parametrize("place", range(5))
+def test_base64url_has_64_characters_and_no_byte_beside_them_is_taken(place: int) -> None:
+    taken = 0
+    for byte in range(256):
+        text = b"AAAAAA"[:place] + bytes((byte,)) + b"AAAAAA"[place + 1 :]
+        try:
+            assert b64url_encode(b64url_decode(text)) == text
+        except TokenMalformed:
+            continue
+        taken += 1
+    assert taken == 64
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [

@@ -143,7 +143,7 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     Raises:
         RequestMalformed: neither origin-form, absolute-form nor `*`.
     """
-    if target.startswith(b"/") or target == b"*":
+    if target[:1] == b"/" or target == b"*":
         path, _, query = target.partition(b"?")
         return path, query
     try:

@@ -148,21 +148,16 @@ class RequestReader(asyncio.Protocol, ABC):
         self._progressed = True
         if self._last_read:
             return
-        method = self._parser.get_method()
-        request = Request(
-            method=method,
-            path=self._target,
-            query=b"",
-            headers={},
-            peer=self._peer,
-            begun_s=self._around.clock.monotonic_s(),
-        )
-        self._request = request
+        method, begun_s = self._parser.get_method(), self._around.clock.monotonic_s()
         try:
-            self._read_head(request)
+            headers = self._read_head(method)
+            path, query = split_target(self._target)
         except JotgateError as refusal:
-            self._refuse_now(request, refusal)
+            self._refuse_now(Request(method, self._target, b"", {}, self._peer, begun_s), refusal)
             return
+        self._request = request = Request(method, path, query, headers, self._peer, begun_s)
+        self._field_bytes = 0
+        self._upgrading = self._parser.should_upgrade()
         if self._upgrading:
             return  # The parser stops here; the request is read again without its wish.
         try:
@@ -235,26 +230,24 @@ class RequestReader(asyncio.Protocol, ABC):
             return data[1 if data.startswith(b"\n") else 2 :]
         return data[message_end(data, self._fields, self._body_bytes) :]
 
-    def _read_head(self, request: Request) -> None:
+    def _read_head(self, method: bytes) -> dict[bytes, bytes]:
+        """The fields of a head that is one of HTTP."""
         if len(self._fields) > self._limits.header_count:
             raise fields_too_many(self._limits.header_count)
         segment, version = self._segment, "1.1"
         self._segment = b""
-        if self._early or not segment.startswith(_LINE_END, len(request.method) + 1 + len(self._target)):
+        if self._early or not segment.startswith(_LINE_END, len(method) + 1 + len(self._target)):
             begun, self._early = bytes(self._early) + segment, bytearray()
-            version = http_version(begun, request.method, self._target)
+            version = http_version(begun, method, self._target)
         self._http10 = version == "1.0"
         limit = self._limits.header_bytes
         if self._field_bytes + self._received > limit and head_bytes(self._target, self._fields) > limit:
             raise fields_too_large(limit)
         headers = gather_fields(self._fields)
         check_head(headers, version)
-        if request.method == b"CONNECT":
+        if method == b"CONNECT":
             raise RequestMalformed("CONNECT asks for a tunnel, and jotgate is no proxy for them")
-        request.path, request.query = split_target(self._target)
-        request.headers = headers
-        self._upgrading = self._parser.should_upgrade()
-        self._field_bytes = 0
+        return headers
 
     def _bound_fields(self, data: bytes) -> None:
         """Refuse a head that does not end, or trailers that do not: the parser would gather either for ever.

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from jotgate import __version__
 from jotgate.core.calls import Request
-from jotgate.core.operations import find_methods
+from jotgate.core.operations import PATHS, find_methods
 from jotgate.errors import JotgateError, MethodRefused
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor
@@ -49,6 +49,8 @@ class NativeSurface:
             JotgateError: nobody does; hand the error to `refuse`.
         """
         path = request.path
+        if path in PATHS and request.method != b"OPTIONS":
+            return self._gateway.open(request)  # As it mostly is.
         if path in _HEALTH:
             request.request_id = self.name(request)
             if request.method not in (b"GET", b"HEAD"):

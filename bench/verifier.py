@@ -1,0 +1,232 @@
+"""What it costs to verify a token: the first time, once it is known, and what other libraries take for the same."""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import jwt as pyjwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from joserfc import jwk as joserfc_jwk
+from joserfc import jwt as joserfc_jwt
+
+from bench.errors import BenchError
+from bench.summary import Summary, summarise
+from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, OURS, Issuer
+from jotgate.gateway.world import build_verifier
+from jotgate.jose import jwt
+from jotgate.jose.jws import parse
+from jotgate.jose.keys import KeySet, SigningKey, generate, public_jwk, signing_key_to_pem
+
+BARE: Final = "the bare primitive"
+COLD: Final = "jotgate, cold"
+WARM: Final = "jotgate, from its cache"
+PYJWT: Final = "PyJWT"
+JOSERFC: Final = "joserfc"
+WAYS: Final = (BARE, COLD, WARM, PYJWT, JOSERFC)
+
+TOKEN_BYTES: Final = 700
+KEPT_FOR_EACH: Final = 2
+"""Room in the cache for each token: it has two generations, and forgets one of them when there is no more."""
+_ALGORITHM: Final = "ES256"
+_AUDIENCE: Final = "https://gateway.example"
+_LIFETIME_S: Final = 86_400
+# A verifier that is to be cold has a small cache, which is soon full, as a large one is in the long run.
+_FULL_AT: Final = 64
+_SIZE: Final = 32  # of each half of an ES256 signature
+_ORDERS: Final = 2
+"""The rounds are gone through forwards and backwards in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """CPU time in microseconds a token, one figure a round for each way; `tokens` were in the cache."""
+
+    tokens: int
+    us: dict[str, list[float]]
+
+    def over_bare(self, way: str) -> Summary | None:
+        """The cost of a way over that of the bare primitive, round by round."""
+        return summarise([mine / bare for mine, bare in zip(self.us[way], self.us[BARE], strict=True)])
+
+    def summaries(self) -> dict[str, Summary | None]:
+        """The figures that gates stand on."""
+        return {"verify_cold": self.over_bare(COLD), "verify_warm_us": summarise(self.us[WARM])}
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """An issuer: what signs its tokens, and what the gateway is told of it."""
+
+    key: SigningKey
+    content: Issuer
+
+    def mint(self, number: int, now_s: int) -> bytes:
+        """A token of `TOKEN_BYTES`, give or take a few."""
+        claims: dict[str, object] = {
+            "iss": self.content.issuer,
+            "sub": f"user-{number}",
+            "aud": _AUDIENCE,
+            "exp": now_s + _LIFETIME_S,
+            "iat": now_s,
+            "jti": f"{number:022d}",
+            "client_id": "bench",
+            "scope": "ai",
+            "models": ["gpt-4o-mini", "gpt-4o", "text-embedding-3-small"],
+            "groups": [],
+        }
+        token = jwt.sign(claims, jwt.ACCESS_TOKEN_TYPE, self.key)
+        claims["groups"] = ["g" * max(1, (TOKEN_BYTES - len(token)) * 3 // 4 - 2)]
+        return jwt.sign(claims, jwt.ACCESS_TOKEN_TYPE, self.key)
+
+
+def measure_verifier(rounds: int, cold: int, warm: int) -> Verification:
+    """Verify `cold` tokens that are new to the verifier and `warm` that are not, in each of the rounds, in each way.
+
+    Raises:
+        BenchError: one of them refuses a good token.
+    """
+    homes = [_home(OURS), _home("partner")]
+    now_s = time.time()
+    tokens = [homes[number % len(homes)].mint(number, int(now_s)) for number in range(max(cold, warm))]
+    tokens.sort(key=lambda token: token.rpartition(b".")[2])  # by signature: any order but that of their making
+    issuers = tuple(home.content for home in homes)
+    known = build_verifier(issuers, max(2, KEPT_FOR_EACH * len(tokens)))
+    ways = _cold_ways(homes, tokens[:cold])
+    us: dict[str, list[float]] = {name: [] for name in WAYS}
+
+    def verify_known() -> None:
+        verify = known.verify
+        for token in tokens[:warm]:
+            verify(token, now_s)
+
+    verify_known()
+    ways[WARM] = verify_known
+    for number in range(rounds):
+        # A verifier that has seen none of the tokens, but is compiled: that is done once for each snapshot.
+        ways[COLD] = _unknowing(issuers, tokens[:cold], now_s)
+        for name in reversed(WAYS) if number % _ORDERS else WAYS:
+            us[name].append(_cpu_us(ways[name]) / (warm if name == WARM else cold))
+    if known.misses != len(tokens[:warm]):
+        raise BenchError(f"the cache forgot tokens: {known.misses} misses for {warm} of them")
+    return Verification(warm, us)
+
+
+def _home(name: str) -> _Home:
+    key = generate(_ALGORITHM)
+    content = Issuer(
+        name=name,
+        issuer=f"https://{name}.example",
+        audiences=(_AUDIENCE,),
+        algorithms=(_ALGORITHM,),
+        types=(jwt.ACCESS_TOKEN_TYPE,),
+        jwks=KeySet([key.verification_key]).to_jwks(),
+    )
+    return _Home(key, content)
+
+
+def _unknowing(issuers: tuple[Issuer, ...], tokens: Sequence[bytes], now_s: float) -> Callable[[], None]:
+    verify = build_verifier(issuers, _FULL_AT).verify
+
+    def verify_new() -> None:
+        for token in tokens:
+            verify(token, now_s)
+
+    return verify_new
+
+
+def _cold_ways(homes: Sequence[_Home], tokens: Sequence[bytes]) -> dict[str, Callable[[], None]]:
+    """All that keep nothing, on the same tokens; each is given its key ready for use."""
+    by_kid = {home.key.kid: home for home in homes}
+    owners = [by_kid[parse(token).kid or ""] for token in tokens]
+    return {
+        BARE: _bare(owners, tokens),
+        PYJWT: _pyjwt(owners, tokens),
+        JOSERFC: _joserfc(owners, tokens),
+    }
+
+
+def _bare(owners: Sequence[_Home], tokens: Sequence[bytes]) -> Callable[[], None]:
+    """`cryptography`'s verify call alone: parts decoded, signature in DER, nothing of the token looked at."""
+    public = {home.key.kid: _public_key(home.key) for home in owners}
+    mode = ec.ECDSA(SHA256())
+    work = []
+    for home, token in zip(owners, tokens, strict=True):
+        parsed = parse(token)
+        r, s = (int.from_bytes(half) for half in (parsed.signature[:_SIZE], parsed.signature[_SIZE:]))
+        work.append((public[home.key.kid].verify, encode_dss_signature(r, s), parsed.signing_input))
+
+    def verify_all() -> None:
+        for verify, signature, signing_input in work:
+            verify(signature, signing_input, mode)
+
+    return verify_all
+
+
+def _public_key(key: SigningKey) -> ec.EllipticCurvePublicKey:
+    public = load_pem_private_key(signing_key_to_pem(key), None).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey), "an ES256 key is one"
+    return public
+
+
+def _public_jwks(owners: Sequence[_Home]) -> dict[str, dict[str, str]]:
+    return {home.key.kid: public_jwk(home.key.verification_key) for home in owners}
+
+
+def _pyjwt(owners: Sequence[_Home], tokens: Sequence[bytes]) -> Callable[[], None]:
+    public = {kid: pyjwt.PyJWK(jwk).key for kid, jwk in _public_jwks(owners).items()}
+    work = [(token, public[home.key.kid], home.content.issuer) for home, token in zip(owners, tokens, strict=True)]
+
+    def verify_all() -> None:
+        for token, key, issuer in work:
+            pyjwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                issuer=issuer,
+                audience=_AUDIENCE,
+                options={"require": list(ACCESS_TOKEN_CLAIMS)},
+            )
+
+    return verify_all
+
+
+def _joserfc(owners: Sequence[_Home], tokens: Sequence[bytes]) -> Callable[[], None]:
+    public = {kid: joserfc_jwk.ECKey.import_key(dict(jwk)) for kid, jwk in _public_jwks(owners).items()}
+    expected = {
+        home.key.kid: joserfc_jwt.JWTClaimsRegistry(
+            iss={"essential": True, "value": home.content.issuer},
+            aud={"essential": True, "value": _AUDIENCE},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+            jti={"essential": True},
+        )
+        for home in owners
+    }
+    work = [
+        (token.decode("ascii"), public[home.key.kid], expected[home.key.kid])
+        for home, token in zip(owners, tokens, strict=True)
+    ]
+
+    def verify_all() -> None:
+        for token, key, expectation in work:
+            expectation.validate(joserfc_jwt.decode(token, key, algorithms=[_ALGORITHM]).claims)
+
+    return verify_all
+
+
+def _cpu_us(work: Callable[[], None]) -> float:
+    """The CPU time of this thread that it takes."""
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.thread_time_ns()
+        work()
+        return (time.thread_time_ns() - began) / 1e3
+    finally:
+        gc.enable()

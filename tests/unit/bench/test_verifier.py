@@ -1,0 +1,30 @@
+"""What a verification costs: each way takes the good tokens, and the gates get their own figures."""
+
+import pytest
+
+from bench.errors import BenchError
+from bench.summary import Summary
+from bench.verifier import BARE, COLD, WARM, WAYS, Verification, measure_verifier
+
+
+def test_each_way_gives_a_figure_in_each_round() -> None:
+    found = measure_verifier(rounds=2, cold=3, warm=4)
+
+    assert found.tokens == 4
+    assert list(found.us) == list(WAYS)
+    assert all(len(us) == 2 and min(us) > 0 for us in found.us.values())
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    found = Verification(1, {BARE: [50.0, 100.0, 10.0], COLD: [60.0, 130.0, 11.0], WARM: [1.0, 2.0, 3.0]})
+
+    cold = found.summaries()["verify_cold"]
+    assert cold is not None
+    assert (cold.low, cold.median, cold.high) == pytest.approx((1.1, 1.2, 1.3))
+    assert found.summaries()["verify_warm_us"] == Summary(2.0, 1.0, 3.0)
+
+
+def test_a_cache_that_forgets_is_no_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.verifier.KEPT_FOR_EACH", 0)
+    with pytest.raises(BenchError, match="forgot"):
+        measure_verifier(rounds=1, cold=1, warm=4)

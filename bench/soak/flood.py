@@ -32,7 +32,7 @@ class FloodSizes:
     paced: bool
 
 
-FLOOD_FULL: Final = FloodSizes(rounds=10, span_s=3.0, kids=1_000, paced=True)
+FLOOD_FULL: Final = FloodSizes(rounds=20, span_s=1.5, kids=500, paced=True)
 FLOOD_SMALL: Final = FloodSizes(rounds=1, span_s=1.5, kids=500, paced=False)
 
 
@@ -97,7 +97,12 @@ def _judge(found: FloodFindings, sizes: FloodSizes) -> None:
     if not 0 < found.fetches <= found.allowed:
         raise Broken(f"the provider was asked {found.fetches} times, where {found.allowed} are allowed")
     if sizes.paced and found.ratio > RATIO_MAX:
-        raise Broken(f"p99 of good tokens is {found.ratio:.2f} times that of calm, where {RATIO_MAX} is allowed")
+        told = f"p99 of good tokens is {found.ratio:.2f} times that of calm, where {RATIO_MAX} is allowed"
+        raise Broken(f"{told}; in ms, by round: calm {_shown(found.calm)}, flooded {_shown(found.flooded)}")
+
+
+def _shown(rounds: list[list[float]]) -> list[float]:
+    return [round(p99(one) * 1e3, 2) for one in rounds]
 
 
 async def _ask_paced(lines: list[Kept], token: bytes, span_s: float, found: FloodFindings) -> list[float]:

@@ -84,6 +84,13 @@ def test_A07_a_secret_is_as_long_as_its_hash(alg: str, least: int) -> None:
     assert not said["long_enough"]
 
 
+def test_A07_no_two_issuers_have_one_secret() -> None:
+    said = refusals({"one": STRONG.encode(), "other": STRONG.encode() + b"\n", "third": STRONG.swapcase().encode()})
+    assert "'issuer-1' a secret that the issuer 'issuer-0' (issuers[0].secret_file) has too" in said["other"]
+    assert not said["one"]
+    assert not said["third"]
+
+
 def test_A07_what_people_make_up_is_no_secret_where_others_reach_it() -> None:
     said = refusals({secret.decode(): secret for secret in _MADE_UP}, head=_PUBLIC)
     assert {secret for secret, fault in said.items() if "guessed" not in fault} == set()

@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_checks import way_of
 from jotgate.core.issuer_compiler import FoundIssuer, identities_of, iss_of, same_iss_fault
+from jotgate.core.issuer_secrets import check_own, places_of
 from jotgate.core.issuers import Issuer
 from jotgate.core.status import IssuerState
 
@@ -40,16 +41,20 @@ def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable
     for entry in (one.entry for one in configured):
         owners.update(dict.fromkeys(identities_of(iss_of(entry), entry.name), _IN_FILE))
     names = {ours.name, *(one.entry.name for one in configured)}
+    places = {mark: place for one in configured for mark, place in places_of(one).items()}
     for one in kept:
         if not one.enabled:
             states.append(_state(one, "store", one.faults))
             continue
-        faults = [*one.faults, *_clashes(one, names, owners)]
+        shared = [] if one.found is None else check_own(one.found, places)
+        faults = [*one.faults, *_clashes(one, names, owners), *shared]
         states.append(_state(one, "store", faults))
         if not faults and one.found is not None:
             found.append(one.found)
         elif one.iss is not None and not _clashes(one, names, owners):
             unusable.append(_closed(one.name, one.iss, ours))
+        if one.found is not None:
+            places = places_of(one.found) | places
         if one.iss is not None:
             for known_as in identities_of(one.iss, one.name):
                 owners.setdefault(known_as, f"the issuer '{one.name}' of the store")

@@ -1,4 +1,4 @@
-"""What may be a shared secret: long enough for its algorithm, and neither guessable nor printed for all to read."""
+"""What may be a shared secret: long enough, one issuer's alone, and neither guessable nor printed for all to read."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -46,6 +46,31 @@ def check_secrets(found: FoundIssuer) -> list[Fault]:
         except KeyRefused as refusal:
             faults.append((f"{found.path}.{setting}", f"leads to no key: {refusal.message}; {_MENDED}"))
     return faults
+
+
+def places_of(found: FoundIssuer) -> dict[str, str]:
+    """In words, whose an issuer's secrets are and by which setting; by what tells each from others as a key.
+
+    NUL bytes at the end of a key make no difference to HMAC (RFC 2104 s2), and none here.
+    """
+    return {
+        _key_mark(secret): f"the issuer '{found.entry.name}' ({_setting_of(found, setting)})"
+        for setting, _, secret in _secrets_of(found)
+    }
+
+
+def check_own(found: FoundIssuer, places: Mapping[str, str]) -> list[Fault]:
+    """The faults of secrets that another issuer has too; `places` are those of the others, see `places_of`."""
+    name = found.entry.name
+    return [
+        (
+            _setting_of(found, setting),
+            f"gives '{name}' a secret that {where} has too, and whoever holds it could speak as both; give each issuer "
+            f"a secret of its own; {_MENDED}",
+        )
+        for setting, _, secret in _secrets_of(found)
+        if (where := places.get(_key_mark(secret)))
+    ]
 
 
 def check_guessable(found: FoundIssuer, server: Server) -> list[Fault]:
@@ -108,6 +133,14 @@ def _guessable(secret: Secret) -> str | None:
     if sha256(text.strip().lower().encode()).hexdigest() in PRINTED:
         return "it is printed in a document that everybody can read"
     return weakness(text.encode())
+
+
+def _key_mark(secret: Secret) -> str:
+    return sha256(secret.reveal().rstrip("\0").encode()).hexdigest()
+
+
+def _setting_of(found: FoundIssuer, name: str) -> str:
+    return f"{found.path}.{name}" if found.path else name
 
 
 def _secrets_of(found: FoundIssuer) -> list[tuple[str, str, Secret]]:

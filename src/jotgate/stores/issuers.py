@@ -12,7 +12,7 @@ from jotgate.core.config import IssuerEntry, Server
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_checks import secret_variable
 from jotgate.core.issuer_compiler import FoundIssuer
-from jotgate.core.issuer_secrets import check_guessable, check_secrets
+from jotgate.core.issuer_secrets import check_guessable, check_own, check_secrets, places_of
 from jotgate.core.times import parse_time_s
 from jotgate.core.values import Secret
 from jotgate.errors import KeyRefused
@@ -60,8 +60,16 @@ def read_issuer_way(path: str, entry: IssuerEntry, variables: Mapping[str, str],
 def read_issuer_ways(
     entries: Mapping[str, IssuerEntry], variables: Mapping[str, str], base: Path, server: Server | None
 ) -> list[IssuerWay]:
-    """Read what each of these entries names, by their paths; a secret must be strong for where `server` listens."""
-    ways = [read_issuer_way(path, entry, variables, base) for path, entry in entries.items()]
+    """Read what each of these entries names, by their paths.
+
+    A secret must be its issuer's alone, and strong for where `server` listens.
+    """
+    places: dict[str, str] = {}
+    ways = []
+    for path, entry in entries.items():
+        way = read_issuer_way(path, entry, variables, base)
+        ways.append(replace(way, faults=(*way.faults, *check_own(way.found, places))))
+        places = places_of(way.found) | places
     if server is None:
         return ways
     return [replace(way, faults=(*way.faults, *check_guessable(way.found, server))) for way in ways]

@@ -9,19 +9,21 @@ from jotgate.core.issuer_book import Book, Kept, put_together
 from jotgate.core.issuer_compiler import FoundIssuer, compile_issuers, iss_of
 from jotgate.core.issuer_reader import read_issuer
 from jotgate.core.issuers import Issuer
+from jotgate.core.values import Secret
 from jotgate.errors import Code, JotgateError
 from jotgate.gateway.world import build_verifier
 from jotgate.testing.forge import ABSENT
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
+from tests.issuers import OLDER, STRONG
 
 OURS: Issuer = issuer_of(make_issuer())
 
 
-def kept(name: str, *, enabled: bool = True, fault: str = "", **settings: object) -> Kept:
+def kept(name: str, *, enabled: bool = True, fault: str = "", secret: str = "", **settings: object) -> Kept:
     """An issuer of the store, by its settings; with a fault it leads to nothing."""
     entry, faults = read_issuer({"name": name, **settings})
     assert entry is not None, faults
-    found = None if fault else FoundIssuer(path="", entry=entry)
+    found = None if fault else FoundIssuer(path="", entry=entry, secret=Secret(secret) if secret else None)
     return Kept(name, enabled, iss_of(entry), found, (("", fault),) if fault else ())
 
 
@@ -72,6 +74,23 @@ def test_the_file_goes_first_and_that_is_said(one: Kept, words: str) -> None:
     assert (found, unusable) == (["a", "old"], [])
     assert words in faults[one.name][0]
     compile_issuers(OURS, book.found, {})
+
+
+def test_whose_secret_another_issuer_has_does_not_count_and_its_tokens_cannot_be_judged() -> None:
+    (first,) = configured('[[issuers]]\nname = "a"\nissuer = "https://a.example"\nsecret_env = "S"\n')
+    first = FoundIssuer(path=first.path, entry=first.entry, previous=Secret(STRONG))
+    stored = [
+        kept("b", issuer="https://b.example", secret_env="S", secret=STRONG),
+        kept("c", issuer="https://c.example", secret_env="S", secret=OLDER),
+        kept("d", issuer="https://d.example", secret_env="S", secret=OLDER),
+        kept("e", enabled=False, issuer="https://e.example", secret_env="S", secret=OLDER),
+    ]
+    book = put_together(OURS, [first], stored)
+    found, unusable, faults = names(book)
+    assert (found, unusable, set(faults)) == (["a", "c"], ["b", "d"], {"b", "d"})
+    assert "the issuer 'a' (issuers[0].previous_secret_env) has too" in faults["b"][0]
+    assert "secret_env: gives 'd' a secret that the issuer 'c' (secret_env) has too" in faults["d"][0]
+    assert STRONG not in str(faults)
 
 
 def test_of_two_in_the_store_the_first_counts() -> None:

@@ -92,6 +92,31 @@ def test_a_public_key_is_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ours", "theirs", "setting"),
+    [
+        ({"S": STRONG}, {"T": STRONG}, "secret_env"),
+        ({"S": STRONG}, {"T": STRONG + "\0"}, "secret_env"),
+        ({"S": STRONG}, {"T": OLDER, "T_PREVIOUS": STRONG}, "previous_secret_env"),
+        ({"S": OLDER, "S_PREVIOUS": STRONG}, {"T": STRONG}, "secret_env"),
+        ({"S": OLDER, "S_PREVIOUS": STRONG}, {"T": STRONG + OLDER, "T_PREVIOUS": STRONG}, "previous_secret_env"),
+    ],
+)
+def test_no_two_issuers_have_one_secret(ours: Mapping[str, str], theirs: Mapping[str, str], setting: str) -> None:
+    ends = {"S_PREVIOUS_UNTIL": "2027-01-01T00:00:00Z", "T_PREVIOUS_UNTIL": "2027-01-01T00:00:00Z"}
+    text = HEAD + 'secret_env = "S"\n' + HEAD.replace("idp", "other") + 'secret_env = "T"\n'
+    first, second = ways_of(text, {**ours, **theirs, **ends})
+    ((path, fault),) = second.faults
+    assert (first.faults, path) == ((), f"issuers[1].{setting}")
+    assert "gives 'other' a secret that the issuer 'idp' (issuers[0]." in fault
+    assert STRONG not in fault
+
+
+def test_one_issuer_may_have_its_secret_twice() -> None:
+    variables = {"S": STRONG, "S_PREVIOUS": STRONG, "S_PREVIOUS_UNTIL": "2027-01-01T00:00:00Z"}
+    assert way_of(HEAD + 'secret_env = "S"', variables).faults == ()
+
+
+@pytest.mark.parametrize(
     ("more", "variables", "until_s", "faulty"),
     [
         ("", {"S_PREVIOUS_UNTIL": "2027-01-15T08:00:00Z"}, 1_800_000_000, False),

@@ -95,12 +95,26 @@ def test_A05_A11_no_key_of_a_public_set_is_a_secret(trust: Trust) -> None:
     trust.target.takes(maker.with_claims())
 
 
+def test_A06_a_secret_without_a_name_is_not_found_by_one(trust: Trust) -> None:
+    """What jotgate calls it in its records is no kid: the right secret under it is an unknown key."""
+    name = trust.target.takes(trust.shared.with_header(kid=ABSENT))
+    called = trust.target.record(name)["kid"]
+    trust.target.refuses_tokens(
+        {
+            f"kid_{kid}": (trust.shared.with_header(kid=kid), Code.KEY_UNKNOWN)
+            for kid in (called, "secret-0", "secret-1")
+        }
+    )
+
+
 def test_A06_empty_secrets_of_an_issuer_with_a_secret(trust: Trust) -> None:
     empties = {"empty": b"", "nul": b"\0", "nuls": bytes(64), "space": b" ", "newline": b"\n", "null": b"null"}
     shots: dict[str, tuple[bytes, Code]] = {}
     for name, secret in empties.items():
         shots[name] = (trust.shared.seal_with_secret(secret, kid=ABSENT), Code.SIGNATURE_INVALID)
-        for number, kid in enumerate(("/dev/null", "../../dev/null", "0", "secret", "' UNION SELECT '' -- ")):
+        for number, kid in enumerate(
+            ("secret-0", "/dev/null", "../../dev/null", "0", "secret", "' UNION SELECT '' -- ")
+        ):
             shots[f"{name}_{number}"] = (trust.shared.seal_with_secret(secret, kid=kid), Code.KEY_UNKNOWN)
         signing_input = trust.chain_token().rpartition(b".")[0]
         forged = b64url_encode(hmac.digest(secret, signing_input, "sha256"))

@@ -34,11 +34,15 @@ _MEMBERS_BY_KTY: Final[dict[str, tuple[str, ...]]] = {row.kty: row.members for r
 
 
 class VerificationKey(Struct, frozen=True, eq=False):
-    """A key that verifies with one algorithm; compared by identity."""
+    """A key that verifies with one algorithm; compared by identity.
+
+    `named` False: the `kid` is our word for it alone, and no token can ask for the key by it.
+    """
 
     algorithm: Algorithm
     kid: str
     primitive: Verifier
+    named: bool = True
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's over the signing input (RFC 7515 s5.2); raises nothing."""
@@ -201,7 +205,12 @@ class KeySet:
         return self._skipped
 
     def get(self, kid: str) -> VerificationKey | None:
-        return self._by_kid.get(kid)
+        """The key that a token with this `kid` asks for."""
+        key = self._by_kid.get(kid)
+        return key if key is None or key.named else None
+
+    def __contains__(self, key: VerificationKey) -> bool:
+        return self._by_kid.get(key.kid) is key
 
     def with_algorithm(self, alg: str) -> tuple[VerificationKey, ...]:
         """The keys of one algorithm: for a token that names no key."""

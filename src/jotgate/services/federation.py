@@ -10,9 +10,9 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from jotgate.core.issuers import Issuer
+from jotgate.core.issuers import Issuer, SharedSecret
 from jotgate.core.principals import USUAL, Principal, find, read_identity, usual_identity
 from jotgate.errors import (
     AlgorithmRefused,
@@ -28,7 +28,7 @@ from jotgate.jose.jws import Jws
 from jotgate.jose.jwt import Claims, Expectation
 from jotgate.jose.keys import KeySet, VerificationKey, hmac_key
 
-_NAMELESS: Final = "secret-{}"  # the place of a secret in its list stands for the kid that its tokens do not name
+_NAMELESS: Final = "secret-{}"  # what we call a secret without a kid, by its place in the list
 
 
 class Trusted(Struct, frozen=True):
@@ -206,10 +206,12 @@ def _public_keys(content: Issuer) -> tuple[VerificationKey, ...]:
 
 
 def _secret_keys(content: Issuer) -> list[VerificationKey]:
-    return [
-        hmac_key(one.secret.reveal().encode(), one.algorithm, one.kid or _NAMELESS.format(place)).verification_key
-        for place, one in enumerate(content.secrets)
-    ]
+    return [_secret_key(one, place) for place, one in enumerate(content.secrets)]
+
+
+def _secret_key(one: SharedSecret, place: int) -> VerificationKey:
+    key = hmac_key(one.secret.reveal().encode(), one.algorithm, one.kid or _NAMELESS.format(place)).verification_key
+    return key if one.kid else structs.replace(key, named=False)
 
 
 def _ends(content: Issuer) -> list[tuple[str, float]]:

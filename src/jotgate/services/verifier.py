@@ -75,7 +75,7 @@ class Verifier:
         issuer = found.issuer
         if now_s >= issuer.ends_s:
             issuer.drop_ended(now_s)
-        if issuer.keys.get(found.key.kid) is not found.key:
+        if found.key not in issuer.keys:
             gone = KeyUnknown("the token's key is no longer in the issuer's key set")
             raise gone.showing("kid", None, found.key.kid)
         if now_s >= found.not_after_s:

@@ -113,6 +113,20 @@ def test_a_shared_secret_verifies_until_its_date_also_for_a_remembered_token() -
     assert verifier.verify(signed[_SECRET], NOW_S + 10).subject == "joe"
 
 
+def test_a_token_that_names_a_key_is_not_of_a_secret_without_a_name() -> None:
+    nameless, named = SharedSecret(Secret(_SECRET), "HS256"), SharedSecret(Secret(_OLD), "HS256", kid="older")
+    verifier = build_verifier((issuer_of(make_issuer()), secret_issuer(nameless, named)), 10)
+    called = verifier.verify(
+        jwt.sign({"sub": "joe"}, "JWT", hmac_key(_SECRET.encode(), "HS256", "k"), with_kid=False), NOW_S
+    )
+    for kid in (called.kid, "secret-0", "k"):
+        token = jwt.sign({"sub": "joe"}, "JWT", hmac_key(_SECRET.encode(), "HS256", kid))
+        assert refusal(verifier, token) is Code.KEY_UNKNOWN
+    good = jwt.sign({"sub": "joe"}, "JWT", hmac_key(_OLD.encode(), "HS256", "older"))
+    assert verifier.verify(good, NOW_S).kid == "older"
+    assert verifier.verify(good, NOW_S + 1).kid == "older"
+
+
 def test_tokens_of_an_issuer_that_names_nobody_carry_neither_issuer_nor_audience() -> None:
     verifier = build_verifier((issuer_of(make_issuer()), secret_issuer(SharedSecret(Secret(_SECRET), "HS256"))), 10)
     key = hmac_key(_SECRET.encode(), "HS256", "k")

@@ -14,6 +14,7 @@ from msgspec import Struct
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.keys import generate, public_jwk
 from jotgate.testing.forge import Forge, to_json
+from tests.flawed import flawed_key
 
 Sign = Callable[[bytes], bytes]
 
@@ -38,11 +39,13 @@ class Hostile(Struct, frozen=True):
 
 
 def weak_rsa_keys() -> dict[str, Hostile]:
-    """A08: RSA that is short, even, of a bad exponent, or no key at all."""
+    """A08: RSA that is short, even, of a bad exponent or of a flawed generator, or no key at all."""
     short = rsa.generate_private_key(65_537, 1024)  # noqa: S505 - it must be refused
     good = rsa.generate_private_key(65_537, 2048)
     n, sign = good.public_key().public_numbers().n, _rsa_signer(good)
+    flawed = flawed_key()
     keys = {
+        "roca": Hostile(_rsa_jwk(flawed.public_key().public_numbers().n, 65_537), "RS256", _rsa_signer(flawed)),
         "rsa_1024": Hostile(_rsa_jwk(short.public_key().public_numbers().n, 65_537), "RS256", _rsa_signer(short)),
         "e_1": Hostile(_rsa_jwk(n, 1), "RS256", _padded),
         "e_0": Hostile(_rsa_jwk(n, 0), "RS256", _one),

@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Final
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from jotgate.errors import Code
 from jotgate.jose.encoding import b64url_encode
@@ -15,8 +16,10 @@ from jotgate.jose.material import PRIVATE_MEMBERS
 from jotgate.testing.forge import ABSENT
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from jotgate.testing.public_forms import bare_forms, public_forms
+from jotgate.testing.running import run_command
 from tests.attacks.hostile_keys import DIGEST_INFO, Hostile
 from tests.attacks.trust import ALGORITHMS, AUDIENCE, PUBLISHED, Trust
+from tests.flawed import flawed_key
 from tests.integration.exchanges import Caller
 
 _ROWS: Final = ("A01", "A02", "A03", "A04", "A06", "B", "C01", "C02", "C04", "C06", "D01", "D05")
@@ -131,6 +134,16 @@ def test_A08_A09_A10_keys_that_must_not_verify(trust: Trust, row: str) -> None:
     shots = {name: (one.token(maker, name), Code.KEY_UNKNOWN) for name, one in keys.items()}
     trust.target.refuses_tokens(shots)
     trust.target.takes(maker.with_claims())
+
+
+def test_A08_a_key_of_a_flawed_generator_is_not_imported(trust: Trust) -> None:
+    flawed = flawed_key()
+    private = flawed.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = flawed.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for pem in (private, public):
+        found = run_command("key", "import", "--algorithm", "RS256", data=trust.target.gateway.data, stdin=pem.decode())
+        assert (found.returncode, "CVE-2017-15361" in found.stderr) == (1, True), found
+    trust.target.is_unshaken()
 
 
 def test_B08_forged_padding_under_a_small_exponent(trust: Trust) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode, encodebytes
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -10,7 +11,7 @@ import pytest
 
 from jotgate.core.issuer_secrets import PRINTED
 from jotgate.jose.keys import generate
-from jotgate.testing.public_forms import public_forms
+from jotgate.testing.public_forms import bare_forms, public_forms
 from jotgate.testing.running import run_command, short_directory
 from tests.architecture.sources import ROOT
 from tests.documents.ledger import read_documents
@@ -27,6 +28,7 @@ audiences = ["https://gate.example"]
 _WORD: Final = re.compile(r"""[^\s"'$,)(=]{12,}""")
 _PUBLIC: Final = "[server]\nbehind_proxy = true\n"
 _SETTING: Final = re.compile(r"issuers\[(\d+)\]\.secret_file")
+_LIKE_CHANCE: Final = {"thumbprint", "kid"}  # digests, which look like any good secret
 _NOTHING: Final = (b"", b"\n", b"   \n", b" " * 64, b"\0" * 64, b"x" * 64, b"ab" * 32, b"\xff" * 64, b"\t" * 64)
 _MADE_UP: Final = (
     b"change-me-change-me-change-me-change-me-change-me-change-me-change-me",
@@ -62,8 +64,18 @@ def refusals(candidates: Mapping[str, bytes], alg: str = "HS256", head: str = ""
 
 @pytest.mark.parametrize("alg", ["ES256", "RS256", "Ed25519"])
 def test_A02_a_public_key_is_no_secret(alg: str) -> None:
-    forms = public_forms(generate(alg))
-    del forms["pem_body"]  # base64 without any mark of what it is
+    key = generate(alg)
+    forms = public_forms(key)
+    bare = {name: raw for name, raw in bare_forms(key).items() if len(raw) > 32 and name not in _LIKE_CHANCE}
+    number = bare.pop("jwk_number")
+    if alg == "RS256":
+        forms["jwk_number"] = number
+    for name, raw in {"der": forms["der"], **bare}.items():
+        forms |= {
+            f"{name}_base64": b64encode(raw),
+            f"{name}_lines": encodebytes(raw),
+            f"{name}_hex": raw.hex().encode(),
+        }
     said = refusals(forms)
     unmarked = {name for name, form in forms.items() if form.isascii() and b"\0" not in form}
     assert {name for name in unmarked if "public key" not in said[name]} == set()

@@ -65,8 +65,7 @@ def check_own(found: FoundIssuer, places: Mapping[str, str]) -> list[Fault]:
     return [
         (
             _setting_of(found, setting),
-            f"gives '{name}' a secret that {where} has too, and whoever holds it could speak as both; give each issuer "
-            f"a secret of its own; {_MENDED}",
+            f"gives '{name}' a secret that {where} has too, and whoever holds it could speak as both; {_MENDED}",
         )
         for setting, _, secret in _secrets_of(found)
         if (where := places.get(_key_mark(secret)))

@@ -7,7 +7,7 @@ be decided when a signature is verified. Private parts have no string form and a
 import hmac
 from typing import Final, Protocol, final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jotgate.errors import KeyRefused
 from jotgate.jose.algorithms import Algorithm, Ecdsa, Hmac, Rsa
 from jotgate.jose.encoding import b64url_encode
+from jotgate.jose.public_marks import is_public_key
+from jotgate.jose.weak_moduli import is_of_flawed_generator
 
 RSA_BITS_MAX: Final = 8_192  # a longer modulus makes each verification a burden
 RSA_EXPONENT_BITS_MAX: Final = 32
@@ -24,7 +26,6 @@ _ED25519_PRIME: Final = 2**255 - 19
 _ED25519_D: Final = -121_665 * pow(121_666, -1, _ED25519_PRIME) % _ED25519_PRIME
 _ED25519_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
 _ED25519_SMALL_ORDER: Final = frozenset((0, 1, _ED25519_PRIME - 1, _ED25519_ORDER_8, _ED25519_PRIME - _ED25519_ORDER_8))
-_PUBLIC_KEY_MARKS: Final = (b"-----BEGIN ", b"ssh-", b"ecdsa-sha2-", b'"kty"')
 
 
 class Verifier(Protocol):
@@ -120,12 +121,17 @@ def check_rsa_numbers(row: Algorithm, n: int, e: int) -> None:
     """Refuse a modulus or an exponent out of bounds; the library's own bounds are wider and may change.
 
     Raises:
-        KeyRefused: naming what is out of bounds.
+        KeyRefused: naming what is out of bounds; or the modulus is one whose factors can be computed.
     """
     if not row.key_bits_min <= n.bit_length() <= RSA_BITS_MAX:
         raise KeyRefused(f"an RSA key has {row.key_bits_min} to {RSA_BITS_MAX} bits, and this one does not")
     if n % 2 == 0:
         raise KeyRefused("the RSA modulus is even")
+    if is_of_flawed_generator(n):
+        raise KeyRefused(
+            "the RSA key comes from a flawed generator, and its private part can be computed (CVE-2017-15361)",
+            hint="Make a new key pair elsewhere, and take this one out of use",
+        )
     if e < 3 or e % 2 == 0 or e.bit_length() > RSA_EXPONENT_BITS_MAX:
         raise KeyRefused(f"the RSA exponent is not odd, at least 3 and of at most {RSA_EXPONENT_BITS_MAX} bits")
 
@@ -238,8 +244,8 @@ class HmacKey:
             )
         if len(set(secret)) < HMAC_DISTINCT_BYTES_MIN:
             raise KeyRefused("the HMAC secret is one of a few repeated bytes", hint="Use random bytes")
-        if _is_public_key(secret):
-            raise KeyRefused("the HMAC secret is a public key", hint="Use random bytes")
+        if is_public_key(secret):
+            raise KeyRefused("the HMAC secret has the form of a public key", hint="Use random bytes")
         self._hash = scheme.hash.name
         self._secret = secret
 
@@ -291,14 +297,3 @@ def _is_sound_point(raw: bytes) -> bool:
     y_squared = y * y % _ED25519_PRIME
     x_squared = (y_squared - 1) * pow(_ED25519_D * y_squared + 1, -1, _ED25519_PRIME) % _ED25519_PRIME
     return pow(x_squared, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) == 1
-
-
-def _is_public_key(secret: bytes) -> bool:
-    """Whether the bytes hold a public key in one of its usual forms (PEM, OpenSSH, JWK, DER)."""
-    if any(mark in secret for mark in _PUBLIC_KEY_MARKS):
-        return True
-    try:
-        serialization.load_der_public_key(secret)
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True

@@ -80,11 +80,20 @@ def _claims(parsed: Jws) -> Mapping[str, object]:
 
 
 def _text(value: object) -> str:
-    """Text of bounded length; what is no text, as JSON."""
+    """Text of bounded length; what is no text, as JSON. Whatever does not print is escaped as Python writes it.
+
+    A terminal would obey a control character, and show the text in another order for one such as U+202E.
+    """
     if value is None:
         return ""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode("utf-8")
+    if not text.isprintable():
+        text = "".join(map(_printable, text[:TEXT_CHARS_MAX])) + text[TEXT_CHARS_MAX:]
     return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - 1] + "…"
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 def _time(value: object) -> float | None:

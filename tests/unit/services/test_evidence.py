@@ -4,6 +4,8 @@ import json
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from jotgate.core.issuers import Issuer
@@ -16,6 +18,7 @@ from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
 
 _OTHER = "https://other.example"
+_KEY = generate("ES256")
 
 
 def other(source: TestIssuer, **changes: object) -> Issuer:
@@ -112,6 +115,22 @@ def test_whatever_stands_in_a_token_is_kept_short() -> None:
         texts = [value for value in structs.asdict(found).values() if isinstance(value, str)]
         assert max(map(len, texts)) <= TEXT_CHARS_MAX
         assert any(text.endswith("…") for text in texts)
+
+
+@given(st.text(max_size=300), st.sampled_from(["iss", "aud", "sub", "typ", "alg", "jti"]))
+def test_nothing_that_is_kept_moves_a_terminal(text: str, name: str) -> None:
+    source = make_issuer(_KEY)
+    in_header = name in ("typ", "alg")
+    token = source.with_header(**{name: text}) if in_header else source.with_claims(**{name: [text], "exp": text})
+    _, found = refuse(token, issuer_of(source))
+    texts = [value for value in structs.asdict(found).values() if isinstance(value, str)]
+    assert all(one.isprintable() and len(one) <= TEXT_CHARS_MAX for one in texts)
+
+
+def test_what_does_not_print_is_shown_by_its_number() -> None:
+    source = make_issuer(_KEY)
+    _, found = refuse(source.with_claims(iss="https://a\u202eb\x1b[2J\n\U000e0001é"), issuer_of(source))
+    assert found.got == found.iss == "https://a\\u202eb\\x1b[2J\\n\\U000e0001é"
 
 
 def test_so_many_kids_are_kept() -> None:

@@ -18,11 +18,12 @@ Start = Callable[..., Gateway]
 Call = Callable[..., Caller]
 
 SECRET: Final = secrets.token_hex(32)
+THIRD: Final = secrets.token_hex(32)
 OTHER: Final = secrets.token_hex(32)
 CHAIN: Final = '[[issuers]]\nname = "chain"\nprofile = "prompt-chain"\n'
 DAEMON: Final = 'name = "daemon"\nprofile = "mcp-daemon"\n'
 GATEWAY: Final = '[[issuers]]\nname = "gateway"\nprofile = "api-gateway"\nsecret_env = "GATEWAY_SECRET"\n'
-VARIABLES: Final = {"JWT_SECRET_KEY": SECRET, "GATEWAY_SECRET": SECRET, "SUPABASE_JWT_SECRET": OTHER}
+VARIABLES: Final = {"JWT_SECRET_KEY": SECRET, "GATEWAY_SECRET": THIRD, "SUPABASE_JWT_SECRET": OTHER}
 
 
 def signed(secret: str, **claims: object) -> str:
@@ -30,7 +31,7 @@ def signed(secret: str, **claims: object) -> str:
     return pyjwt.encode({"sub": "client", "iat": now_s, **claims}, secret, "HS256")
 
 
-def gateway_token(secret: str = SECRET) -> str:
+def gateway_token(secret: str = THIRD) -> str:
     return signed(secret, iss="api-gateway", aud="openai-api", exp=int(time.time()) + 3600)
 
 

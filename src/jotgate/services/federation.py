@@ -91,8 +91,8 @@ class TrustedIssuer:
             verified = jwt.verify_parsed(parsed, self.keys, self._expectation, now_s)
         except KeyUnknown as refusal:
             if self.content.remote and parsed.kid is not None:
-                unpublished = KeyUnpublished(self.content.name, refusal.message)
-                raise unpublished.showing("kid", None, parsed.kid) from None
+                # No name is given to what is raised here: it would be a cycle, and each a thing to collect.
+                raise KeyUnpublished(self.content.name, refusal.message).showing("kid", None, parsed.kid) from None
             raise
         claims = verified.claims
         self._check_equal(claims)

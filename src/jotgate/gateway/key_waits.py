@@ -42,6 +42,9 @@ class Desk(Protocol):
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller left while the request waited."""
 
+    def failed(self, request: Request, caller: Caller, *, begun: bool) -> None:
+        """End a request that met a fault which nobody foresaw; `begun`: the caller has had some of an answer."""
+
 
 class Waiting:
     """One request that waits (ports.Running). Mutable: its caller once its body is read, and what becomes of it.
@@ -52,6 +55,7 @@ class Waiting:
     __slots__ = (
         "_answer",
         "_caller",
+        "_failed",
         "_gone",
         "_paused",
         "_running",
@@ -62,13 +66,14 @@ class Waiting:
         "size",
     )
 
-    def __init__(self, request: Request, issuer: str, deadline_s: float, gone: "_Gone") -> None:
+    def __init__(self, request: Request, issuer: str, deadline_s: float, *, gone: "_Gone", failed: "_Failed") -> None:
         self.request = request
         self.issuer = issuer
         self.deadline_s = deadline_s
         self.size = _size(request)
         self.asks = 0
         self._gone = gone
+        self._failed = failed
         self._answer: Answer | None = None
         self._caller: Caller | None = None
         self._running: Running | None = None
@@ -86,9 +91,20 @@ class Waiting:
         self._answer = answer
         caller, self._caller = self._caller, None
         if caller is not None:
-            self._running = answer(caller)
+            self._running = self._run(answer, _Noted(caller))
             if self._paused and self._running is not None:
                 self._running.caller_paused()
+
+    def _run(self, answer: Answer, caller: "_Noted") -> Running | None:
+        """Answer. Nothing above this turn of the event loop would tell the caller of a fault that nobody foresaw."""
+        foreseen = False
+        try:
+            running = answer(caller)
+            foreseen = True
+        finally:
+            if not foreseen:
+                self._failed(self.request, caller, begun=caller.begun)
+        return running
 
     def caller_gone(self) -> None:
         """Nobody reads the answer (ports.Running)."""
@@ -114,6 +130,29 @@ class Waiting:
 _Gone = Callable[[Waiting], None]
 
 
+class _Failed(Protocol):
+    def __call__(self, request: Request, caller: Caller, *, begun: bool) -> None: ...
+
+
+class _Noted:
+    """A caller of whom it is known whether its answer has begun (ports.Caller)."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.begun = False
+        self.write = caller.write
+        self.end = caller.end
+        self.abort = caller.abort
+
+    def respond(self, status: int, lines: bytes, body: bytes) -> None:
+        self.begun = True
+        self._caller.respond(status, lines, body)
+
+    def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
+        self.begun = True
+        self._caller.start(status, lines, length, piece)
+
+
 class _Question:
     """What control is being asked of one issuer. Mutable: who waits for the answer."""
 
@@ -137,6 +176,7 @@ class KeyWaits:
         self._open = desk.open
         self._refuse = desk.refuse
         self._gone = desk.left
+        self._failed = desk.failed
         self._ask = ask
         self._soon = soon
         self._live: set[Waiting] = set()
@@ -155,18 +195,22 @@ class KeyWaits:
             KeyUnpublished: its issuer does not publish the key, as far as may be known now.
             IssuerUnavailable: that cannot be known now, or too many wait.
         """
-        if request is self._reopened:
-            raise refusal
-        now_s = self._clock.monotonic_s()
-        until_s, known = self._known.get(refusal.issuer, (-math.inf, _UNREACHED))
-        if now_s < until_s:
-            raise refusal_for(refusal, KeysOutcome(known.reached, until_s - now_s))
-        waiting = Waiting(request, refusal.issuer, now_s + PATIENCE_S, partial(self._left, refusal))
-        if len(self._live) >= WAITING_MAX or sum(one.size for one in self._live) + waiting.size > WAITING_BYTES_MAX:
-            raise refusal_for(refusal, _UNREACHED)
-        self._live.add(waiting)
-        self._enqueue(waiting)
-        return waiting.answer
+        try:
+            if request is self._reopened:
+                raise refusal
+            now_s = self._clock.monotonic_s()
+            until_s, known = self._known.get(refusal.issuer, (-math.inf, _UNREACHED))
+            if now_s < until_s:
+                raise refusal_for(refusal, KeysOutcome(known.reached, until_s - now_s))
+            gone = partial(self._left, refusal.with_traceback(None))
+            waiting = Waiting(request, refusal.issuer, now_s + PATIENCE_S, gone=gone, failed=self._failed)
+            if len(self._live) >= WAITING_MAX or sum(one.size for one in self._live) + waiting.size > WAITING_BYTES_MAX:
+                raise refusal_for(refusal, _UNREACHED)
+            self._live.add(waiting)
+            self._enqueue(waiting)
+            return waiting.answer
+        finally:
+            del refusal  # Its traceback names this frame: what names one another, only the collector can take away.
 
     def answered(self, issuer: str, outcome: KeysOutcome) -> None:
         """Control's answer; the keys that it speaks of are in the newest world."""
@@ -209,18 +253,29 @@ class KeyWaits:
             self._decide(waiting, outcome)
 
     def _decide(self, waiting: Waiting, outcome: KeysOutcome) -> None:
+        """Let the request go on, or be refused, unless it waits for another fetch.
+
+        A fault that nobody foresaw goes on to the event loop, which tells of it; the caller has its answer by then.
+        """
+        answer: Answer | None = partial(self._failed, waiting.request, begun=False)
+        try:
+            answer = self._find_answer(waiting, outcome)
+        finally:
+            if answer is not None:
+                self._forget(waiting)
+                waiting.settle(answer)
+
+    def _find_answer(self, waiting: Waiting, outcome: KeysOutcome) -> Answer | None:
         """Open the request anew: with the keys that have come it goes on, or is refused for what it is."""
         try:
-            answer = self._open_again(waiting.request)
+            return self._open_again(waiting.request)
         except KeyUnpublished as refusal:
             if may_ask_again(outcome, waiting.asks):
                 self._enqueue(waiting)  # The fetch that has ended may have begun before the key was there.
-                return
-            answer = partial(self._refuse, waiting.request, refusal_for(refusal, outcome))
+                return None
+            return partial(self._refuse, waiting.request, refusal_for(refusal, outcome).with_traceback(None))
         except JotgateError as refusal:
-            answer = partial(self._refuse, waiting.request, refusal)
-        self._forget(waiting)
-        waiting.settle(answer)
+            return partial(self._refuse, waiting.request, refusal.with_traceback(None))
 
     def _open_again(self, request: Request) -> Answer:
         self._reopened = request

@@ -21,6 +21,7 @@ from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
     ControlUnreachable,
+    InternalError,
     JotgateError,
     KeyUnpublished,
     NotReady,
@@ -164,6 +165,17 @@ class Gateway:
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
         self._recorder.refused(request, None, refusal, status=_CALLER_GONE)
+
+    def failed(self, request: Request, caller: Caller, *, begun: bool) -> None:
+        """End a request that met a fault which nobody foresaw; `begun`: the caller has had some of an answer."""
+        error = InternalError("jotgate failed to answer this request")
+        relay = next((one for one in self.live if one.call.request is request), None)
+        if relay is not None:
+            relay.refuse(error)
+        elif begun:
+            caller.abort()
+        else:
+            self.refuse(request, error, caller)
 
     def check_deadlines(self) -> None:
         """Give up the live calls whose upstream has exceeded a deadline, and send those that need wait no longer.

@@ -13,6 +13,7 @@ from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
+    InternalError,
     JotgateError,
     NotReady,
     Unavailable,
@@ -128,8 +129,8 @@ class Relay:
         self.exchange = turn
         self._turn_by_s = self._turn_by_s or until_s
 
-    def refuse(self, error: Unavailable) -> None:
-        """No upstream of the route takes the call."""
+    def refuse(self, error: Unavailable | InternalError) -> None:
+        """No upstream of the route takes the call, or jotgate failed to send it to one."""
         self._abort_exchange()
         self._fail(error, "refused")
 

@@ -7,16 +7,19 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from jotgate.core.calls import Outbound
 from jotgate.core.issuers import Issuer
 from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.principals import Principal
 from jotgate.errors import JotgateError
 from jotgate.gateway.key_waits import PATIENCE_S, WAITING_BYTES_MAX, WAITING_MAX, Waiting
 from jotgate.gateway.world import build_world
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
 from jotgate.jose.keys import KeySet, SigningKey, generate
-from jotgate.ports import Answer
+from jotgate.ports import Answer, UpstreamEvents
+from jotgate.services.verifier import Verifier
 from jotgate.testing.issuer import TestIssuer
-from jotgate.testing.ports import RecordingCaller
+from jotgate.testing.ports import RecordingCaller, ScriptedExchange
 from tests.callers import NAME, NOW_S, request
 from tests.stages import Stage
 
@@ -299,6 +302,45 @@ def test_at_the_end_all_who_wait_are_told(waits: Waits, new: SigningKey) -> None
     caller, _ = waits.bring(new)
     waits.gateway.cancel_all()
     assert caller.status == 503
+
+
+class _Faulty(Verifier):
+    """One that nobody foresaw."""
+
+    def verify(self, token: bytes, now_s: float) -> Principal:
+        raise ArithmeticError
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_fault_that_nobody_foresaw_is_a_500_and_is_recorded(waits: Waits, new: SigningKey, early: bool) -> None:
+    answer, caller = waits.open(new), RecordingCaller()
+    if early:
+        answer(caller)
+    known = waits.world.verifier
+    waits.gateway.swap(replace(waits.world, verifier=_Faulty(known.federation, known.cache)))
+    with pytest.raises(ArithmeticError):
+        waits.answer(FOUND)
+    if not early:
+        assert answer(caller) is None
+    assert (caller.status, code_of(caller), caller.state) == (500, "internal", "ended")
+    assert (waits.trail.only.status, waits.trail.only.code) == (500, "internal")
+    assert len(waits.key_waits) == 0
+
+
+def test_a_fault_behind_the_wait_ends_the_call_once(
+    waits: Waits, new: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(outbound: Outbound, events: UpstreamEvents) -> ScriptedExchange:
+        raise ArithmeticError
+
+    caller, _ = waits.bring(new)
+    waits.publish(new)
+    monkeypatch.setattr(waits.one, "begin", fail)
+    with pytest.raises(ArithmeticError):
+        waits.answer(FOUND)
+    assert (caller.status, code_of(caller), caller.state) == (500, "internal", "ended")
+    assert (waits.trail.only.status, waits.trail.only.code) == (500, "internal")
+    assert not waits.gateway.live
 
 
 def test_each_is_decided_in_a_turn_of_its_own(waits: Waits) -> None:

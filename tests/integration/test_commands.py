@@ -17,10 +17,11 @@ from jotgate.cli.operator import ask_control
 from jotgate.core.claims import TokenText
 from jotgate.core.principals import Principal
 from jotgate.errors import Code, TokenError
-from jotgate.jose.keys import signing_key_from_pem
+from jotgate.jose.keys import generate, signing_key_from_pem
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import Sources
-from jotgate.testing.issuer import wrong_tokens
+from jotgate.testing.forge import ABSENT
+from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from jotgate.testing.running import Gateway, clean_environment, run_command
 
 
@@ -102,6 +103,19 @@ def test_each_wrong_token_gets_its_reason_from_control_and_from_a_command_alone(
             offline.verify(directory, Sources(), token)
         alone[name] = error.value.code
     assert asked == alone == {name: code for name, (_, code) in tokens.items()}
+
+
+def test_a_command_alone_says_that_it_judges_no_other_issuers_tokens(directory: Path) -> None:
+    data = directory / "data"
+    assert run_command("token", "create", "--subject", "me", data=data).returncode == 0
+    foreign = TestIssuer(generate("ES256"), "https://idp.example", "https://gate.example", time.time())
+    for token in (foreign.token(), foreign.with_claims(iss=ABSENT)):
+        found = run_command("token", "verify", data=data, stdin=token.decode())
+        assert found.returncode == 1
+        assert "no jotgate runs here, and only a running one judges other issuers' tokens" in found.stderr
+        assert "Start jotgate on this directory" in found.stderr
+    own = run_command("token", "create", "--subject", "me", "--audience", "https://gate.example", data=data).stdout
+    assert "no jotgate runs" not in run_command("token", "verify", data=data, stdin=own).stderr
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from jotgate.core.config import Config
 from jotgate.core.key_checks import key_rules
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.principals import Principal
+from jotgate.errors import TokenError
+from jotgate.jose.jwt import peek_unverified
+from jotgate.services.federation import Federation
 from jotgate.services.key_desk import KeyDesk
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory
@@ -34,7 +37,7 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
 
 
 def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principal:
-    """Check a token.
+    """Check a token of this installation. Those of others are judged by the keys that a running jotgate has of them.
 
     Raises:
         TokenError: one subclass for each reason.
@@ -42,7 +45,23 @@ def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principa
     """
     settings = load_settings(sources, secrets=False)
     verifier = open_verifier(means_of(directory, settings), settings.require())
-    return verifier.verify(token, SystemClock().now_s())
+    try:
+        return verifier.verify(token, SystemClock().now_s())
+    except TokenError as refusal:
+        if _is_foreign(token, verifier.federation):
+            refusal.message = (
+                f"{refusal.message}; no jotgate runs here, and only a running one judges other issuers' tokens"
+            )
+            refusal.hint = "Start jotgate on this directory, and check the token again"
+        raise
+
+
+def _is_foreign(token: bytes, federation: Federation) -> bool:
+    """Whether a token says that it is of another issuer, or of none."""
+    try:
+        return peek_unverified(token)[1].get("iss") != federation.issuers[0].content.issuer
+    except TokenError:
+        return False
 
 
 def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> KeyAnswer:

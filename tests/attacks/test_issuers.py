@@ -1,6 +1,7 @@
 """Rows A01 to A11, B08, C05, D06, D12 and E03 at a gateway that trusts several issuers: whose key, whose token."""
 
 import hmac
+import json
 import time
 from hashlib import sha256
 from itertools import permutations
@@ -255,6 +256,35 @@ def test_E03_one_issuers_memory_is_not_anothers(trust: Trust) -> None:
         for name, key in {"twin": trust.twin.key, "own": trust.own.key, "shared": trust.shared.key}.items()
     }
     trust.target.refuses_tokens(shots)
+    trust.target.takes(token)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (f'audiences = ["{AUDIENCE}"]', 'audiences = ["https://elsewhere.example"]', Code.CLAIM_REFUSED),
+        (f'issuer = "{PUBLISHED}"', f'issuer = "{PUBLISHED}/new"', Code.CLAIM_REFUSED),
+        (json.dumps(ALGORITHMS[PUBLISHED]), '["RS256"]', Code.ALGORITHM_REFUSED),
+    ],
+)
+def test_E03_a_remembered_token_is_judged_by_the_rules_of_now(trust: Trust, old: str, new: str, code: Code) -> None:
+    """After a reload that changes the entry of its issuer; and again when the entry is as before."""
+    gateway = trust.target.gateway
+    file = gateway.data.parent / "jotgate.toml"
+    text = file.read_text()
+    before, mark, entry = text.partition('name = "published"')
+    assert old in entry
+    token = trust.published().with_claims()
+    trust.target.takes(token)
+    trust.target.takes(token)
+    file.write_text(before + mark + entry.replace(old, new, 1))
+    try:
+        gateway.reload()
+        trust.target.refuses_tokens({"remembered": (token, code)})
+        trust.target.takes(trust.twin.with_claims())
+    finally:
+        file.write_text(text)
+        gateway.reload()
     trust.target.takes(token)
 
 

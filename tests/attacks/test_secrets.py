@@ -26,7 +26,8 @@ audiences = ["https://gate.example"]
 _WORD: Final = re.compile(r"""[^\s"'$,)(=]{12,}""")
 _PUBLIC: Final = "[server]\nbehind_proxy = true\n"
 _SETTING: Final = re.compile(r"issuers\[(\d+)\]\.secret_file")
-_LIKE_CHANCE: Final = {"thumbprint", "kid"}  # digests, which look like any good secret
+# What looks like any good secret to whoever does not know the key.
+_LIKE_CHANCE: Final = {"thumbprint", "kid", "jwk_number", "raw_modulus", "raw_compressed_point"}
 _NOTHING: Final = (b"", b"\n", b"   \n", b" " * 64, b"\0" * 64, b"x" * 64, b"ab" * 32, b"\xff" * 64, b"\t" * 64)
 _MADE_UP: Final = (
     b"change-me-change-me-change-me-change-me-change-me-change-me-change-me",
@@ -78,9 +79,6 @@ def _forms_of(key: SigningKey) -> dict[str, bytes]:
     """Every form of a public key that can be told from chance, as text too where it is none."""
     forms = public_forms(key)
     bare = {name: raw for name, raw in bare_forms(key).items() if len(raw) > 32 and name not in _LIKE_CHANCE}
-    number = bare.pop("jwk_number")
-    if "raw_modulus" in bare:
-        forms["jwk_number"] = number
     for name, raw in {"der": forms["der"], **bare}.items():
         forms |= {f"{name}_base64": b64encode(raw), f"{name}_lines": encodebytes(raw)}
         forms[f"{name}_hex"] = raw.hex().encode()

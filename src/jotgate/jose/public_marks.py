@@ -1,7 +1,7 @@
 """Knows a public key that was put where a secret belongs, in whatever form it was found lying about.
 
-Only what no random bytes look like is known: 32 bytes that are a point of Ed25519, a coordinate or a thumbprint are as
-good as any others to whoever does not know the key.
+Only what no random bytes look like is known: a modulus, a compressed point, a point of Ed25519, a coordinate or a
+thumbprint are as good as any others to whoever does not know the key.
 """
 
 import re
@@ -31,19 +31,13 @@ _KEY_TYPES: Final = tuple(
     )
 )
 _CURVES: Final = tuple(row.scheme for row in ALGORITHMS.values() if isinstance(row.scheme, Ecdsa))
-_MODULUS_BYTES: Final = frozenset((256, 384, 512, 1_024))
-_SMALL_PRIMES: Final = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 _BLANK: Final = re.compile(rb"\s|\\[rn]|\0|\xef\xbb\xbf")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _HEX: Final = re.compile(rb"(?:0x)?((?:[0-9a-fA-F]{2}:?)+)")
 
 
 def is_public_key(secret: bytes) -> bool:
-    """Whether the bytes are a public key: as text (PEM, OpenSSH, JWK), in DER, as a point, or one of those in base64.
-
-    Of 33 random bytes one in 256 is taken for a point, and of 256 one in 17 for a modulus; whoever has such a secret
-    makes another.
-    """
+    """Whether the bytes are a public key: as text (PEM, OpenSSH, JWK), in DER, as a point, or those in base64."""
     return any(mark in secret for mark in _MARKS) or any(map(_is_binary_key, _readings(secret)))
 
 
@@ -62,7 +56,7 @@ def _readings(secret: bytes) -> Iterator[bytes]:
 
 
 def _is_binary_key(raw: bytes) -> bool:
-    return any(one in raw for one in _KEY_TYPES) or _is_der(raw) or _is_point(raw) or _is_modulus(raw)
+    return any(one in raw for one in _KEY_TYPES) or _is_der(raw) or _is_point(raw)
 
 
 def _is_der(raw: bytes) -> bool:
@@ -74,20 +68,12 @@ def _is_der(raw: bytes) -> bool:
 
 
 def _is_point(raw: bytes) -> bool:
-    """Whether it is a point of one of the curves, as SEC 1 s2.3.3 writes it."""
+    """Whether it is an uncompressed point of one of the curves (SEC 1 s2.3.3)."""
     for curve in _CURVES:
-        if len(raw) in (1 + curve.size, 1 + 2 * curve.size):
+        if len(raw) == 1 + 2 * curve.size:
             try:
                 ec.EllipticCurvePublicKey.from_encoded_point(curve.group, raw)
             except ValueError:
                 continue
             return True
     return False
-
-
-def _is_modulus(raw: bytes) -> bool:
-    """Whether it could be a modulus of RSA: as long as one, and the product of no small primes."""
-    if len(raw) not in _MODULUS_BYTES or raw[0] < 128 or raw[-1] % 2 == 0:
-        return False
-    number = int.from_bytes(raw)
-    return all(number % prime for prime in _SMALL_PRIMES)

@@ -134,9 +134,13 @@ def test_tokens_whose_key_is_known_outlive_the_provider(
     assert int(answer.all("retry-after")[0]) >= 1
     assert ask(known).status == 200
     assert ask("", "/health/ready").status == 200
+    (standing,) = trusting.status()["issuer_keys"]
+    assert (standing["issuer"], bool(standing["kids"]), bool(standing["fault"])) == ("people", True, True)
     provider.start()
     cool_down()
     assert ask(unseen).status == 200
+    (standing,) = trusting.status()["issuer_keys"]
+    assert standing["fault"] == ""
 
 
 def test_a_gateway_that_starts_without_the_provider_serves_its_own_and_takes_up_the_provider_when_it_comes(

@@ -73,6 +73,7 @@ class Verifier:
             claims = jwt.read_claims(parsed.payload)
             found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
             self.cache.keep(digest, found)
+            return found.principal
         issuer = found.issuer
         if now_s >= issuer.ends_s:
             issuer.drop_ended(now_s)

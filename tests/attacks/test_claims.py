@@ -258,9 +258,10 @@ def test_D13_no_fault_hides_another(target: Target, forge: TestIssuer) -> None:
 
 
 def _forged(stranger: TestIssuer, forge: TestIssuer, claims: dict[str, object]) -> tuple[bytes, Code]:
-    """Wrong claims under somebody else's signature; the issuer's name is looked at first: whose key is meant."""
+    """Wrong claims under somebody else's signature; looked at before it: their types, and the issuer's name."""
     token = stranger.seal(stranger.header(kid=forge.key.kid), stranger.claims(**claims))
-    return token, Code.CLAIM_REFUSED if "iss" in claims else Code.SIGNATURE_INVALID
+    mistyped = any(isinstance(value, list) for value in claims.values())
+    return token, Code.CLAIM_REFUSED if mistyped or "iss" in claims else Code.SIGNATURE_INVALID
 
 
 def test_D14_a_refusal_repeats_nothing(target: Target, forge: TestIssuer) -> None:

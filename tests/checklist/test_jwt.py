@@ -261,11 +261,18 @@ def test_check_is_a_function_of_its_arguments() -> None:
 
 
 def test_the_first_fault_in_the_order_of_the_checks_is_the_stated_reason() -> None:
-    """Form, algorithm, key, signature, claims: a token that is wrong in all of them is wrong for the first reason."""
+    """Form, algorithm, key, signature, claims: a token that is wrong in all of them is wrong for the first reason.
+
+    The form of the claims set and of what is registered in it counts as form.
+    """
     forge = tokens.issuer()
     wrong: dict[str, object] = {"iss": "https://other.example", "exp": 1}
     spoilt = forge.seal(forge.header(alg="Ed448", kid="other"), forge.claims(**wrong))
     assert tokens.refusal(spoilt + b"=") == Code.TOKEN_MALFORMED
+    unread = forge.seal(forge.header(alg="Ed448", kid="other"), b'{"sub":"alice","sub":"bob"}')
+    assert tokens.refusal(unread) == Code.TOKEN_MALFORMED
+    mistyped = forge.seal(forge.header(alg="Ed448", kid="other"), forge.claims(exp="soon"))
+    assert tokens.refusal(mistyped) == Code.CLAIM_REFUSED
     assert tokens.refusal(spoilt) == Code.ALGORITHM_REFUSED
     nobody = tokens.with_signature(forge.seal(forge.header(kid="other"), forge.claims(**wrong)), bytes(64))
     assert tokens.refusal(nobody) == Code.KEY_UNKNOWN

@@ -7,12 +7,14 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from jotgate.errors import KeyRefused, TokenError, TokenMalformed
 from jotgate.jose import jws, jwt
 from jotgate.jose.algorithms import ALGORITHMS
 from jotgate.jose.encoding import b64url_decode, b64url_encode, encode_object, parse_object
 from jotgate.jose.keys import KeySet, signing_key_from_jwk, signing_key_from_pem, thumbprint, verification_key_from_jwk
+from jotgate.testing.forge import ABSENT
 from tests import tokens
 
 ALPHABET: Final = (string.ascii_letters + string.digits + "-_").encode()
@@ -138,6 +140,22 @@ def test_a_registered_claim_of_any_value_is_taken_only_in_its_type(claim: str, v
     assert claims.raw[claim] == value
     assert all(isinstance(name, str) and name for name in (claims.iss, claims.sub, claims.jti, claims.client_id))
     assert all(type(time) in (int, float) for time in (claims.exp, claims.iat))
+
+
+@given(st.sampled_from(("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope")), JSON | st.just(ABSENT))
+def test_usual_claims_are_read_like_those_with_one_more(claim: str, value: object) -> None:
+    usual = tokens.issuer().claims(**{claim: value})
+    read = [_read({**usual, "nbf": now_s} if now_s else usual) for now_s in (None, 1)]
+    assert read[0] == read[1]
+
+
+def _read(claims: dict[str, object]) -> object:
+    """The registered claims but `nbf`, or what is said of the one that is wrong."""
+    try:
+        found = jwt.read_claims(encode_object(claims, "claims set"))
+    except TokenError as refusal:
+        return refusal.message, refusal.claim
+    return structs.replace(found, raw={}, nbf=None)
 
 
 @EVERY_ALGORITHM

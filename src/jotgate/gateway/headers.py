@@ -29,9 +29,8 @@ def lines_to_upstream(headers: dict[bytes, bytes], request_id: str) -> bytes:
     """Header lines of the outgoing request, with the request id under which the call is recorded."""
     lines = b"X-Request-Id: %b\r\n" % request_id.encode("ascii")
     for name in _TO_UPSTREAM:
-        value = headers.get(name)
-        if value is not None:
-            lines += b"%b: %b\r\n" % (name, value)
+        if name in headers:
+            lines += b"%b: %b\r\n" % (name, headers[name])
     return lines
 
 

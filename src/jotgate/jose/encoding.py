@@ -7,7 +7,7 @@ the end. Messages never repeat the input, so that nothing of a token reaches a l
 
 import re
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from json import JSONDecoder, dumps
 from math import isfinite
 from string import ascii_letters, digits
@@ -63,10 +63,10 @@ def parse_object(raw: bytes, what: str) -> dict[str, object]:
         TokenMalformed: anything else than one strict JSON object in UTF-8.
     """
     try:
-        found = cast("dict[str, object]", _FLAT.decode(raw))
+        found = _read_flat(raw)
         # Most objects come back byte for byte, and then no name can have been there twice, nor anything else that
         # the decoder forgives. This is a shortcut only: whatever does not come back is judged by the strict decoder.
-        if _ENCODER.encode(found) == raw and len(found) <= MEMBERS_MAX:
+        if _encode(found) == raw and len(found) <= MEMBERS_MAX:
             return found
     except ValueError:
         pass
@@ -154,8 +154,9 @@ def _depth(text: str) -> int:
 
 
 # Flat objects with numbers of usual size: here depth and digits need no count.
-_FLAT: Final = Decoder(dict[str, str | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | bool | list[str] | None])
-_ENCODER: Final = Encoder()
+_FLAT: Final = dict[str, str | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | bool | list[str] | None]
+_read_flat: Final = cast("Callable[[bytes], dict[str, object]]", Decoder(_FLAT).decode)
+_encode: Final = Encoder().encode
 # Base64 as it stands in JSON is read in a third of the time that `binascii` takes for it, and as strictly.
 _decode_base64: Final = Decoder(bytes).decode
 _DECODER: Final = JSONDecoder(

@@ -88,7 +88,7 @@ def verify(jws: Jws, keys: KeySet, algorithms: Collection[str]) -> VerificationK
     if key.algorithm is not row:
         refusal = AlgorithmRefused("the token's 'alg' is not that of the key that it names")
         raise refusal.showing("alg", key.algorithm.name, jws.alg)
-    if not key.verify(jws.signing_input, jws.signature):
+    if not key.primitive.verify(jws.signing_input, jws.signature):
         raise SignatureInvalid("the token's signature is not that of the key that it names")
     return key
 

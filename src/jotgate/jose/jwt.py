@@ -6,6 +6,8 @@ required claims (RFC 8725 s3.12). There is no option that turns a check off.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Struct
@@ -25,6 +27,8 @@ ACCESS_TOKEN_CLAIMS: Final = frozenset(("iss", "exp", "aud", "sub", "client_id",
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _NESTED: Final = "jwt"
 _REPLICATED: Final = frozenset(("iss", "sub", "aud"))
+_MEANT: Final = _REPLICATED | {"cty"}  # what a header may say of the claims
+_USUAL: Final = itemgetter("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope")
 
 
 class Expectation(Struct, frozen=True):
@@ -101,17 +105,19 @@ def verify(token: bytes, keys: KeySet, expectation: Expectation, now_s: float) -
     Raises:
         TokenError: one subclass for each reason.
     """
-    return verify_parsed(jws.parse(token), keys, expectation, now_s)
-
-
-def verify_parsed(parsed: Jws, keys: KeySet, expectation: Expectation, now_s: float) -> Verified:
-    """As `verify`, for a token whose form was looked at: to choose whose keys and expectation are meant."""
-    key = jws.verify(parsed, keys, expectation.algorithms)
-    _check_not_nested(parsed.header)
+    parsed = jws.parse(token)
     claims = read_claims(parsed.payload)
-    _check_replicas(parsed.header, claims)
+    return Verified(claims, verify_read(parsed, claims, keys, expectation, now_s), parsed.header)
+
+
+def verify_read(parsed: Jws, claims: Claims, keys: KeySet, expectation: Expectation, now_s: float) -> VerificationKey:
+    """As `verify`, for a token that was read to see whose keys and expectation are meant. `claims` are its payload."""
+    key = jws.verify(parsed, keys, expectation.algorithms)
+    if not _MEANT.isdisjoint(parsed.header):
+        _check_not_nested(parsed.header)
+        _check_replicas(parsed.header, claims)
     check(claims, parsed.typ, expectation, now_s)
-    return Verified(claims, key, parsed.header)
+    return key
 
 
 def read_claims(payload: bytes) -> Claims:
@@ -122,6 +128,29 @@ def read_claims(payload: bytes) -> Claims:
         ClaimRefused: a registered claim is not of its type.
     """
     raw = parse_object(payload, "claims set")
+    return _read_usual(raw) or _read_each(raw)
+
+
+def _read_usual(raw: Mapping[str, object]) -> Claims | None:
+    """The claims of RFC 9068 s2.2 at one go; None for any other set, and for one that is not right in each of them."""
+    try:
+        iss, sub, aud, exp, iat, jti, client_id, scope = _USUAL(raw)
+        names = (iss, sub, jti, client_id)
+        if (
+            "".join(names).isprintable()
+            and "" not in names
+            and _is_scope(scope)
+            and type(aud) is str
+            and type(exp) is type(iat) is int
+            and "nbf" not in raw
+        ):
+            return Claims(raw, iss, sub, (aud,), exp, iat, None, jti, client_id, scope)
+    except (KeyError, TypeError):  # One is not there, or is not the text that it should be.
+        pass
+    return None
+
+
+def _read_each(raw: Mapping[str, object]) -> Claims:
     return Claims(
         raw=raw,
         iss=_name(raw, "iss"),
@@ -146,7 +175,8 @@ def check(claims: Claims, typ: str | None, expectation: Expectation, now_s: floa
         TokenExpired: now is on or after `exp` plus leeway.
         TokenImmature: now is before `nbf` or `iat` minus leeway.
     """
-    _check_type(typ, expectation.types)
+    if typ is None or typ not in expectation.types or not typ:
+        _check_type(typ, expectation.types)
     if not expectation.required <= claims.raw.keys():
         missing = min(expectation.required - claims.raw.keys())
         raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}'")
@@ -199,7 +229,7 @@ def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
     if typ is None:
         if "" not in types:
             raise ClaimRefused("typ", "missing", "the token has no 'typ'").showing("typ", types, None)
-    elif not typ or (typ not in types and _media_type(typ) not in map(_media_type, types)):
+    elif not typ or _media_type(typ) not in map(_media_type, types):
         raise _mismatch("typ", "the token's 'typ' is of another kind of token", types, typ)
 
 
@@ -288,9 +318,15 @@ def _time(raw: Mapping[str, object], name: str) -> int | float | None:
     return None
 
 
+@lru_cache(maxsize=64)
+def _is_scope(text: str) -> bool:
+    """Whether it is a list of scopes; most tokens have one of a few."""
+    return _SCOPE.fullmatch(text) is not None
+
+
 def _scope(raw: Mapping[str, object]) -> str | None:
     value = raw.get("scope")
-    if isinstance(value, str) and _SCOPE.fullmatch(value):
+    if isinstance(value, str) and _is_scope(value):
         return value
     if "scope" in raw:
         raise _invalid(raw, "scope", "a list of scopes in one string with single spaces")

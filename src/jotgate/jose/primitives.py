@@ -5,12 +5,13 @@ be decided when a signature is verified. Private parts have no string form and a
 """
 
 import hmac
+from hashlib import sha256, sha384, sha512
 from typing import Final, Protocol, final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from jotgate.errors import KeyRefused
 from jotgate.jose.algorithms import Algorithm, Ecdsa, Hmac, Rsa
@@ -21,6 +22,9 @@ from jotgate.jose.weak_moduli import is_of_flawed_generator
 RSA_BITS_MAX: Final = 8_192  # a longer modulus makes each verification a burden
 RSA_EXPONENT_BITS_MAX: Final = 32
 HMAC_DISTINCT_BYTES_MIN: Final = 8  # 32 random bytes have fewer with a chance of about 2^-140
+
+_HASHES: Final = {"sha256": sha256, "sha384": sha384, "sha512": sha512}
+_DER_HIGH: Final = 0x80
 
 _ED25519_PRIME: Final = 2**255 - 19
 _ED25519_D: Final = -121_665 * pow(121_666, -1, _ED25519_PRIME) % _ED25519_PRIME
@@ -56,29 +60,31 @@ class Signer(Protocol):
 class EcVerifier:
     """ECDSA with a signature R‖S of fixed length (RFC 7518 s3.4)."""
 
-    __slots__ = ("_key", "_mode", "_order", "_row", "_size")
+    __slots__ = ("_hash", "_key", "_mode", "_order", "_row", "_size", "_zero")
 
     def __init__(self, row: Algorithm, scheme: Ecdsa, key: ec.EllipticCurvePublicKey) -> None:
         if key.curve.name != scheme.group.name:
             raise KeyRefused(f"the key is not one for {row.name}")
+        self._hash = _HASHES[scheme.hash.name]
         self._key = key
-        self._mode = ec.ECDSA(scheme.hash)
-        self._order = scheme.order
+        self._mode = ec.ECDSA(Prehashed(scheme.hash))
+        self._order = scheme.order.to_bytes(scheme.size)
         self._row = row
         self._size = scheme.size
+        self._zero = bytes(scheme.size)
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
-        size, order = self._size, self._order
+        size, zero, order = self._size, self._zero, self._order
         if len(signature) != 2 * size:
             return False
-        r = int.from_bytes(signature[:size])
-        s = int.from_bytes(signature[size:])
+        r, s = signature[:size], signature[size:]
         # r and s outside [1, n-1] are refused here and not left to the library (CVE-2022-21449). Both s and n-s are
-        # good: RFC 7518 asks for no low s, so nothing may take the signature for a token's identity.
-        if not (0 < r < order and 0 < s < order):
+        # good: RFC 7518 asks for no low s, so nothing may take the signature for a token's identity. Of the same
+        # length and with the highest byte first, they compare as their numbers do.
+        if not (zero < r < order and zero < s < order):
             return False
         try:
-            self._key.verify(encode_dss_signature(r, s), signing_input, self._mode)
+            self._key.verify(dss_signature(r, s), self._hash(signing_input).digest(), self._mode)
         except InvalidSignature:
             return False
         return True
@@ -115,6 +121,19 @@ class EcSigner:
 
     def pem(self) -> bytes:
         return _pkcs8(self._key)
+
+
+def dss_signature(r: bytes, s: bytes) -> bytes:
+    """The DER form (RFC 3279 s2.2.3) of a signature of two positive integers, of at most 66 bytes each."""
+    # X.690 s8.3.2: no zeros in front, but for the one that keeps a first bit from being a minus sign.
+    r, s = r.lstrip(b"\0"), s.lstrip(b"\0")
+    if r[0] >= _DER_HIGH:
+        r = b"\0" + r
+    if s[0] >= _DER_HIGH:
+        s = b"\0" + s
+    size = len(r) + len(s) + 4
+    head = b"\x30" if size < _DER_HIGH else b"\x30\x81"  # X.690 s8.1.3: where the length begins with a byte more
+    return b"%b%c\x02%c%b\x02%c%b" % (head, size, len(r), r, len(s), s)
 
 
 def check_rsa_numbers(row: Algorithm, n: int, e: int) -> None:

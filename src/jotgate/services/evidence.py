@@ -29,8 +29,8 @@ def examine(
     `place` is where the token stood, empty for the Authorization header.
     """
     parsed = _parse(token)
-    issuer = None if parsed is None else _find(parsed, federation)
     claims = _NOTHING if parsed is None else _claims(parsed)
+    issuer = None if parsed is None else _find(claims, federation)
     fault = refusal if isinstance(refusal, TokenError) else None
     if fault is not None and issuer is not None and issuer.content.name != OURS and fault.hint == fault.default_hint:
         fault.hint = fault.foreign_hint
@@ -65,9 +65,10 @@ def _parse(token: bytes) -> Jws | None:
         return None
 
 
-def _find(parsed: Jws, federation: Federation) -> TrustedIssuer | None:
+def _find(claims: Mapping[str, object], federation: Federation) -> TrustedIssuer | None:
+    claimed = claims.get("iss")
     try:
-        return federation.find(parsed)
+        return federation.find(claimed if isinstance(claimed, str) else None)
     except ClaimRefused:
         return None
 

@@ -9,7 +9,6 @@ from hashlib import sha256
 from math import inf
 from typing import Final
 
-import msgspec
 from msgspec import Struct, structs
 
 from jotgate.core.issuers import Issuer, SharedSecret
@@ -37,7 +36,6 @@ class Trusted(Struct, frozen=True):
     issuer: "TrustedIssuer"
     key: VerificationKey
     principal: Principal
-    claims: Claims
     not_before_s: float
     not_after_s: float
 
@@ -76,41 +74,39 @@ class TrustedIssuer:
         self.keys = KeySet([key for key in self.keys.keys if key.kid not in gone])
         self.ends_s = self._next_end(now_s)
 
-    def verify(self, parsed: Jws, now_s: float) -> Trusted:
-        """Hold a token to this issuer's rules.
+    def verify(self, parsed: Jws, claims: Claims, now_s: float) -> Trusted:
+        """Hold a token, and the claims that are its payload, to this issuer's rules.
 
         Raises:
             TokenError: one subclass for each reason. KeyUnpublished: the issuer may have published the key since.
             IssuerUnavailable: the issuer's keys were never fetched, or too long ago.
         """
         if self.content.jwks is None and not self.content.secrets:
-            raise self._unavailable(parsed, now_s)
+            raise self._unavailable(parsed, claims, now_s)
         if now_s >= self.ends_s:
             self.drop_ended(now_s)
         try:
-            verified = jwt.verify_parsed(parsed, self.keys, self._expectation, now_s)
+            key = jwt.verify_read(parsed, claims, self.keys, self._expectation, now_s)
         except KeyUnknown as refusal:
             if self.content.remote and parsed.kid is not None:
                 # No name is given to what is raised here: it would be a cycle, and each a thing to collect.
                 raise KeyUnpublished(self.content.name, refusal.message).showing("kid", None, parsed.kid) from None
             raise
-        claims = verified.claims
-        self._check_equal(claims)
+        if self.content.equal:
+            self._check_equal(claims)
         return Trusted(
             issuer=self,
-            key=verified.key,
-            principal=self._principal(parsed, claims, verified.key.kid),
-            claims=claims,
+            key=key,
+            principal=self._principal(parsed, claims, key.kid),
             not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
             not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
         )
 
-    def _unavailable(self, parsed: Jws, now_s: float) -> IssuerUnavailable:
+    def _unavailable(self, parsed: Jws, claims: Claims, now_s: float) -> IssuerUnavailable:
         """That the keys cannot be had. What no key would make good is refused instead: no signature is looked at."""
         if self.content.readable:
             if parsed.alg not in self.content.algorithms:
                 raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
-            claims = jwt.read_claims(parsed.payload)
             jwt.check(claims, parsed.typ, self._expectation, now_s)
             self._check_equal(claims)
         return IssuerUnavailable(f"the keys of the issuer '{self.content.name}' cannot be had now")
@@ -157,17 +153,13 @@ class Federation:
         if not len(self._by_claim) == len(names) == len(self.issuers):
             raise ConfigurationError([("issuers", "has two with one name or one 'iss'")])
 
-    def find(self, parsed: Jws) -> TrustedIssuer:
-        """The issuer that a token says it is of. A payload that cannot be read is this installation's to refuse.
+    def find(self, claimed: str | None) -> TrustedIssuer:
+        """The issuer that a token says it is of. `claimed` is its `iss`; None: it names no issuer.
 
         Raises:
             ClaimRefused: nobody trusts that issuer, or the token names none and every issuer's tokens do.
         """
-        try:
-            claimed = _read_claim(parsed.payload).iss
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self.issuers[0]
-        if claimed is msgspec.UNSET:
+        if claimed is None:
             return self._by_claim.get("", self.issuers[0])
         found = self._by_claim.get(claimed) if claimed else None
         if found is None:
@@ -192,13 +184,6 @@ def carry_over(issuers: Iterable[Issuer], before: Federation | None) -> Federati
         one = known.get(content.name)
         made.append(one if one is not None and one.content == content else TrustedIssuer(content))
     return Federation(made)
-
-
-class _IssuerClaim(Struct, frozen=True):
-    iss: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_read_claim: Final = msgspec.json.Decoder(_IssuerClaim).decode
 
 
 def _public_keys(content: Issuer) -> tuple[VerificationKey, ...]:

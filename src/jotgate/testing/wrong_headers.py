@@ -181,7 +181,7 @@ def rows(forge: Forge) -> Iterator[tuple[str, bytes, Code]]:
         yield f"C07_b64_{number}", forge.with_header(b64=b64), Code.TOKEN_MALFORMED
         yield f"C07_b64_{number}_crit", forge.with_header(b64=b64, crit=["b64"]), Code.TOKEN_MALFORMED
     header, _, signature = forge.with_claims().split(b".")
-    yield "C07_detached", header + b".." + signature, Code.SIGNATURE_INVALID
+    yield "C07_detached", header + b".." + signature, Code.TOKEN_MALFORMED
     yield "C08_zip", forge.with_header(zip="DEF"), Code.TOKEN_ENCRYPTED
     for number, zip_name in enumerate(_ZIPS):
         yield f"C08_zip_{number}", forge.with_header(zip=zip_name), Code.TOKEN_ENCRYPTED

@@ -1,16 +1,18 @@
 """Keys bound to one algorithm: published signatures, checks at binding, and secrets without a string form."""
 
 import copy
+import itertools
 import pickle
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from jotgate.errors import KeyRefused
 from jotgate.jose import jws
 from jotgate.jose.algorithms import ALGORITHMS, Hmac
 from jotgate.jose.keys import SigningKey, hmac_key, signing_key_from_jwk, signing_key_to_pem
-from jotgate.jose.primitives import HmacKey, check_rsa_numbers
+from jotgate.jose.primitives import HmacKey, check_rsa_numbers, dss_signature
 from jotgate.testing.public_forms import public_forms
 from tests import tokens
 
@@ -31,6 +33,14 @@ def test_published_signatures_are_good_and_are_made_again(name: str) -> None:
     assert key.verification_key.verify(parsed.signing_input, made)
     if vector["alg"] not in {"ES256", "ES512", "PS384"}:  # their vectors were made with a random nonce or salt
         assert made == parsed.signature
+
+
+@pytest.mark.parametrize("size", [32, 48, 66])
+def test_the_der_form_of_an_ecdsa_signature_is_the_canonical_one(size: int) -> None:
+    bits = 521 if size == 66 else size * 8
+    edges = (1, 127, 128, 255, 256, 2**15, 2 ** (bits - 9), 2 ** (bits - 8) - 1, 2 ** (bits - 1) - 1, 2**bits - 1)
+    for r, s in itertools.product(edges, edges):
+        assert dss_signature(r.to_bytes(size), s.to_bytes(size)) == encode_dss_signature(r, s)
 
 
 @pytest.mark.parametrize(("section", "crv", "size"), [("5", "P-256", 32), ("6", "P-384", 48), ("7", "P-521", 66)])

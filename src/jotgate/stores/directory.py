@@ -107,13 +107,18 @@ class DataDirectory(NamedTuple):
                 raise self.busy()
             time.sleep(_RETRY_S)
 
-    def busy(self) -> DirectoryBusy:
-        """The error that says which process holds the lock."""
+    def holder(self) -> str:
+        """The number of the process that took the lock last; empty when that is not known."""
         try:
             owner = self.lock.read_text("ascii", "replace").strip()
         except OSError:
-            owner = ""
-        who = f"process {owner}" if owner.isdigit() else "another process"
+            return ""
+        return owner if owner.isdigit() else ""
+
+    def busy(self) -> DirectoryBusy:
+        """The error that says which process holds the lock."""
+        owner = self.holder()
+        who = f"process {owner}" if owner else "another process"
         return DirectoryBusy(
             f"{who} is using '{self.path}'",
             hint="Stop it first, or choose another directory with --data or JOTGATE_DATA",

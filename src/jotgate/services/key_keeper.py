@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jotgate.core.issuers import KeySource
 from jotgate.core.key_fetches import Failed, FetchEnd, KeptSet, KeysOutcome, KeyStanding
@@ -53,6 +54,11 @@ class _Kept:
         return None if self.known.keys is None else self.known.keys.jwks
 
     def obey(self, source: KeySource) -> None:
+        """Go on under other settings; a set without a key for the algorithms that are wanted now is none."""
+        if self.known.keys is not None and source.algorithms != self.source.algorithms:
+            keys = self.known.keys
+            kids = read_kids(keys.jwks, source.algorithms)
+            self.known = Known() if isinstance(kids, Failed) else replace(self.known, keys=replace(keys, kids=kids))
         self.source = source
         self.schedule.obey(source)
 
@@ -273,4 +279,4 @@ def _mark(source: KeySource) -> str:
 
 def _place(source: KeySource) -> tuple[object, ...]:
     """What makes another source of it: keys of elsewhere are not this one's."""
-    return source.kind, source.location, source.issuer, source.algorithms, source.roots
+    return source.kind, source.location, source.issuer, source.roots

@@ -292,6 +292,17 @@ async def test_a_source_that_stays_keeps_what_is_known_and_one_that_moves_does_n
     assert desk.keeper.sets == {}
 
 
+async def test_other_algorithms_take_the_keys_that_are_held_as_far_as_they_fit(desk: Desk) -> None:
+    await desk.start()
+    held = desk.keeper.sets
+    desk.web.hold()
+    desk.keeper.sources([replace(desk.source, algorithms=("ES256", "RS256"))])
+    assert desk.keeper.sets == held, "no reload costs an issuer keys that it still may use"
+    assert desk.standing.kids == (desk.key.kid,)
+    desk.keeper.sources([replace(desk.source, algorithms=("RS256",))])
+    assert desk.keeper.sets == {}
+
+
 async def test_who_waits_for_a_source_that_goes_is_let_go(desk: Desk) -> None:
     await desk.start()
     desk.web.hold()

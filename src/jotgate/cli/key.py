@@ -346,7 +346,7 @@ def _row(key: "KeyView") -> list[str]:
         "active": f"since {_time(key.activated_at_s)}",
         "retired": f"until {_time(key.verifies_until_s)}",
     }
-    private = "here" if key.private else "not here"
+    private = "here" if key.private else "damaged" if key.private_fault else "not here"
     return [key.kid, key.algorithm, key.state, moments.get(key.state, f"since {_time(key.ended_at_s)}"), private]
 
 

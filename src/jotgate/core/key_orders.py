@@ -32,7 +32,8 @@ class KeyOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class KeyView(Struct, frozen=True):
     """One key as its operator sees it; `private` says whether its private part is here. Times are NumericDates.
 
-    `live_tokens` is how many tokens it signed that have not ended, as far as they were kept.
+    `live_tokens` is how many tokens it signed that have not ended, as far as they were kept. `private_fault` says why a
+    private part that is kept cannot be used; empty: there is nothing wrong with it, or there is none.
     """
 
     kid: str
@@ -46,6 +47,7 @@ class KeyView(Struct, frozen=True):
     verifies_until_s: int | None
     ended_at_s: int | None
     live_tokens: int = 0
+    private_fault: str = ""
 
 
 class KeyAnswer(Struct, frozen=True):
@@ -72,7 +74,7 @@ class KeyAnswer(Struct, frozen=True):
         return next((key for key in self.keys if key.kid == kid), None)
 
 
-def view(key: KeyRecord, now_s: float, *, private: bool, live_tokens: int) -> KeyView:
+def view(key: KeyRecord, now_s: float, *, private: bool, live_tokens: int, fault: str = "") -> KeyView:
     """A key in the state that counts now."""
     return KeyView(
         kid=key.kid,
@@ -86,4 +88,5 @@ def view(key: KeyRecord, now_s: float, *, private: bool, live_tokens: int) -> Ke
         verifies_until_s=key.verifies_until_s if key.retired_at_s is not None else None,
         ended_at_s=key.ended_at_s,
         live_tokens=live_tokens,
+        private_fault=fault,
     )

@@ -61,8 +61,8 @@ class MasterKey:
             )
         if sealed[1:_HEAD_BYTES] != self._check:
             raise KeyRefused(
-                f"the private part of the key {record.kid} is sealed under another master key",
-                hint="Name the one that this store was begun with in keys.master_key_env or keys.master_key_file",
+                f"the private part of the key {record.kid} is damaged, or was sealed under another master key",
+                hint="Bring the store back from a backup, or replace the key with 'jotgate key revoke'",
             )
         nonce, content = sealed[_HEAD_BYTES:][:_NONCE_BYTES], sealed[_HEAD_BYTES + _NONCE_BYTES :]
         damaged = KeyRefused(

@@ -10,7 +10,7 @@ from jotgate.core import key_life
 from jotgate.core.durable import IssuanceQuery, KeyRecord, KeyRing, KeyState
 from jotgate.core.key_life import KeyRules
 from jotgate.core.key_orders import KeyOrder, KeyView, view
-from jotgate.errors import CommandError
+from jotgate.errors import CommandError, DirectoryRefused, KeyRefused
 from jotgate.jose.imports import read_key
 from jotgate.jose.keys import SigningKey, signing_key_to_pem
 from jotgate.ports import Clock, PrivateParts, Store
@@ -74,9 +74,13 @@ class KeyDesk:
 
     def _view(self, key: KeyRecord) -> KeyView:
         now_s = self._keyring.now_s
-        published = key_life.is_published(key, now_s)
-        live = self._store.count_issuances(IssuanceQuery(live_at_s=now_s, kid=key.kid)) if published else 0
-        return view(key, now_s, private=published and self._parts.find(key) is not None, live_tokens=live)
+        if not key_life.is_published(key, now_s):
+            return view(key, now_s, private=False, live_tokens=0)
+        live = self._store.count_issuances(IssuanceQuery(live_at_s=now_s, kid=key.kid))
+        try:
+            return view(key, now_s, private=self._parts.find(key) is not None, live_tokens=live)
+        except (DirectoryRefused, KeyRefused) as error:  # Others are to be seen still, and only signing needs it.
+            return view(key, now_s, private=False, live_tokens=live, fault=error.message)
 
     def _rotate(self, order: KeyOrder) -> Outcome:
         now_s = self._keyring.now_s

@@ -47,7 +47,7 @@ def test_every_flipped_bit_is_found_out_and_told_apart_from_a_wrong_master_key()
         reasons[reason] = reasons.get(reason, 0) + 1
     assert reasons == {
         "sealed in a form that this jotgate does not know": 8,
-        "sealed under another master key": 64,
+        "damaged, or was sealed under another master key": 64,
         "damaged, or is another key's": len(sealed) * 8 - 72,
     }
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.core import key_life
 from jotgate.core.durable import Issuance, KeyState
@@ -20,9 +21,9 @@ from tests.parts import MemoryParts
 class Bench:
     """A desk over a store with its first key."""
 
-    def __init__(self, *, alone: bool = False) -> None:
+    def __init__(self, *, alone: bool = False, seals: bool = False) -> None:
         self.store = MemoryStore()
-        self.parts = MemoryParts()
+        self.parts = MemoryParts(seals=seals)
         self.clock = ManualClock()
         self.desk = KeyDesk(self.store, self.parts, self.clock, KeyRules("ES256"), alone=alone)
         Keyring(self.store, self.parts, self.clock).open("ES256")
@@ -105,6 +106,20 @@ def test_the_live_tokens_of_a_key_are_counted_and_its_horizon_is_nobodys_busines
     Keyring(bench.store, bench.parts, bench.clock).reserve(now_s + 50)
     (view,) = bench.desk.views()
     assert (view.live_tokens, view.verifies_until_s, view.private) == (2, None, True)
+
+
+def test_a_damaged_private_part_is_told_of_and_hinders_nothing_but_its_own_use() -> None:
+    bench = Bench(alone=True, seals=True)
+    bench.desk.carry_out(KeyOrder(action="rotate"))
+    ring = bench.store.key_ring()
+    bench.store.put_keys(ring.version, [replace(key_life.find(ring, bench.first), sealed=b"damaged")])
+    made = bench.desk.carry_out(KeyOrder(action="rotate")).kid
+    views = {view.kid: view for view in bench.desk.views()}
+    assert (views[bench.first].private, views[bench.first].state) == (False, "retired")
+    assert views[bench.first].private_fault
+    assert (views[made].private, views[made].private_fault, views[made].state) == (True, "", "active")
+    with pytest.raises(KeyRefused):
+        bench.desk.carry_out(KeyOrder(action="export", kid=bench.first, private=True))
 
 
 def test_what_may_be_secret_is_not_in_a_repr() -> None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from jotgate.core.principals import Principal
-from jotgate.errors import KeyUnknown, TokenExpired, TokenImmature
+from jotgate.errors import TokenExpired, TokenImmature
 from jotgate.jose import jws, jwt
 from jotgate.services.federation import Federation, Trusted
 
@@ -68,18 +68,12 @@ class Verifier:
         digest = sha256(token).digest()
         found = self.cache.find(digest)
         if found is None or found.issuer not in self._trusted:
-            self.misses += 1
-            parsed = jws.parse(token)
-            claims = jwt.read_claims(parsed.payload)
-            found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
-            self.cache.keep(digest, found)
-            return found.principal
+            return self._verify_new(token, digest, now_s)
         issuer = found.issuer
         if now_s >= issuer.ends_s:
             issuer.drop_ended(now_s)
         if found.key not in issuer.keys:
-            gone = KeyUnknown("the token's key is no longer in the issuer's key set")
-            raise gone.showing("kid", None, found.key.kid)
+            return self._verify_new(token, digest, now_s)  # It is refused for what a worker says that never saw it.
         if now_s >= found.not_after_s:
             leeway_s = issuer.content.leeway_s
             late = TokenExpired("the token has expired")
@@ -88,4 +82,12 @@ class Verifier:
             leeway_s = issuer.content.leeway_s
             early = TokenImmature("the token is not valid yet")
             raise early.showing("nbf", f"at most {now_s + leeway_s:.3f}", found.not_before_s + leeway_s)
+        return found.principal
+
+    def _verify_new(self, token: bytes, digest: bytes, now_s: float) -> Principal:
+        self.misses += 1
+        parsed = jws.parse(token)
+        claims = jwt.read_claims(parsed.payload)
+        found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
+        self.cache.keep(digest, found)
         return found.principal

@@ -17,7 +17,7 @@ from jotgate.jose.material import PRIVATE_MEMBERS
 from jotgate.testing.forge import ABSENT
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from jotgate.testing.public_forms import bare_forms, public_forms
-from jotgate.testing.running import run_command
+from jotgate.testing.running import Gateway, run_command, until
 from tests.attacks.hostile_keys import DIGEST_INFO, Hostile
 from tests.attacks.trust import ALGORITHMS, AUDIENCE, PUBLISHED, Trust
 from tests.flawed import flawed_key
@@ -282,7 +282,17 @@ def test_E03_a_remembered_token_is_judged_by_the_rules_of_now(trust: Trust, old:
     finally:
         file.write_text(text)
         gateway.reload()
+    until(lambda: not _without_keys(gateway), "the keys of all issuers are there again")
     trust.target.takes(token)
+
+
+def _without_keys(gateway: Gateway) -> list[str]:
+    """The issuers of which the worker has no keys: one that is another source again has its keys fetched first."""
+    caller = Caller(gateway)
+    answer = caller("GET", "/health/ready")
+    caller.close()
+    assert answer.status == 200
+    return list(answer.json.get("issuers_without_keys", []))
 
 
 def _under(named: TestIssuer, key: SigningKey) -> bytes:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from jotgate.core.durable import IssuerRecord, KeyRing, Versions
+from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRing, KeyState, Versions
 from jotgate.core.key_life import is_published, own_keys
 from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, Store, StoreAccess
@@ -56,6 +57,7 @@ class StoreFeed:
         self._good_s = clock.monotonic_s()
         self._published: dict[str, Publication] = {}
         self._fault = ""
+        self._damaged: tuple[DamagedKey, ...] = ()
         self.picture = first
 
     @property
@@ -67,6 +69,7 @@ class StoreFeed:
         """The first picture is in effect, with the snapshot of this version."""
         self._applied = self.picture.versions
         self._note_keys(version)
+        self._tell_of_damage(self.picture.ring)
 
     def published(self, kid: str) -> Publication | None:
         """Since when workers are told of a key."""
@@ -99,6 +102,8 @@ class StoreFeed:
 
     async def _take(self, picture: Picture, renew: Callable[[], Awaitable[int | None]]) -> None:
         now_s = self._clock.now_s()
+        self._tell_of_damage(picture.ring)
+        picture = replace(picture, ring=_with_signer(picture.ring, self.picture.ring))
         before, self.picture = self.picture, picture
         same = own_keys(before.ring, now_s) == own_keys(picture.ring, now_s) and before.issuers == picture.issuers
         if same and self._applied is not None:
@@ -116,6 +121,18 @@ class StoreFeed:
         since = Publication(version, self._clock.monotonic_s())
         self._published = {kid: self._published.get(kid, since) for kid in told}
 
+    def _tell_of_damage(self, ring: KeyRing) -> None:
+        for key in ring.damaged:
+            if key not in self._damaged:
+                say(
+                    f"what the store has of the key {key.kid} cannot be read, so it does not count; a key that signs "
+                    "is kept as it was until another signs: jotgate key rotate",
+                    event="key_damaged",
+                    level="error",
+                    kid=key.kid,
+                )
+        self._damaged = ring.damaged
+
     def _complain(self, error: JotgateError | None) -> None:
         fault = "" if error is None else error.message
         if fault != self._fault and error is None:
@@ -125,3 +142,16 @@ class StoreFeed:
             say("what is in the store cannot be followed now", event=event, level="error")
             log_error(error)
         self._fault = fault
+
+
+def _with_signer(ring: KeyRing, before: KeyRing) -> KeyRing:
+    """The ring with the key that signed before, if its record is damaged, does not say another state, and none signs.
+
+    Its tokens would be refused otherwise, and nobody has ordered that.
+    """
+    if any(key.state is KeyState.ACTIVE for key in ring.keys):
+        return ring
+    others = set(KeyState) - {KeyState.ACTIVE}
+    damaged = {key.kid for key in ring.damaged if key.state not in others}
+    kept = [key for key in before.keys if key.state is KeyState.ACTIVE and key.kid in damaged]
+    return replace(ring, keys=(*ring.keys, *kept))

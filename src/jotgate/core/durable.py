@@ -52,11 +52,22 @@ class KeyRecord(Struct, frozen=True):
         _check(self)
 
 
+class DamagedKey(Struct, frozen=True):
+    """A key whose record cannot be read, and the text that stands for its state."""
+
+    kid: str
+    state: str
+
+
 class KeyRing(Struct, frozen=True):
-    """All keys, oldest first, and the version of the whole; each change of any key makes it larger."""
+    """All keys, oldest first, and the version of the whole; each change of any key makes it larger.
+
+    `damaged` are those that count for nothing, as what is kept of them is no record of a key.
+    """
 
     version: int
     keys: tuple[KeyRecord, ...]
+    damaged: tuple[DamagedKey, ...] = ()
 
 
 class IssuerRecord(Struct, frozen=True):

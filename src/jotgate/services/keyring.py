@@ -68,8 +68,11 @@ class Keyring:
             done = Changed(further.ring, done.events + further.events)
         active = [key for key in done.ring.keys if key.state is KeyState.ACTIVE]
         if len(active) != 1:
+            kids = ", ".join(key.kid for key in self._store.key_ring().damaged)
+            damaged = f"; what it has of these keys cannot be read: {kids}" if kids else ""
             raise KeyRefused(
-                "the store does not say which one key signs", hint="Bring it back from a backup: docs/keys.md"
+                f"the store does not say which one key signs{damaged}",
+                hint="Bring it back from a backup: docs/keys.md",
             )
         if self._parts.find(active[0]) is None:
             raise missing(active[0])
@@ -192,7 +195,7 @@ class Keyring:
 
     def _begin(self, algorithm: str) -> Changed:
         ring = self._store.key_ring()
-        if ring.keys:
+        if ring.keys or ring.damaged:
             return Changed(ring)
         strays = list(self._parts.strays())
         named = self._parts.named()
@@ -200,7 +203,9 @@ class Keyring:
             return self._take_over(strays, named)
 
         def first(ring: KeyRing, new: KeyRecord) -> Sequence[KeyRecord]:
-            return () if ring.keys else (replace(new, state=KeyState.ACTIVE, activated_at_s=self.now_s),)
+            return (
+                () if ring.keys or ring.damaged else (replace(new, state=KeyState.ACTIVE, activated_at_s=self.now_s),)
+            )
 
         return self.make(algorithm, first)
 

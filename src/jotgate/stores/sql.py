@@ -1,6 +1,6 @@
 """The store in a SQL database, SQLite or PostgreSQL, by one text of each statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -22,20 +22,34 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jotgate.core.durable import (
+    DamagedKey,
     Issuance,
     IssuanceQuery,
     IssuerRecord,
     KeyRecord,
     KeyRing,
+    KeyState,
     Revocation,
     Versions,
 )
+from jotgate.errors import CommandError, StoreRefused, TokenMalformed
+from jotgate.jose.encoding import parse_object
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REVOCATIONS
 
 _KEYS_COUNTER: Final = "keys"
 _ISSUERS_COUNTER: Final = "issuers"
 _REVOCATIONS_COUNTER: Final = "revocations"
+
+_TABLES: Final[Mapping[type[Struct], Table]] = {
+    KeyRecord: KEYS,
+    IssuerRecord: ISSUERS,
+    Issuance: ISSUANCES,
+    Revocation: REVOCATIONS,
+}
+
+_ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
+"""Nobody is told of such keys, whatever their public part is."""
 
 _Record = TypeVar("_Record", bound=Struct)
 _Cells = tuple[object, ...]
@@ -65,7 +79,9 @@ class SqlStore:
         with reading(self._engine) as connection:
             version = _count(connection, _KEYS_COUNTER)
             rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)).mappings()
-            return KeyRing(version, tuple(_record(row, KeyRecord) for row in rows))
+            found = [_key(row) for row in rows]
+        keys = tuple(one for one in found if isinstance(one, KeyRecord))
+        return KeyRing(version, keys, tuple(one for one in found if isinstance(one, DamagedKey)))
 
     def put_keys(self, version: int, changed: Sequence[KeyRecord]) -> int | None:
         """Keep keys if the ring still has this version."""
@@ -207,6 +223,25 @@ def _fits(query: IssuanceQuery) -> ColumnElement[bool]:
     return and_(ISSUANCES.c.expires_at_s > query.live_at_s, *equal)
 
 
+def _key(row: RowMapping) -> KeyRecord | DamagedKey:
+    """A key; one that cannot be read, or would spoil the set of all public keys, must not cost the others."""
+    try:
+        key = _record(row, KeyRecord)
+        named = key.kid if key.state in _ENDED else parse_object(key.public_jwk, "JWK").get("kid", key.kid)
+    except (StoreRefused, TokenMalformed):
+        return DamagedKey(str(row["kid"]), str(row["state"]))
+    return key if named == key.kid else DamagedKey(key.kid, key.state.value)
+
+
 def _record(row: RowMapping, kind: type[_Record]) -> _Record:
-    """A row as its value; the columns have the members' names."""
-    return msgspec.convert(row, kind)
+    """A row as its value; the columns have the members' names. Raises StoreRefused: it is none."""
+    try:
+        return msgspec.convert(row, kind)
+    except (msgspec.ValidationError, CommandError) as error:
+        table = _TABLES[kind]
+        (key,) = table.primary_key
+        raise StoreRefused(
+            f"the row '{row[key.name]}' of the table {table.name} cannot be read",
+            hint="Bring the store back from a backup, or mend the row",
+            debug=str(error),
+        ) from None

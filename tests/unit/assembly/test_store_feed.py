@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.assembly.store_feed import StoreFeed, read_picture
-from jotgate.core.durable import IssuerRecord, KeyRecord, KeyState, Versions
+from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRecord, KeyRing, KeyState, Versions
 from jotgate.errors import StoreUnavailable
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
@@ -18,6 +18,12 @@ class Flaky(MemoryStore):
     """A store that can be out of reach."""
 
     away = False
+    damaged: tuple[DamagedKey, ...] = ()
+
+    def key_ring(self) -> KeyRing:
+        ring = super().key_ring()
+        kids = {key.kid for key in self.damaged}
+        return KeyRing(ring.version, tuple(key for key in ring.keys if key.kid not in kids), self.damaged)
 
     def versions(self) -> Versions:
         if self.away:
@@ -111,3 +117,37 @@ def test_a_store_that_is_away_leaves_the_picture_as_old_as_it_is() -> None:
     bench.store.away = False
     bench.look()
     assert bench.feed.age_s == 0
+
+
+@pytest.mark.parametrize(
+    ("kid", "state", "left"),
+    [
+        ("b", "bogus", ["a"]),
+        ("a", "active", ["a", "b"]),
+        ("a", "bogus", ["a", "b"]),
+        ("a", "compromised", ["b"]),
+    ],
+)
+def test_a_damaged_key_is_told_once_and_costs_no_other(
+    kid: str, state: str, left: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.put([KeyRecord("b", "ES256", b'{"kid":"b"}', None, KeyState.PENDING, 2)])
+    bench.look()
+    bench.store.damaged = (DamagedKey(kid, state),)
+    for number in (3, 4):
+        bench.put([KeyRecord(f"gone{number}", "ES256", b"{}", None, KeyState.GONE, number)])
+        bench.clock.advance(1)
+        bench.look()
+    keys = bench.feed.picture.ring.keys
+    assert sorted(key.kid for key in keys if key.state is not KeyState.GONE) == left
+    assert bench.feed.age_s == 0
+    assert capsys.readouterr().err.count("cannot be read") == 1
+
+
+def test_a_damaged_key_that_signed_gives_way_to_the_next_one() -> None:
+    bench = Bench()
+    bench.store.damaged = (DamagedKey("a", "active"),)
+    bench.put([KeyRecord("c", "ES256", b'{"kid":"c"}', None, KeyState.ACTIVE, 3)])
+    bench.look()
+    assert [key.kid for key in bench.feed.picture.ring.keys] == ["c"]

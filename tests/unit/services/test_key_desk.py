@@ -71,6 +71,18 @@ def test_a_public_key_is_imported_to_verify_and_for_nothing_else() -> None:
         bench.desk.carry_out(KeyOrder(action="export", kid=own.kid, private=True))
 
 
+@pytest.mark.parametrize("seals", [False, True])
+def test_of_a_private_key_imported_as_retired_the_public_part_alone_is_kept(seals: bool) -> None:
+    bench, own = Bench(seals=seals), generate("ES256")
+    bench.desk.carry_out(KeyOrder(action="import", material=signing_key_to_pem(own).decode(), state="retired"))
+    record = key_life.find(bench.store.key_ring(), own.kid)
+    assert (record.state, record.sealed) == (KeyState.RETIRED, None)
+    assert own.kid not in bench.parts.files
+    assert b'"d"' not in record.public_jwk
+    (view,) = [view for view in bench.desk.views() if view.kid == own.kid]
+    assert (view.private, view.private_fault) == (False, "")
+
+
 def test_what_cannot_be_done_changes_nothing() -> None:
     bench = Bench()
     before = bench.store.key_ring()

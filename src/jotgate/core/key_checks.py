@@ -6,10 +6,15 @@ from jotgate.core.config import KeysEntry, seconds
 from jotgate.core.faults import Fault
 from jotgate.core.key_life import KeyRules
 from jotgate.core.values import Secret
+from jotgate.errors import CommandError
+from jotgate.jose.algorithms import ALGORITHMS
 from jotgate.jose.strength import weakness
 
 MASTER_KEY_CHARACTERS_MIN: Final = 43  # 32 bytes in base64
 _SPAN_MAX_S: Final = 10 * 365 * 86_400
+_AHEAD_MAX_S: Final = 90 * 86_400
+SIGNING_ALGORITHMS: Final = tuple(row.name for row in ALGORITHMS.values() if row.kty != "oct")
+"""What own tokens may be signed with: all that is not symmetric, as others must be able to verify them."""
 
 
 def check_keys(keys: KeysEntry) -> list[Fault]:
@@ -33,6 +38,26 @@ def check_master_key(secret: Secret) -> str:
         return f"leads to a master key of fewer than {MASTER_KEY_CHARACTERS_MIN} characters; {remedy}"
     found = weakness(text.encode())
     return "" if found is None else f"leads to a master key that {found}; {remedy}"
+
+
+def check_ahead(ahead_s: int, rules: KeyRules) -> None:
+    """Refuse a key that is to sign so late that it would hold up the schedule. Raises CommandError."""
+    longest_s = min(_AHEAD_MAX_S, rules.rotate_after_s or _AHEAD_MAX_S)
+    if ahead_s > longest_s:
+        cause = " (keys.rotate_after)" if longest_s < _AHEAD_MAX_S else ""
+        raise CommandError(
+            f"a new key may wait {longest_s} s at most{cause}, and not {ahead_s} s",
+            hint="Give --ahead a shorter time: no other key is made by itself while this one waits",
+        )
+
+
+def check_algorithm(name: str) -> None:
+    """Refuse an algorithm that jotgate does not sign its own tokens with. Raises CommandError."""
+    if name not in SIGNING_ALGORITHMS:
+        raise CommandError(
+            "the algorithm is not one that jotgate signs its tokens with",
+            hint=f"Use one of {', '.join(SIGNING_ALGORITHMS)}",
+        )
 
 
 def key_rules(keys: KeysEntry) -> KeyRules:

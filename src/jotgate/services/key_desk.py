@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from jotgate.core import key_life
 from jotgate.core.durable import IssuanceQuery, KeyRecord, KeyRing, KeyState
+from jotgate.core.key_checks import check_ahead, check_algorithm
 from jotgate.core.key_life import KeyRules
 from jotgate.core.key_orders import KeyOrder, KeyView, view
 from jotgate.errors import CommandError, DirectoryRefused, KeyRefused
@@ -84,6 +85,10 @@ class KeyDesk:
 
     def _rotate(self, order: KeyOrder) -> Outcome:
         now_s = self._keyring.now_s
+        if order.algorithm:
+            check_algorithm(order.algorithm)
+        if order.ahead_s is not None:
+            check_ahead(order.ahead_s, self._rules)
         made: list[str] = []
 
         def place(ring: KeyRing, new: KeyRecord) -> Sequence[KeyRecord]:

@@ -17,6 +17,8 @@ from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
 from tests.parts import MemoryParts
 
+DAY_S = 86_400
+
 
 class Bench:
     """A desk over a store with its first key."""
@@ -95,10 +97,27 @@ def test_what_cannot_be_done_changes_nothing() -> None:
     ):
         with pytest.raises(CommandError):
             bench.desk.carry_out(order)
-    with pytest.raises(KeyRefused):
-        bench.desk.carry_out(KeyOrder(action="rotate", algorithm="none"))
+    for algorithm in ("none", "HS256", "EdDSA"):
+        with pytest.raises(CommandError, match="not one that jotgate signs") as caught:
+            bench.desk.carry_out(KeyOrder(action="rotate", algorithm=algorithm))
+        assert "ES256" in caught.value.hint
+        assert "HS256" not in caught.value.hint
     assert bench.store.key_ring() == before
     assert list(bench.parts.files) == [bench.first], "no private part is left of a key that was not made"
+
+
+@pytest.mark.parametrize(
+    ("rotate_after_s", "longest_s"), [(0, 90 * DAY_S), (30 * DAY_S, 30 * DAY_S), (400 * DAY_S, 90 * DAY_S)]
+)
+def test_a_new_key_waits_no_longer_than_the_schedule_can(rotate_after_s: int, longest_s: int) -> None:
+    bench = Bench()
+    rules = KeyRules("ES256", rotate_after_s)
+    desk = KeyDesk(bench.store, bench.parts, bench.clock, rules, alone=False)
+    with pytest.raises(CommandError, match=f"may wait {longest_s} s at most") as caught:
+        desk.carry_out(KeyOrder(action="rotate", ahead_s=longest_s + 1))
+    assert "--ahead" in caught.value.hint
+    assert len(bench.store.key_ring().keys) == 1
+    desk.carry_out(KeyOrder(action="rotate", ahead_s=longest_s))
 
 
 def test_no_more_keys_are_published_than_verifiers_take() -> None:

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from jotgate.core import key_life
 from jotgate.core.durable import KeyRecord, KeyRing, KeyState
 from jotgate.core.key_life import KeyRules, horizon_of_unknown
-from jotgate.errors import CommandError, DirectoryRefused, KeyRefused
-from jotgate.jose.keys import SigningKey, VerificationKey, generate, public_jwk
+from jotgate.errors import CommandError, DirectoryRefused, KeyRefused, TokenMalformed
+from jotgate.jose.encoding import parse_object
+from jotgate.jose.keys import SigningKey, VerificationKey, generate, public_jwk, verification_key_from_jwk
 from jotgate.ports import Clock, PrivateParts, Store
 
 Decision = Callable[[KeyRing], Sequence[KeyRecord]]
@@ -61,6 +62,7 @@ class Keyring:
 
         Raises:
             DirectoryRefused: which of several keys signs is not said, or the private part of that key is not here.
+            KeyRefused: no single key signs, or its public part is another's.
         """
         done = self._begin(algorithm)
         self._parts.adopted()
@@ -74,8 +76,15 @@ class Keyring:
                 f"the store does not say which one key signs{damaged}",
                 hint="Bring it back from a backup: docs/keys.md",
             )
-        if self._parts.find(active[0]) is None:
+        private = self._parts.find(active[0])
+        if private is None:
             raise missing(active[0])
+        if not _fits(active[0], private):
+            raise KeyRefused(
+                f"the public part that the store has of the key {active[0].kid} is not that of its private part, so "
+                "nothing that it signs would be taken",
+                hint="Bring the store back from a backup: docs/keys.md",
+            )
         return done
 
     def make(self, algorithm: str, place: Placement) -> Changed:
@@ -245,6 +254,15 @@ def missing(record: KeyRecord) -> DirectoryRefused:
         hint=f"Copy 'keys/{record.algorithm}.{record.kid}.pem' from the machine that made it, or seal the keys in the "
         "store with keys.master_key_env or keys.master_key_file (docs/keys.md)",
     )
+
+
+def _fits(record: KeyRecord, private: SigningKey) -> bool:
+    """Whether a record's public part verifies what the private part signs."""
+    try:
+        public = verification_key_from_jwk(parse_object(record.public_jwk, "JWK"))
+    except (KeyRefused, TokenMalformed):
+        return False
+    return public_jwk(public) == public_jwk(private.verification_key)
 
 
 def _with(ring: KeyRing, changed: Sequence[KeyRecord], version: int) -> KeyRing:

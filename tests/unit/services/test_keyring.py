@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -9,7 +10,7 @@ from jotgate.core import key_life
 from jotgate.core.durable import KeyRecord, KeyRing, KeyState
 from jotgate.core.key_life import KeyRules
 from jotgate.errors import CommandError, DirectoryRefused, KeyRefused, StoreUnavailable
-from jotgate.jose.keys import SigningKey, generate
+from jotgate.jose.keys import SigningKey, generate, public_jwk
 from jotgate.services.keyring import Changed, Keyring
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
@@ -239,3 +240,20 @@ def with_(ring: KeyRing, new: KeyRecord) -> KeyRing:
 
 def from_(key: KeyRecord, at_s: int) -> KeyRecord:
     return replace(key, signs_from_s=at_s)
+
+
+@pytest.mark.parametrize("seals", [False, True])
+@pytest.mark.parametrize("public", ["another's", "another algorithm's", "none"])
+def test_a_key_that_nobody_could_verify_does_not_begin_to_sign(public: str, seals: bool) -> None:
+    store, clock = MemoryStore(), ManualClock()
+    keyring = Keyring(store, MemoryParts(seals=seals), clock)
+    (first,) = keyring.open("ES256").ring.keys
+    jwk = {
+        "another's": public_jwk(generate("ES256").verification_key) | {"kid": first.kid},
+        "another algorithm's": public_jwk(generate("Ed25519").verification_key) | {"kid": first.kid},
+        "none": {"kid": first.kid},
+    }[public]
+    store.put_keys(store.versions().keys, [replace(first, public_jwk=msgspec.json.encode(jwk))])
+    with pytest.raises(KeyRefused, match=f"{first.kid} is not that of its private part") as caught:
+        keyring.open("ES256")
+    assert "backup" in caught.value.hint

@@ -140,6 +140,23 @@ async def test_a_minute_has_so_many_fetches_and_no_more() -> None:
     assert desk.web.count() == 5
 
 
+async def test_what_was_fetched_from_elsewhere_for_an_issuer_of_the_same_name_is_none_of_its_keys(desk: Desk) -> None:
+    await desk.start()
+    held = {"idp": key_set(desk.key)}
+    assert desk.keeper.sets_for([desk.source]) == held
+    assert desk.keeper.sets_for([replace(desk.source, cooldown_s=7.0, algorithms=("RS256",))]) == held, "as it stands"
+    changes: tuple[dict[str, str], ...] = (
+        {"location": "https://idp.example/others"},
+        {"kind": "discovery"},
+        {"kind": "file"},
+        {"issuer": "https://other.example"},
+        {"roots": "others"},
+        {"name": "other"},
+    )
+    for change in changes:
+        assert desk.keeper.sets_for([replace(desk.source, **change)]) == {}, change
+
+
 async def test_one_issuers_flood_is_not_anothers(desk: Desk) -> None:
     other = url_source(name="other", location="https://other.example/keys")
     desk.web.put(key_set(generate("ES256")), "https://other.example/keys")

@@ -1,6 +1,7 @@
 """Turns entries of issuers, with what they name, into what is demanded of the issuers' tokens."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,8 @@ from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET
 from jotgate.core.issuers import ClaimMapping, Condition, Issuer, KeySource, Path, SharedSecret
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
+
+_MINUTE_S: Final = 60
 
 
 class FoundIssuer(Struct, frozen=True, kw_only=True):
@@ -112,6 +115,18 @@ def key_source(found: FoundIssuer) -> KeySource | None:
         stale_max_s=seconds(entry.max_stale),
         roots=found.roots,
     )
+
+
+def warn_of_fetches(found: FoundIssuer) -> list[str]:
+    """What the operator should know of an issuer whose fetches may be used up before a minute is over."""
+    source = key_source(found)
+    if source is None or source.cooldown_s * source.per_minute >= _MINUTE_S:
+        return []
+    text = (
+        f"the issuer '{source.name}' may have no fetch left for a new key, so that it gets 503: 'cooldown' "
+        f"({source.cooldown_s:g} s) times 'fetches_per_minute' ({source.per_minute}) is less than a minute; raise one"
+    )
+    return [text]
 
 
 def compile_issuers(ours: Issuer, found: Iterable[FoundIssuer], sets: Mapping[str, bytes]) -> tuple[Issuer, ...]:

@@ -66,8 +66,8 @@ class KeptSet(Struct, frozen=True):
 class KeysOutcome(Struct, frozen=True):
     """What is known of an issuer's keys after they were wanted.
 
-    `reached`: the last fetch succeeded, so that a key that is not held is not published. For `useless_s` seconds nobody
-    will learn more by asking again.
+    `reached`: the last fetch succeeded, and the next one may be made when the cooldown is over, so that a key that is
+    not held is not published; else nobody knows. For `useless_s` seconds nobody will learn more by asking again.
     """
 
     reached: bool

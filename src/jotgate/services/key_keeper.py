@@ -183,7 +183,7 @@ class KeyKeeper:
             self._begin(kept, now_s, wanted=True)
         if kept.task is not None:
             await asyncio.wait([kept.task])
-        return KeysOutcome(kept.schedule.reached, kept.schedule.useless_s(self._ports.clock.monotonic_s()))
+        return kept.schedule.outcome(self._ports.clock.monotonic_s())
 
     def standings(self) -> list[KeyStanding]:
         """How each source is doing."""

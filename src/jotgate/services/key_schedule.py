@@ -14,6 +14,7 @@ from math import inf
 from typing import Final
 
 from jotgate.core.issuers import KeySource
+from jotgate.core.key_fetches import KeysOutcome
 
 _FRESH_MIN_S: Final = 60.0
 _AHEAD: Final = 0.8
@@ -58,10 +59,18 @@ class KeySchedule:
         """How long it is until a fetch may be made for an unknown key; 0: now."""
         return max(0.0, self._cooled_s - now_s, self._uncapped_s - now_s)
 
-    def useless_s(self, now_s: float) -> float:
-        """How long nobody learns more by asking: until the next fetch may be, if the last one failed in either way."""
-        claim_s = self.claim_s(now_s)
-        return claim_s if self.reached else min(claim_s, self.next_s(now_s))
+    def outcome(self, now_s: float) -> KeysOutcome:
+        """What is known of a key that is not held.
+
+        Within the cooldown the issuer was asked for such a key. When the fetches of a minute alone are what holds the
+        next one back, it was not: it cannot be known then whether the key is published.
+        """
+        if not self.reached:
+            return KeysOutcome(reached=False, useless_s=min(self.claim_s(now_s), self.next_s(now_s)))
+        if now_s < self._cooled_s:
+            return KeysOutcome(reached=True, useless_s=self._cooled_s - now_s)
+        capped_s = max(0.0, self._uncapped_s - now_s)
+        return KeysOutcome(reached=capped_s <= 0, useless_s=capped_s)
 
     def next_s(self, now_s: float) -> float:
         """How long it is until the next fetch in the background."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 from jotgate.core.config import Config, Tls
 from jotgate.core.config_reader import find_literal_secrets, read
 from jotgate.core.faults import Fault
-from jotgate.core.issuer_compiler import FoundIssuer
+from jotgate.core.issuer_compiler import FoundIssuer, warn_of_fetches
 from jotgate.core.issuer_secrets import warn_of_guessable
 from jotgate.core.key_checks import check_master_key
 from jotgate.core.overlay import Overlaid, overlay
@@ -162,7 +162,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         warnings=(
             *environment.warnings,
             *warn_of_readers(secret_files),
-            *(warning for way in issuers for warning in warn_of_guessable(way.found)),
+            *(warning for way in issuers for warning in (*warn_of_guessable(way.found), *warn_of_fetches(way.found))),
         ),
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),

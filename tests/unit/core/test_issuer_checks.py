@@ -5,7 +5,14 @@ import tomllib
 import pytest
 
 from jotgate.core.config_reader import find_literal_secrets, read
-from jotgate.core.issuer_compiler import FoundIssuer, check_stored, compile_issuers, iss_of_table, key_source
+from jotgate.core.issuer_compiler import (
+    FoundIssuer,
+    check_stored,
+    compile_issuers,
+    iss_of_table,
+    key_source,
+    warn_of_fetches,
+)
 from jotgate.core.issuer_reader import read_issuer
 from jotgate.errors import ConfigurationError
 from tests.callers import NAME, issuer_of, make_issuer
@@ -204,6 +211,33 @@ def test_the_iss_of_a_broken_entry_is_known_where_it_can_be() -> None:
     assert iss_of_table({"profile": "casdoor"}) is None
     assert iss_of_table({"profile": ["casdoor"], "issuer": 7}) is None
     assert iss_of_table({}) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "warned"),
+    [
+        ("", False),
+        ('cooldown = "6s"', False),
+        ('cooldown = "5s"', True),
+        ("fetches_per_minute = 1", True),
+        ("fetches_per_minute = 2", False),
+        ('cooldown = "1s"\nfetches_per_minute = 60', False),
+    ],
+)
+def test_numbers_that_may_leave_no_fetch_for_a_new_key_are_warned_of(numbers: str, warned: bool) -> None:
+    entry = read(tomllib.loads(_PUBLIC + numbers)).issuers["issuers[0]"]
+    warnings = warn_of_fetches(FoundIssuer(path="p", entry=entry))
+    assert len(warnings) == warned
+    for one in warnings:
+        assert "'idp'" in one
+        assert "'cooldown'" in one
+        assert "'fetches_per_minute'" in one
+
+
+def test_an_issuer_with_a_secret_has_no_fetches_to_warn_of() -> None:
+    text = '[[issuers]]\nname = "own"\nissuer = "https://own.example"\naudiences = ["a"]\nsecret_env = "S"\n'
+    entry = read(tomllib.loads(text)).issuers["issuers[0]"]
+    assert warn_of_fetches(FoundIssuer(path="p", entry=entry)) == []
 
 
 def test_what_fetches_keys_is_told_all_that_it_needs() -> None:

@@ -134,10 +134,32 @@ async def test_a_minute_has_so_many_fetches_and_no_more() -> None:
         await desk.want()
         await desk.after(1.0)
     assert desk.web.count() == 4
-    assert 0 < (await desk.want()).useless_s <= 10.0
+    capped = await desk.want()
+    assert 0 < capped.useless_s <= 10.0
+    assert not capped.reached, "the issuer was not asked, so that nobody knows"
     await desk.after(11.0)
     await desk.want()
     assert desk.web.count() == 5
+
+
+async def test_a_new_key_is_never_called_unpublished_because_the_fetches_of_the_minute_are_used_up() -> None:
+    """Within the cooldown it is, for the issuer was asked; behind it nobody knows until the next fetch may be."""
+    desk = Desk(url_source(cooldown_s=5.0, per_minute=10))
+    await desk.start()
+    for _ in range(8):
+        await desk.want()
+        await desk.after(5.0)
+    await desk.want()
+    assert desk.web.count() == 10
+    desk.clock.advance(4.0)
+    assert await desk.want() == KeysOutcome(reached=True, useless_s=1.0), "until the cooldown is over, and no longer"
+    desk.clock.advance(1.0)
+    key = generate("ES256")
+    desk.web.put(key_set(key))
+    assert await desk.want() == KeysOutcome(reached=False, useless_s=15.0)
+    await desk.after(15.0)
+    assert await desk.want() == KeysOutcome(reached=True, useless_s=5.0)
+    assert desk.keeper.sets == {"idp": key_set(key)}
 
 
 async def test_what_was_fetched_from_elsewhere_for_an_issuer_of_the_same_name_is_none_of_its_keys(desk: Desk) -> None:

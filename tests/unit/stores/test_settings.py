@@ -252,6 +252,15 @@ def test_a_credential_file_that_everybody_can_read_is_a_warning_and_known_as_sec
     ]
 
 
+def test_numbers_that_may_leave_no_fetch_for_a_new_key_are_a_warning_and_no_fault(file: Path) -> None:
+    entry = '[[issuers]]\nname = "idp"\nissuer = "https://idp.example"\naudiences = ["a"]\ncooldown = "5s"\n'
+    settings = load(file, entry)
+    assert settings.config
+    (warning,) = settings.warnings
+    assert "'cooldown' (5 s) times 'fetches_per_minute' (10)" in warning
+    assert load(file, entry + "fetches_per_minute = 12\n").warnings == ()
+
+
 def test_a_configuration_that_holds_a_credential_is_itself_secret(file: Path) -> None:
     assert load(file, 'credential = "sk-4"\n', development=True).secret_files == (file,)
     assert load(file).secret_files == ()

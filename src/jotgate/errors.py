@@ -20,16 +20,21 @@
     │   │   ├── SignatureInvalid        the signature does not fit the key
     │   │   ├── ClaimRefused            a claim is missing, mistyped or not what is expected
     │   │   ├── TokenExpired            `exp` has passed
-    │   │   └── TokenImmature           `nbf` or `iat` lies in the future
+    │   │   ├── TokenImmature           `nbf` or `iat` lies in the future
+    │   │   └── TokenRevoked            it, an ancestor or its family was revoked
     │   ├── PermissionRefused           403; the principal is known and may not
     │   │   ├── InsufficientScope       RFC 6750 s3.1 insufficient_scope
     │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
+    │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
+    │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
+    │   │   └── GrantUnsupported · ScopeRefused · TargetRefused
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
     │       ├── OriginRefused           403; a cookie from a page that may not send it
     │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
     │       ├── TooManyConnections      429; one address has its share
-    │       └── UnknownOperation · MethodRefused · UnknownModel
+    │       ├── UnknownOperation · MethodRefused · UnknownModel
+    │       └── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
@@ -60,6 +65,16 @@ from jotgate.failures import (
     UpstreamUnavailable,
 )
 from jotgate.fault import Evidence, JotgateError
+from jotgate.oauth_refusals import (
+    ClientNotAllowed,
+    ClientRefused,
+    GrantRefused,
+    GrantUnsupported,
+    OAuthMalformed,
+    OAuthRefused,
+    ScopeRefused,
+    TargetRefused,
+)
 from jotgate.refusals import (
     AlgorithmRefused,
     BodyTooLarge,
@@ -76,6 +91,9 @@ from jotgate.refusals import (
     ModelNotPermitted,
     OriginRefused,
     PermissionRefused,
+    RecordChanged,
+    RecordExists,
+    RecordMissing,
     Refusal,
     RequestError,
     RequestLate,
@@ -87,6 +105,7 @@ from jotgate.refusals import (
     TokenImmature,
     TokenMalformed,
     TokenMissing,
+    TokenRevoked,
     TooManyConnections,
     UnknownModel,
     UnknownOperation,
@@ -99,6 +118,8 @@ __all__ = [
     "BodyTooLarge",
     "ClaimFault",
     "ClaimRefused",
+    "ClientNotAllowed",
+    "ClientRefused",
     "Code",
     "CommandError",
     "ConfigurationError",
@@ -109,6 +130,8 @@ __all__ = [
     "DirectoryRefused",
     "EncodingRefused",
     "Evidence",
+    "GrantRefused",
+    "GrantUnsupported",
     "HeadersTooLarge",
     "InsufficientScope",
     "InternalError",
@@ -121,21 +144,29 @@ __all__ = [
     "MethodRefused",
     "ModelNotPermitted",
     "NotReady",
+    "OAuthMalformed",
+    "OAuthRefused",
     "OriginRefused",
     "PermissionRefused",
+    "RecordChanged",
+    "RecordExists",
+    "RecordMissing",
     "Refusal",
     "RequestError",
     "RequestLate",
     "RequestMalformed",
+    "ScopeRefused",
     "SignatureInvalid",
     "StoreRefused",
     "StoreUnavailable",
+    "TargetRefused",
     "TokenEncrypted",
     "TokenError",
     "TokenExpired",
     "TokenImmature",
     "TokenMalformed",
     "TokenMissing",
+    "TokenRevoked",
     "TooManyConnections",
     "Unavailable",
     "UnknownModel",

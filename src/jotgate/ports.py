@@ -9,19 +9,12 @@ from typing import Protocol, TypeVar
 
 from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.core.durable import (
-    Issuance,
-    IssuanceQuery,
-    IssuerRecord,
-    KeyRecord,
-    KeyRing,
-    Revocation,
-    Versions,
-)
+from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey, VerificationKey
+from jotgate.store_ports import Store
 
 
 class Clock(Protocol):
@@ -270,90 +263,6 @@ class PrivateParts(Protocol):
 
     def forget(self, record: KeyRecord) -> None:
         """Erase what is kept of a key beside its record."""
-
-
-class Facts(Protocol):
-    """What an installation is, said once and for all machines that share the store. All raise StoreUnavailable."""
-
-    def fact(self, name: str) -> str | None:
-        """What was fixed under this name, if anything."""
-
-    def fix_fact(self, name: str, value: str) -> str:
-        """Fix a value unless one was fixed before; returns the one that stands."""
-
-
-class KeyRecords(Protocol):
-    """The signing keys of the installation. All raise StoreUnavailable."""
-
-    def key_ring(self) -> KeyRing:
-        """All keys, those that are gone too, and the version of the whole."""
-
-    def put_keys(self, version: int, changed: Sequence[KeyRecord]) -> int | None:
-        """Keep new keys and new states of known ones, all of them or none, if the ring still has this version.
-
-        Returns the new version; None when somebody else changed the ring first: read it again and decide anew.
-        """
-
-
-class IssuerRecords(Protocol):
-    """The issuers that are kept in the store. All raise StoreUnavailable."""
-
-    def issuers(self) -> Sequence[IssuerRecord]:
-        """All of them, by name."""
-
-    def put_issuer(self, record: IssuerRecord) -> int | None:
-        """Keep an issuer if it still has the version in `record` (0: there is none of this name).
-
-        Returns its new version; None when somebody else changed, made or dropped it first.
-        """
-
-    def drop_issuer(self, name: str, version: int) -> bool:
-        """Forget an issuer if it still has this version; whether that was so."""
-
-
-class IssuanceRecords(Protocol):
-    """The tokens that were issued. All raise StoreUnavailable."""
-
-    def add_issuances(self, rows: Sequence[Issuance]) -> None:
-        """Keep all of them or none; durable when this returns. One that is kept already stays as it is."""
-
-    def issuance(self, token_id: str) -> Issuance | None:
-        """The one with this `jti`."""
-
-    def find_issuances(self, query: IssuanceQuery, after: str, limit: int) -> Sequence[Issuance]:
-        """The first `limit` that fit, by token id, behind the token id `after` (empty: from the beginning)."""
-
-    def count_issuances(self, query: IssuanceQuery) -> int:
-        """How many fit."""
-
-    def drop_issuances(self, ended_at_s: int, limit: int) -> int:
-        """Forget at most `limit` tokens that had ended at this second; returns how many."""
-
-
-class RevocationRecords(Protocol):
-    """What was revoked, in the order in which it was committed. All raise StoreUnavailable."""
-
-    def revoke(self, rows: Sequence[Revocation]) -> int:
-        """Keep all of them or none, and number them; durable when this returns. One that is covered is not kept again.
-
-        Returns the last number there is: a reader whose cursor has reached it knows of all these.
-        """
-
-    def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
-        """The first `limit` with a higher number, in order. What commits later has a higher one than all these."""
-
-    def drop_revocations(self, ended_at_s: int, limit: int) -> int:
-        """Forget at most `limit` that meant nothing any more at this second; returns how many. Numbers stay."""
-
-
-class Store(Facts, KeyRecords, IssuerRecords, IssuanceRecords, RevocationRecords, Protocol):
-    """The durable state of an installation. Plain calls, each a transaction of its own, from any thread."""
-
-    def versions(self) -> Versions:
-        """How often each part has changed: one cheap read that says what to read again. Raises StoreUnavailable."""
-
-    def close(self) -> None:
-        """Let go of the database; nothing may be asked any more."""
 
 
 _Result = TypeVar("_Result")

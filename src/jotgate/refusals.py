@@ -122,6 +122,12 @@ class TokenImmature(TokenError):
     foreign_hint = default_hint
 
 
+class TokenRevoked(TokenError):
+    """The token, one that it was narrowed from, or its refresh-token family was revoked."""
+
+    code = Code.TOKEN_REVOKED
+
+
 class PermissionRefused(Refusal):
     """A known principal may not do this."""
 
@@ -242,3 +248,26 @@ class UnknownModel(RequestError):
     code = Code.UNKNOWN_MODEL
     status = 404
     default_hint = "GET /v1/models lists the models this token may use"
+
+
+class RecordMissing(RequestError):
+    """There is no record of this name."""
+
+    code = Code.RECORD_MISSING
+    status = 404
+
+
+class RecordChanged(RequestError):
+    """Somebody else changed the record first (RFC 9110 s13.1.1: If-Match does not hold)."""
+
+    code = Code.RECORD_CHANGED
+    status = 412
+    default_hint = "Read it again, and decide anew"
+
+
+class RecordExists(RequestError):
+    """There is a record of this name already."""
+
+    code = Code.RECORD_EXISTS
+    status = 409
+    default_hint = "Choose another name, or change the one that is there"

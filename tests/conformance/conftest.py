@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.memory import MemoryStore
 from jotgate.stores.opening import open_store

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from jotgate.core.durable import IssuerRecord, KeyRecord, KeyState, Revocation, RevocationKind
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
 

@@ -19,7 +19,7 @@ from jotgate.core.durable import (
     Revocation,
     RevocationKind,
 )
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
 from jotgate.stores.schema import SCHEMA_REVISION

@@ -19,7 +19,7 @@ from jotgate.core.durable import (
     Versions,
 )
 from jotgate.errors import CommandError
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess, ThreadedAccess
 from tests.loops import on_loop
 

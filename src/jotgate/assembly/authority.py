@@ -21,12 +21,13 @@ from jotgate.gateway.world import build_verifier
 from jotgate.keystores.local import LocalSigner
 from jotgate.keystores.pem import PemKeystore
 from jotgate.keystores.sealed import MasterKey, SealedKeystore
-from jotgate.ports import Facts, PrivateParts, Store, StoreAccess
+from jotgate.ports import PrivateParts, StoreAccess
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.keyring import KeyEvent, Keyring
 from jotgate.services.recorder import Recorder
 from jotgate.services.signing import StoredSigners
 from jotgate.services.verifier import Verifier
+from jotgate.store_ports import Facts, Store
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles, prepare_directory
 from jotgate.stores.installation import check_public_url, fix_installation, read_installation

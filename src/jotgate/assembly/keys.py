@@ -17,12 +17,13 @@ from jotgate.core.key_life import OwnKeys
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.key_set import KeySetDocument, publish
 from jotgate.errors import NotReady
-from jotgate.ports import Clock, Store
+from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
 from jotgate.processes.console import say
 from jotgate.processes.messages import BEAT_INTERVAL_S
 from jotgate.services.key_desk import KeyDesk
 from jotgate.services.rotation import Rotation
+from jotgate.store_ports import Store
 from jotgate.stores.access import ThreadedAccess
 from jotgate.stores.opening import give_access
 

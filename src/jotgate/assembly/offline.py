@@ -33,7 +33,8 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
         """No worker of this machine runs that would have to know the key."""
 
     with _open(directory, sources) as (authority, _):
-        return asyncio.run(authority.tokens(DirectAccess(authority.store), published).issue(request))
+        tokens = authority.tokens(DirectAccess(authority.store), published)
+        return asyncio.run(tokens.issue(request.grant(tokens.issuer), actor=CLI_CLIENT_ID))
 
 
 def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principal:

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRing, KeyState, Versions
 from jotgate.core.key_life import is_published, own_keys
 from jotgate.errors import JotgateError, StoreUnavailable
-from jotgate.ports import Clock, Store, StoreAccess
+from jotgate.ports import Clock, StoreAccess
 from jotgate.processes.console import log_error, say
+from jotgate.store_ports import Store
 
 POLL_S: Final = 0.5
 """How often the store is asked whether something has changed."""

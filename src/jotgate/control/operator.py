@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jotgate.core.claims import TokenRequest, TokenText
+from jotgate.core.claims import CLI_CLIENT_ID, TokenRequest, TokenText
 from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.principals import LAST_S, Principal
@@ -49,7 +49,8 @@ def build_operator(
     """The application."""
 
     async def create(request: Request) -> Response:
-        return _json(await issuer.issue(_read(await request.body(), TokenRequest)), 201)
+        grant = _read(await request.body(), TokenRequest).grant(issuer.issuer)
+        return _json(await issuer.issue(grant, actor=CLI_CLIENT_ID), 201)
 
     async def tend_keys(request: Request) -> Response:
         return _json(await keys(_read(await request.body(), KeyOrder)), 200)

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.errors import CommandError
 
@@ -45,6 +46,43 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
                 known = ", ".join(sorted(SCOPES))
                 raise CommandError("one of the scopes asked for is unknown", hint=f"The scopes are: {known}")
 
+    def grant(self, issuer: str) -> "AccessGrant":
+        """What the operator's command grants for this."""
+        return AccessGrant(
+            subject=self.subject,
+            client_id=CLI_CLIENT_ID,
+            scopes=tuple(dict.fromkeys(self.scopes or (ALL_OPERATIONS_SCOPE,))),
+            audiences=self.audiences or (issuer,),
+            models=None if self.models is None else tuple(dict.fromkeys(self.models)),
+            ttl_s=self.ttl_s,
+        )
+
+
+class AccessGrant(Struct, frozen=True, kw_only=True):
+    """What an access token is to say; whoever makes one has seen to it that it may be granted.
+
+    `models` None: every model. `ttl_s` is its life in seconds, cut at `not_after_s` (NumericDate) if that is given.
+    `family` is the refresh-token family that it comes of. `ancestors` are the `jti` of the tokens that it was narrowed
+    from, the oldest first: it counts while all of them do.
+    """
+
+    subject: str
+    client_id: str
+    scopes: tuple[str, ...]
+    audiences: tuple[str, ...]
+    ttl_s: int
+    models: tuple[str, ...] | None = None
+    tenant: str = DEFAULT_TENANT
+    roles: tuple[str, ...] = ()
+    family: str = ""
+    ancestors: tuple[str, ...] = ()
+    not_after_s: int | None = None
+
+    def expires_at_s(self, now_s: float) -> int:
+        """The `exp` of a token that is issued now."""
+        end_s = int(now_s) + self.ttl_s
+        return end_s if self.not_after_s is None else min(end_s, self.not_after_s)
+
 
 class TokenText(Struct, frozen=True, forbid_unknown_fields=True):
     """A token that somebody wants checked."""
@@ -60,22 +98,28 @@ class Issued(Struct, frozen=True):
     expires_at_s: int
 
 
-def access_claims(request: TokenRequest, issuer: str, token_id: str, now_s: float) -> dict[str, object]:
+def access_claims(grant: AccessGrant, issuer: str, token_id: str, now_s: float) -> dict[str, object]:
     """The claims, with whole seconds in `iat` and `exp`. A single audience is a string (RFC 7519 s4.1.3)."""
-    issued_at_s = int(now_s)
-    audiences = request.audiences or (issuer,)
     claims: dict[str, object] = {
         "iss": issuer,
-        "sub": request.subject,
-        "aud": audiences[0] if len(audiences) == 1 else list(audiences),
-        "exp": issued_at_s + request.ttl_s,
-        "iat": issued_at_s,
+        "sub": grant.subject,
+        "aud": grant.audiences[0] if len(grant.audiences) == 1 else list(grant.audiences),
+        "exp": grant.expires_at_s(now_s),
+        "iat": int(now_s),
         "jti": token_id,
-        "client_id": CLI_CLIENT_ID,
-        "scope": " ".join(dict.fromkeys(request.scopes or (ALL_OPERATIONS_SCOPE,))),
+        "client_id": grant.client_id,
+        "scope": " ".join(grant.scopes),
     }
-    if request.models is not None:
-        claims["models"] = list(dict.fromkeys(request.models))
+    if grant.models is not None:
+        claims["models"] = list(grant.models)
+    if grant.tenant != DEFAULT_TENANT:
+        claims["tenant"] = grant.tenant
+    if grant.roles:
+        claims["roles"] = list(grant.roles)
+    if grant.family:
+        claims["family"] = grant.family
+    if grant.ancestors:
+        claims["ancestors"] = list(grant.ancestors)
     return claims
 
 

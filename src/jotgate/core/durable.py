@@ -1,6 +1,6 @@
 """What the store keeps, as values: signing keys, issuers, what was issued, what was revoked.
 
-Times are whole seconds since the epoch (NumericDate, RFC 7519 s2). Texts are what a database can hold: see `_check`.
+Times are whole seconds since the epoch (NumericDate, RFC 7519 s2). Texts are what a database can hold: `check_texts`.
 """
 
 from enum import StrEnum
@@ -49,7 +49,7 @@ class KeyRecord(Struct, frozen=True):
     ended_at_s: int | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_texts(self)
 
 
 class DamagedKey(Struct, frozen=True):
@@ -84,7 +84,7 @@ class IssuerRecord(Struct, frozen=True):
     updated_at_s: int = 0
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_texts(self)
 
 
 class Issuance(Struct, frozen=True):
@@ -100,7 +100,7 @@ class Issuance(Struct, frozen=True):
     family: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_texts(self)
 
 
 class IssuanceQuery(Struct, frozen=True, kw_only=True):
@@ -114,7 +114,7 @@ class IssuanceQuery(Struct, frozen=True, kw_only=True):
     family: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_texts(self)
 
     def criteria(self) -> dict[str, str]:
         """What is given beside the time, by the name of the member of Issuance that it must equal."""
@@ -151,7 +151,7 @@ class Revocation(Struct, frozen=True):
     number: int = 0
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_texts(self)
 
     def covers(self, other: "Revocation") -> bool:
         """Whether this one already says what another of the same kind and handle says."""
@@ -163,14 +163,33 @@ class Revocation(Struct, frozen=True):
 
 
 class Versions(Struct, frozen=True):
-    """How often each part has changed: who remembers that knows what to read again. `revocations`: the last number."""
+    """How often each part has changed: who remembers that knows what to read again. `revocations`: the last number.
+
+    `accounts` is the highest version of any tenant, principal, client or personal token.
+    """
 
     keys: int
     issuers: int
     revocations: int
+    accounts: int = 0
 
 
-def _check(record: Struct) -> None:
+class Mark(Struct, frozen=True):
+    """Something that counts once until `expires_at_s`, and what came of it, if that is wanted again.
+
+    `kind` says what it is, such as an assertion's `jti`; `handle` names it among those of its kind.
+    """
+
+    kind: str
+    handle: str
+    expires_at_s: int
+    content: bytes = b""
+
+    def __post_init__(self) -> None:
+        check_texts(self)
+
+
+def check_texts(record: Struct) -> None:
     """Refuse texts that some database would not take: with NUL or lone surrogates, or too long for an index."""
     for value in msgspec.structs.astuple(record):
         if isinstance(value, str) and not _is_storable(value):

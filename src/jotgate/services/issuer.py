@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from jotgate.core.claims import ACCESS_TOKEN_TYPE, CLI_CLIENT_ID, Issued, TokenRequest, access_claims
+from jotgate.core.claims import ACCESS_TOKEN_TYPE, AccessGrant, Issued, access_claims
 from jotgate.core.durable import Issuance
 from jotgate.jose import jws, jwt
 from jotgate.jose.encoding import b64url_encode
@@ -22,8 +22,13 @@ class TokenIssuer:
         self._entropy = entropy
         self._recorder = recorder
 
-    async def issue(self, request: TokenRequest) -> Issued:
-        """A token for a checked request; it is kept as an issuance and in the audit log.
+    @property
+    def issuer(self) -> str:
+        """The name under which tokens are issued: their `iss`."""
+        return self._issuer
+
+    async def issue(self, grant: AccessGrant, *, actor: str) -> Issued:
+        """A token; it is kept as an issuance and in the audit log, where `actor` is who caused it.
 
         Raises:
             AuditUnavailable, StoreUnavailable: what cannot be recorded is not issued.
@@ -32,30 +37,32 @@ class TokenIssuer:
         """
         token_id = b64url_encode(self._entropy.random_bytes(_TOKEN_ID_BYTES)).decode("ascii")
         now_s = self._clock.now_s()
-        expires_at_s = int(now_s) + request.ttl_s
+        expires_at_s = grant.expires_at_s(now_s)
         signer = await self._signers.signer(expires_at_s)
-        claims = access_claims(request, self._issuer, token_id, now_s)
+        claims = access_claims(grant, self._issuer, token_id, now_s)
         signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key)
         await self._signers.issued(
             Issuance(
                 token_id=token_id,
-                subject=request.subject,
-                client_id=CLI_CLIENT_ID,
+                subject=grant.subject,
+                client_id=grant.client_id,
                 kid=signer.key.kid,
                 issued_at_s=int(now_s),
                 expires_at_s=expires_at_s,
+                parent=grant.ancestors[-1] if grant.ancestors else None,
+                family=grant.family or None,
             )
         )
         self._recorder.record(
             "token.issued",
-            actor=CLI_CLIENT_ID,
-            subject=request.subject,
+            actor=actor,
+            subject=grant.subject,
             details={
                 "jti": token_id,
                 "scope": str(claims["scope"]),
-                "audience": " ".join(request.audiences or (self._issuer,)),
-                "models": "all" if request.models is None else " ".join(request.models),
+                "audience": " ".join(grant.audiences),
+                "models": "all" if grant.models is None else " ".join(grant.models),
                 "exp": expires_at_s,
                 "kid": signer.key.kid,
             },

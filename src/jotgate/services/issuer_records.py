@@ -11,7 +11,7 @@ from jotgate.core.durable import IssuerRecord
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_orders import IssuerOrder
 from jotgate.errors import CommandError, ConfigurationError
-from jotgate.ports import IssuerRecords
+from jotgate.store_ports import IssuerRecords
 
 _LOOK: Final = "Look at what there is with: jotgate issuer list"
 

@@ -14,8 +14,9 @@ from jotgate.core.key_orders import KeyOrder, KeyView, view
 from jotgate.errors import CommandError, DirectoryRefused, KeyRefused
 from jotgate.jose.imports import read_key
 from jotgate.jose.keys import SigningKey, signing_key_to_pem
-from jotgate.ports import Clock, PrivateParts, Store
+from jotgate.ports import Clock, PrivateParts
 from jotgate.services.keyring import Changed, KeyEvent, Keyring, Placement
+from jotgate.store_ports import Store
 
 
 class Outcome(Struct, frozen=True):

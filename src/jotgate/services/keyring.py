@@ -17,7 +17,8 @@ from jotgate.core.key_life import KeyRules, horizon_of_unknown
 from jotgate.errors import CommandError, DirectoryRefused, KeyRefused, TokenMalformed
 from jotgate.jose.encoding import parse_object
 from jotgate.jose.keys import SigningKey, VerificationKey, generate, public_jwk, verification_key_from_jwk
-from jotgate.ports import Clock, PrivateParts, Store
+from jotgate.ports import Clock, PrivateParts
+from jotgate.store_ports import Store
 
 Decision = Callable[[KeyRing], Sequence[KeyRecord]]
 """What is to change about a ring; nothing: it is as it should be. Raises CommandError: it cannot be."""

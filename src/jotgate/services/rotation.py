@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from jotgate.core import key_life
 from jotgate.core.durable import KeyRecord, KeyRing
 from jotgate.core.key_life import KeyRules
-from jotgate.ports import Clock, PrivateParts, Store, StoreAccess
+from jotgate.ports import Clock, PrivateParts, StoreAccess
 from jotgate.services.keyring import Changed, Keyring
+from jotgate.store_ports import Store
 
 
 class Rotation:

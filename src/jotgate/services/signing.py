@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.jose.keys import SigningKey
-from jotgate.ports import Clock, PrivateParts, Signer, Store, StoreAccess
+from jotgate.ports import Clock, PrivateParts, Signer, StoreAccess
 from jotgate.services.keyring import Keyring, missing
+from jotgate.store_ports import Store
 
 
 class StoredSigners:

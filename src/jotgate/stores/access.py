@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 
 _Result = TypeVar("_Result")
 

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.errors import ConfigurationError, DirectoryRefused
-from jotgate.ports import Facts, Files
+from jotgate.ports import Files
+from jotgate.store_ports import Facts
 
 _FILE: Final = "installation.json"
 _FACT: Final = "issuer"

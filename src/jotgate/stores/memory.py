@@ -1,8 +1,6 @@
 """The store as plain dictionaries: the reference that says what the databases must do. It outlives nothing."""
 
-import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,26 +13,12 @@ from jotgate.core.durable import (
     Revocation,
     Versions,
 )
+from jotgate.stores.memory_accounts import MemoryAccounts
+from jotgate.stores.memory_families import MemoryFamilies
 
 
-@dataclass
-class _Rows:
-    facts: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, KeyRecord] = field(default_factory=dict)
-    keys_version: int = 0
-    issuers: dict[str, IssuerRecord] = field(default_factory=dict)
-    issuers_version: int = 0
-    issuances: dict[str, Issuance] = field(default_factory=dict)
-    revocations: dict[int, Revocation] = field(default_factory=dict)
-    revocations_number: int = 0
-
-
-class MemoryStore:
-    """Keeps everything in this process (ports.Store). Mutable: all that it keeps; a lock makes each call whole."""
-
-    def __init__(self) -> None:
-        self._rows = _Rows()
-        self._lock = threading.Lock()
+class MemoryStore(MemoryAccounts, MemoryFamilies):
+    """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
     def fact(self, name: str) -> str | None:
         """What was fixed under this name."""
@@ -125,10 +109,7 @@ class MemoryStore:
         """Number and keep what is not covered."""
         with self._lock:
             for row in rows:
-                if not any(_covers(found, row) for found in self._rows.revocations.values()):
-                    self._rows.revocations_number += 1
-                    number = self._rows.revocations_number
-                    self._rows.revocations[number] = msgspec.structs.replace(row, number=number)
+                self._keep_revoked(row)
             return self._rows.revocations_number
 
     def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
@@ -151,7 +132,8 @@ class MemoryStore:
     def versions(self) -> Versions:
         """How often each part has changed."""
         with self._lock:
-            return Versions(self._rows.keys_version, self._rows.issuers_version, self._rows.revocations_number)
+            rows = self._rows
+            return Versions(rows.keys_version, rows.issuers_version, rows.revocations_number, rows.accounts_version)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -163,7 +145,3 @@ class MemoryStore:
             for row in self._rows.issuances.values()
             if row.expires_at_s > query.live_at_s and all(getattr(row, name) == value for name, value in criteria)
         )
-
-
-def _covers(found: Revocation, row: Revocation) -> bool:
-    return (found.kind, found.handle) == (row.kind, row.handle) and found.covers(row)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, Text, column, inspect, select, table
 
 from jotgate.errors import StoreRefused, StoreUnavailable
-from jotgate.ports import Store
+from jotgate.store_ports import Store
 from jotgate.stores.access import ThreadedAccess
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine, reading, writing

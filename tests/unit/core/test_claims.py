@@ -7,7 +7,7 @@ from jotgate.errors import CommandError
 
 
 def test_the_claims_are_those_of_rfc_9068() -> None:
-    assert access_claims(TokenRequest("me"), "http://i", "id-1", 1000.9) == {
+    assert access_claims(TokenRequest("me").grant("http://i"), "http://i", "id-1", 1000.9) == {
         "iss": "http://i",
         "sub": "me",
         "aud": "http://i",
@@ -21,7 +21,7 @@ def test_the_claims_are_those_of_rfc_9068() -> None:
 
 def test_what_was_asked_for_is_in_the_claims_once() -> None:
     asked = TokenRequest("me", 60, ("models", "embeddings", "models"), ("m", "n", "m"), ("http://a", "http://b"))
-    claims = access_claims(asked, "http://i", "id", 0)
+    claims = access_claims(asked.grant("http://i"), "http://i", "id", 0)
     assert claims["exp"] == 60
     assert claims["scope"] == "models embeddings"
     assert claims["models"] == ["m", "n"]
@@ -29,7 +29,7 @@ def test_what_was_asked_for_is_in_the_claims_once() -> None:
 
 
 def test_no_models_at_all_is_not_every_model() -> None:
-    assert access_claims(TokenRequest("me", models=()), "http://i", "id", 0)["models"] == []
+    assert access_claims(TokenRequest("me", models=()).grant("http://i"), "http://i", "id", 0)["models"] == []
 
 
 @pytest.mark.parametrize(

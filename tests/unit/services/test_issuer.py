@@ -67,7 +67,7 @@ def issue(log: MemoryLog, entropy: CountedEntropy, request: TokenRequest, signer
     signers = signers or OneSigner(generate("ES256"))
     recorder = Recorder(log, clock)
     issuer = TokenIssuer(issuer="http://i", signers=signers, clock=clock, entropy=entropy, recorder=recorder)
-    return asyncio.run(issuer.issue(request))
+    return asyncio.run(issuer.issue(request.grant("http://i"), actor="jotgate-cli"))
 
 
 def test_a_token_says_what_was_asked_and_its_id_is_unforeseeable() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jotgate.core.durable import KeyRing, KeyState
 from jotgate.core.key_life import KeyRules
-from jotgate.ports import Store
 from jotgate.services.keyring import Changed, Keyring
 from jotgate.services.rotation import Rotation
+from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.memory import MemoryStore

@@ -8,8 +8,8 @@ from sqlalchemy import Engine, text, update
 
 from jotgate.core.durable import DamagedKey, IssuerRecord, KeyState
 from jotgate.errors import KeyRefused, StoreRefused
-from jotgate.ports import Store
 from jotgate.services.keyring import Keyring
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine
 from jotgate.stores.opening import open_store

@@ -1,0 +1,60 @@
+"""Refresh-token families (RFC 9700 s4.14): a lineage of tokens of which one counts, as the store keeps it.
+
+Tokens stand here as SHA-256 digests. Times are whole seconds since the epoch.
+"""
+
+from msgspec import Struct
+
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.durable import check_texts
+
+
+class Family(Struct, frozen=True, kw_only=True):
+    """One family. What is granted to it never grows: `scopes`, `models` and `audiences` bound all its tokens.
+
+    `ends_at_s` is its absolute limit; a token that is not used for `idle_s` ends too. `version` counts rotations.
+    `ended_at_s` None: it lives.
+    """
+
+    family_id: str
+    client_id: str
+    subject: str
+    tenant: str = DEFAULT_TENANT
+    scopes: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
+    audiences: tuple[str, ...] = ()
+    idle_s: int
+    created_at_s: int
+    ends_at_s: int
+    ended_at_s: int | None = None
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        check_texts(self)
+
+
+class RefreshRecord(Struct, frozen=True, kw_only=True):
+    """One refresh token of a family. `generation` counts from 0.
+
+    `used_at_s` None: it is the one that counts. `successor` is the text of the next one, encrypted under a key that
+    only the text of this one yields; None before it is used, and once nobody may be given it any more.
+    """
+
+    digest: bytes
+    family_id: str
+    generation: int
+    issued_at_s: int
+    expires_at_s: int
+    used_at_s: int | None = None
+    successor: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"RefreshRecord({self.family_id}, {self.generation})"
+
+
+class FoundFamily(Struct, frozen=True):
+    """A family, the token of it that was looked for, and those of later generations, in order."""
+
+    family: Family
+    token: RefreshRecord
+    later: tuple[RefreshRecord, ...] = ()

@@ -1,0 +1,71 @@
+"""How an OAuth endpoint tells a client no: each class has its word of RFC 6749 s5.2 and its kin."""
+
+from typing import ClassVar
+
+from jotgate.codes import Code
+from jotgate.refusals import Refusal
+
+
+class OAuthRefused(Refusal):
+    """A request to the token service is refused; `error` is the word that an OAuth client understands."""
+
+    status = 400
+    error: ClassVar[str]
+
+
+class OAuthMalformed(OAuthRefused):
+    """`invalid_request`: a parameter is missing, stands twice or is not of its form."""
+
+    code = Code.OAUTH_MALFORMED
+    error = "invalid_request"
+
+
+class ClientRefused(OAuthRefused):
+    """`invalid_client`: who asks is not known to be the client that it says.
+
+    `basic` says that it tried HTTP Basic, whose challenge it is then sent (RFC 6749 s5.2).
+    """
+
+    code = Code.CLIENT_REFUSED
+    status = 401
+    error = "invalid_client"
+    default_hint = "Check client_id and secret; 'jotgate client show NAME' tells how the client authenticates"
+
+    def __init__(self, message: str, *, basic: bool = False, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.basic = basic
+
+
+class GrantRefused(OAuthRefused):
+    """`invalid_grant`: the assertion or refresh token is wrong, ended, revoked, or another client's."""
+
+    code = Code.GRANT_REFUSED
+    error = "invalid_grant"
+
+
+class ClientNotAllowed(OAuthRefused):
+    """`unauthorized_client`: this client may not use this grant."""
+
+    code = Code.CLIENT_NOT_ALLOWED
+    error = "unauthorized_client"
+
+
+class GrantUnsupported(OAuthRefused):
+    """`unsupported_grant_type`: jotgate has no such grant."""
+
+    code = Code.GRANT_UNSUPPORTED
+    error = "unsupported_grant_type"
+
+
+class ScopeRefused(OAuthRefused):
+    """`invalid_scope`: more is asked for than may be granted, or what is unknown."""
+
+    code = Code.SCOPE_REFUSED
+    error = "invalid_scope"
+
+
+class TargetRefused(OAuthRefused):
+    """`invalid_target` (RFC 8707 s2): the resource is unknown, or not for this client."""
+
+    code = Code.TARGET_REFUSED
+    error = "invalid_target"

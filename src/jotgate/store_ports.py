@@ -1,0 +1,211 @@
+"""Every seam to the durable state of an installation, as narrow Protocols; `ports` has what is asked of an event loop.
+
+Each call is a transaction of its own, from any thread, and may wait for the database. A `put` is a compare-and-set on
+the version in its record: None says that somebody else was first, so read again and decide anew.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jotgate.core.accounts import Account, AccountChange, AnyAccount, PersonalToken, TokenUse
+from jotgate.core.durable import (
+    Issuance,
+    IssuanceQuery,
+    IssuerRecord,
+    KeyRecord,
+    KeyRing,
+    Mark,
+    Revocation,
+    Versions,
+)
+from jotgate.core.families import Family, FoundFamily, RefreshRecord
+
+
+class Facts(Protocol):
+    """What an installation is, said once and for all machines that share the store. All raise StoreUnavailable."""
+
+    def fact(self, name: str) -> str | None:
+        """What was fixed under this name, if anything."""
+
+    def fix_fact(self, name: str, value: str) -> str:
+        """Fix a value unless one was fixed before; returns the one that stands."""
+
+
+class KeyRecords(Protocol):
+    """The signing keys of the installation. All raise StoreUnavailable."""
+
+    def key_ring(self) -> KeyRing:
+        """All keys, those that are gone too, and the version of the whole."""
+
+    def put_keys(self, version: int, changed: Sequence[KeyRecord]) -> int | None:
+        """Keep new keys and new states of known ones, all of them or none, if the ring still has this version.
+
+        Returns the new version; None when somebody else changed the ring first: read it again and decide anew.
+        """
+
+
+class IssuerRecords(Protocol):
+    """The issuers that are kept in the store. All raise StoreUnavailable."""
+
+    def issuers(self) -> Sequence[IssuerRecord]:
+        """All of them, by name."""
+
+    def put_issuer(self, record: IssuerRecord) -> int | None:
+        """Keep an issuer if it still has the version in `record` (0: there is none of this name).
+
+        Returns its new version; None when somebody else changed, made or dropped it first.
+        """
+
+    def drop_issuer(self, name: str, version: int) -> bool:
+        """Forget an issuer if it still has this version; whether that was so."""
+
+
+class IssuanceRecords(Protocol):
+    """The tokens that were issued. All raise StoreUnavailable."""
+
+    def add_issuances(self, rows: Sequence[Issuance]) -> None:
+        """Keep all of them or none; durable when this returns. One that is kept already stays as it is."""
+
+    def issuance(self, token_id: str) -> Issuance | None:
+        """The one with this `jti`."""
+
+    def find_issuances(self, query: IssuanceQuery, after: str, limit: int) -> Sequence[Issuance]:
+        """The first `limit` that fit, by token id, behind the token id `after` (empty: from the beginning)."""
+
+    def count_issuances(self, query: IssuanceQuery) -> int:
+        """How many fit."""
+
+    def drop_issuances(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` tokens that had ended at this second; returns how many."""
+
+
+class RevocationRecords(Protocol):
+    """What was revoked, in the order in which it was committed. All raise StoreUnavailable."""
+
+    def revoke(self, rows: Sequence[Revocation]) -> int:
+        """Keep all of them or none, and number them; durable when this returns. One that is covered is not kept again.
+
+        Returns the last number there is: a reader whose cursor has reached it knows of all these.
+        """
+
+    def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
+        """The first `limit` with a higher number, in order. What commits later has a higher one than all these."""
+
+    def drop_revocations(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` that meant nothing any more at this second; returns how many. Numbers stay."""
+
+
+class AccountRecords(Protocol):
+    """Tenants, principals and clients, each by its name. All raise StoreUnavailable."""
+
+    def account(self, kind: type[Account], name: str) -> Account | None:
+        """The one of this kind and name."""
+
+    def accounts(self, kind: type[Account], after: str, limit: int, *, tenant: str = "") -> Sequence[Account]:
+        """The first `limit` of this kind by name, behind the name `after`; only those of a tenant if one is given."""
+
+    def put_account(self, record: AnyAccount) -> int | None:
+        """Keep one if it still has the version in `record` (0: there is none of this name). Returns its new version."""
+
+    def drop_account(self, kind: type[Account], name: str, version: int) -> bool:
+        """Forget one if it still has this version; whether that was so."""
+
+    def accounts_after(self, version: int, limit: int) -> Sequence[AccountChange]:
+        """What was put or dropped after this version, personal tokens too, in order; each name once, as it is now."""
+
+
+class PersonalTokenRecords(Protocol):
+    """Personal tokens, never as texts. All raise StoreUnavailable."""
+
+    def personal_token(self, token_id: str) -> PersonalToken | None:
+        """The one with this identifier."""
+
+    def find_personal_token(self, digest: bytes) -> PersonalToken | None:
+        """The one of whose secrets one has this digest, whether that still counts or not."""
+
+    def personal_tokens(self, owner: str, after: str, limit: int) -> Sequence[PersonalToken]:
+        """The first `limit` by identifier, behind `after`; those of `owner`, or all when it is empty."""
+
+    def put_personal_token(self, record: PersonalToken) -> int | None:
+        """Keep one, by its version. None too when its owner has another of its name."""
+
+    def drop_personal_token(self, token_id: str, version: int, revocation: Revocation) -> bool:
+        """Forget one if it still has this version, and keep that it was revoked, both or neither."""
+
+    def touch_personal_tokens(self, uses: Sequence[TokenUse]) -> None:
+        """Keep when tokens were last used, where that is later than what is kept. No version changes."""
+
+    def drop_personal_tokens(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` that had ended at this second; returns how many."""
+
+
+class FamilyRecords(Protocol):
+    """Families of refresh tokens. All raise StoreUnavailable."""
+
+    def add_family(self, family: Family, first: RefreshRecord) -> None:
+        """Keep a new family with its first token; durable when this returns."""
+
+    def family(self, family_id: str) -> Family | None:
+        """The one with this identifier."""
+
+    def find_family(self, digest: bytes) -> FoundFamily | None:
+        """The family of the token with this digest, that token, and those that came after it; one reading."""
+
+    def rotate_family(self, family: Family, used: RefreshRecord, successor: RefreshRecord) -> bool:
+        """Keep that a token was used and has a successor; durable when this returns.
+
+        Done only if the family, as kept, still has the version in `family` and has not ended; its version is then one
+        higher. Whether that was so.
+        """
+
+    def end_family(self, family_id: str, ended_at_s: int, revocation: Revocation) -> bool:
+        """End a family, and keep that it was revoked, both or neither; False when it had ended or is not there.
+
+        No successor of it can be unsealed any more. Durable when this returns.
+        """
+
+    def families(self, client_id: str, subject: str, after: str, limit: int) -> Sequence[Family]:
+        """The first `limit` that live, by identifier, behind `after`; of a client and of a subject if they are given."""
+
+    def erase_successors(self, used_before_s: int, limit: int) -> int:
+        """Erase at most `limit` sealed successors of tokens that were used before; returns how many."""
+
+    def drop_families(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` families whose last token had ended at this second; returns how many."""
+
+
+class Marks(Protocol):
+    """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
+
+    def mark(self, mark: Mark, now_s: int) -> Mark | None:
+        """Keep a mark; None when it was not there, or had ended by `now_s`, and the one that stands otherwise."""
+
+    def fill_mark(self, kind: str, handle: str, content: bytes) -> None:
+        """Put a content to a mark that is kept; nothing when there is none."""
+
+    def drop_mark(self, kind: str, handle: str) -> None:
+        """Forget a mark; it may be gone already."""
+
+    def drop_marks(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` marks that had ended at this second; returns how many."""
+
+
+class Store(
+    Facts,
+    KeyRecords,
+    IssuerRecords,
+    IssuanceRecords,
+    RevocationRecords,
+    AccountRecords,
+    PersonalTokenRecords,
+    FamilyRecords,
+    Marks,
+    Protocol,
+):
+    """The durable state of an installation. Plain calls, each a transaction of its own, from any thread."""
+
+    def versions(self) -> Versions:
+        """How often each part has changed: one cheap read that says what to read again. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """Let go of the database; nothing may be asked any more."""

@@ -105,7 +105,10 @@ class AccountRecords(Protocol):
         """The first `limit` of this kind by name, behind the name `after`; only those of a tenant if one is given."""
 
     def put_account(self, record: AnyAccount) -> int | None:
-        """Keep one if it still has the version in `record` (0: there is none of this name). Returns its new version."""
+        """Keep one if it still has the version in `record` (0: there is none of this name). Returns its new version.
+
+        None too when a client would get the name of a principal that is kept, or a principal that of a client.
+        """
 
     def drop_account(self, kind: type[Account], name: str, version: int) -> bool:
         """Forget one if it still has this version; whether that was so."""

@@ -1,16 +1,21 @@
 """What an account may do, and what of that a token says: both only ever shrink."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
+from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 from jotgate.errors import ScopeRefused
 
-_COVERED: Final = SCOPES - {ALL_OPERATIONS_SCOPE, METRICS}
-"""What the scope `ai` stands for."""
+_PARTS: Final[Mapping[str, frozenset[str]]] = {
+    ALL_OPERATIONS_SCOPE: SCOPES - {ALL_OPERATIONS_SCOPE, METRICS},
+    ADMIN_ALL: ADMIN_SCOPES - {ADMIN_ALL},
+}
+"""What a scope that is short for others stands for."""
+_WHOLES: Final[Mapping[str, str]] = {part: whole for whole, parts in _PARTS.items() for part in parts}
 
 
 class Rights(Struct, frozen=True):
@@ -28,12 +33,14 @@ class Rights(Struct, frozen=True):
 def rights_of(account: PrincipalRecord | ClientRecord, tenant: TenantRecord) -> Rights:
     """An account's own scopes and those of its roles. Its own `models` bound those that its roles give.
 
-    A role that the tenant does not define gives nothing. Roles that all name models give those together.
+    Roles that all name models give those together. One that the tenant does not define gives no scope and no model: that
+    a role has gone lets nobody do more.
     """
-    roles = [role for role in tenant.roles if role.name in account.roles]
+    defined = {role.name: role for role in tenant.roles}
+    roles = [defined[name] for name in account.roles if name in defined]
     scopes = frozenset(account.scopes).union(*(role.scopes for role in roles))
+    lists = [defined[name].models if name in defined else () for name in account.roles]
     given: frozenset[str] | None = None
-    lists = [role.models for role in roles]
     if lists and None not in lists:
         given = frozenset(name for names in lists for name in names or ())
     own = None if account.models is None else frozenset(account.models)
@@ -41,13 +48,16 @@ def rights_of(account: PrincipalRecord | ClientRecord, tenant: TenantRecord) -> 
 
 
 def within_scopes(asked: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
-    """Of the scopes that are asked for, what is allowed; `ai` covers, and is narrowed to, what it stands for."""
+    """Of the scopes that are asked for, what is allowed.
+
+    `ai` and `admin:*` cover what they stand for, and are narrowed to what of that is allowed.
+    """
     found: set[str] = set()
     for scope in asked:
-        if scope in allowed or (ALL_OPERATIONS_SCOPE in allowed and scope in _COVERED):
+        if scope in allowed or _WHOLES.get(scope) in allowed:
             found.add(scope)
-        elif scope == ALL_OPERATIONS_SCOPE:
-            found |= _COVERED & allowed
+        else:
+            found |= _PARTS.get(scope, frozenset()) & allowed
     return frozenset(found)
 
 

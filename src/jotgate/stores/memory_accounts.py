@@ -25,6 +25,9 @@ _KINDS: Final[Mapping[type[AnyAccount], AccountKind]] = {
     ClientRecord: "client",
 }
 
+_RIVALS: Final[Mapping[type[AnyAccount], AccountKind]] = {PrincipalRecord: "client", ClientRecord: "principal"}
+"""Whose names may not be those of the others: a token's `sub` is one of either (RFC 9700 s4.15)."""
+
 
 class MemoryAccounts(MemoryRows):
     """Keeps accounts in this process (store_ports.AccountRecords, store_ports.PersonalTokenRecords)."""
@@ -43,11 +46,13 @@ class MemoryAccounts(MemoryRows):
         return tuple(sorted(fitting, key=lambda one: one.name)[:limit])
 
     def put_account(self, record: AnyAccount) -> int | None:
-        """Keep one if its version still stands."""
+        """Keep one if its version still stands and nobody of the other kind has its name."""
         with self._lock:
             place = (_KINDS[type(record)], record.name)
             found = self._rows.accounts.get(place)
             if (found.version if found else 0) != record.version:
+                return None
+            if (_RIVALS.get(type(record)), record.name) in self._rows.accounts:
                 return None
             version = self._changed(*place)
             self._rows.accounts[place] = replace(record, version=version)

@@ -21,19 +21,12 @@ class OAuthMalformed(OAuthRefused):
 
 
 class ClientRefused(OAuthRefused):
-    """`invalid_client`: who asks is not known to be the client that it says.
-
-    `basic` says that it tried HTTP Basic, whose challenge it is then sent (RFC 6749 s5.2).
-    """
+    """`invalid_client`: who asks is not known to be the client that it says; it is sent the challenge of HTTP Basic."""
 
     code = Code.CLIENT_REFUSED
     status = 401
     error = "invalid_client"
     default_hint = "Check client_id and secret; 'jotgate client show NAME' tells how the client authenticates"
-
-    def __init__(self, message: str, *, basic: bool = False, hint: str = "", debug: str = "") -> None:
-        super().__init__(message, hint=hint, debug=debug)
-        self.basic = basic
 
 
 class GrantRefused(OAuthRefused):

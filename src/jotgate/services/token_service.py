@@ -1,0 +1,51 @@
+"""Answers requests for tokens (RFC 6749 s3.2): which client asks, for which grant, and whether it may use that."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from jotgate.core.accounts import GrantName
+from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
+from jotgate.core.oauth_form import Form
+from jotgate.errors import ClientNotAllowed, GrantUnsupported
+from jotgate.services.client_auth import ClientAuthenticator
+
+
+class Grant(Protocol):
+    """One grant: a file in `services/grants`, whose `answer` lists its steps as its RFC does."""
+
+    async def answer(self, request: GrantRequest) -> TokenResponse:
+        """The tokens for a request of an authenticated client that may use this grant.
+
+        Raises:
+            OAuthRefused: one subclass for each word of RFC 6749 s5.2.
+            Unavailable: it cannot be known or recorded now.
+        """
+
+
+class TokenService:
+    """The token endpoint. Immutable; `grants` are those that there are."""
+
+    def __init__(self, clients: ClientAuthenticator, grants: Mapping[GrantName, Grant]) -> None:
+        self._clients = clients
+        self._grants = dict(grants)
+
+    async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> TokenResponse:
+        """The tokens for a request.
+
+        1. The client proves who it is (RFC 6749 s3.2.1).
+        2. The grant is one that there is (s5.2, `unsupported_grant_type`).
+        3. The client may use it (`unauthorized_client`).
+        4. The grant is answered.
+
+        Raises:
+            OAuthRefused: it is refused.
+            Unavailable: it cannot be known or recorded now.
+        """
+        client = await self._clients.authenticate(form, authorization, peer)
+        name = GRANT_TYPES.get(form.require("grant_type"))
+        grant = None if name is None else self._grants.get(name)
+        if grant is None:
+            raise GrantUnsupported("there is no such grant here")
+        if name not in client.record.grants:
+            raise ClientNotAllowed("this client may not use this grant")
+        return await grant.answer(GrantRequest(client.record, client.rights, form, peer))

@@ -10,15 +10,27 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+from msgspec import structs
 
+from jotgate.core.accounts import (
+    AnyAccount,
+    ClientRecord,
+    PersonalToken,
+    PrincipalRecord,
+    Role,
+    SecretDigest,
+    TenantRecord,
+)
 from jotgate.core.durable import (
     Issuance,
     IssuerRecord,
     KeyRecord,
     KeyState,
+    Mark,
     Revocation,
     RevocationKind,
 )
+from jotgate.core.families import Family, RefreshRecord
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
@@ -40,6 +52,82 @@ REVOCATIONS: Final = (
     Revocation(RevocationKind.TOKEN, "token", 13, 4_000_000_000, reason="lost", actor="ann"),
     Revocation(RevocationKind.SUBJECT, "bob", 14, None, before_s=14),
 )
+ACCOUNTS: Final[tuple[AnyAccount, ...]] = (
+    TenantRecord(
+        name="acme",
+        title="Acme \u2603",
+        roles=(Role("dev", ("ai",), ("gpt-*",)), Role("all", ("ai", "models"))),
+        enabled=False,
+        created_at_s=15,
+        updated_at_s=16,
+    ),
+    PrincipalRecord(
+        name="ann",
+        title="Ann's",
+        tenant="acme",
+        roles=("dev",),
+        scopes=("ai", "models"),
+        models=(),
+        enabled=False,
+        created_at_s=17,
+        updated_at_s=18,
+    ),
+    ClientRecord(
+        name="cli",
+        title="The \u2603",
+        tenant="acme",
+        authentication="private_key_jwt",
+        grants=("client_credentials", "jwt_bearer"),
+        scopes=("ai",),
+        roles=("dev", "all"),
+        models=("gpt-5", "\u2603"),
+        audiences=("https://one.example", "https://two.example"),
+        jwks=b'{"keys":[]}\x00\xff',
+        secrets=(SecretDigest(b"\x00\xff" * 16, 19, 4_000_000_000), SecretDigest(b"\x01" * 32, 20)),
+        access_ttl_s=60,
+        enabled=False,
+        created_at_s=21,
+        updated_at_s=22,
+    ),
+)
+PERSONAL_TOKEN: Final = PersonalToken(
+    token_id="pt",
+    owner="ann",
+    name="laptop",
+    scopes=("ai",),
+    models=("gpt-5",),
+    secrets=(SecretDigest(b"\x02" * 32, 23, 24), SecretDigest(b"\x03\xfe" * 16, 25)),
+    expires_at_s=4_000_000_000,
+    last_used_at_s=26,
+    last_used_from="192.0.2.1",
+    created_at_s=27,
+    updated_at_s=28,
+)
+FAMILY: Final = Family(
+    family_id="f",
+    client_id="cli",
+    subject="ann",
+    tenant="acme",
+    scopes=("ai",),
+    models=("gpt-5",),
+    audiences=("https://one.example",),
+    idle_s=29,
+    created_at_s=30,
+    ends_at_s=4_000_000_000,
+)
+USED: Final = RefreshRecord(
+    digest=b"\x04\xfd" * 16,
+    family_id="f",
+    generation=0,
+    issued_at_s=31,
+    expires_at_s=32,
+    used_at_s=33,
+    successor=b"\x00sealed\xff",
+)
+SUCCESSOR: Final = RefreshRecord(
+    digest=b"\x05" * 32, family_id="f", generation=1, issued_at_s=33, expires_at_s=4_000_000_000
+)
+MARK: Final = Mark("jti", "https://ci.example assertion", 4_000_000_000, b"\x00\xff")
 
 
 def fill(store: Store) -> None:
@@ -49,6 +137,17 @@ def fill(store: Store) -> None:
     store.put_issuer(ISSUER)
     store.add_issuances(ISSUANCES)
     store.revoke(REVOCATIONS)
+    fill_tokens(store)
+
+
+def fill_tokens(store: Store) -> None:
+    """Keep one of everything that the token service knows, which came with revision 0002."""
+    for account in ACCOUNTS:
+        store.put_account(account)
+    store.put_personal_token(PERSONAL_TOKEN)
+    store.add_family(FAMILY, structs.replace(USED, used_at_s=None, successor=None))
+    store.rotate_family(FAMILY, USED, SUCCESSOR)
+    store.mark(MARK, 0)
 
 
 def load(address: StoreAddress, revision: str) -> None:

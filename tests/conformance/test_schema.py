@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from msgspec import structs
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DatabaseError
 
-from jotgate.core.durable import IssuanceQuery
+from jotgate.core.durable import IssuanceQuery, Versions
+from jotgate.core.families import FoundFamily
 from jotgate.errors import Code, StoreRefused
+from jotgate.store_ports import Store
 from jotgate.stores import migrator, opening
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine
@@ -78,6 +80,20 @@ def test_every_revision_has_its_fixtures() -> None:
     assert found == {f"{one}.{kind}.sql" for one in REVISIONS for kind in ("sqlite", "postgresql")}
 
 
+def check_tokens(store: Store) -> None:
+    """Look for all that `sample.fill_tokens` keeps."""
+    for index, account in enumerate(sample.ACCOUNTS):
+        assert store.account(type(account), account.name) == structs.replace(account, version=index + 1)
+    kept = structs.replace(sample.PERSONAL_TOKEN, version=4)
+    found = {store.find_personal_token(secret.digest) for secret in kept.secrets}
+    assert found == {kept}
+    changes = [(one.kind, one.name) for one in store.accounts_after(0, 10)]
+    assert changes == [("tenant", "acme"), ("principal", "ann"), ("client", "cli"), ("personal_token", "pt")]
+    family = structs.replace(sample.FAMILY, version=1)
+    assert store.find_family(sample.USED.digest) == FoundFamily(family, sample.USED, (sample.SUCCESSOR,))
+    assert store.mark(sample.MARK, 0) == sample.MARK
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address: StoreAddress, revision: str) -> None:
     sample.load(address, revision)
@@ -88,10 +104,16 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     assert store.fact("issuer") == "https://gateway.example"
     ring = store.key_ring()
     assert (ring.version, ring.keys) == (1, sample.KEYS)
-    assert store.issuers() == (msgspec.structs.replace(sample.ISSUER, version=1),)
+    assert store.issuers() == (structs.replace(sample.ISSUER, version=1),)
     assert store.find_issuances(IssuanceQuery(live_at_s=0), "", 10) == tuple(reversed(sample.ISSUANCES))
-    numbered = tuple(msgspec.structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))
+    numbered = tuple(structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))
     assert store.revocations_after(0, 10) == numbered
+    assert store.versions() == Versions(1, 1, 2, 0 if revision < "0002" else 4)
+    if revision < "0002":
+        assert store.accounts_after(0, 10) == ()
+        # What came with 0002 is there now, and works.
+        sample.fill_tokens(store)
+    check_tokens(store)
     store.close()
 
 

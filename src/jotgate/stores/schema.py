@@ -5,9 +5,11 @@ Every name begins with `jotgate_`, so a database may hold other things too. Time
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text, text
 
-REVISIONS: Final = ("0001",)
+from jotgate.stores.packing import Packed
+
+REVISIONS: Final = ("0001", "0002")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -33,7 +35,7 @@ COUNTERS: Final = Table(
     Column("name", _TEXT, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""How often each part has changed: one row for each of `keys`, `issuers` and `revocations`."""
+"""How often each part has changed: one row for each of `keys`, `issuers`, `revocations` and `accounts`."""
 
 KEYS: Final = Table(
     "jotgate_keys",
@@ -93,4 +95,141 @@ REVOCATIONS: Final = Table(
     Column("actor", _TEXT, nullable=False),
     Index("jotgate_revocations_handle", "kind", "handle"),
     Index("jotgate_revocations_end", "expires_at_s"),
+)
+
+TENANTS: Final = Table(
+    "jotgate_tenants",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("title", _TEXT, nullable=False),
+    Column("roles", Packed, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("updated_at_s", BigInteger, nullable=False),
+)
+
+PRINCIPALS: Final = Table(
+    "jotgate_principals",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("title", _TEXT, nullable=False),
+    Column("tenant", _TEXT, nullable=False),
+    Column("roles", Packed, nullable=False),
+    Column("scopes", Packed, nullable=False),
+    Column("models", Packed),
+    Column("enabled", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("updated_at_s", BigInteger, nullable=False),
+    Index("jotgate_principals_tenant", "tenant", "name"),
+)
+
+CLIENTS: Final = Table(
+    "jotgate_clients",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("title", _TEXT, nullable=False),
+    Column("tenant", _TEXT, nullable=False),
+    Column("authentication", _TEXT, nullable=False),
+    Column("grants", Packed, nullable=False),
+    Column("scopes", Packed, nullable=False),
+    Column("roles", Packed, nullable=False),
+    Column("models", Packed),
+    Column("audiences", Packed, nullable=False),
+    Column("jwks", LargeBinary, nullable=False),
+    Column("secrets", Packed, nullable=False),
+    Column("access_ttl_s", BigInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("updated_at_s", BigInteger, nullable=False),
+    Index("jotgate_clients_tenant", "tenant", "name"),
+)
+
+PERSONAL_TOKENS: Final = Table(
+    "jotgate_personal_tokens",
+    METADATA,
+    Column("token_id", _TEXT, primary_key=True),
+    Column("owner", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("scopes", Packed, nullable=False),
+    Column("models", Packed),
+    Column("secrets", Packed, nullable=False),
+    Column("expires_at_s", BigInteger, nullable=False),
+    Column("last_used_at_s", BigInteger, nullable=False),
+    Column("last_used_from", _TEXT, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("updated_at_s", BigInteger, nullable=False),
+    Index("jotgate_personal_tokens_name", "owner", "name", unique=True),
+    Index("jotgate_personal_tokens_owner", "owner", "token_id"),
+    Index("jotgate_personal_tokens_end", "expires_at_s"),
+)
+
+PERSONAL_DIGESTS: Final = Table(
+    "jotgate_personal_digests",
+    METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("token_id", _TEXT, nullable=False),
+    Index("jotgate_personal_digests_token", "token_id"),
+)
+"""Which personal token has a secret of this digest: what `secrets` of the token itself says, for looking up."""
+
+ACCOUNT_CHANGES: Final = Table(
+    "jotgate_account_changes",
+    METADATA,
+    Column("kind", _TEXT, primary_key=True),
+    Column("name", _TEXT, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Index("jotgate_account_changes_version", "version", unique=True),
+)
+"""The last change of every account and personal token, of those too that are gone."""
+
+FAMILIES: Final = Table(
+    "jotgate_families",
+    METADATA,
+    Column("family_id", _TEXT, primary_key=True),
+    Column("client_id", _TEXT, nullable=False),
+    Column("subject", _TEXT, nullable=False),
+    Column("tenant", _TEXT, nullable=False),
+    Column("scopes", Packed, nullable=False),
+    Column("models", Packed),
+    Column("audiences", Packed, nullable=False),
+    Column("idle_s", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("ends_at_s", BigInteger, nullable=False),
+    Column("ended_at_s", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    # When the last of its tokens ends: the family is forgotten then.
+    Column("last_ends_at_s", BigInteger, nullable=False),
+    Index("jotgate_families_client", "client_id", "family_id"),
+    Index("jotgate_families_subject", "subject", "family_id"),
+    Index("jotgate_families_end", "last_ends_at_s"),
+)
+
+_SEALED: Final = text("successor IS NOT NULL")
+
+REFRESH_TOKENS: Final = Table(
+    "jotgate_refresh_tokens",
+    METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("family_id", _TEXT, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("issued_at_s", BigInteger, nullable=False),
+    Column("expires_at_s", BigInteger, nullable=False),
+    Column("used_at_s", BigInteger),
+    Column("successor", LargeBinary),
+    Index("jotgate_refresh_tokens_family", "family_id", "generation"),
+    Index("jotgate_refresh_tokens_sealed", "used_at_s", sqlite_where=_SEALED, postgresql_where=_SEALED),
+)
+
+MARKS: Final = Table(
+    "jotgate_marks",
+    METADATA,
+    Column("kind", _TEXT, primary_key=True),
+    Column("handle", _TEXT, primary_key=True),
+    Column("expires_at_s", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("jotgate_marks_end", "expires_at_s"),
 )

@@ -1,25 +1,10 @@
 """The store in a SQL database, SQLite or PostgreSQL, by one text of each statement."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
-from msgspec import Struct
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    RowMapping,
-    Select,
-    Table,
-    and_,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, select
 
 from jotgate.core.durable import (
     DamagedKey,
@@ -32,34 +17,31 @@ from jotgate.core.durable import (
     Revocation,
     Versions,
 )
-from jotgate.errors import CommandError, StoreRefused, TokenMalformed
+from jotgate.errors import StoreRefused, TokenMalformed
 from jotgate.jose.encoding import parse_object
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REVOCATIONS
-
-_KEYS_COUNTER: Final = "keys"
-_ISSUERS_COUNTER: Final = "issuers"
-_REVOCATIONS_COUNTER: Final = "revocations"
-
-_TABLES: Final[Mapping[type[Struct], Table]] = {
-    KeyRecord: KEYS,
-    IssuerRecord: ISSUERS,
-    Issuance: ISSUANCES,
-    Revocation: REVOCATIONS,
-}
+from jotgate.stores.sql_accounts import SqlAccounts
+from jotgate.stores.sql_families import SqlFamilies
+from jotgate.stores.sql_personal_tokens import SqlPersonalTokens
+from jotgate.stores.sql_rows import (
+    add,
+    count,
+    count_up,
+    drop,
+    every,
+    keep_revoked,
+    one,
+    put,
+    record_of,
+)
 
 _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 """Nobody is told of such keys, whatever their public part is."""
 
-_Record = TypeVar("_Record", bound=Struct)
-_Cells = tuple[object, ...]
 
-
-class SqlStore:
+class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     def fact(self, name: str) -> str | None:
         """What was fixed under this name."""
@@ -77,7 +59,7 @@ class SqlStore:
     def key_ring(self) -> KeyRing:
         """All keys, oldest first."""
         with reading(self._engine) as connection:
-            version = _count(connection, _KEYS_COUNTER)
+            version = count(connection, "keys")
             rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)).mappings()
             found = [_key(row) for row in rows]
         keys = tuple(one for one in found if isinstance(one, KeyRecord))
@@ -86,17 +68,16 @@ class SqlStore:
     def put_keys(self, version: int, changed: Sequence[KeyRecord]) -> int | None:
         """Keep keys if the ring still has this version."""
         with writing(self._engine) as connection:
-            if _count(connection, _KEYS_COUNTER) != version:
+            if count(connection, "keys") != version:
                 return None
             for key in changed:
-                _put(connection, KEYS, key, KEYS.c.kid == key.kid)
-            return _count_up(connection, _KEYS_COUNTER)
+                put(connection, KEYS, key)
+            return count_up(connection, "keys")
 
     def issuers(self) -> Sequence[IssuerRecord]:
         """All issuers, by name."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(ISSUERS).order_by(ISSUERS.c.name)).mappings()
-            return tuple(_record(row, IssuerRecord) for row in rows)
+            return every(connection, select(ISSUERS).order_by(ISSUERS.c.name), IssuerRecord)
 
     def put_issuer(self, record: IssuerRecord) -> int | None:
         """Keep an issuer if its version still stands."""
@@ -104,9 +85,8 @@ class SqlStore:
             found = connection.scalar(select(ISSUERS.c.version).where(ISSUERS.c.name == record.name))
             if (found or 0) != record.version:
                 return None
-            version = _count_up(connection, _ISSUERS_COUNTER)
-            kept = msgspec.structs.replace(record, version=version)
-            _put(connection, ISSUERS, kept, ISSUERS.c.name == record.name)
+            version = count_up(connection, "issuers")
+            put(connection, ISSUERS, replace(record, version=version))
             return version
 
     def drop_issuer(self, name: str, version: int) -> bool:
@@ -115,30 +95,26 @@ class SqlStore:
             stands = and_(ISSUERS.c.name == name, ISSUERS.c.version == version)
             dropped = connection.execute(delete(ISSUERS).where(stands)).rowcount == 1
             if dropped:
-                _count_up(connection, _ISSUERS_COUNTER)
+                count_up(connection, "issuers")
             return dropped
 
     def add_issuances(self, rows: Sequence[Issuance]) -> None:
         """Keep what is not kept already."""
         if not rows:
             return
-        build = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         with writing(self._engine, alone=False) as connection:
-            connection.execute(build(ISSUANCES).on_conflict_do_nothing(), [msgspec.structs.asdict(row) for row in rows])
+            add(connection, ISSUANCES, rows)
 
     def issuance(self, token_id: str) -> Issuance | None:
         """The one with this `jti`."""
         with reading(self._engine) as connection:
-            chosen = select(ISSUANCES).where(ISSUANCES.c.token_id == token_id)
-            row = connection.execute(chosen).mappings().one_or_none()
-            return None if row is None else _record(row, Issuance)
+            return one(connection, select(ISSUANCES).where(ISSUANCES.c.token_id == token_id), Issuance)
 
     def find_issuances(self, query: IssuanceQuery, after: str, limit: int) -> Sequence[Issuance]:
         """Those that fit, by token id."""
         chosen = select(ISSUANCES).where(_fits(query), ISSUANCES.c.token_id > after)
         with reading(self._engine) as connection:
-            rows = connection.execute(chosen.order_by(ISSUANCES.c.token_id).limit(limit)).mappings()
-            return tuple(_record(row, Issuance) for row in rows)
+            return every(connection, chosen.order_by(ISSUANCES.c.token_id).limit(limit), Issuance)
 
     def count_issuances(self, query: IssuanceQuery) -> int:
         """How many fit."""
@@ -150,37 +126,33 @@ class SqlStore:
         column = ISSUANCES.c.expires_at_s
         ended = select(ISSUANCES.c.token_id).where(column <= ended_at_s).order_by(column, ISSUANCES.c.token_id)
         with writing(self._engine, alone=False) as connection:
-            return _drop(connection, ISSUANCES, ended.limit(limit))
+            return drop(connection, ISSUANCES, ended.limit(limit))
 
     def revoke(self, rows: Sequence[Revocation]) -> int:
         """Number and keep what is not covered."""
         with writing(self._engine) as connection:
             for row in rows:
-                if not any(found.covers(row) for found in _alike(connection, row)):
-                    number = _count_up(connection, _REVOCATIONS_COUNTER)
-                    kept = msgspec.structs.replace(row, number=number)
-                    connection.execute(insert(REVOCATIONS).values(**msgspec.structs.asdict(kept)))
-            return _count(connection, _REVOCATIONS_COUNTER)
+                keep_revoked(connection, row)
+            return count(connection, "revocations")
 
     def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
         """Those with a higher number, in order."""
         chosen = select(REVOCATIONS).where(REVOCATIONS.c.number > number)
         with reading(self._engine) as connection:
-            rows = connection.execute(chosen.order_by(REVOCATIONS.c.number).limit(limit)).mappings()
-            return tuple(_record(row, Revocation) for row in rows)
+            return every(connection, chosen.order_by(REVOCATIONS.c.number).limit(limit), Revocation)
 
     def drop_revocations(self, ended_at_s: int, limit: int) -> int:
         """Forget what means nothing any more, that first which ended first."""
         column = REVOCATIONS.c.expires_at_s
         ended = select(REVOCATIONS.c.number).where(column <= ended_at_s).order_by(column, REVOCATIONS.c.number)
         with writing(self._engine, alone=False) as connection:
-            return _drop(connection, REVOCATIONS, ended.limit(limit))
+            return drop(connection, REVOCATIONS, ended.limit(limit))
 
     def versions(self) -> Versions:
         """How often each part has changed."""
         with reading(self._engine) as connection:
             found = {row.name: row.value for row in connection.execute(select(COUNTERS))}
-        return Versions(found[_KEYS_COUNTER], found[_ISSUERS_COUNTER], found[_REVOCATIONS_COUNTER])
+        return Versions(found["keys"], found["issuers"], found["revocations"], found["accounts"])
 
     def close(self) -> None:
         """Close all connections."""
@@ -191,33 +163,6 @@ def _fact(connection: Connection, name: str) -> str | None:
     return connection.scalar(select(FACTS.c.value).where(FACTS.c.name == name))
 
 
-def _count(connection: Connection, name: str) -> int:
-    return int(connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == name)) or 0)
-
-
-def _count_up(connection: Connection, name: str) -> int:
-    """The next value of a counter. Whoever calls is the only writer, so none is given twice."""
-    connection.execute(update(COUNTERS).where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + 1))
-    return _count(connection, name)
-
-
-def _put(connection: Connection, table: Table, record: Struct, same: ColumnElement[bool]) -> None:
-    cells = msgspec.structs.asdict(record)
-    if connection.execute(update(table).where(same).values(**cells)).rowcount == 0:
-        connection.execute(insert(table).values(**cells))
-
-
-def _drop(connection: Connection, table: Table, chosen: Select[_Cells]) -> int:
-    (key,) = table.primary_key
-    return connection.execute(delete(table).where(key.in_(chosen))).rowcount
-
-
-def _alike(connection: Connection, row: Revocation) -> list[Revocation]:
-    same = and_(REVOCATIONS.c.kind == row.kind, REVOCATIONS.c.handle == row.handle)
-    rows = connection.execute(select(REVOCATIONS).where(same)).mappings()
-    return [_record(found, Revocation) for found in rows]
-
-
 def _fits(query: IssuanceQuery) -> ColumnElement[bool]:
     equal = [ISSUANCES.c[name] == value for name, value in query.criteria().items()]
     return and_(ISSUANCES.c.expires_at_s > query.live_at_s, *equal)
@@ -226,22 +171,8 @@ def _fits(query: IssuanceQuery) -> ColumnElement[bool]:
 def _key(row: RowMapping) -> KeyRecord | DamagedKey:
     """A key; one that cannot be read, or would spoil the set of all public keys, must not cost the others."""
     try:
-        key = _record(row, KeyRecord)
+        key = record_of(row, KeyRecord)
         named = key.kid if key.state in _ENDED else parse_object(key.public_jwk, "JWK").get("kid", key.kid)
     except (StoreRefused, TokenMalformed):
         return DamagedKey(str(row["kid"]), str(row["state"]))
     return key if named == key.kid else DamagedKey(key.kid, key.state.value)
-
-
-def _record(row: RowMapping, kind: type[_Record]) -> _Record:
-    """A row as its value; the columns have the members' names. Raises StoreRefused: it is none."""
-    try:
-        return msgspec.convert(row, kind)
-    except (msgspec.ValidationError, CommandError) as error:
-        table = _TABLES[kind]
-        (key,) = table.primary_key
-        raise StoreRefused(
-            f"the row '{row[key.name]}' of the table {table.name} cannot be read",
-            hint="Bring the store back from a backup, or mend the row",
-            debug=str(error),
-        ) from None

@@ -1,0 +1,80 @@
+"""Tenants, principals and clients in the SQL store, and the order in which they and personal tokens changed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+from sqlalchemy import Connection, and_, delete, select
+
+from jotgate.core.accounts import (
+    Account,
+    AccountChange,
+    AccountKind,
+    AnyAccount,
+    ClientRecord,
+    PrincipalRecord,
+    TenantRecord,
+)
+from jotgate.stores.engines import reading, writing
+from jotgate.stores.schema import ACCOUNT_CHANGES
+from jotgate.stores.sql_rows import TABLES, SqlRows, count_up, every, one, put
+
+_KINDS: Final[Mapping[type[AnyAccount], AccountKind]] = {
+    TenantRecord: "tenant",
+    PrincipalRecord: "principal",
+    ClientRecord: "client",
+}
+
+
+class SqlAccounts(SqlRows):
+    """Keeps accounts in a database (store_ports.AccountRecords)."""
+
+    def account(self, kind: type[Account], name: str) -> Account | None:
+        """The one of this kind and name."""
+        table = TABLES[kind]
+        with reading(self._engine) as connection:
+            return one(connection, select(table).where(table.c.name == name), kind)
+
+    def accounts(self, kind: type[Account], after: str, limit: int, *, tenant: str = "") -> Sequence[Account]:
+        """Those of a kind, by name."""
+        table = TABLES[kind]
+        chosen = select(table).where(table.c.name > after).order_by(table.c.name).limit(limit)
+        if tenant:
+            chosen = chosen.where(table.c.get("tenant", table.c.name) == tenant)
+        with reading(self._engine) as connection:
+            return every(connection, chosen, kind)
+
+    def put_account(self, record: AnyAccount) -> int | None:
+        """Keep one if its version still stands."""
+        table = TABLES[type(record)]
+        with writing(self._engine) as connection:
+            found = connection.scalar(select(table.c.version).where(table.c.name == record.name))
+            if (found or 0) != record.version:
+                return None
+            version = account_changed(connection, _KINDS[type(record)], record.name)
+            put(connection, table, replace(record, version=version))
+            return version
+
+    def drop_account(self, kind: type[Account], name: str, version: int) -> bool:
+        """Forget one if its version still stands."""
+        table = TABLES[kind]
+        with writing(self._engine) as connection:
+            stands = and_(table.c.name == name, table.c.version == version)
+            dropped = connection.execute(delete(table).where(stands)).rowcount == 1
+            if dropped:
+                account_changed(connection, _KINDS[kind], name)
+            return dropped
+
+    def accounts_after(self, version: int, limit: int) -> Sequence[AccountChange]:
+        """What has changed since, in order."""
+        column = ACCOUNT_CHANGES.c.version
+        with reading(self._engine) as connection:
+            chosen = select(ACCOUNT_CHANGES).where(column > version).order_by(column).limit(limit)
+            return every(connection, chosen, AccountChange)
+
+
+def account_changed(connection: Connection, kind: AccountKind, name: str) -> int:
+    """Count a change, and keep it as the last one of this name. Whoever calls is the only writer."""
+    version = count_up(connection, "accounts")
+    put(connection, ACCOUNT_CHANGES, AccountChange(kind, name, version))
+    return version

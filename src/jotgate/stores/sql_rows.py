@@ -1,0 +1,130 @@
+"""Rows as records and back, counters, and what else the parts of the SQL store have in common."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+from sqlalchemy import Connection, Engine, RowMapping, Select, Table, and_, delete, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
+from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
+from jotgate.core.families import Family, RefreshRecord
+from jotgate.errors import CommandError, StoreRefused
+from jotgate.stores.schema import (
+    ACCOUNT_CHANGES,
+    CLIENTS,
+    COUNTERS,
+    FAMILIES,
+    ISSUANCES,
+    ISSUERS,
+    KEYS,
+    MARKS,
+    PERSONAL_TOKENS,
+    PRINCIPALS,
+    REFRESH_TOKENS,
+    REVOCATIONS,
+    TENANTS,
+)
+
+TABLES: Final[Mapping[type[Struct], Table]] = {
+    KeyRecord: KEYS,
+    IssuerRecord: ISSUERS,
+    Issuance: ISSUANCES,
+    Revocation: REVOCATIONS,
+    TenantRecord: TENANTS,
+    PrincipalRecord: PRINCIPALS,
+    ClientRecord: CLIENTS,
+    PersonalToken: PERSONAL_TOKENS,
+    AccountChange: ACCOUNT_CHANGES,
+    Family: FAMILIES,
+    RefreshRecord: REFRESH_TOKENS,
+    Mark: MARKS,
+}
+"""Where each record is kept; the columns have the names of its members."""
+
+Counter = Literal["keys", "issuers", "revocations", "accounts"]
+Cells = tuple[object, ...]
+Record = TypeVar("Record", bound=Struct)
+
+
+class SqlRows:
+    """The base of what works on a database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+
+def count(connection: Connection, name: Counter) -> int:
+    """What a counter says."""
+    return int(connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == name)) or 0)
+
+
+def count_up(connection: Connection, name: Counter) -> int:
+    """The next value of a counter. Whoever calls is the only writer, so none is given twice."""
+    connection.execute(update(COUNTERS).where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + 1))
+    return count(connection, name)
+
+
+def build_insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what becomes of a conflict; both databases write that alike."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def add(connection: Connection, table: Table, records: Sequence[Struct], **more: object) -> None:
+    """Keep those whose keys are free; `more` are columns that no record has."""
+    rows = [{**asdict(record), **more} for record in records]
+    connection.execute(build_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def put(connection: Connection, table: Table, *records: Struct) -> None:
+    """Keep records in place of those with the same keys."""
+    chosen = build_insert(connection, table)
+    members = records[0].__struct_fields__
+    keys = [key.name for key in table.primary_key]
+    changed = {name: chosen.excluded[name] for name in members if name not in keys}
+    placed = chosen.on_conflict_do_update(index_elements=keys, set_=changed)
+    connection.execute(placed, [asdict(record) for record in records])
+
+
+def drop(connection: Connection, table: Table, chosen: Select[Cells]) -> int:
+    """Forget the rows whose keys are chosen; returns how many."""
+    return connection.execute(delete(table).where(tuple_(*table.primary_key).in_(chosen))).rowcount
+
+
+def one(connection: Connection, chosen: Select[Cells], kind: type[Record]) -> Record | None:
+    """The record that is chosen, if any. Raises StoreRefused as `record_of`."""
+    row = connection.execute(chosen).mappings().one_or_none()
+    return None if row is None else record_of(row, kind)
+
+
+def every(connection: Connection, chosen: Select[Cells], kind: type[Record]) -> tuple[Record, ...]:
+    """All records that are chosen. Raises StoreRefused as `record_of`."""
+    return tuple(record_of(row, kind) for row in connection.execute(chosen).mappings())
+
+
+def keep_revoked(connection: Connection, row: Revocation) -> None:
+    """Number and keep a revocation that is not covered. Whoever calls is the only writer."""
+    same = and_(REVOCATIONS.c.kind == row.kind, REVOCATIONS.c.handle == row.handle)
+    if not any(found.covers(row) for found in every(connection, select(REVOCATIONS).where(same), Revocation)):
+        kept = replace(row, number=count_up(connection, "revocations"))
+        connection.execute(insert(REVOCATIONS).values(**asdict(kept)))
+
+
+def record_of(row: RowMapping, kind: type[Record]) -> Record:
+    """A row as its value; the columns have the members' names. Raises StoreRefused: it is none."""
+    try:
+        return msgspec.convert(row, kind)
+    except (msgspec.ValidationError, CommandError) as error:
+        table = TABLES[kind]
+        raise StoreRefused(
+            f"the row '{_named(row[key.name] for key in table.primary_key)}' of the table {table.name} cannot be read",
+            hint="Bring the store back from a backup, or mend the row",
+            debug=str(error),
+        ) from None
+
+
+def _named(keys: Iterable[object]) -> str:
+    return " ".join(key.hex() if isinstance(key, bytes) else str(key) for key in keys)

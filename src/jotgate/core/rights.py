@@ -33,8 +33,8 @@ class Rights(Struct, frozen=True):
 def rights_of(account: PrincipalRecord | ClientRecord, tenant: TenantRecord) -> Rights:
     """An account's own scopes and those of its roles. Its own `models` bound those that its roles give.
 
-    Roles that all name models give those together. One that the tenant does not define gives no scope and no model: that
-    a role has gone lets nobody do more.
+    Roles that all name models give those together. One that the tenant does not define gives no scope and no model:
+    nobody may do more because a role has gone.
     """
     defined = {role.name: role for role in tenant.roles}
     roles = [defined[name] for name in account.roles if name in defined]

@@ -1,0 +1,128 @@
+"""Deletes accounts, and ends what was given to them: families, personal tokens, and tokens that are known to live."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+from msgspec.structs import asdict, replace
+
+from jotgate.core.accounts import (
+    Account,
+    AnyAccount,
+    ClientRecord,
+    PersonalToken,
+    PrincipalRecord,
+    TenantRecord,
+)
+from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, RevocationKind
+from jotgate.core.families import Family
+from jotgate.core.revocations import token_handle
+from jotgate.errors import RecordChanged, RequestMalformed
+from jotgate.services.administration import NOUNS, Impact, Outcome, Terms, check_reach, missing, scopes_of, update
+from jotgate.services.revocation import end_family
+from jotgate.store_ports import Store
+
+_PAGE: Final = 500
+_REASON: Final = "account deleted"
+_Row = TypeVar("_Row")
+
+
+def impact_of(store: Store, record: AnyAccount, now_s: int) -> Impact:
+    """What would end with this account. Nothing is known of tokens made elsewhere. Raises StoreUnavailable."""
+    live = {row.token_id for row in _issuances(store, record, now_s)}
+    families = {family.family_id for family in _families(store, record)}
+    return Impact(len(live), len(families), sum(1 for _ in _personal_tokens(store, record)))
+
+
+def delete_account(
+    store: Store, terms: Terms, kind: type[Account], name: str, version: int | None = None
+) -> Outcome[Account]:
+    """Forget an account, and end what it has: its families, its personal tokens, its tokens that are known to live.
+
+    It is disabled first, so that nothing new comes of it meanwhile. One that was cut short can be done again.
+
+    Raises:
+        RecordMissing, RecordChanged, InsufficientScope, StoreUnavailable: as `administration.change_principal`.
+        RequestMalformed: a tenant has accounts still.
+    """
+
+    def disable(found: Account) -> Account:
+        check_reach(terms, scopes_of(store, found))
+        _check_empty(store, found)
+        return replace(found, enabled=False)
+
+    if store.account(kind, name) is None:
+        raise missing(kind)
+    _, last = update(store, kind, name, disable, terms, version=version)
+    impact = impact_of(store, last, terms.now_s)
+    _end_all(store, terms, last)
+    if not store.drop_account(kind, name, last.version):
+        raise RecordChanged(f"the {NOUNS[kind]} was changed by somebody else while its tokens were ended")
+    return Outcome(last, f"{NOUNS[kind]}.deleted", _figures(impact), impact=impact)
+
+
+def _end_all(store: Store, terms: Terms, record: AnyAccount) -> None:
+    for family in _families(store, record):
+        end_family(store, family, terms.now_s, reason=_REASON, actor=terms.actor)
+    for one in _personal_tokens(store, record):
+        store.drop_personal_token(one.token_id, one.version, _revocation(terms, one.token_id, one.expires_at_s))
+    rows = [_revocation(terms, row.token_id, row.expires_at_s) for row in _issuances(store, record, terms.now_s)]
+    for start in range(0, len(rows), _PAGE):
+        store.revoke(rows[start : start + _PAGE])
+
+
+def _revocation(terms: Terms, token_id: str, expires_at_s: int) -> Revocation:
+    return Revocation(
+        kind=RevocationKind.TOKEN,
+        handle=token_handle(terms.issuer, token_id),
+        revoked_at_s=terms.now_s,
+        expires_at_s=expires_at_s,
+        reason=_REASON,
+        actor=terms.actor,
+    )
+
+
+def _issuances(store: Store, record: AnyAccount, now_s: int) -> Iterator[Issuance]:
+    """The live tokens that speak for an account, or were handed to it; those that do both come twice."""
+    queries = []
+    if not isinstance(record, TenantRecord):
+        queries.append(IssuanceQuery(live_at_s=now_s, subject=record.name))
+    if isinstance(record, ClientRecord):
+        queries.append(IssuanceQuery(live_at_s=now_s, client_id=record.name))
+    for query in queries:
+        yield from _all(partial(store.find_issuances, query), lambda row: row.token_id)
+
+
+def _families(store: Store, record: AnyAccount) -> Iterator[Family]:
+    if isinstance(record, ClientRecord):
+        yield from _all(partial(store.families, record.name, ""), lambda one: one.family_id)
+    if not isinstance(record, TenantRecord):
+        yield from _all(partial(store.families, "", record.name), lambda one: one.family_id)
+
+
+def _personal_tokens(store: Store, record: AnyAccount) -> Iterator[PersonalToken]:
+    if isinstance(record, PrincipalRecord):
+        yield from _all(partial(store.personal_tokens, record.name), lambda one: one.token_id)
+
+
+def _all(read: Callable[[str, int], Sequence[_Row]], key: Callable[[_Row], str]) -> Iterator[_Row]:
+    """What a reading by pages has, each beginning behind the last of the one before."""
+    after = ""
+    while rows := read(after, _PAGE):
+        yield from rows
+        after = key(rows[-1])
+
+
+def _check_empty(store: Store, record: AnyAccount) -> None:
+    """Refuse a tenant that has accounts."""
+    if not isinstance(record, TenantRecord):
+        return
+    principals = bool(store.accounts(PrincipalRecord, "", 1, tenant=record.name))
+    clients = bool(store.accounts(ClientRecord, "", 1, tenant=record.name))
+    if principals or clients:
+        noun = "principals" if principals else "clients"
+        raise RequestMalformed(f"the tenant has {noun} still", hint="Delete them first, or disable the tenant")
+
+
+def _figures(impact: Impact) -> Mapping[str, str | int]:
+    return {name: int(figure) for name, figure in asdict(impact).items()}

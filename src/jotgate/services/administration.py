@@ -5,7 +5,7 @@ of it, an `Outcome`, in the audit log before telling anybody.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Generic, cast
+from typing import Final, Generic
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -78,11 +78,11 @@ class Outcome(Struct, Generic[Account], frozen=True):
 def find_account(records: AccountRecords, kind: type[Account], name: str) -> Account:
     """The account of this name; the tenant `default` need not be kept. Raises RecordMissing, StoreUnavailable."""
     found = records.account(kind, name)
-    if found is not None:
-        return found
-    if kind is TenantRecord and name == DEFAULT_TENANT:
-        return cast("Account", TenantRecord(name=name))
-    raise missing(kind)
+    if found is None and kind is TenantRecord and name == DEFAULT_TENANT:
+        return kind(name=name)
+    if found is None:
+        raise missing(kind)
+    return found
 
 
 def create_principal(
@@ -209,10 +209,7 @@ def put_new(records: AccountRecords, record: Account) -> Account:
     """Keep a new account. Raises RecordExists, StoreUnavailable."""
     version = records.put_account(record)
     if version is None:
-        rival = {ClientRecord: PrincipalRecord, PrincipalRecord: ClientRecord}.get(type(record))
-        of_rival = rival is not None and records.account(rival, record.name) is not None
-        noun = NOUNS[rival] if rival is not None and of_rival else NOUNS[type(record)]
-        raise RecordExists(f"there is a {noun} of this name already")
+        raise RecordExists(f"there is a {_holder(records, record)} of this name already")
     return replace(record, version=version)
 
 
@@ -281,6 +278,15 @@ def _changed(done: tuple[Account, Account], values: AnyValues) -> Outcome[Accoun
     before, after = done
     kind = NOUNS[type(after)]
     return Outcome(after, "" if before == after else f"{kind}.changed", told(values))
+
+
+def _holder(records: AccountRecords, record: AnyAccount) -> AccountKind:
+    """What has the name that an account may not get."""
+    if isinstance(record, ClientRecord) and records.account(PrincipalRecord, record.name) is not None:
+        return "principal"
+    if isinstance(record, PrincipalRecord) and records.account(ClientRecord, record.name) is not None:
+        return "client"
+    return NOUNS[type(record)]
 
 
 def _scopes_of(roles: Sequence[Role]) -> frozenset[str]:

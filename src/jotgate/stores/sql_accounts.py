@@ -25,6 +25,12 @@ _KINDS: Final[Mapping[type[AnyAccount], AccountKind]] = {
     ClientRecord: "client",
 }
 
+_RIVALS: Final[Mapping[type[AnyAccount], type[AnyAccount]]] = {
+    PrincipalRecord: ClientRecord,
+    ClientRecord: PrincipalRecord,
+}
+"""Whose names may not be those of the others: a token's `sub` is one of either (RFC 9700 s4.15)."""
+
 
 class SqlAccounts(SqlRows):
     """Keeps accounts in a database (store_ports.AccountRecords)."""
@@ -45,11 +51,13 @@ class SqlAccounts(SqlRows):
             return every(connection, chosen, kind)
 
     def put_account(self, record: AnyAccount) -> int | None:
-        """Keep one if its version still stands."""
-        table = TABLES[type(record)]
+        """Keep one if its version still stands and nobody of the other kind has its name."""
+        table, rival = TABLES[type(record)], _RIVALS.get(type(record))
         with writing(self._engine) as connection:
             found = connection.scalar(select(table.c.version).where(table.c.name == record.name))
             if (found or 0) != record.version:
+                return None
+            if rival is not None and _has(connection, rival, record.name):
                 return None
             version = account_changed(connection, _KINDS[type(record)], record.name)
             put(connection, table, replace(record, version=version))
@@ -71,6 +79,11 @@ class SqlAccounts(SqlRows):
         with reading(self._engine) as connection:
             chosen = select(ACCOUNT_CHANGES).where(column > version).order_by(column).limit(limit)
             return every(connection, chosen, AccountChange)
+
+
+def _has(connection: Connection, kind: type[AnyAccount], name: str) -> bool:
+    table = TABLES[kind]
+    return connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
 
 
 def account_changed(connection: Connection, kind: AccountKind, name: str) -> int:

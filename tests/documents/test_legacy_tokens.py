@@ -92,6 +92,8 @@ def test_the_token_that_001_prints_is_taken() -> None:
         models=None,
         expires_at_s=payload["exp"],
         not_before_s=0.0,
+        token_type="jwt",
+        issued_at_s=payload["iat"],
     )
     assert refusal(verifier, token, payload["exp"])[0] is Code.TOKEN_EXPIRED
     assert verifier.verify(token, payload["exp"] - 1).subject == "client"

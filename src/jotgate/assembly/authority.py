@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.assembly.means import Means
+from jotgate.assembly.revocation_feed import load_revocations
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.compiler import compile_issuer
 from jotgate.core.config import Config
@@ -112,7 +113,7 @@ def open_verifier(means: Means, config: Config) -> Verifier:
     require_installation(means.directory)
     store = open_store(means.address)
     try:
-        ring = store.key_ring()
+        ring, revoked = store.key_ring(), load_revocations(store)
         name = fix_installation(means.directory.prepare(), store, means.public_url, means.url).issuer
     finally:
         store.close()
@@ -121,7 +122,7 @@ def open_verifier(means: Means, config: Config) -> Verifier:
         authority.close()
         ring = authority.ring
     own = compile_issuer(config, name, own_keys(ring, SystemClock().now_s()))
-    return build_verifier((own,), VERIFIED_TOKENS)
+    return build_verifier((own,), VERIFIED_TOKENS, revoked=revoked)
 
 
 def require_installation(directory: DataDirectory) -> None:

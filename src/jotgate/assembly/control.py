@@ -94,7 +94,8 @@ def run(assignment: Assignment) -> None:
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
         snapshot = replace(snapshot, issuers=issuers.compile(ours, remote.sets_for(key_sources)))
         learn_of(snapshot.upstreams, snapshot.issuers)
-        return Effect(config, snapshot, build_verifier(snapshot.issuers, VERIFIED_TOKENS), book.states, key_sources)
+        verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked)
+        return Effect(config, snapshot, verifier, book.states, key_sources)
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -131,9 +132,11 @@ async def _serve(
         keys.authority.log,
         census,
         expected=assignment.workers,
-        age_s=lambda: keys.feed.age_s,
+        age_s=lambda: keys.age_s,
         wanted=others.keys.wanted,
     )
+    bus.follow(keys.revocations.revoked)
+    keys.revocations.begin(bus.revoke)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -172,6 +175,7 @@ async def _serve(
         loop.create_task(reloader.keep(swap, assignment.report_reloaded)),
         loop.create_task(reloader.keep_renewed(swap)),
         loop.create_task(room.keep()),
+        loop.create_task(keys.revocations.keep()),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)

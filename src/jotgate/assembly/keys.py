@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.assembly.authority import Authority, open_authority
 from jotgate.assembly.means import Means
 from jotgate.assembly.reload import Reloader
+from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
 from jotgate.assembly.store_feed import POLL_S, StoreFeed, read_picture
 from jotgate.assembly.system import SystemClock
 from jotgate.core import key_life
@@ -37,6 +38,12 @@ class OpenKeys(Struct, frozen=True):
     authority: Authority
     access: ThreadedAccess
     feed: StoreFeed
+    revocations: RevocationFeed
+
+    @property
+    def age_s(self) -> float:
+        """The age in seconds of what control knows of the store: of its oldest part."""
+        return max(self.feed.age_s, self.revocations.age_s)
 
     @property
     def keys(self) -> OwnKeys:
@@ -54,7 +61,9 @@ def open_keys(means: Means) -> OpenKeys:
     authority = open_authority(means)
     _tell_of_leftovers(authority, means)
     access = give_access(authority.store, shared=authority.shared)
-    return OpenKeys(authority, access, StoreFeed(access, SystemClock(), read_picture(authority.store)))
+    clock = SystemClock()
+    feed = StoreFeed(access, clock, read_picture(authority.store))
+    return OpenKeys(authority, access, feed, RevocationFeed(access, clock, load_revocations(authority.store)))
 
 
 def _tell_of_leftovers(authority: Authority, means: Means) -> None:

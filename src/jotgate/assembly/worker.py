@@ -37,6 +37,7 @@ from jotgate.processes.messages import (
     Hello,
     KeysAnswered,
     KeysWanted,
+    Revoked,
     Settled,
     World,
 )
@@ -145,6 +146,8 @@ class Worker:
             case Beat(age_s):
                 self._tell_figures()  # First: the silence that a beat ends is worth knowing.
                 self._gateway.control_seen(age_s)
+            case Revoked(entries):
+                self._worlds.revoked.take(entries)
             case World(snapshot):
                 self._newest = snapshot
                 self._worlds.offer(snapshot)
@@ -260,6 +263,7 @@ class Worker:
             self._gateway.check_deadlines()
             self._control.check_deadlines()
             self._control_pool.close_idle()
+            self._worlds.revoked.forget(self._clock.now_s())
             self._checkups.sweep(self._worlds.places)
             for pool in self._worlds.pools:
                 pool.close_idle()

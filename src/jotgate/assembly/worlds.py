@@ -16,6 +16,8 @@ from jotgate.core.snapshot import Snapshot
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.ports import Clock
+from jotgate.services.personal_cache import PersonalTokens
+from jotgate.services.revocation import RevokedSet
 from jotgate.telemetry.logs import note_upstream
 from jotgate.upstreams.echo import EchoUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
@@ -52,6 +54,8 @@ class Pace:
 class Worlds:
     """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, the pools of its places.
 
+    `revoked` is what every world refuses, whichever snapshot it was made of, and `personal` what is known of personal
+    tokens.
     `slot` is this worker's among `workers`: what bounds all of them together is shared out by it.
     `swap` gets each world; `settled` its version and the longest time in CPU seconds that its making held up the loop.
     """
@@ -72,6 +76,8 @@ class Worlds:
         self._settled = settled
         self._slot = slot
         self._workers = workers
+        self.revoked: Final = RevokedSet()
+        self.personal: Final = PersonalTokens(self.revoked)
         self._waiting: Snapshot | None = None
         self._arrived = asyncio.Event()
         self._world: World | None = None
@@ -117,7 +123,7 @@ class Worlds:
                 pools[upstream.name] = self._pools[upstream.name]
             places[upstream.name] = place
             await pace.breathe()
-        world = build_world(snapshot, places, before)
+        world = build_world(snapshot, places, before, self.revoked, self.personal)
         gone = [pool for name, pool in self._pools.items() if pools.get(name) is not pool]
         self._world, self._pools = world, pools
         self._swap(world)

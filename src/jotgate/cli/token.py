@@ -211,4 +211,10 @@ def _describe(principal: "Principal") -> str:
         rows["tenant"] = principal.tenant
     if principal.roles:
         rows["roles"] = " ".join(sorted(principal.roles))
+    if principal.audiences:
+        rows["for"] = " ".join(sorted(principal.audiences))
+    if principal.family:
+        rows["family"] = principal.family
+    if principal.ancestors:
+        rows["from"] = " < ".join(reversed(principal.ancestors))
     return "the token is good\n" + "".join(f"  {name:<9}{value}\n" for name, value in rows.items())

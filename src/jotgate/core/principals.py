@@ -28,8 +28,11 @@ class Principal(Struct, frozen=True):
     """One immutable value from one function, the verifier.
 
     `issuer` is the `iss`, or jotgate's name for an issuer whose tokens carry none. `models` None means every model.
-    `token_id` is the `jti`, or for a token without one the digest of its signing input. `expires_at_s` and
-    `not_before_s` are NumericDates (RFC 7519 s2); infinite for a token without `exp`.
+    `token_id` is the `jti`, or for a token without one the digest of its signing input. `expires_at_s`,
+    `not_before_s` and `issued_at_s` are NumericDates (RFC 7519 s2); infinite for a token without `exp`, None for one
+    without `iat`. `token_type` is its `typ` in lower case without `application/`; empty for a token without.
+    `family` is the refresh-token family that it came of, if any; `ancestors` are the tokens that it was narrowed from,
+    the oldest first, as `core.revocations.ancestor_name` calls them. Only our own tokens have these two.
     """
 
     issuer: str
@@ -43,6 +46,20 @@ class Principal(Struct, frozen=True):
     not_before_s: float
     tenant: str = ""
     roles: frozenset[str] = frozenset()
+    audiences: frozenset[str] = frozenset()
+    token_type: str = ""
+    issued_at_s: float | None = None
+    family: str = ""
+    ancestors: tuple[str, ...] = ()
+
+
+class Lineage(Struct, frozen=True):
+    """What a token of ours says of where it comes from; see `Principal`."""
+
+    tenant: str = ""
+    roles: frozenset[str] = frozenset()
+    family: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 class Identity(Struct, frozen=True):
@@ -72,6 +89,9 @@ def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identi
     )
 
 
+_NO_LINEAGE: Final = Lineage()
+
+
 def usual_identity(claims: Claims) -> Identity:
     """What `read_identity` says through the usual mapping, most of which is known of any claims set.
 
@@ -90,6 +110,28 @@ def usual_identity(claims: Claims) -> Identity:
     )
 
 
+def read_lineage(claims: Mapping[str, object]) -> Lineage:
+    """What a verified token of ours says beside the usual; another issuer's claims of these names mean nothing.
+
+    Raises:
+        ClaimRefused: one of them is not of its type.
+    """
+    if not ("tenant" in claims or "roles" in claims or "family" in claims or "ancestors" in claims):
+        return _NO_LINEAGE
+    return Lineage(
+        tenant=_own_text(claims, "tenant"),
+        roles=frozenset(_own_names(claims, "roles")),
+        family=_own_text(claims, "family"),
+        ancestors=_own_names(claims, "ancestors"),
+    )
+
+
+@lru_cache(maxsize=64)
+def audience_set(audiences: tuple[str, ...]) -> frozenset[str]:
+    """The members of a verified `aud`; most tokens share one of a few, which is then in memory once."""
+    return frozenset(audiences)
+
+
 def find(claims: Mapping[str, object], path: Path) -> object:
     """What a path leads to; None when it leads nowhere, which JSON's null at its end is as good as.
 
@@ -106,6 +148,20 @@ def find(claims: Mapping[str, object], path: Path) -> object:
             return None
         found = found[name]
     return found
+
+
+def _own_text(claims: Mapping[str, object], name: str) -> str:
+    found = claims.get(name, "")
+    if name not in claims or _is_name(found):
+        return str(found)
+    raise _shape((name,), "a non-empty printable string", found)
+
+
+def _own_names(claims: Mapping[str, object], name: str) -> tuple[str, ...]:
+    found = claims.get(name, [])
+    if isinstance(found, list) and _are_names(found):
+        return tuple(found)
+    raise _shape((name,), _ARRAY, found)
 
 
 def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:

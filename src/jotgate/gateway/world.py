@@ -11,6 +11,7 @@ from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
 from jotgate.services.federation import carry_over
+from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
 
 
@@ -57,14 +58,29 @@ class World(Struct, frozen=True):
         return tuple(one.name for one in self.snapshot.issuers if one.remote and one.jwks is None)
 
 
-def build_verifier(issuers: tuple[Issuer, ...], capacity: int, before: Verifier | None = None) -> Verifier:
-    """The verifier of these issuers; what `before` knows of issuers that are still the same goes on."""
+def build_verifier(
+    issuers: tuple[Issuer, ...],
+    capacity: int,
+    before: Verifier | None = None,
+    revoked: RevokedSet | None = None,
+) -> Verifier:
+    """The verifier of these issuers; what `before` knows of issuers that are still the same goes on.
+
+    `revoked` None: that of `before`, or an empty one.
+    """
     cache = before.cache if before is not None and before.cache.capacity == capacity else TokenCache(capacity)
-    return Verifier(carry_over(issuers, None if before is None else before.federation), cache)
+    if revoked is None:
+        revoked = RevokedSet() if before is None else before.revoked
+    return Verifier(carry_over(issuers, None if before is None else before.federation), cache, revoked)
 
 
-def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World | None) -> World:
-    """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal."""
+def build_world(
+    snapshot: Snapshot, places: Mapping[str, Place], previous: World | None, revoked: RevokedSet | None = None
+) -> World:
+    """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal.
+
+    `revoked` is what all worlds of a process share; None: as for `build_verifier`.
+    """
     capacity = snapshot.limits.verified_tokens
     verifier = None if previous is None else previous.verifier
     if (
@@ -73,7 +89,7 @@ def build_world(snapshot: Snapshot, places: Mapping[str, Place], previous: World
         or previous.snapshot.issuers != snapshot.issuers
         or verifier.cache.capacity != capacity
     ):
-        verifier = build_verifier(snapshot.issuers, capacity, verifier)
+        verifier = build_verifier(snapshot.issuers, capacity, verifier, revoked)
     return World(
         snapshot=snapshot,
         limits=snapshot.limits,

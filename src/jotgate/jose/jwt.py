@@ -229,7 +229,7 @@ def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
     if typ is None:
         if "" not in types:
             raise ClaimRefused("typ", "missing", "the token has no 'typ'").showing("typ", types, None)
-    elif not typ or _media_type(typ) not in map(_media_type, types):
+    elif not typ or media_type(typ) not in map(media_type, types):
         raise _mismatch("typ", "the token's 'typ' is of another kind of token", types, typ)
 
 
@@ -260,7 +260,7 @@ def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None
 def _check_not_nested(header: Mapping[str, object]) -> None:
     """RFC 7519 s5.2: `cty` "JWT" says that the payload is another token; none is unwrapped."""
     cty = header.get("cty")
-    if isinstance(cty, str) and _media_type(cty) == _NESTED:
+    if isinstance(cty, str) and media_type(cty) == _NESTED:
         raise TokenMalformed("the token is nested in another one ('cty')")
 
 
@@ -274,7 +274,8 @@ def _check_replicas(header: Mapping[str, object], claims: Claims) -> None:
             raise _mismatch(name, what, claims.raw.get(name), header[name])
 
 
-def _media_type(text: str) -> str:
+@lru_cache(maxsize=64)
+def media_type(text: str) -> str:
     """RFC 7515 s4.1.9: a type without a slash stands for `application/` and itself; case does not matter."""
     return text.lower().removeprefix("application/") if text.isascii() else text
 

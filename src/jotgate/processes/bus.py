@@ -1,4 +1,4 @@
-"""Control's end of the bus: gives each worker its world, takes its audit rows, and beats once a second.
+"""Control's end of the bus: tells workers what was revoked and their world, takes audit rows, beats once a second.
 
 A batch is confirmed only when its rows are in the segment file. When a batch cannot be taken the connection is
 closed: the worker keeps its rows, comes back, and sends them again.
@@ -6,12 +6,15 @@ closed: the worker keeps its rows, comes back, and sends them again.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
+from jotgate.core.accounts import TokenUse
 from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import AuditUnavailable
 from jotgate.ports import AuditLog, FigureSink
@@ -19,17 +22,24 @@ from jotgate.processes.console import say
 from jotgate.processes.messages import (
     BEAT_INTERVAL_S,
     FRAME_BYTES_MAX,
+    AccountsChanged,
+    AuditBatch,
     AuditWritten,
     Beat,
     Figures,
     Hello,
     KeysAnswered,
     KeysWanted,
+    Revoked,
     Settled,
+    TokenAnswered,
+    TokensUsed,
+    TokenWanted,
     World,
     frame,
     read_from_worker,
 )
+from jotgate.services.revocation import PAGE, RevokedSet
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
@@ -43,10 +53,11 @@ class _Connection:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         self.hello: Hello | None = None
+        self.greeted = False
         self.settled: Settled | None = None
         self.taken = 0
         self.confirmed = 0
-        self.questions: dict[str, asyncio.Task[None]] = {}
+        self.questions: dict[str | bytes, asyncio.Task[None]] = {}
 
     def send(self, message: bytes) -> None:
         """Send a frame."""
@@ -58,6 +69,19 @@ class _Connection:
 
 def _fresh() -> float:
     return 0.0
+
+
+class RecordDesk(Protocol):
+    """What workers ask of accounts, and are told of them."""
+
+    async def since(self, version: int) -> AccountNews:
+        """What has changed since; -1: nothing is held that could have."""
+
+    async def find(self, digest: bytes) -> PersonalFinding | None:
+        """What the store says of a personal token, as new as all that was told; None: it cannot be known now."""
+
+    def used(self, uses: Sequence[TokenUse]) -> None:
+        """Personal tokens were used."""
 
 
 async def _fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
@@ -87,6 +111,8 @@ class BusServer:
         self._expected = expected
         self._age_s = age_s
         self._wanted = wanted
+        self._revoked = RevokedSet()
+        self._records: RecordDesk | None = None
         self._said = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -105,8 +131,30 @@ class BusServer:
         """Give every worker this snapshot, and those that come later."""
         self._world = frame(World(snapshot))
         for connection in self._connections:
-            if connection.hello is not None:
+            if connection.greeted:
                 connection.send(self._world)
+
+    def follow(self, revoked: RevokedSet) -> None:
+        """Tell workers of all that is in this set before they get their first world."""
+        self._revoked = revoked
+
+    def revoke(self, entries: list[Entry]) -> None:
+        """Tell every worker of what has come into the set: at most `PAGE` entries."""
+        told = frame(Revoked(entries))
+        for connection in self._connections:
+            if connection.hello is not None:
+                connection.send(told)
+
+    def serve_records(self, desk: RecordDesk) -> None:
+        """Let workers ask this desk."""
+        self._records = desk
+
+    def tell_accounts(self, news: AccountNews) -> None:
+        """Tell every worker what has changed."""
+        told = frame(AccountsChanged(news))
+        for connection in self._connections:
+            if connection.hello is not None:
+                connection.send(told)
 
     async def acknowledged(self, version: int, patience_s: float) -> bool:
         """Wait until every worker sees this snapshot or a later one; False when that was not so within `patience_s`.
@@ -163,7 +211,7 @@ class BusServer:
     def _beat(self) -> None:
         beat = frame(Beat(self._age_s()))
         for connection in self._connections:
-            if connection.hello is not None:
+            if connection.greeted:
                 connection.send(beat)
 
     def _flush(self) -> bool:
@@ -192,7 +240,11 @@ class BusServer:
                 length = int.from_bytes(await reader.readexactly(4), "big")
                 if length > FRAME_BYTES_MAX:
                     raise ValueError(f"a frame of {length} bytes")
-                self._take(connection, await reader.readexactly(length))
+                message = read_from_worker(await reader.readexactly(length))
+                if isinstance(message, Hello):
+                    await self._greet(connection, message)
+                else:
+                    self._take(connection, message)
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # The worker is gone; if it died, the supervisor says so.
         except (ValueError, msgspec.DecodeError) as error:
@@ -208,15 +260,25 @@ class BusServer:
                 self._tell_waiting()
             writer.close()
 
-    def _take(self, connection: _Connection, payload: bytes) -> None:
-        message = read_from_worker(payload)
-        if isinstance(message, Hello):
-            connection.hello = message
-            self._figures.greeted(message.slot, message.instance)
-            connection.send(self._world)
-            if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
-                connection.send(frame(Beat(self._age_s())))
-            return
+    async def _greet(self, connection: _Connection, hello: Hello) -> None:
+        """Tell a worker all that it must know before it serves. What is revoked meanwhile is told to it too."""
+        connection.hello = hello
+        self._figures.greeted(hello.slot, hello.instance)
+        entries = self._revoked.entries()
+        for place in range(0, len(entries), PAGE):
+            connection.send(frame(Revoked(entries[place : place + PAGE])))
+            await connection.writer.drain()
+            await asyncio.sleep(0)
+        if self._records is not None:
+            connection.send(frame(AccountsChanged(await self._records.since(hello.accounts))))
+        connection.greeted = True
+        connection.send(self._world)
+        if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
+            connection.send(frame(Beat(self._age_s())))
+
+    def _take(
+        self, connection: _Connection, message: AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed
+    ) -> None:
         if connection.hello is None:
             raise ValueError("the first message is not 'hello'")
         if isinstance(message, Settled):
@@ -224,7 +286,14 @@ class BusServer:
             self._tell_waiting()
             return
         if isinstance(message, KeysWanted):
-            self._ask(connection, message.issuer)
+            self._ask(connection, message.issuer, self._answer(connection, message.issuer))
+            return
+        if isinstance(message, TokenWanted):
+            self._ask(connection, message.digest, self._answer_token(connection, message.digest))
+            return
+        if isinstance(message, TokensUsed):
+            if self._records is not None:
+                self._records.used(message.uses)
             return
         if isinstance(message, Figures):
             self._figures.took(connection.hello.instance, message.counts, message.gauges)
@@ -232,12 +301,18 @@ class BusServer:
         self._log.append(message.text.split(b"\n"))
         connection.taken = message.number
 
-    def _ask(self, connection: _Connection, issuer: str) -> None:
-        if issuer not in connection.questions:
-            question = asyncio.get_running_loop().create_task(self._answer(connection, issuer))
-            connection.questions[issuer] = question
-            question.add_done_callback(lambda _: connection.questions.pop(issuer, None))
+    def _ask(self, connection: _Connection, key: str | bytes, answer: Coroutine[None, None, None]) -> None:
+        if key in connection.questions:
+            answer.close()
+            return
+        question = asyncio.get_running_loop().create_task(answer)
+        connection.questions[key] = question
+        question.add_done_callback(lambda _: connection.questions.pop(key, None))
 
     async def _answer(self, connection: _Connection, issuer: str) -> None:
         outcome = await self._wanted(issuer)
         connection.send(frame(KeysAnswered(issuer, outcome.reached, outcome.useless_s)))
+
+    async def _answer_token(self, connection: _Connection, digest: bytes) -> None:
+        finding = None if self._records is None else await self._records.find(digest)
+        connection.send(frame(TokenAnswered(digest, finding)))

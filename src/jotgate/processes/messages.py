@@ -1,7 +1,8 @@
 """What worker and control tell one another over the bus, a Unix stream socket in DATA.
 
 A frame is a four-byte big-endian length and one MessagePack map with its kind under `type`. The worker speaks first
-(`Hello`); control answers with `World` and again with each new snapshot, and with a `Beat` each second. A worker keeps
+(`Hello`); control answers with all that was `Revoked`, then with `World` and again with each new snapshot, and with a
+`Beat` each second; what is revoked later is told at once. A worker keeps
 an `AuditBatch` until `AuditWritten` names it, and sends it again to the next control process: a row is never lost with
 control, and one that stands twice is known by its (worker, row).
 """
@@ -11,7 +12,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.accounts import TokenUse
 from jotgate.core.figures import Counts, Gauges
+from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
 
@@ -20,10 +24,14 @@ BEAT_INTERVAL_S: Final = 1.0
 
 
 class Hello(Struct, frozen=True, tag="hello"):
-    """A worker's first words: its slot and the random name of this process instance."""
+    """A worker's first words: its slot and the random name of this process instance.
+
+    `accounts` is the version of the accounts of which it was told every change; -1: it holds nothing of them.
+    """
 
     slot: int
     instance: str
+    accounts: int = -1
 
 
 class AuditBatch(Struct, frozen=True, tag="audit"):
@@ -56,6 +64,12 @@ class World(Struct, frozen=True, tag="world"):
     snapshot: Snapshot
 
 
+class Revoked(Struct, frozen=True, tag="revoked"):
+    """What no longer counts, some of it: at most `services.revocation.PAGE` entries. The worker may know them."""
+
+    entries: list[Entry]
+
+
 class AuditWritten(Struct, frozen=True, tag="audit_written"):
     """All batches up to this number are in the segment file (written, not yet fsynced)."""
 
@@ -85,8 +99,33 @@ class KeysAnswered(Struct, frozen=True, tag="keys_answered"):
     useless_s: float
 
 
-FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted
-FromControl = World | AuditWritten | Beat | KeysAnswered
+class TokenWanted(Struct, frozen=True, tag="token_wanted"):
+    """A worker wants to know of the personal token with this SHA-256 digest. It asks once for each at a time."""
+
+    digest: bytes
+
+
+class TokenAnswered(Struct, frozen=True, tag="token_answered"):
+    """What the store says of it; None: it cannot be known now. It is as new as all `AccountsChanged` before it."""
+
+    digest: bytes
+    finding: PersonalFinding | None
+
+
+class TokensUsed(Struct, frozen=True, tag="tokens_used"):
+    """The last uses of personal tokens since the message before; a use may be lost, and is told once."""
+
+    uses: list[TokenUse]
+
+
+class AccountsChanged(Struct, frozen=True, tag="accounts_changed"):
+    """What the worker holds of these is out of date. It comes first, and then as soon as control knows."""
+
+    news: AccountNews
+
+
+FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed
+FromControl = World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged
 
 
 def _reveal(value: object) -> str:

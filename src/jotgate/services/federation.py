@@ -11,8 +11,18 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from jotgate.core.issuers import Issuer, SharedSecret
-from jotgate.core.principals import USUAL, Principal, find, read_identity, usual_identity
+from jotgate.core.issuers import OURS, Issuer, SharedSecret
+from jotgate.core.principals import (
+    USUAL,
+    Lineage,
+    Principal,
+    audience_set,
+    find,
+    read_identity,
+    read_lineage,
+    usual_identity,
+)
+from jotgate.core.revocations import names_of
 from jotgate.errors import (
     AlgorithmRefused,
     ClaimFault,
@@ -24,26 +34,30 @@ from jotgate.errors import (
 )
 from jotgate.jose import jwt
 from jotgate.jose.jws import Jws
-from jotgate.jose.jwt import Claims, Expectation
+from jotgate.jose.jwt import Claims, Expectation, media_type
 from jotgate.jose.keys import KeySet, VerificationKey, hmac_key
 
 _NAMELESS: Final = "secret-{}"  # what we call a secret without a kid, by its place in the list
 
 
 class Trusted(Struct, frozen=True):
-    """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included."""
+    """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included.
+
+    `names` are all that it can be revoked by; see `core.revocations.names_of`.
+    """
 
     issuer: "TrustedIssuer"
     key: VerificationKey
     principal: Principal
     not_before_s: float
     not_after_s: float
+    names: tuple[str, ...]
 
 
 class TrustedIssuer:
     """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
 
-    __slots__ = ("_expectation", "_scopes", "_usual", "content", "ends_s", "keys")
+    __slots__ = ("_expectation", "_ours", "_scopes", "_usual", "content", "ends_s", "keys")
 
     def __init__(self, content: Issuer) -> None:
         """Compile what the snapshot says.
@@ -55,6 +69,7 @@ class TrustedIssuer:
         self.content = content
         self._scopes = frozenset(content.default_scopes)
         self._usual = content.mapping == USUAL
+        self._ours = content.name == OURS
         self._expectation = Expectation(
             issuer=content.issuer or None,
             audiences=content.audiences,
@@ -74,8 +89,10 @@ class TrustedIssuer:
         self.keys = KeySet([key for key in self.keys.keys if key.kid not in gone])
         self.ends_s = self._next_end(now_s)
 
-    def verify(self, parsed: Jws, claims: Claims, now_s: float) -> Trusted:
+    def verify(self, parsed: Jws, claims: Claims, now_s: float, audiences: tuple[str, ...] = ()) -> Trusted:
         """Hold a token, and the claims that are its payload, to this issuer's rules.
+
+        `audiences` are those that it may be for, in place of the issuer's.
 
         Raises:
             TokenError: one subclass for each reason. KeyUnpublished: the issuer may have published the key since.
@@ -85,8 +102,9 @@ class TrustedIssuer:
             raise self._unavailable(parsed, claims, now_s)
         if now_s >= self.ends_s:
             self.drop_ended(now_s)
+        expectation = structs.replace(self._expectation, audiences=audiences) if audiences else self._expectation
         try:
-            key = jwt.verify_read(parsed, claims, self.keys, self._expectation, now_s)
+            key = jwt.verify_read(parsed, claims, self.keys, expectation, now_s)
         except KeyUnknown as refusal:
             if self.content.remote and parsed.kid is not None:
                 # No name is given to what is raised here: it would be a cycle, and each a thing to collect.
@@ -94,12 +112,14 @@ class TrustedIssuer:
             raise
         if self.content.equal:
             self._check_equal(claims)
+        principal = self._principal(parsed, claims, key.kid)
         return Trusted(
             issuer=self,
             key=key,
-            principal=self._principal(parsed, claims, key.kid),
+            principal=principal,
             not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
             not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
+            names=names_of(principal),
         )
 
     def _unavailable(self, parsed: Jws, claims: Claims, now_s: float) -> IssuerUnavailable:
@@ -124,6 +144,7 @@ class TrustedIssuer:
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
         identity = usual_identity(claims) if self._usual else read_identity(claims.raw, self.content.mapping)
+        lineage = read_lineage(claims.raw) if self._ours else Lineage(identity.tenant, identity.roles)
         return Principal(
             issuer=claims.iss or self.content.name,
             subject=identity.subject,
@@ -134,8 +155,13 @@ class TrustedIssuer:
             models=identity.models,
             expires_at_s=inf if claims.exp is None else claims.exp,
             not_before_s=claims.nbf or 0.0,
-            tenant=identity.tenant,
-            roles=identity.roles,
+            tenant=lineage.tenant,
+            roles=lineage.roles,
+            audiences=audience_set(claims.aud),
+            token_type="" if parsed.typ is None else media_type(parsed.typ),
+            issued_at_s=claims.iat,
+            family=lineage.family,
+            ancestors=lineage.ancestors,
         )
 
     def _next_end(self, now_s: float) -> float:

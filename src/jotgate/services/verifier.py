@@ -1,8 +1,8 @@
 """Turns a bearer token into a principal, or refuses it for one stated reason.
 
 The cache is keyed by the SHA-256 of the whole token. What it holds belongs to one compiled issuer, and is good while
-that issuer is trusted as it was, while its key is in the issuer's set, and while the token's time has not passed: all
-checked on every call. Refusals are never cached.
+that issuer is trusted as it was, while its key is in the issuer's set, while the token's time has not passed, and while
+neither the token nor anything that it came of was revoked: all checked on every call. Refusals are never cached.
 """
 
 from hashlib import sha256
@@ -12,6 +12,7 @@ from jotgate.core.principals import Principal
 from jotgate.errors import TokenExpired, TokenImmature
 from jotgate.jose import jws, jwt
 from jotgate.services.federation import Federation, Trusted
+from jotgate.services.revocation import RevokedSet
 
 _GENERATIONS: Final = 2
 
@@ -50,9 +51,11 @@ class TokenCache:
 class Verifier:
     """Verifies tokens of all trusted issuers; mutable only in its counts and in its cache."""
 
-    def __init__(self, federation: Federation, cache: TokenCache) -> None:
+    def __init__(self, federation: Federation, cache: TokenCache, revoked: RevokedSet) -> None:
         self.federation: Final = federation
         self.cache: Final = cache
+        self.revoked: Final = revoked
+        self._spares = revoked.spares
         self._trusted = frozenset(federation.issuers)
         self.lookups = 0
         self.misses = 0
@@ -82,6 +85,8 @@ class Verifier:
             leeway_s = issuer.content.leeway_s
             early = TokenImmature("the token is not valid yet")
             raise early.showing("nbf", f"at most {now_s + leeway_s:.3f}", found.not_before_s + leeway_s)
+        if not self._spares(found.names):
+            raise self.revoked.refusal(found.principal)
         return found.principal
 
     def _verify_new(self, token: bytes, digest: bytes, now_s: float) -> Principal:
@@ -89,5 +94,7 @@ class Verifier:
         parsed = jws.parse(token)
         claims = jwt.read_claims(parsed.payload)
         found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
+        if not self._spares(found.names):
+            raise self.revoked.refusal(found.principal)
         self.cache.keep(digest, found)
         return found.principal

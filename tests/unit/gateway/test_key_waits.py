@@ -317,7 +317,7 @@ def test_a_fault_that_nobody_foresaw_is_a_500_and_is_recorded(waits: Waits, new:
     if early:
         answer(caller)
     known = waits.world.verifier
-    waits.gateway.swap(replace(waits.world, verifier=_Faulty(known.federation, known.cache)))
+    waits.gateway.swap(replace(waits.world, verifier=_Faulty(known.federation, known.cache, known.revoked)))
     with pytest.raises(ArithmeticError):
         waits.answer(FOUND)
     if not early:

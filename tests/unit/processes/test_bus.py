@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from jotgate.assembly.system import SystemClock
+from jotgate.core.revocations import Entry
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
@@ -20,11 +22,13 @@ from jotgate.processes.messages import (
     Beat,
     FromControl,
     Hello,
+    Revoked,
     Settled,
     World,
     frame,
     read_from_control,
 )
+from jotgate.services.revocation import PAGE, RevokedSet
 from jotgate.telemetry.census import Census
 from tests.callers import own_issuer
 
@@ -233,6 +237,61 @@ async def on_bus(tmp_path: Path, bus: BusServer, script: Callable[[Connect], Awa
         await asyncio.wait_for(script(connect), 20)
     finally:
         bus.stop()
+
+
+def test_a_worker_knows_all_that_was_revoked_before_it_gets_its_first_world_and_what_comes_later_at_once(
+    tmp_path: Path,
+) -> None:
+    async def play() -> None:
+        bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()))
+        revoked = RevokedSet()
+        revoked.take(Entry(f"token {number}", None) for number in range(2 * PAGE + 1))
+        bus.follow(revoked)
+
+        async def script(connect: Connect) -> None:
+            for slot in range(2):  # The second is one that has come back: it is told everything again.
+                worker = await connect()
+                worker.send(Hello(slot, "a" * 12))
+                known = RevokedSet()
+                while isinstance(message := await worker.receive(), Revoked):
+                    assert len(message.entries) <= PAGE
+                    known.take(message.entries)
+                assert isinstance(message, World)
+                assert known.entries() == revoked.entries()
+                bus.revoke([Entry(f"token new {slot}", 60)])
+                assert await worker.receive() == Revoked([Entry(f"token new {slot}", 60)])
+                worker.writer.close()
+
+        await on_bus(tmp_path, bus, script)
+
+    asyncio.run(play())
+
+
+def test_what_is_revoked_and_what_is_new_reach_a_worker_that_is_being_told_all_the_rest(tmp_path: Path) -> None:
+    async def play() -> None:
+        bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()))
+        revoked = RevokedSet()
+        revoked.take(Entry(f"token {'x' * 500} {number}", None) for number in range(20 * PAGE))
+        bus.follow(revoked)
+
+        async def script(connect: Connect) -> None:
+            worker = await connect()
+            worker.send(Hello(0, "a" * 12))
+            known = 0
+            late = False
+            while isinstance(message := await worker.receive(), Revoked):
+                known += len(message.entries)
+                if known == PAGE:
+                    bus.swap(structs.replace(_SNAPSHOT, version=8))
+                    bus.revoke([Entry("token late", None)])
+                late = late or Entry("token late", None) in message.entries
+            assert isinstance(message, World)
+            assert (message.snapshot.version, known, late) == (8, 20 * PAGE + 1, True)
+            worker.writer.close()
+
+        await on_bus(tmp_path, bus, script)
+
+    asyncio.run(play())
 
 
 def test_a_snapshot_is_acknowledged_when_every_worker_that_there_should_be_has_said_so(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import pytest
 from msgspec import structs
 
-from jotgate.errors import ClaimRefused, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
+from jotgate.core.durable import Revocation, RevocationKind
+from jotgate.core.revocations import token_handle
+from jotgate.errors import ClaimRefused, Code, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.gateway.world import build_verifier
 from jotgate.jose.keys import KeySet, generate
 from jotgate.services.verifier import Verifier
@@ -151,3 +153,91 @@ def test_the_smallest_memory_still_works(issuer: TestIssuer) -> None:
     for number in range(3):
         token = issuer.token(jti=f"t-{number}")
         assert verifier.verify(token, NOW_S) is verifier.verify(token, NOW_S)
+
+
+_LINEAGE = {"family": "f-1", "ancestors": ["t-0", "https://other.example t-9"]}
+
+
+def revoke(verifier: Verifier, kind: RevocationKind, handle: str, expires_at_s: int | None = None) -> None:
+    verifier.revoked.take_rows([Revocation(kind, handle, 1, expires_at_s)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "handle", "claim"),
+    [
+        (RevocationKind.TOKEN, token_handle(NAME, "t-1"), "jti"),
+        (RevocationKind.FAMILY, "f-1", "family"),
+        (RevocationKind.TOKEN, token_handle(NAME, "t-0"), "ancestors"),
+        (RevocationKind.TOKEN, token_handle("https://other.example", "t-9"), "ancestors"),
+    ],
+)
+def test_what_was_revoked_is_refused_whether_it_is_remembered_or_new_and_not_remembered_for_that(
+    issuer: TestIssuer, kind: RevocationKind, handle: str, claim: str
+) -> None:
+    token = issuer.token(jti="t-1", **_LINEAGE)
+    warm, new = verifier_of(issuer), verifier_of(issuer)
+    assert warm.verify(token, NOW_S).family == "f-1"
+    for verifier in (warm, new):
+        revoke(verifier, kind, handle)
+        for _ in range(2):
+            with pytest.raises(TokenError) as caught:
+                verifier.verify(token, NOW_S)
+            assert (caught.value.code, caught.value.claim) == (Code.TOKEN_REVOKED, claim)
+    assert remembered(new) == 0
+
+
+def test_another_token_of_the_same_subject_is_not_revoked_by_the_first(issuer: TestIssuer) -> None:
+    verifier = verifier_of(issuer)
+    revoke(verifier, RevocationKind.TOKEN, token_handle(NAME, "t-1"))
+    revoke(verifier, RevocationKind.FAMILY, "f-2")
+    assert verifier.verify(issuer.token(jti="t-2", **_LINEAGE), NOW_S).ancestors == tuple(_LINEAGE["ancestors"])
+
+
+def test_a_revoked_token_that_has_expired_is_refused_as_expired_and_nothing_is_kept_of_it(issuer: TestIssuer) -> None:
+    verifier, token = verifier_of(issuer), issuer.token(jti="t-1")
+    revoke(verifier, RevocationKind.TOKEN, token_handle(NAME, "t-1"), int(NOW_S) + 600)
+    verifier.revoked.forget(NOW_S + 600 + _LEEWAY_S - 0.001)
+    with pytest.raises(TokenError) as caught:
+        verifier.verify(token, NOW_S + 600 + _LEEWAY_S - 0.001)
+    assert caught.value.code is Code.TOKEN_REVOKED
+    verifier.revoked.forget(NOW_S + 720)
+    assert len(verifier.revoked) == 0
+    with pytest.raises(TokenExpired):
+        verifier.verify(token, NOW_S + 720)
+
+
+def test_the_principal_knows_what_a_route_may_expect(issuer: TestIssuer) -> None:
+    token = issuer.token(aud=[NAME, "https://more.example"], tenant="acme", roles=["dev", "ops"], **_LINEAGE)
+    principal = verifier_of(issuer).verify(token, NOW_S)
+    assert principal.audiences == {NAME, "https://more.example"}
+    assert (principal.token_type, principal.issued_at_s) == ("at+jwt", NOW_S)
+    assert (principal.tenant, principal.roles) == ("acme", frozenset({"dev", "ops"}))
+    assert principal.ancestors == tuple(_LINEAGE["ancestors"])
+    plain = verifier_of(issuer).verify(issuer.token(), NOW_S)
+    assert (plain.tenant, plain.roles, plain.family, plain.ancestors) == ("", frozenset(), "", ())
+
+
+@pytest.mark.parametrize("claim", ["family", "tenant", "roles", "ancestors"])
+@pytest.mark.parametrize("value", [None, "", 7, True, {}, {"a": 1}, [7], [""], ["a\n"], [["a"]], "a\u202eb"])
+def test_what_a_token_of_ours_says_of_its_lineage_is_strictly_typed(
+    issuer: TestIssuer, claim: str, value: object
+) -> None:
+    with pytest.raises(ClaimRefused) as caught:
+        verifier_of(issuer).verify(issuer.token(**{claim: value}), NOW_S)
+    assert caught.value.claim == claim
+
+
+@pytest.mark.parametrize("claim", ["family", "tenant"])
+def test_a_list_is_no_name_and_a_name_no_list(issuer: TestIssuer, claim: str) -> None:
+    for name, value in ((claim, ["a"]), ("ancestors", "a"), ("roles", "a")):
+        with pytest.raises(ClaimRefused):
+            verifier_of(issuer).verify(issuer.token(**{name: value}), NOW_S)
+
+
+def test_another_issuers_claims_of_these_names_mean_nothing(issuer: TestIssuer) -> None:
+    other = structs.replace(issuer_of(issuer), name="other", issuer="https://other.example")
+    verifier = build_verifier((issuer_of(make_issuer()), other), 10)
+    revoke(verifier, RevocationKind.FAMILY, "f-1")
+    token = issuer.token(iss="https://other.example", tenant="acme", roles=7, **_LINEAGE)
+    principal = verifier.verify(token, NOW_S)
+    assert (principal.tenant, principal.roles, principal.family, principal.ancestors) == ("", frozenset(), "", ())

@@ -1,0 +1,88 @@
+"""What control knows of revocations: read whole when the store opens, and followed from then on.
+
+Apart from the rest of the store, so that nothing that a snapshot waits for holds up a revocation.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jotgate.core.durable import Revocation
+from jotgate.core.revocations import Entry
+from jotgate.errors import JotgateError, StoreUnavailable
+from jotgate.ports import Clock, StoreAccess
+from jotgate.processes.console import log_error, say
+from jotgate.services.revocation import PAGE, RevokedSet
+from jotgate.store_ports import RevocationRecords, Store
+
+POLL_S: Final = 0.25
+"""How often the store is asked whether something was revoked."""
+
+
+def load_revocations(records: RevocationRecords) -> RevokedSet:
+    """All that the store says was revoked. Raises StoreUnavailable."""
+    revoked = RevokedSet()
+    while len(revoked.take_rows(records.revocations_after(revoked.cursor, PAGE))) == PAGE:
+        pass
+    return revoked
+
+
+class RevocationFeed:
+    """Keeps the set of revocations current. Mutable: how old it is, and who is told of what is new."""
+
+    def __init__(self, access: StoreAccess, clock: Clock, revoked: RevokedSet) -> None:
+        self._access = access
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._tell: Callable[[list[Entry]], None] | None = None
+        self._good_s = clock.monotonic_s()
+        self._fault = ""
+        self.revoked: Final = revoked
+
+    @property
+    def age_s(self) -> float:
+        """The time since the set was known to be whole, in seconds."""
+        return self._clock.monotonic_s() - self._good_s
+
+    def begin(self, tell: Callable[[list[Entry]], None]) -> None:
+        """Tell of what is new from now on."""
+        self._tell = tell
+
+    async def look(self) -> None:
+        """Ask the store for what is new, and tell of it. Raises StoreUnavailable."""
+        async with self._turn:
+            begun_s = self._clock.monotonic_s()
+            self.revoked.forget(self._clock.now_s())
+            versions = await self._access.run(lambda store: store.versions())
+            if versions.revocations < self.revoked.cursor:  # The database was restored to what it was earlier.
+                self.revoked.cursor = 0
+            while self.revoked.cursor < versions.revocations:
+                rows = await self._access.run(self._read)
+                entries = self.revoked.take_rows(rows)
+                if entries and self._tell is not None:
+                    self._tell(entries)
+                if len(rows) < PAGE:  # The last ones may have ended and been dropped.
+                    self.revoked.cursor = max(self.revoked.cursor, versions.revocations)
+            self._good_s = begun_s
+
+    async def keep(self) -> None:
+        """Look four times a second until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.look()
+            except StoreUnavailable:
+                continue  # `StoreFeed` says so.
+            except JotgateError as error:
+                self._complain(error)
+            else:
+                self._fault = ""
+
+    def _read(self, store: Store) -> Sequence[Revocation]:
+        return store.revocations_after(self.revoked.cursor, PAGE)
+
+    def _complain(self, error: JotgateError) -> None:
+        if error.message != self._fault:
+            say("what was revoked cannot be followed now", event="revocations_lost", level="error")
+            log_error(error)
+        self._fault = error.message

@@ -1,0 +1,77 @@
+"""The handles under which tokens are revoked: what a row of the store speaks of, and what a token can be met by."""
+
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core.durable import Revocation, RevocationKind
+from jotgate.core.principals import Principal
+from jotgate.jose.jwt import LEEWAY_S_MAX
+
+_CHARS_MAX: Final = 512  # of four bytes at most in UTF-8: what a database can hold in an index
+_FOREIGN: Final = " "  # stands in every handle and in no token id of ours
+
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
+    """One thing that no longer counts, by its `name`. From `ends_at_s` on (NumericDate) nothing can meet it.
+
+    None: never.
+    """
+
+    name: str
+    ends_at_s: int | None
+
+
+def token_handle(issuer: str, token_id: str) -> str:
+    """What a revocation of a token names: whose it is, and its `jti` or the identity of one without (kind TOKEN).
+
+    `issuer` is the `iss`, or jotgate's name for an issuer whose tokens carry none; see `Principal`.
+    """
+    handle = f"{issuer}{_FOREIGN}{token_id}"
+    return handle if len(handle) <= _CHARS_MAX else f"sha256{_FOREIGN}{sha256(handle.encode()).hexdigest()}"
+
+
+def ancestor_name(own_issuer: str, principal: Principal) -> str:
+    """How the children of a token name it in their `ancestors`: our tokens by their `jti`, others by their handle."""
+    if principal.issuer == own_issuer:
+        return principal.token_id
+    return token_handle(principal.issuer, principal.token_id)
+
+
+def ancestor_handle(own_issuer: str, ancestor: str) -> str:
+    """The handle of a token that one of ours names among its `ancestors`."""
+    return ancestor if _FOREIGN in ancestor else token_handle(own_issuer, ancestor)
+
+
+def entry_of(row: Revocation) -> Entry:
+    """What a set keeps of a row. A token counts until its `exp` and the leeway of its issuer; so long it is kept."""
+    ends_at_s = None if row.expires_at_s is None else row.expires_at_s + LEEWAY_S_MAX
+    return Entry(_entry_name(row.kind, row.handle), ends_at_s)
+
+
+def names_of(principal: Principal) -> tuple[str, ...]:
+    """All that a token can be met by: itself, its family, the tokens that it was narrowed from; in this order."""
+    issuer = principal.issuer
+    itself = _entry_name(RevocationKind.TOKEN, token_handle(issuer, principal.token_id))
+    if not principal.family and not principal.ancestors:
+        return (itself,)
+    family = (_entry_name(RevocationKind.FAMILY, principal.family),) if principal.family else ()
+    ancestors = (ancestor_handle(issuer, one) for one in principal.ancestors)
+    return (itself, *family, *(_entry_name(RevocationKind.TOKEN, one) for one in ancestors))
+
+
+def claim_of(principal: Principal, name: str) -> tuple[str, str]:
+    """The claim by which a token is met, and what it says there; `name` is one of its `names_of`."""
+    place = names_of(principal).index(name)
+    if place == 0:
+        return "jti", principal.token_id
+    if principal.family:
+        if place == 1:
+            return "family", principal.family
+        place -= 1
+    return "ancestors", principal.ancestors[place - 1]
+
+
+def _entry_name(kind: RevocationKind, handle: str) -> str:
+    return f"{kind} {handle}"

@@ -1,0 +1,191 @@
+"""What was revoked: the set that every verifier asks, and how a token or a family comes into it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from jotgate.core.accounts import ClientRecord
+from jotgate.core.claims import LIFETIME_DEFAULT_S
+from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
+from jotgate.core.families import Family
+from jotgate.core.principals import Principal
+from jotgate.core.revocations import Entry, claim_of, entry_of, names_of, token_handle
+from jotgate.errors import TokenRevoked
+from jotgate.ports import Clock, StoreAccess
+from jotgate.services.recorder import Recorder
+from jotgate.store_ports import Store
+
+PAGE: Final = 1_000
+"""So many rows are read, sent or taken at one go."""
+
+_FORGET_MAX: Final = 1_000
+_MINUTE_S: Final = 60
+_NEVER: Final = 1 << 62
+_MEANINGS: Final = {
+    "jti": "the token was revoked",
+    "family": "the refresh-token family that the token came of was revoked",
+    "ancestors": "a token that this one was narrowed from was revoked",
+}
+
+
+class RevokedSet:
+    """What was revoked and can still be met. Mutable: that, and the number of the last row that it has taken.
+
+    `spares` says whether none of the names that it is given, those of `core.revocations.names_of`, was revoked; it is
+    one operation of a dictionary, for it is asked on every call.
+    """
+
+    __slots__ = ("_by_minute", "_ends", "_minutes", "cursor", "spares")
+
+    def __init__(self) -> None:
+        self._ends: dict[str, int] = {}  # the minute from which on a name means nothing
+        self._by_minute: dict[int, list[str]] = {}
+        self._minutes: list[int] = []  # a heap of the keys of the former
+        self.cursor = 0
+        self.spares: Final[Callable[[Iterable[str]], bool]] = self._ends.keys().isdisjoint
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def take_rows(self, rows: Sequence[Revocation]) -> list[Entry]:
+        """Take rows of the store, which come in the order of their numbers. Returns them as entries."""
+        entries = [entry_of(row) for row in rows]
+        self.take(entries)
+        if rows:
+            self.cursor = rows[-1].number
+        return entries
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take entries. One that is there already stays for as long as either says."""
+        for entry in entries:
+            minute = _NEVER if entry.ends_at_s is None else -(-entry.ends_at_s // _MINUTE_S)
+            if self._ends.get(entry.name, -1) >= minute:
+                continue
+            self._ends[entry.name] = minute
+            if minute == _NEVER:
+                continue
+            if minute not in self._by_minute:
+                self._by_minute[minute] = []
+                heappush(self._minutes, minute)
+            self._by_minute[minute].append(entry.name)
+
+    def entries(self) -> list[Entry]:
+        """All that is in it, as it is now."""
+        ends = list(self._ends.items())
+        return [Entry(name, None if minute == _NEVER else minute * _MINUTE_S) for name, minute in ends]
+
+    def forget(self, now_s: float) -> None:
+        """Let go of some of what means nothing any more; to be called a few times a second."""
+        now = int(now_s) // _MINUTE_S
+        left = _FORGET_MAX
+        while left and self._minutes and self._minutes[0] <= now:
+            minute = self._minutes[0]
+            names = self._by_minute[minute]
+            for name in names[-left:]:
+                if self._ends.get(name) == minute:
+                    del self._ends[name]
+            gone = min(left, len(names))
+            del names[len(names) - gone :]
+            left -= gone
+            if not names:
+                del self._by_minute[minute]
+                heappop(self._minutes)
+
+    def refusal(self, principal: Principal) -> TokenRevoked:
+        """What is said of a token that is not spared."""
+        name = next(name for name in names_of(principal) if name in self._ends)
+        claim, got = claim_of(principal, name)
+        return TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
+
+
+def end_family(store: Store, family: Family, now_s: float, *, reason: str, actor: str) -> bool:
+    """End a family, and revoke what came of it; False when it had ended. To be called inside `StoreAccess.run`.
+
+    Raises:
+        CommandError: the texts cannot be stored.
+        StoreUnavailable: it cannot be known whether it was done.
+    """
+    revocation = Revocation(
+        kind=RevocationKind.FAMILY,
+        handle=family.family_id,
+        revoked_at_s=int(now_s),
+        expires_at_s=_last_end_s(store, family, int(now_s)),
+        reason=reason,
+        actor=actor,
+    )
+    return store.end_family(family.family_id, int(now_s), revocation)
+
+
+def _last_end_s(store: Store, family: Family, now_s: int) -> int:
+    """When the last access token of a family has ended, also one that is being issued right now."""
+    client = store.account(ClientRecord, family.client_id)
+    last_s = now_s + (LIFETIME_DEFAULT_S if client is None else client.access_ttl_s)
+    query, after = IssuanceQuery(live_at_s=now_s, family=family.family_id), ""
+    while rows := store.find_issuances(query, after, PAGE):
+        last_s = max(last_s, *(row.expires_at_s for row in rows))
+        after = rows[-1].token_id
+    return last_s
+
+
+class Revoker:
+    """Revokes while control runs. Immutable. `look` puts what the store has into effect on this machine, at once."""
+
+    def __init__(
+        self, access: StoreAccess, recorder: Recorder, clock: Clock, look: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._access = access
+        self._recorder = recorder
+        self._clock = clock
+        self._look = look
+
+    async def revoke_token(
+        self, issuer: str, token_id: str, expires_at_s: int | None, *, reason: str, actor: str, subject: str = ""
+    ) -> None:
+        """Revoke a token by what `Principal` calls it, and with it all that was narrowed from it.
+
+        `expires_at_s` is its `exp`; None when it has none or it is not known. It is in effect on this machine when
+        this returns, and on all within a second.
+
+        Raises:
+            CommandError: the texts cannot be stored.
+            StoreUnavailable: it cannot be known whether it was done.
+            AuditUnavailable: it was done, and could not be recorded.
+        """
+        row = Revocation(
+            kind=RevocationKind.TOKEN,
+            handle=token_handle(issuer, token_id),
+            revoked_at_s=int(self._clock.now_s()),
+            expires_at_s=expires_at_s,
+            reason=reason,
+            actor=actor,
+        )
+        await self._access.run(lambda store: store.revoke((row,)))
+        record_token_revoked(self._recorder, issuer, token_id, reason=reason, actor=actor, subject=subject)
+        await self._look()
+
+    async def end_family(self, family: Family, *, reason: str, actor: str) -> bool:
+        """End a refresh-token family and revoke its access tokens, in effect as above; False when it had ended.
+
+        Raises:
+            CommandError, StoreUnavailable, AuditUnavailable: as above.
+        """
+        now_s = self._clock.now_s()
+        done: bool = await self._access.run(lambda store: end_family(store, family, now_s, reason=reason, actor=actor))
+        if done:
+            record_family_ended(self._recorder, family, reason=reason, actor=actor)
+            await self._look()
+        return done
+
+
+def record_token_revoked(
+    recorder: Recorder, issuer: str, token_id: str, *, reason: str, actor: str, subject: str
+) -> None:
+    """Tell the audit log that a token was revoked. Raises AuditUnavailable."""
+    details = {"issuer": issuer, "jti": token_id, "reason": reason}
+    recorder.record("token.revoked", actor=actor, subject=subject, details=details)
+
+
+def record_family_ended(recorder: Recorder, family: Family, *, reason: str, actor: str) -> None:
+    """Tell the audit log that a family was ended. Raises AuditUnavailable."""
+    details = {"family": family.family_id, "client_id": family.client_id, "reason": reason}
+    recorder.record("family.ended", actor=actor, subject=family.subject, details=details)

@@ -1,0 +1,106 @@
+"""What was revoked is read whole, then followed in order; a look that fails leaves it as old as it is."""
+
+import asyncio
+
+import pytest
+
+from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
+from jotgate.core.durable import Revocation, RevocationKind, Versions
+from jotgate.core.revocations import Entry
+from jotgate.errors import StoreUnavailable
+from jotgate.services.revocation import PAGE
+from jotgate.stores.access import DirectAccess
+from jotgate.stores.memory import MemoryStore
+from jotgate.testing.ports import ManualClock
+
+
+class Flaky(MemoryStore):
+    """A store that can be out of reach, or be put back to what it was."""
+
+    away = False
+
+    def versions(self) -> Versions:
+        if self.away:
+            raise StoreUnavailable("it is away")
+        return super().versions()
+
+    def restore(self) -> None:
+        """As from a backup that was made before anything was revoked."""
+        self._rows.revocations = {}
+        self._rows.revocations_number = 0
+
+
+class Bench:
+    """A feed, and what it has told."""
+
+    def __init__(self, already: int = 0) -> None:
+        self.store = Flaky()
+        self.clock = ManualClock()
+        self.told: list[Entry] = []
+        self.most = 0
+        self.revoke(*(f"old-{number}" for number in range(already)))
+        self.feed = RevocationFeed(DirectAccess(self.store), self.clock, load_revocations(self.store))
+        self.feed.begin(self.hear)
+
+    def revoke(self, *handles: str, expires_at_s: int | None = None) -> None:
+        self.store.revoke([Revocation(RevocationKind.TOKEN, handle, 1, expires_at_s) for handle in handles])
+
+    def hear(self, entries: list[Entry]) -> None:
+        self.told += entries
+        self.most = max(self.most, len(entries))
+
+    def look(self) -> None:
+        asyncio.run(self.feed.look())
+
+
+def test_what_is_there_is_loaded_and_only_what_is_new_is_told() -> None:
+    bench = Bench(already=3)
+    assert len(bench.feed.revoked) == 3
+    bench.look()
+    assert bench.told == []
+    bench.revoke("new")
+    bench.look()
+    bench.look()
+    assert bench.told == [Entry("token new", None)]
+
+
+def test_many_are_told_in_frames_of_bounded_size_and_all_of_them() -> None:
+    bench = Bench()
+    bench.store.revoke([Revocation(RevocationKind.TOKEN, "one", 1)])
+    rows = [Revocation(RevocationKind.TOKEN, f"t-{number}", 1, number=number) for number in range(2, 2 * PAGE + 7)]
+    bench.store._rows.revocations |= {row.number: row for row in rows}
+    bench.store._rows.revocations_number = rows[-1].number
+    bench.look()
+    assert len(bench.told) == len(rows) + 1
+    assert bench.most == PAGE
+    assert len(load_revocations(bench.store)) == len(rows) + 1
+
+
+def test_rows_that_ended_before_they_were_read_are_not_waited_for() -> None:
+    bench = Bench()
+    bench.revoke("gone", expires_at_s=5)
+    assert bench.store.drop_revocations(10, 100) == 1
+    bench.look()
+    assert bench.feed.revoked.cursor == bench.store.versions().revocations == 1
+
+
+def test_a_store_that_is_away_leaves_the_set_as_old_as_it_is() -> None:
+    bench = Bench()
+    bench.clock.advance(5)
+    assert bench.feed.age_s == 5
+    bench.store.away = True
+    with pytest.raises(StoreUnavailable):
+        bench.look()
+    assert bench.feed.age_s == 5
+    bench.store.away = False
+    bench.look()
+    assert bench.feed.age_s == 0
+
+
+def test_a_store_that_was_restored_is_read_anew_and_nothing_is_unrevoked() -> None:
+    bench = Bench(already=3)
+    bench.store.restore()
+    bench.revoke("since")
+    bench.look()
+    assert bench.told == [Entry("token since", None)]
+    assert len(bench.feed.revoked) == 4

@@ -1,0 +1,148 @@
+"""What is revoked is refused until it means nothing, then forgotten; revoking is told to the store and to the log."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from msgspec.structs import replace
+
+from jotgate.core.accounts import ClientRecord
+from jotgate.core.durable import Issuance, Revocation, RevocationKind
+from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.revocations import Entry, names_of, token_handle
+from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import PAGE, RevokedSet, Revoker, end_family
+from jotgate.stores.access import DirectAccess
+from jotgate.stores.memory import MemoryStore
+from jotgate.testing.ports import ManualClock
+from tests.callers import NAME, principal
+
+_FAMILY = Family(family_id="f", client_id="c", subject="alice", idle_s=60, created_at_s=1, ends_at_s=10_000)
+_FIRST = RefreshRecord(digest=b"1", family_id="f", generation=0, issued_at_s=1, expires_at_s=61)
+
+
+def token_row(token_id: str, expires_at_s: int | None, number: int = 0) -> Revocation:
+    return Revocation(RevocationKind.TOKEN, token_handle(NAME, token_id), 1, expires_at_s, number=number)
+
+
+def names(token_id: str) -> tuple[str, ...]:
+    return names_of(replace(principal(), token_id=token_id))
+
+
+def test_what_was_taken_is_not_spared_and_all_else_is() -> None:
+    revoked = RevokedSet()
+    assert revoked.spares(names("a"))
+    told = revoked.take_rows([token_row("a", 100, number=4), token_row("b", None, number=5)])
+    assert (revoked.cursor, len(revoked)) == (5, 2)
+    assert not revoked.spares(names("a"))
+    assert not revoked.spares(names("b"))
+    assert not revoked.spares(names_of(replace(principal(), token_id="c", ancestors=("x", "a"))))
+    assert revoked.spares(names("c"))
+    other = RevokedSet()
+    other.take(told)
+    other.take(told)
+    assert sorted(entry.name for entry in other.entries()) == sorted(entry.name for entry in told)
+
+
+def test_an_entry_is_forgotten_after_its_end_and_leeway_and_one_without_end_never() -> None:
+    revoked = RevokedSet()
+    revoked.take_rows([token_row("a", 6_000), token_row("b", None)])
+    revoked.forget(6_059)
+    assert not revoked.spares(names("a"))
+    revoked.forget(6_120)
+    assert revoked.spares(names("a"))
+    assert not revoked.spares(names("b"))
+    assert revoked.entries() == [Entry(f"token {NAME} b", None)]
+
+
+@pytest.mark.parametrize("first", [600, 6_000, None])
+@pytest.mark.parametrize("second", [600, 6_000, None])
+def test_of_two_ends_the_later_one_counts(first: int | None, second: int | None) -> None:
+    revoked = RevokedSet()
+    revoked.take_rows([token_row("a", first)])
+    revoked.take_rows([token_row("a", second)])
+    revoked.forget(1_000)
+    assert revoked.spares(names("a")) == (first == second == 600)
+    revoked.forget(10_000)
+    assert revoked.spares(names("a")) == (None not in {first, second})
+
+
+def test_much_that_ends_at_once_is_forgotten_in_steps_of_bounded_work() -> None:
+    revoked = RevokedSet()
+    count = 5 * PAGE // 2
+    revoked.take(Entry(f"token {number}", 60) for number in range(count))
+    left = []
+    while len(revoked):
+        revoked.forget(1_000_000)
+        left.append(len(revoked))
+    assert left == [count - PAGE, count - 2 * PAGE, 0]
+
+
+def test_a_refusal_names_the_claim_and_never_the_others() -> None:
+    revoked = RevokedSet()
+    revoked.take_rows([token_row("a", None)])
+    refusal = revoked.refusal(replace(principal(), token_id="c", ancestors=("x", "a")))
+    assert (refusal.claim, refusal.got) == ("ancestors", "a")
+    assert refusal.message == "a token that this one was narrowed from was revoked"
+
+
+class Lines:
+    """An audit log that keeps what it is told (ports.AuditLog)."""
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        self.text += b"\n".join(lines)
+
+    def flush(self) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Bench:
+    """A store, and who revokes in it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.log = Lines()
+        self.clock = ManualClock()
+        self.looks = 0
+        self.revoker = Revoker(DirectAccess(self.store), Recorder(self.log, self.clock), self.clock, self.look)
+
+    async def look(self) -> None:
+        self.looks += 1
+
+
+def test_a_revoked_token_is_kept_recorded_and_looked_at_at_once() -> None:
+    bench = Bench()
+    asyncio.run(bench.revoker.revoke_token(NAME, "t-1", 7_777, reason="lost", actor="operator", subject="alice"))
+    (row,) = bench.store.revocations_after(0, 10)
+    assert (row.handle, row.expires_at_s, row.reason) == (token_handle(NAME, "t-1"), 7_777, "lost")
+    assert b"token.revoked" in bench.log.text
+    assert b"t-1" in bench.log.text
+    assert bench.looks == 1
+
+
+def test_a_family_ends_once_and_what_came_of_it_is_revoked_for_as_long_as_it_lives() -> None:
+    bench = Bench()
+    bench.store.add_family(_FAMILY, _FIRST)
+    now_s = int(bench.clock.now_s())
+    bench.store.add_issuances([Issuance("t", "alice", "c", "k", now_s, now_s + 90_000, family="f")])
+    assert asyncio.run(bench.revoker.end_family(_FAMILY, reason="reuse", actor="jotgate"))
+    assert not asyncio.run(bench.revoker.end_family(_FAMILY, reason="reuse", actor="jotgate"))
+    (row,) = bench.store.revocations_after(0, 10)
+    assert (row.kind, row.handle, row.expires_at_s) == (RevocationKind.FAMILY, "f", now_s + 90_000)
+    assert bench.log.text.count(b"family.ended") == 1
+    assert bench.looks == 1
+
+
+def test_a_family_without_tokens_is_revoked_for_as_long_as_one_that_is_being_issued_may_live() -> None:
+    bench = Bench()
+    bench.store.add_family(_FAMILY, _FIRST)
+    bench.store.put_account(ClientRecord(name="c", access_ttl_s=120))
+    assert end_family(bench.store, _FAMILY, 500.5, reason="", actor="")
+    (row,) = bench.store.revocations_after(0, 10)
+    assert row.expires_at_s == 620

@@ -3,7 +3,7 @@
 Who can open the socket is the operator; no token is asked for. Errors are `{"error": {"code", "message", "hint"}}`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,7 +35,7 @@ class _Envelope(Struct, frozen=True):
     error: _Fault
 
 
-_Body = TypeVar("_Body", TokenRequest, TokenText, KeyOrder, IssuerOrder)
+_Body = TypeVar("_Body", bound=Struct)
 
 
 def build_operator(
@@ -45,18 +45,13 @@ def build_operator(
     keys: Callable[[KeyOrder], Awaitable[KeyAnswer]],
     *,
     issuers: Callable[[IssuerOrder], Awaitable[IssuerAnswer]],
+    orders: Sequence[Route] = (),
 ) -> Starlette:
-    """The application."""
+    """The application. `orders` are routes made by `order_route`."""
 
     async def create(request: Request) -> Response:
         grant = _read(await request.body(), TokenRequest).grant(issuer.issuer)
         return _json(await issuer.issue(grant, actor=CLI_CLIENT_ID), 201)
-
-    async def tend_keys(request: Request) -> Response:
-        return _json(await keys(_read(await request.body(), KeyOrder)), 200)
-
-    async def tend_issuers(request: Request) -> Response:
-        return _json(await issuers(_read(await request.body(), IssuerOrder)), 200)
 
     async def verify(request: Request) -> Response:
         token = _read(await request.body(), TokenText).token
@@ -70,12 +65,22 @@ def build_operator(
         routes=[
             Route("/tokens", create, methods=["POST"]),
             Route("/tokens/verify", verify, methods=["POST"]),
-            Route("/keys", tend_keys, methods=["POST"]),
-            Route("/issuers", tend_issuers, methods=["POST"]),
+            order_route("/keys", KeyOrder, keys),
+            order_route("/issuers", IssuerOrder, issuers),
+            *orders,
             Route("/status", report, methods=["GET"]),
         ],
         exception_handlers={JotgateError: _refuse, Exception: _refuse},
     )
+
+
+def order_route(path: str, kind: type[_Body], carry_out: Callable[[_Body], Awaitable[Struct]]) -> Route:
+    """The route at which commands of one kind are ordered."""
+
+    async def serve(request: Request) -> Response:
+        return _json(await carry_out(_read(await request.body(), kind)), 200)
+
+    return Route(path, serve, methods=["POST"])
 
 
 def _read(body: bytes, kind: type[_Body]) -> _Body:

@@ -24,7 +24,9 @@ from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
+from jotgate.assembly.token_service import build_oauth, open_parts
 from jotgate.control.metrics import build_metrics, metrics_route
+from jotgate.control.oauth import oauth_routes
 from jotgate.control.operator import build_operator
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
@@ -195,17 +197,19 @@ def _build_server(
         look=lambda: keys.feed.look(room.renew),
         states=lambda: reloader.effect.issuers,
     )
+    tokens = keys.authority.tokens(keys.access, room.await_workers)
+    parts = open_parts(keys, reloader, tokens)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
-            keys.authority.tokens(keys.access, room.await_workers),
+            tokens,
             SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock).verify,
             reporter.report,
             room.carry_out,
             issuers=issuer_room.carry_out,
         ),
-        public=build_public(room.key_set, figures),
+        public=build_public(room.key_set, figures, *oauth_routes(build_oauth(parts))),
         metrics=build_metrics(figures),
     )
 

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jotgate.control.answers import problem_response
 from jotgate.core.key_set import KeySetDocument, is_fresh
 from jotgate.core.problems import render
-from jotgate.errors import InternalError, JotgateError, MethodRefused, UnknownOperation
+from jotgate.errors import InternalError, MethodRefused, UnknownOperation
 
 _JWKS_TYPE: Final = "application/jwk-set+json"
 
@@ -39,19 +40,12 @@ def build_public(key_set: Callable[[], KeySetDocument], *routes: Route) -> Starl
 
 async def _refuse(request: Request, exception: Exception) -> Response:
     if isinstance(exception, HTTPException) and exception.status_code == MethodRefused.status:
-        return _answer(MethodRefused("GET, HEAD", "this path takes GET only"))
-    return _answer(UnknownOperation("this path is not one that jotgate serves"))
+        allowed = (exception.headers or {}).get("Allow", "GET")
+        if "POST" in allowed:
+            return problem_response(render(MethodRefused("POST", "this path takes POST only")))
+        return problem_response(render(MethodRefused("GET, HEAD", "this path takes GET only")))
+    return problem_response(render(UnknownOperation("this path is not one that jotgate serves")))
 
 
 async def _fail(request: Request, exception: Exception) -> Response:
-    return _answer(InternalError("jotgate failed to answer this request"))
-
-
-def _answer(error: JotgateError) -> Response:
-    problem = render(error)
-    response = Response(problem.body, problem.status)
-    lines = problem.lines.decode("latin-1").removesuffix("\r\n").split("\r\n")
-    for line in lines:
-        name, _, value = line.partition(": ")
-        response.headers[name] = value
-    return response
+    return problem_response(render(InternalError("jotgate failed to answer this request")))

@@ -54,10 +54,11 @@ Dialect = Callable[[JotgateError, str], Problem]
 """
 
 
-def render(error: JotgateError, request_id: str = "") -> Problem:
+def render(error: JotgateError, request_id: str = "", resource_metadata: str = "") -> Problem:
     """The error as its caller may see it: message, hint and code, never `debug` nor evidence.
 
     Who had a token refused is told the id of the request, by which `jotgate explain` shows the rest.
+    `resource_metadata` is where the resource describes itself, for the challenge (RFC 9728 s5.1).
     """
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     param = error.param if isinstance(error, RequestMalformed) and error.param else None
@@ -65,17 +66,25 @@ def render(error: JotgateError, request_id: str = "") -> Problem:
     if request_id and isinstance(error, TokenError) and not isinstance(error, TokenMissing):
         text += f" Request {request_id}."
     lines = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
-    challenge = _challenge(error)
+    challenge = challenge_of(error)
+    if challenge and resource_metadata:
+        challenge += b', resource_metadata="%b"' % scrub(resource_metadata)
     if challenge:
         lines += b"WWW-Authenticate: " + challenge + b"\r\n"
-    if isinstance(error, MethodRefused):
-        lines += b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
-    if isinstance(error, Unavailable):
-        lines += b"Retry-After: %d\r\n" % error.retry_after_s
+    lines += further_lines(error)
     return Problem(error.status, lines, _encode(_Envelope(_Error(text, kind, param, error.code))))
 
 
-def _challenge(error: JotgateError) -> bytes:
+def further_lines(error: JotgateError) -> bytes:
+    """Header lines that a refusal has in every dialect, beside its challenge: Allow, Retry-After."""
+    if isinstance(error, MethodRefused):
+        return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
+    if isinstance(error, Unavailable):
+        return b"Retry-After: %d\r\n" % error.retry_after_s
+    return b""
+
+
+def challenge_of(error: JotgateError) -> bytes:
     """RFC 6750 s3: each parameter once, quoted; without credentials the challenge carries no error."""
     if isinstance(error, TokenMissing):
         return b'Bearer realm="jotgate"'
@@ -84,17 +93,17 @@ def _challenge(error: JotgateError) -> bytes:
     if isinstance(error, CredentialsAmbiguous):
         return _bearer(b"invalid_request", error)
     if isinstance(error, InsufficientScope):
-        return _bearer(b"insufficient_scope", error) + b', scope="%b"' % _scrub(error.scope)
+        return _bearer(b"insufficient_scope", error) + b', scope="%b"' % scrub(error.scope)
     if isinstance(error, PermissionRefused):
         return _bearer(b"insufficient_scope", error)
     return b""
 
 
 def _bearer(code: bytes, error: JotgateError) -> bytes:
-    return b'Bearer realm="jotgate", error="%b", error_description="%b"' % (code, _scrub(error.message))
+    return b'Bearer realm="jotgate", error="%b", error_description="%b"' % (code, scrub(error.message))
 
 
-def _scrub(text: str) -> bytes:
+def scrub(text: str) -> bytes:
     """Only %x20-21, %x23-5B and %x5D-7E may stand in a quoted parameter (RFC 6750 s3)."""
     return bytes(
         byte if 0x20 <= byte <= 0x7E and byte not in b'"\\' else 0x3F for byte in text.encode("ascii", "replace")

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from jotgate.core.rights import grant_scopes
+from jotgate.core.scopes import ADMIN_SCOPES, is_scope_of
 from jotgate.errors import ScopeRefused, TargetRefused
 
-ADMIN_PREFIX: Final = "admin:"
 _ADMIN_PATH: Final = "/admin/api"
 _URI_CHARS_MAX: Final = 256
 
@@ -69,13 +69,15 @@ def _check_resource(resource: str, allowed: tuple[str, ...]) -> None:
 def _default(asked: frozenset[str], allowed: tuple[str, ...], issuer: str) -> str:
     """RFC 9068 s3: the resource of a request that names none, from its scopes."""
     admin = admin_resource(issuer)
-    if asked and all(one.startswith(ADMIN_PREFIX) for one in asked) and admin in allowed:
+    if asked and asked <= ADMIN_SCOPES and admin in allowed:
         return admin
     return issuer if issuer in allowed else allowed[0]
 
 
 def _makes_sense(scope: str, audiences: tuple[str, ...], issuer: str) -> bool:
     admin = admin_resource(issuer)
-    if scope.startswith(ADMIN_PREFIX):
+    if scope in ADMIN_SCOPES:
         return admin in audiences
+    if ":" in scope:  # The URI of another resource, and what may be done there: `core.scopes.scope_fault`.
+        return any(is_scope_of(scope, audience) for audience in audiences)
     return any(audience != admin for audience in audiences)

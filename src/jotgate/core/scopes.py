@@ -7,6 +7,9 @@ from typing import Final, Literal
 from jotgate.core.faults import advice, shown
 from jotgate.core.operations import SCOPES
 
+INTROSPECT: Final = "introspect"
+"""Lets a client ask what the tokens of others say that are for its resources (RFC 7662 s2.1)."""
+
 AdminNoun = Literal["clients", "principals", "tenants", "tokens", "keys", "issuers"]
 
 ADMIN_ALL: Final = "admin:*"
@@ -33,17 +36,17 @@ def scope_fault(scope: str, audiences: Collection[str] | None = None) -> str:
     """
     if not _SYNTAX.fullmatch(scope):
         return f"{shown(scope)} is no scope: it is 1 to 256 printable ASCII characters without space, quote, backslash"
-    if scope in SCOPES or scope in ADMIN_SCOPES:
+    if scope in SCOPES or scope in ADMIN_SCOPES or scope == INTROSPECT:
         return ""
     if audiences is None and _URI.match(scope):
         return ""
-    if audiences is not None and any(_is_of(scope, audience) for audience in audiences):
+    if audiences is not None and any(is_scope_of(scope, audience) for audience in audiences):
         return ""
     known = advice(scope, [*sorted(SCOPES), ADMIN_ALL])
     return f"{shown(scope)} is unknown ({known}); one of another resource begins with its URL and a slash"
 
 
-def _is_of(scope: str, audience: str) -> bool:
+def is_scope_of(scope: str, audience: str) -> bool:
     """Whether a scope says that it is of this resource: `https://files.example/read` is of `https://files.example`."""
     root = audience.rstrip("/")
     return scope.startswith(root) and len(scope) > len(root) + 1 and scope[len(root)] in "/:#"

@@ -1,0 +1,78 @@
+"""Puts the token service together: its endpoints, its grants, and what they share."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from jotgate.assembly.keys import OpenKeys
+from jotgate.assembly.reload import Reloader
+from jotgate.assembly.system import SystemClock, SystemEntropy
+from jotgate.control.oauth import OAuthDesk
+from jotgate.core.accounts import GrantName
+from jotgate.core.metadata import documents
+from jotgate.core.token_checks import refresh_rules
+from jotgate.services.client_auth import ClientAuthenticator
+from jotgate.services.client_refusals import ClientRefusals
+from jotgate.services.families import Families
+from jotgate.services.grants.client_credentials import ClientCredentials
+from jotgate.services.grants.refresh_token import RefreshToken
+from jotgate.services.introspection import Introspection
+from jotgate.services.issuer import TokenIssuer
+from jotgate.services.own_tokens import OwnTokens
+from jotgate.services.revocation import Revoker
+from jotgate.services.token_returns import TokenReturns
+from jotgate.services.token_service import Grant, TokenService
+
+
+class TokenParts(Struct, frozen=True):
+    """What the token service shares with the rest of control."""
+
+    keys: OpenKeys
+    reloader: Reloader
+    issuer: TokenIssuer
+    families: Families
+    revoker: Revoker
+
+
+def open_parts(keys: OpenKeys, reloader: Reloader, issuer: TokenIssuer) -> TokenParts:
+    """What there is one of in control."""
+    clock, recorder = SystemClock(), keys.authority.recorder
+    families = Families(
+        keys.access,
+        clock=clock,
+        entropy=SystemEntropy(),
+        recorder=recorder,
+        rules=lambda: refresh_rules(reloader.effect.config.tokens),
+    )
+    revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
+    return TokenParts(keys, reloader, issuer, families, revoker)
+
+
+def build_oauth(parts: TokenParts) -> OAuthDesk:
+    """Who answers the OAuth endpoints."""
+    clock, access, issuer_url = SystemClock(), parts.keys.access, parts.issuer.issuer
+    grants = _grants(parts)
+    clients = ClientAuthenticator(
+        access=access,
+        issuer=issuer_url,
+        clock=clock,
+        refusals=ClientRefusals(parts.keys.authority.recorder, clock),
+    )
+    own = OwnTokens(lambda: parts.reloader.effect.verifier, clock)
+    return OAuthDesk(
+        tokens=TokenService(clients, grants),
+        returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),
+        introspection=Introspection(
+            clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url
+        ),
+        documents=documents(issuer_url, grants),
+    )
+
+
+def _grants(parts: TokenParts) -> Mapping[GrantName, Grant]:
+    """All grants that there are."""
+    clock = SystemClock()
+    return {
+        "client_credentials": ClientCredentials(parts.issuer, clock),
+        "refresh_token": RefreshToken(parts.families, parts.issuer, parts.keys.access, clock),
+    }

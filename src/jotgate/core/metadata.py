@@ -1,0 +1,100 @@
+"""What jotgate says of itself to clients: as an authorization server (RFC 8414) and as a resource (RFC 9728).
+
+All of it comes from the issuer's URL, which is configured; nothing a request says has a part in it.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.accounts import ClientAuthentication, GrantName
+from jotgate.core.client_proofs import ASSERTION_ALGORITHMS
+from jotgate.core.grants import GRANT_TYPES
+from jotgate.core.operations import SCOPES
+from jotgate.core.resources import admin_resource
+from jotgate.core.scopes import ADMIN_SCOPES, INTROSPECT
+from jotgate.core.well_known import AUTHORIZATION_SERVER, OPENID, PROTECTED_RESOURCE, well_known_url
+
+TOKEN_PATH: Final = "/oauth/token"
+REVOCATION_PATH: Final = "/oauth/revoke"
+INTROSPECTION_PATH: Final = "/oauth/introspect"
+_KEYS_PATH: Final = "/.well-known/jwks.json"
+
+_CONFIDENTIAL: Final[tuple[ClientAuthentication, ...]] = (
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+)
+_EVERY: Final[tuple[ClientAuthentication, ...]] = (*_CONFIDENTIAL, "none")
+
+
+class _ServerMetadata(Struct, frozen=True, kw_only=True):
+    """RFC 8414 s2. No response type stands in it while there is no authorization endpoint, but the member must."""
+
+    issuer: str
+    token_endpoint: str
+    revocation_endpoint: str
+    introspection_endpoint: str
+    jwks_uri: str
+    scopes_supported: tuple[str, ...]
+    response_types_supported: tuple[str, ...] = ()
+    grant_types_supported: tuple[str, ...]
+    token_endpoint_auth_methods_supported: tuple[str, ...] = _EVERY
+    token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
+    revocation_endpoint_auth_methods_supported: tuple[str, ...] = _EVERY
+    revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = _CONFIDENTIAL
+    introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
+    protected_resources: tuple[str, ...]
+
+
+class _ResourceMetadata(Struct, frozen=True, kw_only=True):
+    """RFC 9728 s2."""
+
+    resource: str
+    authorization_servers: tuple[str, ...]
+    scopes_supported: tuple[str, ...]
+    bearer_methods_supported: tuple[str, ...] = ("header",)
+    resource_name: str
+
+
+def documents(issuer: str, grants: Iterable[GrantName]) -> dict[str, bytes]:
+    """Each document as JSON by its path. `grants` are those that there are.
+
+    That of OpenID Connect says the same as that of OAuth: it is there for those who look for keys in it.
+    """
+    found = set(grants)
+    server = _ServerMetadata(
+        issuer=issuer,
+        token_endpoint=issuer + TOKEN_PATH,
+        revocation_endpoint=issuer + REVOCATION_PATH,
+        introspection_endpoint=issuer + INTROSPECTION_PATH,
+        jwks_uri=issuer + _KEYS_PATH,
+        scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT})),
+        grant_types_supported=tuple(value for value, name in GRANT_TYPES.items() if name in found),
+        protected_resources=(issuer, admin_resource(issuer)),
+    )
+    gateway = _resource(issuer, issuer, SCOPES, "jotgate gateway")
+    admin = _resource(admin_resource(issuer), issuer, ADMIN_SCOPES, "jotgate administration API")
+    return {
+        _path(issuer, AUTHORIZATION_SERVER): msgspec.json.encode(server),
+        _path(issuer, OPENID): msgspec.json.encode(server),
+        _path(gateway.resource, PROTECTED_RESOURCE): msgspec.json.encode(gateway),
+        _path(admin.resource, PROTECTED_RESOURCE): msgspec.json.encode(admin),
+    }
+
+
+def _resource(resource: str, issuer: str, scopes: frozenset[str], title: str) -> _ResourceMetadata:
+    return _ResourceMetadata(
+        resource=resource,
+        authorization_servers=(issuer,),
+        scopes_supported=tuple(sorted(scopes)),
+        resource_name=title,
+    )
+
+
+def _path(url: str, name: str) -> str:
+    return urlsplit(well_known_url(url, name)).path

@@ -1,0 +1,145 @@
+"""Says what a token says, to those whom that concerns (RFC 7662)."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from jotgate.core.accounts import ClientRecord, PrincipalRecord
+from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.families import FoundFamily
+from jotgate.core.oauth_form import Form
+from jotgate.core.opaque import Mark, is_opaque
+from jotgate.core.principals import Principal
+from jotgate.core.scopes import INTROSPECT
+from jotgate.errors import ClientRefused, GrantRefused, TokenError
+from jotgate.ports import StoreAccess
+from jotgate.services.accounts import KnownClient, find_client, find_subject
+from jotgate.services.client_auth import ClientAuthenticator
+from jotgate.services.families import Families
+from jotgate.services.own_tokens import OwnToken, OwnTokens
+from jotgate.store_ports import Store
+
+
+class Introspected(Struct, frozen=True, kw_only=True):
+    """What is said of a token (RFC 7662 s2.2); of one that does not count, or concerns others, nothing but that."""
+
+    active: bool
+    iss: str | UnsetType = UNSET
+    sub: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    aud: tuple[str, ...] | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+    models: tuple[str, ...] | UnsetType = UNSET
+    token_type: str | UnsetType = UNSET
+    jti: str | UnsetType = UNSET
+    iat: int | UnsetType = UNSET
+    exp: int | UnsetType = UNSET
+
+
+INACTIVE = Introspected(active=False)
+
+
+class Introspection:
+    """The introspection endpoint. Immutable."""
+
+    def __init__(
+        self, *, clients: ClientAuthenticator, tokens: OwnTokens, families: Families, access: StoreAccess, issuer: str
+    ) -> None:
+        self._clients = clients
+        self._tokens = tokens
+        self._families = families
+        self._access = access
+        self._issuer = issuer
+
+    async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> Introspected:
+        """What a token says.
+
+        1. The client proves who it is; one that has nothing to prove it with is told nothing (s2.1).
+        2. The token is good: ours, unexpired, not revoked (s4).
+        3. It concerns the client: it is its own, or, for a client with the scope `introspect`, for a resource of its.
+           A refresh token concerns the client alone that it was given to.
+        4. Its client and its subject are there and enabled, as their tenants are.
+
+        Raises:
+            OAuthRefused: it is refused.
+            Unavailable: it cannot be known now, which is not the same as that the token does not count.
+        """
+        client = await self._clients.authenticate(form, authorization, peer)
+        if client.record.authentication == "none":
+            raise ClientRefused("a client that proves nothing is told nothing about tokens")
+        token = form.require("token")
+        if is_opaque(Mark.REFRESH, token):
+            return await self._look_up(client, token)
+        try:
+            found = self._tokens.verify(token)
+        except TokenError:
+            return INACTIVE
+        if not self._concerns(client, found.principal) or not await self._stands(found.principal):
+            return INACTIVE
+        return _tell(found)
+
+    def _concerns(self, client: KnownClient, principal: Principal) -> bool:
+        if principal.client_id == client.record.name:
+            return True
+        resources = client.record.audiences or (self._issuer,)
+        return INTROSPECT in client.rights.scopes and not principal.audiences.isdisjoint(resources)
+
+    async def _look_up(self, client: KnownClient, token: str) -> Introspected:
+        found = await self._families.find_live(token, client.record.name)
+        if found is None or not await self._access.run(lambda store: _has_subject(store, found.family.subject)):
+            return INACTIVE
+        return _tell_family(found, self._issuer)
+
+    async def _stands(self, principal: Principal) -> bool:
+        return await self._access.run(lambda store: _stands(store, principal))
+
+
+def _stands(store: Store, principal: Principal) -> bool:
+    """Whether nobody is disabled whom a token rests on. An operator's token, and what came of it, may rest on none."""
+    if principal.client_id == CLI_CLIENT_ID:
+        return _has_subject(store, principal.subject, or_none=True)
+    try:
+        find_client(store, principal.client_id)
+    except ClientRefused:
+        return False
+    return _has_subject(store, principal.subject, or_none=bool(principal.ancestors))
+
+
+def _has_subject(store: Store, subject: str, *, or_none: bool = False) -> bool:
+    """Whether a subject is there and enabled; `or_none`: or is none that is kept."""
+    try:
+        find_subject(store, subject)
+    except GrantRefused:
+        known = store.account(PrincipalRecord, subject) or store.account(ClientRecord, subject)
+        return or_none and known is None
+    return True
+
+
+def _tell(found: OwnToken) -> Introspected:
+    principal, claims = found.principal, found.claims
+    return Introspected(
+        active=True,
+        iss=principal.issuer,
+        sub=principal.subject,
+        client_id=principal.client_id,
+        aud=claims.aud,
+        scope=claims.scope or "",
+        models=UNSET if principal.models is None else tuple(sorted(principal.models)),
+        token_type="Bearer",
+        jti=principal.token_id,
+        iat=UNSET if principal.issued_at_s is None else int(principal.issued_at_s),
+        exp=int(principal.expires_at_s),
+    )
+
+
+def _tell_family(found: FoundFamily, issuer: str) -> Introspected:
+    family = found.family
+    return Introspected(
+        active=True,
+        iss=issuer,
+        sub=family.subject,
+        client_id=family.client_id,
+        aud=family.audiences,
+        scope=" ".join(family.scopes),
+        models=UNSET if family.models is None else family.models,
+        iat=found.token.issued_at_s,
+        exp=found.token.expires_at_s,
+    )

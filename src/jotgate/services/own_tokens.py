@@ -1,0 +1,46 @@
+"""Verifies an access token of ours whatever resource it is for: for those who give it back, or ask what it says."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from jotgate.core.principals import Principal
+from jotgate.core.revocations import names_of
+from jotgate.errors import ClaimRefused
+from jotgate.jose import jws, jwt
+from jotgate.jose.jwt import Claims
+from jotgate.ports import Clock
+from jotgate.services.verifier import Verifier
+
+
+class OwnToken(Struct, frozen=True):
+    """A good token of ours: whom it speaks for, and its claims."""
+
+    principal: Principal
+    claims: Claims
+
+
+class OwnTokens:
+    """Holds tokens to what workers hold them to, apart from their audience. `verifier` is control's newest."""
+
+    def __init__(self, verifier: Callable[[], Verifier], clock: Clock) -> None:
+        self._verifier = verifier
+        self._clock = clock
+
+    def verify(self, token: str) -> OwnToken:
+        """What a token says.
+
+        Raises:
+            TokenError: it is not ours, or is not good: malformed, expired, forged, revoked.
+        """
+        now_s = self._clock.now_s()
+        verifier = self._verifier()
+        own = verifier.federation.issuers[0]
+        parsed = jws.parse(token.encode())
+        claims = jwt.read_claims(parsed.payload)
+        if not claims.aud:
+            raise ClaimRefused("aud", "missing", "the token has no claim 'aud'")
+        trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)
+        if not verifier.revoked.spares(names_of(trusted.principal)):
+            raise verifier.revoked.refusal(trusted.principal)
+        return OwnToken(trusted.principal, claims)

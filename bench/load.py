@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,22 @@ class LoadResult:
     latency_us: Mapping[str, float] | None
     chunk_us: Mapping[str, float] | None
     first_chunk_us: Mapping[str, float] | None
+
+    @classmethod
+    def sum_of(cls, some: Sequence["LoadResult"]) -> "LoadResult":
+        """What several runs counted; the times of single requests are not kept."""
+        counts = {
+            name: sum(getattr(one, name) for one in some)
+            for name in ("sent", "ok", "not_ok", "errors", "unanswered", "reconnects", "streams", "chunks")
+        }
+        return cls(
+            **counts,
+            seconds=sum(one.seconds for one in some),
+            cpu_s=sum(one.cpu_s for one in some),
+            latency_us=None,
+            chunk_us=None,
+            first_chunk_us=None,
+        )
 
     def fault(self) -> str | None:
         """Why these figures do not count, or None: every answer was a whole one with status 200."""

@@ -1,6 +1,6 @@
 """The closed table of figures, and how each follows from what was counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +51,16 @@ class Spent:
     mock_ns: int
     core_ns: int
     elapsed_ns: int
+
+    @classmethod
+    def sum_of(cls, some: Sequence["Spent"]) -> "Spent":
+        """What was spent on several loads."""
+        return cls(
+            sum(one.candidate_ns for one in some),
+            sum(one.mock_ns for one in some),
+            sum(one.core_ns for one in some),
+            sum(one.elapsed_ns for one in some),
+        )
 
 
 def straight_figures(result: LoadResult, spent: Spent) -> Figures:

@@ -26,14 +26,15 @@ class Stream:
 class Plan:
     """One run. Times are in whole seconds, as the load generator takes them.
 
-    closed: as much as goes; rate: latency at a fixed rate; steady: cost at a fixed rate; large: prompts of
-    `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which
+    closed: as much as goes, in `closed_laps` of `closed_s`, between which the others have theirs; rate: latency at a
+    fixed rate; steady: cost at a fixed rate; large: prompts of `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which
     `verify_cold` are new to the verifier in each round and `verify_warm` are not.
     """
 
     name: str
     rounds: int
     warm_s: int
+    closed_laps: int
     closed_s: int
     closed_connections: int
     rate_rps: int
@@ -62,7 +63,8 @@ FULL: Final = Plan(
     name="full",
     rounds=7,
     warm_s=1,
-    closed_s=3,
+    closed_laps=3,
+    closed_s=1,
     closed_connections=32,
     rate_rps=500,
     rate_s=10,
@@ -89,6 +91,7 @@ QUICK: Final = Plan(
     name="quick",
     rounds=3,
     warm_s=1,
+    closed_laps=1,
     closed_s=1,
     closed_connections=32,
     rate_rps=500,

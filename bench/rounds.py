@@ -1,7 +1,7 @@
 """The interleaved rounds: every candidate is visited in every round, in an order that moves on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -87,7 +87,6 @@ class Visitor:
         self._mock = mock
         self._core = core
         self._parts: dict[Part, Callable[[str, Target], Gained]] = {
-            "closed": self._closed,
             "rate": self._rate,
             "paced": self._paced,
             "blast": self._blast,
@@ -96,27 +95,41 @@ class Visitor:
             "steady": self._steady,
         }
 
-    def visit(self, name: str, target: Target, number: int) -> Visit:
-        """Warm the candidate up and take all its figures once."""
-        warm = self._load.closed(
-            target.port, target.requests.unary, self._plan.closed_connections, self._plan.warm_s
-        ).fault()
-        faults = [f"{name}, round {number}, warm-up: {warm}"] if warm else []
+    def go_round(self, order: Sequence[str], targets: Mapping[str, Target], number: int) -> Iterator[Visit]:
+        """Warm all candidates up, run their closed loops, and then visit each for the other figures."""
+        faults = {name: self._warm_up(targets[name]) for name in order}
+        laps = self._run_laps(order, targets)
+        for name in order:
+            yield self._visit(name, targets[name], number, [("warm-up", ({}, (faults[name],))), *laps[name]])
+
+    def _warm_up(self, target: Target) -> str | None:
+        plan = self._plan
+        return self._load.closed(target.port, target.requests.unary, plan.closed_connections, plan.warm_s).fault()
+
+    def _run_laps(self, order: Sequence[str], targets: Mapping[str, Target]) -> dict[str, list[tuple[str, Gained]]]:
+        """The closed loops, lap by lap: what slows the machine down for some seconds slows all down alike."""
+        names = [name for name in order if "closed" in CANDIDATES[name]]
+        laps: dict[str, list[tuple[LoadResult, Spent]]] = {name: [] for name in names}
+        for _ in range(self._plan.closed_laps):
+            for name in names:
+                laps[name].append(self._closed(targets[name]))
+        return {name: [("closed", _sum_up(name, laps[name]))] if name in laps else [] for name in order}
+
+    def _visit(self, name: str, target: Target, number: int, known: Sequence[tuple[str, Gained]]) -> Visit:
+        parts = [(part, self._parts[part](name, target)) for part in CANDIDATES[name] if part != "closed"]
         figures: dict[str, float] = {}
-        for part in CANDIDATES[name]:
-            gained, found = self._parts[part](name, target)
+        faults: list[str] = []
+        for part, (gained, found) in [*known, *parts]:
             figures.update(gained)
             faults.extend(f"{name}, round {number}, {part}: {fault}" for fault in found if fault)
         return Visit(name, number, figures, tuple(faults))
 
-    def _closed(self, name: str, target: Target) -> Gained:
+    def _closed(self, target: Target) -> tuple[LoadResult, Spent]:
         plan = self._plan
-        result, spent = self._metered(
+        return self._metered(
             target.server,
             lambda: self._load.closed(target.port, target.requests.unary, plan.closed_connections, plan.closed_s),
         )
-        gained = metrics.straight_figures if name == STRAIGHT else metrics.closed_figures
-        return gained(result, spent), (result.fault(),)
 
     def _rate(self, _name: str, target: Target) -> Gained:
         plan = self._plan
@@ -175,3 +188,11 @@ class Visitor:
         except BenchError as error:
             raise BenchError(f"{server.name}: {error}; its last words:\n{server.last_words()}") from error
         return result, Spent(own_ns, mock_ns, read_core(self._core) - core, time.monotonic_ns() - began)
+
+
+def _sum_up(name: str, laps: Sequence[tuple[LoadResult, Spent]]) -> Gained:
+    """The figures of all laps together."""
+    result = LoadResult.sum_of([result for result, _ in laps])
+    spent = Spent.sum_of([spent for _, spent in laps])
+    gained = metrics.straight_figures if name == STRAIGHT else metrics.closed_figures
+    return gained(result, spent), (result.fault(),)

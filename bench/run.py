@@ -182,9 +182,9 @@ class Run:
         visitor = Visitor(self._load, self._plan, self._mock, self._core)
         visits = []
         for number, order in enumerate(orders(self._names, self._plan.rounds), start=1):
-            for name in order:
-                visits.append(visitor.visit(name, targets[name], number))
-                progress(f"round {number} of {self._plan.rounds}: {name}")
+            for visit in visitor.go_round(order, targets, number):
+                visits.append(visit)
+                progress(f"round {number} of {self._plan.rounds}: {visit.candidate}")
         return visits
 
     def _account(self, targets: dict[str, Target]) -> tuple[str, list[str]]:

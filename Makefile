@@ -8,13 +8,14 @@ READY := $(VENV)/.ready
 # the distribution's, in an environment of its own. One built from source mostly is not, and each request costs more.
 BENCH_PYTHON ?= $(shell for python in /usr/bin/python3 $(PYTHON); do $$python -c \
   'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BENCH_VENV = $(if $(filter $(PYTHON),$(BENCH_PYTHON)),.venv,.venv-bench)
 # What npm writes when it has installed everything; without a registry it stays away and the run says so.
 NPM := tests/peers/oidc/node_modules/.package-lock.json
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve check test test-peers documents bench measure soak fuzz docs lock always
+.PHONY: help setup serve check test test-peers documents bench soak fuzz docs lock always
 
 help: ## This list
 	@echo "Targets (ARGS=... passes options on):"
@@ -47,10 +48,8 @@ documents: $(READY) ## The ledger of the five documents: every line accounted fo
 	@.venv/bin/python -m tests.documents $(ARGS)
 
 bench: ## Measure jotgate beside nginx and Envoy (13 minutes; needs gcc; ARGS="--quick")
-	@$(MAKE) PYTHON=$(BENCH_PYTHON) VENV=$(if $(filter $(PYTHON),$(BENCH_PYTHON)),.venv,.venv-bench) measure
-
-measure: $(READY)
-	@$(VENV)/bin/python -m bench $(ARGS)
+	@$(MAKE) PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) $(BENCH_VENV)/.ready
+	@$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 soak: $(READY) $(NPM) ## Reload, kill, rotate keys under load: no good request fails (10 minutes; ARGS="--quick")
 	@.venv/bin/python -m bench.soak $(ARGS)

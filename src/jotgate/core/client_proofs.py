@@ -14,12 +14,12 @@ from jotgate.core.oauth_form import Form, decode
 from jotgate.core.values import Secret
 from jotgate.errors import ClientRefused, OAuthMalformed, TokenError
 from jotgate.jose import jwt
-from jotgate.jose.algorithms import ALGORITHMS
+from jotgate.jose.algorithms import READABLE
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523 s2.2."""
 
-ASSERTION_ALGORITHMS: Final = tuple(row.name for row in ALGORITHMS.values() if row.kty != "oct")
+ASSERTION_ALGORITHMS: Final = tuple(name for name, row in READABLE.items() if row.kty != "oct")
 """What a client may sign its assertions with: never `none`, and never a secret that we hold too."""
 
 CLIENT_ID_CHARS_MAX: Final = 256

@@ -25,7 +25,7 @@ class Introspected(Struct, frozen=True, kw_only=True):
     iss: str | UnsetType = UNSET
     sub: str | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
-    aud: tuple[str, ...] | UnsetType = UNSET
+    aud: str | tuple[str, ...] | UnsetType = UNSET
     scope: str | UnsetType = UNSET
     models: tuple[str, ...] | UnsetType = UNSET
     token_type: str | UnsetType = UNSET
@@ -120,7 +120,7 @@ def _tell(found: OwnToken) -> Introspected:
         iss=principal.issuer,
         sub=principal.subject,
         client_id=principal.client_id,
-        aud=claims.aud,
+        aud=_audience(claims.aud),
         scope=claims.scope or "",
         models=UNSET if principal.models is None else tuple(sorted(principal.models)),
         token_type="Bearer",
@@ -137,9 +137,14 @@ def _tell_family(found: FoundFamily, issuer: str) -> Introspected:
         iss=issuer,
         sub=family.subject,
         client_id=family.client_id,
-        aud=family.audiences,
+        aud=_audience(family.audiences),
         scope=" ".join(family.scopes),
         models=UNSET if family.models is None else family.models,
         iat=found.token.issued_at_s,
         exp=found.token.expires_at_s,
     )
+
+
+def _audience(audiences: tuple[str, ...]) -> str | tuple[str, ...]:
+    """As tokens have it: a single one is a string (RFC 7519 s4.1.3)."""
+    return audiences[0] if len(audiences) == 1 else audiences

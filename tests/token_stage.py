@@ -1,0 +1,252 @@
+"""A token service over a store, asked over HTTP without a network; with its clients, and what it tells the audit log."""
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from jotgate.control.oauth import OAuthDesk, oauth_routes
+from jotgate.control.public import build_public
+from jotgate.core.accounts import AnyAccount, ClientRecord, GrantName, PrincipalRecord, SecretDigest
+from jotgate.core.audit import EventRecord
+from jotgate.core.client_proofs import ASSERTION_TYPE
+from jotgate.core.durable import Issuance
+from jotgate.core.key_set import publish
+from jotgate.core.metadata import documents
+from jotgate.core.opaque import opaque_digest
+from jotgate.core.refresh import RefreshRules
+from jotgate.errors import AuditUnavailable
+from jotgate.gateway.world import build_verifier
+from jotgate.jose import jws
+from jotgate.jose.encoding import encode_object
+from jotgate.jose.keys import KeySet, SigningKey, generate
+from jotgate.services.client_auth import ClientAuthenticator
+from jotgate.services.client_refusals import ClientRefusals
+from jotgate.services.families import Families
+from jotgate.services.grants.client_credentials import ClientCredentials
+from jotgate.services.introspection import Introspection
+from jotgate.services.issuer import TokenIssuer
+from jotgate.services.own_tokens import OwnTokens
+from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import PAGE, RevokedSet, Revoker
+from jotgate.services.token_returns import TokenReturns
+from jotgate.services.token_service import Grant, TokenService
+from jotgate.store_ports import Store
+from jotgate.stores.access import DirectAccess
+from jotgate.stores.memory import MemoryStore
+from jotgate.testing.issuer import TestIssuer
+from jotgate.testing.ports import ManualClock
+from tests.callers import NAME, NOW_S, issuer_of, make_issuer
+from tests.signers import OneSigner
+
+SECRET: Final = "jot_s_" + "A" * 43
+CLIENT_KEY: Final = generate("ES256")
+FILES: Final = "https://files.example"
+_decode_event: Final = msgspec.json.Decoder(EventRecord).decode
+
+
+class Chance:
+    """The kernel's (ports.Entropy)."""
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+class EventLog:
+    """An audit log in memory (ports.AuditLog); `full`: it takes nothing."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.full = False
+
+    @property
+    def events(self) -> list[EventRecord]:
+        """All events so far."""
+        return [_decode_event(line) for line in self.lines]
+
+    def named(self, event: str) -> list[EventRecord]:
+        """The events of one name."""
+        return [one for one in self.events if one.event == event]
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        if self.full:
+            raise AuditUnavailable("the disk is full")
+        self.lines += lines
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def sync(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class StoreSigner(OneSigner):
+    """Signs with one key, and keeps what was issued in a store."""
+
+    def __init__(self, key: SigningKey, store: Store) -> None:
+        super().__init__(key)
+        self._store = store
+
+    async def issued(self, row: Issuance) -> None:
+        await super().issued(row)
+        self._store.add_issuances((row,))
+
+
+class TokenStage:
+    """The service `https://gate.example`, at the noon of a `ManualClock`. `grants` may be added to before it is asked."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store: Store = store or MemoryStore()
+        self.clock = ManualClock(NOW_S)
+        self.log = EventLog()
+        self.keys: TestIssuer = make_issuer()
+        self.access = DirectAccess(self.store)
+        self.recorder = Recorder(self.log, self.clock)
+        self.revoked = RevokedSet()
+        self.own = issuer_of(self.keys)
+        self.verifier = build_verifier((self.own,), 1_000, revoked=self.revoked)
+        self.issuer = TokenIssuer(
+            issuer=NAME,
+            signers=StoreSigner(self.keys.key, self.store),
+            clock=self.clock,
+            entropy=Chance(),
+            recorder=self.recorder,
+        )
+        self.families = Families(
+            self.access, clock=self.clock, entropy=Chance(), recorder=self.recorder, rules=lambda: RefreshRules()
+        )
+        self.clients = ClientAuthenticator(
+            access=self.access,
+            issuer=NAME,
+            clock=self.clock,
+            refusals=ClientRefusals(self.recorder, self.clock),
+        )
+        self.grants: dict[GrantName, Grant] = {"client_credentials": ClientCredentials(self.issuer, self.clock)}
+        self._browser: TestClient | None = None
+
+    @property
+    def http(self) -> TestClient:
+        """Who asks over HTTP; a fault inside is a 500, as for anybody."""
+        if self._browser is None:
+            own = OwnTokens(lambda: self.verifier, self.clock)
+            desk = OAuthDesk(
+                tokens=TokenService(self.clients, self.grants),
+                returns=TokenReturns(
+                    clients=self.clients,
+                    tokens=own,
+                    families=self.families,
+                    revoker=Revoker(self.access, self.recorder, self.clock, self._look),
+                ),
+                introspection=Introspection(
+                    clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME
+                ),
+                documents=documents(NAME, self.grants),
+            )
+            application = build_public(lambda: publish(self.own, self.clock.now_s(), 300), *oauth_routes(desk))
+            self._browser = TestClient(application, base_url=NAME, raise_server_exceptions=False)
+        return self._browser
+
+    async def _look(self) -> None:
+        self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, PAGE))
+
+    def put(self, *records: AnyAccount) -> None:
+        """Keep accounts in place of those of their names."""
+        for record in records:
+            kept = self.store.account(type(record), record.name)
+            version = self.store.put_account(msgspec.structs.replace(record, version=kept.version if kept else 0))
+            assert version is not None
+
+    def post(self, path: str, form: Mapping[str, str] | bytes, /, **fields: str) -> Response:
+        """Send a form; `_` in a field's name stands for `-`."""
+        body = form if isinstance(form, bytes) else urlencode(form).encode()
+        headers = {"content-type": "application/x-www-form-urlencoded", "x-jotgate-peer": "192.0.2.7"}
+        headers |= {name.replace("_", "-"): value for name, value in fields.items()}
+        return self.http.post(path, content=body, headers=headers)
+
+    def ask(self, grant: str = "client_credentials", /, **parameters: str) -> Response:
+        """Ask for a token as the client `ci`."""
+        return self.post("/oauth/token", {"grant_type": grant, **parameters}, authorization=basic("ci"))
+
+    def token(self, **parameters: str) -> str:
+        """An access token of the client `ci`."""
+        answer = self.ask(**parameters)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def introspect(self, token: str, client: str = "ci") -> Any:
+        """What is said of a token to a client."""
+        answer = self.post("/oauth/introspect", {"token": token}, authorization=basic(client))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token whose signature and audience this service's gateway takes."""
+        self.verifier.verify(token.encode(), self.clock.now_s())
+        return claims_of(token)
+
+
+def client(name: str = "ci", **members: Any) -> ClientRecord:
+    """A client with the secret `SECRET` that may act for itself, with the scope `ai`."""
+    usual: dict[str, Any] = {
+        "grants": ("client_credentials",),
+        "scopes": ("ai",),
+        "secrets": (SecretDigest(opaque_digest(SECRET), int(NOW_S)),),
+        "created_at_s": int(NOW_S),
+        "updated_at_s": int(NOW_S),
+    }
+    return ClientRecord(name=name, **{**usual, **members})
+
+
+def key_client(name: str = "robot", key: SigningKey = CLIENT_KEY, **members: Any) -> ClientRecord:
+    """A client that signs assertions."""
+    jwks = KeySet([key.verification_key]).to_jwks()
+    return client(name, authentication="private_key_jwt", jwks=jwks, secrets=(), **members)
+
+
+def principal(name: str = "alice", **members: Any) -> PrincipalRecord:
+    """A principal with the scope `ai`."""
+    return PrincipalRecord(name=name, **{"scopes": ("ai",), **members})
+
+
+def basic(name: str, secret: str = SECRET) -> str:
+    """The field Authorization of HTTP Basic, escaped as RFC 6749 s2.3.1 has it."""
+    pair = f"{quote_plus(name)}:{quote_plus(secret)}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def assertion(
+    name: str = "robot", key: SigningKey = CLIENT_KEY, header: Mapping[str, object] | None = None, **claims: object
+) -> str:
+    """A good assertion of a client; a claim of None is left out."""
+    usual: dict[str, object] = {
+        "iss": name,
+        "sub": name,
+        "aud": NAME,
+        "exp": int(NOW_S) + 60,
+        "iat": int(NOW_S),
+        "jti": os.urandom(8).hex(),
+    }
+    members = {name: value for name, value in {**usual, **claims}.items() if value is not None}
+    head = {"typ": "client-authentication+jwt"} if header is None else header
+    return jws.sign(head, encode_object(members, "claims set"), key).decode()
+
+
+def asserting(text: str) -> dict[str, str]:
+    """The parameters that carry an assertion."""
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": text}
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says, whether it is good or not."""
+    payload = token.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found

@@ -21,24 +21,29 @@
     │   │   ├── ClaimRefused            a claim is missing, mistyped or not what is expected
     │   │   ├── TokenExpired            `exp` has passed
     │   │   ├── TokenImmature           `nbf` or `iat` lies in the future
-    │   │   └── TokenRevoked            it, an ancestor or its family was revoked
+    │   │   ├── TokenRevoked            it, an ancestor or its family was revoked; its owner is disabled
+    │   │   └── TokenUnknown            no personal token has this text
     │   ├── PermissionRefused           403; the principal is known and may not
     │   │   ├── InsufficientScope       RFC 6750 s3.1 insufficient_scope
     │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
     │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
     │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
-    │   │   └── GrantUnsupported · ScopeRefused · TargetRefused
+    │   │   ├── GrantUnsupported · ScopeRefused · TargetRefused
+    │   │   └── SubjectTokenRefused     RFC 8693 s2.2.2: the token that is to be traded is no good
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
     │       ├── OriginRefused           403; a cookie from a page that may not send it
     │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
     │       ├── TooManyConnections      429; one address has its share
     │       ├── UnknownOperation · MethodRefused · UnknownModel
-    │       └── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
+    │       ├── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
+    │       ├── PreconditionRequired · MediaTypeRefused             428, 415; of the admin API
+    │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
+    │   │   └── TokenUnresolved         … about a personal token that is not held
     │   ├── StoreUnavailable            the store does not answer
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
     └── InternalError                   500; the only wrapper of the unexpected
@@ -55,6 +60,7 @@ from jotgate.failures import (
     IssuerUnavailable,
     NotReady,
     StoreUnavailable,
+    TokenUnresolved,
     Unavailable,
     UpstreamBusy,
     UpstreamError,
@@ -73,6 +79,7 @@ from jotgate.oauth_refusals import (
     OAuthMalformed,
     OAuthRefused,
     ScopeRefused,
+    SubjectTokenRefused,
     TargetRefused,
 )
 from jotgate.refusals import (
@@ -83,14 +90,18 @@ from jotgate.refusals import (
     CredentialsAmbiguous,
     EncodingRefused,
     HeadersTooLarge,
+    IdempotencyMismatch,
+    IdempotencyPending,
     InsufficientScope,
     KeyAmbiguous,
     KeyUnknown,
     KeyUnpublished,
+    MediaTypeRefused,
     MethodRefused,
     ModelNotPermitted,
     OriginRefused,
     PermissionRefused,
+    PreconditionRequired,
     RecordChanged,
     RecordExists,
     RecordMissing,
@@ -98,6 +109,7 @@ from jotgate.refusals import (
     RequestError,
     RequestLate,
     RequestMalformed,
+    SecretShown,
     SignatureInvalid,
     TokenEncrypted,
     TokenError,
@@ -106,6 +118,7 @@ from jotgate.refusals import (
     TokenMalformed,
     TokenMissing,
     TokenRevoked,
+    TokenUnknown,
     TooManyConnections,
     UnknownModel,
     UnknownOperation,
@@ -133,6 +146,8 @@ __all__ = [
     "GrantRefused",
     "GrantUnsupported",
     "HeadersTooLarge",
+    "IdempotencyMismatch",
+    "IdempotencyPending",
     "InsufficientScope",
     "InternalError",
     "IssuerUnavailable",
@@ -141,6 +156,7 @@ __all__ = [
     "KeyRefused",
     "KeyUnknown",
     "KeyUnpublished",
+    "MediaTypeRefused",
     "MethodRefused",
     "ModelNotPermitted",
     "NotReady",
@@ -148,6 +164,7 @@ __all__ = [
     "OAuthRefused",
     "OriginRefused",
     "PermissionRefused",
+    "PreconditionRequired",
     "RecordChanged",
     "RecordExists",
     "RecordMissing",
@@ -156,9 +173,11 @@ __all__ = [
     "RequestLate",
     "RequestMalformed",
     "ScopeRefused",
+    "SecretShown",
     "SignatureInvalid",
     "StoreRefused",
     "StoreUnavailable",
+    "SubjectTokenRefused",
     "TargetRefused",
     "TokenEncrypted",
     "TokenError",
@@ -167,6 +186,8 @@ __all__ = [
     "TokenMalformed",
     "TokenMissing",
     "TokenRevoked",
+    "TokenUnknown",
+    "TokenUnresolved",
     "TooManyConnections",
     "Unavailable",
     "UnknownModel",

@@ -60,6 +60,14 @@ class ControlUnreachable(Unavailable):
     code = Code.CONTROL_UNREACHABLE
 
 
+class TokenUnresolved(ControlUnreachable):
+    """The personal token with this `digest` is not held, and control has not been asked about it."""
+
+    def __init__(self, digest: bytes, message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.digest = digest
+
+
 class AuditUnavailable(Unavailable):
     """The audit buffer is full: nothing is let through unrecorded."""
 

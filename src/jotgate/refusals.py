@@ -128,6 +128,14 @@ class TokenRevoked(TokenError):
     code = Code.TOKEN_REVOKED
 
 
+class TokenUnknown(TokenError):
+    """No personal token has this text: it was revoked or replaced, or another installation made it."""
+
+    code = Code.TOKEN_UNKNOWN
+    default_hint = "Send the newest text of the token; 'jotgate pat roll' and 'jotgate pat create' make one"
+    foreign_hint = "Send the newest text of the token"
+
+
 class PermissionRefused(Refusal):
     """A known principal may not do this."""
 
@@ -271,3 +279,43 @@ class RecordExists(RequestError):
     code = Code.RECORD_EXISTS
     status = 409
     default_hint = "Choose another name, or change the one that is there"
+
+
+class PreconditionRequired(RequestError):
+    """A change must say which version of the record it is of (RFC 6585 s3)."""
+
+    code = Code.PRECONDITION_REQUIRED
+    status = 428
+    default_hint = "Read the record, and send its ETag as If-Match; 'If-Match: *' changes whatever is there"
+
+
+class MediaTypeRefused(RequestError):
+    """The body is of another media type than the one that is taken (RFC 9110 s15.5.16)."""
+
+    code = Code.MEDIA_TYPE_REFUSED
+    status = 415
+    default_hint = "Send JSON, with Content-Type: application/json"
+
+
+class IdempotencyMismatch(RequestError):
+    """The Idempotency-Key was used for another request."""
+
+    code = Code.IDEMPOTENCY_MISMATCH
+    status = 422
+    default_hint = "Use a new key for each new request, and the same key for the same request alone"
+
+
+class IdempotencyPending(RequestError):
+    """The first request with this Idempotency-Key is not answered yet, or nobody knows what became of it."""
+
+    code = Code.IDEMPOTENCY_PENDING
+    status = 409
+    default_hint = "Look whether it was done; if not, send it with another key"
+
+
+class SecretShown(RequestError):
+    """The first answer to this Idempotency-Key held a secret, which is shown once and not kept."""
+
+    code = Code.SECRET_SHOWN
+    status = 409
+    default_hint = "It was done; if the secret was lost on the way, make a new one"

@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from jotgate.assembly.account_feed import AccountFeed
 from jotgate.assembly.authority import Authority, open_authority
 from jotgate.assembly.means import Means
 from jotgate.assembly.reload import Reloader
@@ -39,11 +40,12 @@ class OpenKeys(Struct, frozen=True):
     access: ThreadedAccess
     feed: StoreFeed
     revocations: RevocationFeed
+    accounts: AccountFeed
 
     @property
     def age_s(self) -> float:
         """The age in seconds of what control knows of the store: of its oldest part."""
-        return max(self.feed.age_s, self.revocations.age_s)
+        return max(self.feed.age_s, self.revocations.age_s, self.accounts.age_s)
 
     @property
     def keys(self) -> OwnKeys:
@@ -63,7 +65,9 @@ def open_keys(means: Means) -> OpenKeys:
     access = give_access(authority.store, shared=authority.shared)
     clock = SystemClock()
     feed = StoreFeed(access, clock, read_picture(authority.store))
-    return OpenKeys(authority, access, feed, RevocationFeed(access, clock, load_revocations(authority.store)))
+    revocations = RevocationFeed(access, clock, load_revocations(authority.store))
+    accounts = AccountFeed(access, clock, feed.picture.versions.accounts)
+    return OpenKeys(authority, access, feed, revocations, accounts)
 
 
 def _tell_of_leftovers(authority: Authority, means: Means) -> None:

@@ -32,7 +32,7 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
     async def published(_: str) -> None:
         """No worker of this machine runs that would have to know the key."""
 
-    with _open(directory, sources) as (authority, _):
+    with opened(directory, sources) as (authority, _):
         tokens = authority.tokens(DirectAccess(authority.store), published)
         return asyncio.run(tokens.issue(request.grant(tokens.issuer), actor=CLI_CLIENT_ID))
 
@@ -72,7 +72,7 @@ def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> Ke
         CommandError, KeyRefused: see `services.key_desk`; and as `verify`.
     """
     require_installation(directory)
-    with _open(directory, sources) as (authority, config):
+    with opened(directory, sources) as (authority, config):
         desk = KeyDesk(
             authority.store, authority.parts, SystemClock(), key_rules(config.keys), alone=not authority.shared
         )
@@ -88,7 +88,12 @@ def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> Ke
 
 
 @contextmanager
-def _open(directory: DataDirectory, sources: Sources) -> Iterator[tuple[Authority, Config]]:
+def opened(directory: DataDirectory, sources: Sources) -> Iterator[tuple[Authority, Config]]:
+    """The installation, which this makes if it is the first start, and its settings; closed at the end.
+
+    Raises:
+        ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
+    """
     os.umask(0o077)
     settings = load_settings(sources, secrets=False)
     authority = open_authority(means_of(directory, settings))

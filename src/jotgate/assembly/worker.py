@@ -15,6 +15,7 @@ from typing import Final
 import uvloop
 
 from jotgate.assembly.listening import Listener
+from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
@@ -29,6 +30,7 @@ from jotgate.processes.child import Assignment
 from jotgate.processes.console import say
 from jotgate.processes.link import Link
 from jotgate.processes.messages import (
+    AccountsChanged,
     AuditBatch,
     AuditWritten,
     Beat,
@@ -39,6 +41,7 @@ from jotgate.processes.messages import (
     KeysWanted,
     Revoked,
     Settled,
+    TokenAnswered,
     World,
 )
 from jotgate.services.auditor import Auditor, Batch
@@ -89,6 +92,7 @@ class Worker:
             slot=assignment.slot,
             workers=assignment.workers,
         )
+        self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         self._listener = Listener(loop, self._clock, self._gateway, self._control)
@@ -136,21 +140,25 @@ class Worker:
     def _greet(self) -> None:
         self._newest = None
         self._early = []
-        self._link.send(Hello(self._assignment.slot, self._instance))
+        self._link.send(Hello(self._assignment.slot, self._instance, self._worlds.personal.version))
         self._auditor.take_batches()  # They are among those that follow.
         self._send_batches(self._auditor.unwritten())
         self._key_waits.ask_again()
+        self._personal.ask_again()
 
     def _hear(self, message: FromControl) -> None:
         match message:
             case Beat(age_s):
                 self._tell_figures()  # First: the silence that a beat ends is worth knowing.
+                self._personal.tell_uses()
                 self._gateway.control_seen(age_s)
             case Revoked(entries):
                 self._worlds.revoked.take(entries)
             case World(snapshot):
                 self._newest = snapshot
                 self._worlds.offer(snapshot)
+            case AccountsChanged() | TokenAnswered():
+                self._personal.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():
@@ -231,6 +239,7 @@ class Worker:
         self._gateway.cancel_all()
         self._flush()
         self._tell_figures()
+        self._personal.tell_uses()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
         lost = sum(batch.rows for batch in self._auditor.unwritten())
         if lost:

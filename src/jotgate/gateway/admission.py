@@ -4,9 +4,12 @@
 when the body is there. Both refuse by raising one class per reason.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from jotgate.core.calls import Body, Request, read_body
+from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
 from jotgate.core.policies import Deny, authorize
 from jotgate.core.principals import Principal
@@ -24,6 +27,9 @@ from jotgate.errors import (
 from jotgate.gateway.credentials import find_token, refuse_list, require_place
 from jotgate.gateway.world import World
 from jotgate.services.evidence import examine
+
+_PERSONAL: Final = Mark.PERSONAL.encode("ascii")
+_MARK_BYTES: Final = len(_PERSONAL)
 
 
 class Call(Struct, frozen=True):
@@ -46,11 +52,14 @@ def authenticate(request: Request, operation: Operation, world: World, now_s: fl
         TokenError: there is no token or it is refused.
         CredentialsAmbiguous, OriginRefused: see `find_token`.
         IssuerUnavailable: the keys of the token's issuer are out of reach.
+        TokenUnresolved: it is a personal token, of which control has to be asked.
     """
     token = find_token(request, world.credentials)
     if request.credential_place and not operation.forwarded:
         require_place(request, None)
     try:
+        if token[:_MARK_BYTES] == _PERSONAL:
+            return world.personal.resolve(token, now_s, request.peer)
         return world.verifier.verify(token, now_s)
     except (TokenError, IssuerUnavailable) as refusal:
         refuse_list(token)

@@ -25,13 +25,16 @@ from jotgate.errors import (
     JotgateError,
     KeyUnpublished,
     NotReady,
+    TokenUnresolved,
 )
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
-from jotgate.gateway.key_waits import KeyWaits, Soon
+from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.token_waits import TokenWaits
+from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import World
 from jotgate.ports import Answer, Caller, Clock, Running
 
@@ -68,7 +71,7 @@ def _begun_s(relay: Relay) -> float:
 
 
 class Gateway:
-    """All calls of one worker. Mutable: the world, the live calls and those that wait for keys, when control spoke."""
+    """All calls of one worker. Mutable: the world, the live calls and those that wait, when control spoke."""
 
     def __init__(
         self, *, clock: Clock, recorder: CallRecorder, instance: str, control: ControlDoor | None = None
@@ -82,11 +85,17 @@ class Gateway:
         self._requests = 0
         self.live: set[Relay] = set()
         self._key_waits: KeyWaits | None = None
+        self._token_waits: TokenWaits | None = None
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
         self._key_waits = KeyWaits(self._clock, self, ask=ask, soon=soon)
         return self._key_waits
+
+    def find_tokens_by(self, ask: Callable[[bytes], object], soon: Soon) -> TokenWaits:
+        """Let requests wait for what control says of a personal token: `ask` asks it; see `TokenWaits`."""
+        self._token_waits = TokenWaits(self._clock, self, ask=ask, soon=soon)
+        return self._token_waits
 
     @property
     def world(self) -> World | None:
@@ -153,6 +162,10 @@ class Gateway:
             if self._key_waits is None:
                 raise
             return self._key_waits.join(request, refusal)
+        except TokenUnresolved as refusal:
+            if self._token_waits is None:
+                raise
+            return self._token_waits.join(request, refusal)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
@@ -183,8 +196,9 @@ class Gateway:
         Called a few times a second.
         """
         now_s = self._clock.monotonic_s()
-        if self._key_waits is not None:
-            self._key_waits.check_deadlines(now_s)
+        for waits in (self._key_waits, self._token_waits):
+            if waits is not None:
+                waits.check_deadlines(now_s)
         waiting: list[Relay] = []
         for relay in tuple(self.live):
             relay.check_deadlines(now_s)
@@ -195,8 +209,9 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
-        if self._key_waits is not None:
-            self._key_waits.cancel_all()
+        for waits in (self._key_waits, self._token_waits):
+            if waits is not None:
+                waits.cancel_all()
         for relay in tuple(self.live):
             relay.cancel()
 
@@ -249,7 +264,8 @@ class Gateway:
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
-        problem = render(refusal, request.request_id)
+        world = self._world
+        problem = render(refusal, request.request_id, "" if world is None else world.metadata_url)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -7,10 +7,12 @@ from msgspec import Struct
 from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.core.well_known import PROTECTED_RESOURCE, well_known_url
 from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
 from jotgate.services.federation import carry_over
+from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
 
@@ -51,6 +53,12 @@ class World(Struct, frozen=True):
     places: Mapping[str, Place]
     turns: Turns
     credentials: CredentialRules
+    personal: PersonalTokens
+
+    @property
+    def metadata_url(self) -> str:
+        """Where this gateway describes itself as a resource (RFC 9728 s3.1)."""
+        return well_known_url(self.snapshot.issuers[0].issuer, PROTECTED_RESOURCE)
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
@@ -75,11 +83,15 @@ def build_verifier(
 
 
 def build_world(
-    snapshot: Snapshot, places: Mapping[str, Place], previous: World | None, revoked: RevokedSet | None = None
+    snapshot: Snapshot,
+    places: Mapping[str, Place],
+    previous: World | None,
+    revoked: RevokedSet | None = None,
+    personal: PersonalTokens | None = None,
 ) -> World:
     """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal.
 
-    `revoked` is what all worlds of a process share; None: as for `build_verifier`.
+    `revoked` and `personal` are what all worlds of a process share; None: as for `build_verifier`, and that of before.
     """
     capacity = snapshot.limits.verified_tokens
     verifier = None if previous is None else previous.verifier
@@ -90,6 +102,9 @@ def build_world(
         or verifier.cache.capacity != capacity
     ):
         verifier = build_verifier(snapshot.issuers, capacity, verifier, revoked)
+    if personal is None:
+        personal = PersonalTokens(verifier.revoked) if previous is None else previous.personal
+    personal.limit(snapshot.limits.personal_tokens)
     return World(
         snapshot=snapshot,
         limits=snapshot.limits,
@@ -98,4 +113,5 @@ def build_world(
         places=places,
         turns=Turns(),
         credentials=compile_rules(snapshot),
+        personal=personal,
     )

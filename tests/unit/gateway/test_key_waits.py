@@ -12,7 +12,8 @@ from jotgate.core.issuers import Issuer
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.principals import Principal
 from jotgate.errors import JotgateError
-from jotgate.gateway.key_waits import PATIENCE_S, WAITING_BYTES_MAX, WAITING_MAX, Waiting
+from jotgate.gateway.key_waits import PATIENCE_S
+from jotgate.gateway.waits import WAITING_BYTES_MAX, WAITING_MAX, Waiting
 from jotgate.gateway.world import build_world
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
 from jotgate.jose.keys import KeySet, SigningKey, generate
@@ -55,7 +56,9 @@ class Waits(Stage):
         issuers = (snapshot.issuers[0], remote)
         self.gateway.swap(build_world(replace(snapshot, issuers=issuers), self.world.places, self.gateway.world))
 
-    def bring(self, key: SigningKey, body: bytes = _BODY, **headers: bytes) -> tuple[RecordingCaller, Waiting | None]:
+    def bring(
+        self, key: SigningKey, body: bytes = _BODY, **headers: bytes
+    ) -> tuple[RecordingCaller, Waiting[str] | None]:
         """A call with a token of the remote issuer under this key."""
         token = TestIssuer(key, _REMOTE, NAME, NOW_S).token()
         caller, running = self.ask(request(body, authorization=b"Bearer " + token, **headers))

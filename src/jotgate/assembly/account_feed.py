@@ -1,0 +1,98 @@
+"""What control knows of changes of accounts: followed in the store, and told to all who hold something of them.
+
+Apart from the rest of the store, so that nothing that a snapshot waits for holds up that somebody is disabled.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jotgate.core.accounts import AccountChange
+from jotgate.core.personal_tokens import AccountNews
+from jotgate.errors import JotgateError, StoreUnavailable
+from jotgate.ports import Clock, StoreAccess
+from jotgate.processes.console import log_error, say
+from jotgate.store_ports import Store
+
+POLL_S: Final = 0.25
+"""How often the store is asked whether an account has changed."""
+PAGE: Final = 1_000
+"""So many changes are read, and told, at one go."""
+
+
+class AccountFeed:
+    """Follows the accounts. Mutable: the version up to which every change was told, how old that is, who is told."""
+
+    def __init__(self, access: StoreAccess, clock: Clock, version: int) -> None:
+        self._access = access
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._tell: Callable[[AccountNews], None] | None = None
+        self._good_s = clock.monotonic_s()
+        self._fault = ""
+        self.version = version
+
+    @property
+    def age_s(self) -> float:
+        """The time since every change was told, in seconds."""
+        return self._clock.monotonic_s() - self._good_s
+
+    def begin(self, tell: Callable[[AccountNews], None]) -> None:
+        """Tell of what is new from now on."""
+        self._tell = tell
+
+    async def look(self) -> None:
+        """Ask the store for what is new, and tell of it. Raises StoreUnavailable."""
+        async with self._turn:
+            begun_s = self._clock.monotonic_s()
+            versions = await self._access.run(lambda store: store.versions())
+            if versions.accounts < self.version:  # The database was restored to what it was earlier.
+                self._take(AccountNews(versions.accounts, everything=True))
+            while self.version < versions.accounts:
+                changes = await self._access.run(self._read)
+                last = changes[-1].version if changes else 0
+                # Short of a page, these are all; others may have been changed again, behind what was asked for.
+                reached = last if len(changes) == PAGE else max(last, versions.accounts)
+                self._take(AccountNews(reached, tuple(changes)))
+            self._good_s = begun_s
+
+    async def since(self, version: int) -> AccountNews:
+        """What has changed after this version, for who was told all before it; -1: for who holds nothing."""
+        if version < 0:
+            return AccountNews(self.version)
+        told = self.version
+        try:
+            now = (await self._access.run(lambda store: store.versions())).accounts
+            changes = await self._access.run(lambda store: store.accounts_after(version, PAGE))
+        except StoreUnavailable:
+            return AccountNews(told, everything=True)
+        if version > now or len(changes) == PAGE:
+            return AccountNews(told, everything=True)
+        return AccountNews(max(told, now), tuple(changes))
+
+    async def keep(self) -> None:
+        """Look four times a second until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.look()
+            except StoreUnavailable:
+                continue  # `StoreFeed` says so.
+            except JotgateError as error:
+                self._complain(error)
+            else:
+                self._fault = ""
+
+    def _take(self, news: AccountNews) -> None:
+        self.version = news.version
+        if self._tell is not None:
+            self._tell(news)
+
+    def _read(self, store: Store) -> Sequence[AccountChange]:
+        return store.accounts_after(self.version, PAGE)
+
+    def _complain(self, error: JotgateError) -> None:
+        if error.message != self._fault:
+            say("changes of accounts cannot be followed now", event="accounts_lost", level="error")
+            log_error(error)
+        self._fault = error.message

@@ -1,4 +1,4 @@
-"""A token service over a store, asked over HTTP without a network; with its clients, and what it tells the audit log."""
+"""A token service over a store, asked over HTTP without a network; its clients; what it tells the audit log."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from jotgate.control.oauth import OAuthDesk, oauth_routes
 from jotgate.control.public import build_public
-from jotgate.core.accounts import AnyAccount, ClientRecord, GrantName, PrincipalRecord, SecretDigest
+from jotgate.core.accounts import Account, ClientRecord, GrantName, PrincipalRecord, SecretDigest
 from jotgate.core.audit import EventRecord
 from jotgate.core.client_proofs import ASSERTION_TYPE
 from jotgate.core.durable import Issuance
@@ -102,7 +102,7 @@ class StoreSigner(OneSigner):
 
 
 class TokenStage:
-    """The service `https://gate.example`, at the noon of a `ManualClock`. `grants` may be added to before it is asked."""
+    """The service `https://gate.example`, at the time of a `ManualClock`. Add to `grants` before anything is asked."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.store: Store = store or MemoryStore()
@@ -122,7 +122,7 @@ class TokenStage:
             recorder=self.recorder,
         )
         self.families = Families(
-            self.access, clock=self.clock, entropy=Chance(), recorder=self.recorder, rules=lambda: RefreshRules()
+            self.access, clock=self.clock, entropy=Chance(), recorder=self.recorder, rules=RefreshRules
         )
         self.clients = ClientAuthenticator(
             access=self.access,
@@ -158,12 +158,11 @@ class TokenStage:
     async def _look(self) -> None:
         self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, PAGE))
 
-    def put(self, *records: AnyAccount) -> None:
-        """Keep accounts in place of those of their names."""
-        for record in records:
-            kept = self.store.account(type(record), record.name)
-            version = self.store.put_account(msgspec.structs.replace(record, version=kept.version if kept else 0))
-            assert version is not None
+    def put(self, record: Account) -> None:
+        """Keep an account in place of that of its name."""
+        kept = self.store.account(type(record), record.name)
+        version = self.store.put_account(msgspec.structs.replace(record, version=kept.version if kept else 0))
+        assert version is not None
 
     def post(self, path: str, form: Mapping[str, str] | bytes, /, **fields: str) -> Response:
         """Send a form; `_` in a field's name stands for `-`."""

@@ -31,9 +31,14 @@ _SHORT_FORM: Final = "1 to 128 letters, digits, '.', '_', '~' or '-', the first 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+", re.ASCII)
 
 
-def check_values(values: AnyValues) -> list[Fault]:
-    """What is given and cannot be set yet."""
-    return [(name, later) for name, later in _LATER.items() if name in given(values)]
+def check_values(values: AnyValues, name: str) -> list[Fault]:
+    """What is given and cannot be set yet, and texts that are no names, before there is a record of them."""
+    members = given(values)
+    faults = [(path, later) for path, later in _LATER.items() if path in members]
+    faults += [("name", fault) for fault in (_plain(name) if name else ())]
+    for path, value in members.items():
+        faults += [(path, fault) for text in _texts(value) for fault in _plain(text)]
+    return faults
 
 
 def check_client(record: ClientRecord, tenant: TenantRecord) -> list[Fault]:
@@ -41,8 +46,7 @@ def check_client(record: ClientRecord, tenant: TenantRecord) -> list[Fault]:
     faults = [("name", fault) for fault in _short_name(record.name)]
     for check in (_grants, _authentication, _audiences, _rights_of_client, _jwks):
         faults += check(record)
-    faults += [("title", fault) for fault in _title(record.title)]
-    faults += _roles(record.roles, tenant) + _models("models", record.models)
+    faults += _roles(record.roles, tenant) + _bounded("models", record.models or ())
     if not 1 <= record.access_ttl_s <= ACCESS_TTL_MAX_S:
         faults.append(("access_ttl_s", f"is {shown(record.access_ttl_s)}; from 1 s to 24 h"))
     return faults
@@ -51,15 +55,13 @@ def check_client(record: ClientRecord, tenant: TenantRecord) -> list[Fault]:
 def check_principal(record: PrincipalRecord, tenant: TenantRecord) -> list[Fault]:
     """What is wrong with a principal of this tenant."""
     faults = [("name", fault) for fault in _subject(record.name)]
-    faults += [("title", fault) for fault in _title(record.title)]
-    faults += _scopes("scopes", record.scopes) + _roles(record.roles, tenant) + _models("models", record.models)
-    return faults
+    faults += _scopes("scopes", record.scopes) + _roles(record.roles, tenant)
+    return faults + _bounded("models", record.models or ())
 
 
 def check_tenant(record: TenantRecord) -> list[Fault]:
     """What is wrong with a tenant and its roles."""
     faults = [("name", fault) for fault in _short_name(record.name)]
-    faults += [("title", fault) for fault in _title(record.title)]
     faults += _bounded("roles", record.roles)
     names = [role.name for role in record.roles]
     faults += [("roles", f"{shown(name)} stands twice") for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -68,10 +70,15 @@ def check_tenant(record: TenantRecord) -> list[Fault]:
     return faults
 
 
+def is_name(text: str) -> bool:
+    """Whether anything can have this name: it is printable, and not too long for the store."""
+    return 1 <= len(text) <= _NAME_MAX and text.isprintable() and text == text.strip()
+
+
 def _role(role: Role) -> list[Fault]:
     path = f"roles.{role.name if _SHORT_NAME.fullmatch(role.name) else '?'}"
     faults = [(path, fault) for fault in _short_name(role.name)]
-    return faults + _scopes(f"{path}.scopes", role.scopes) + _models(f"{path}.models", role.models)
+    return faults + _scopes(f"{path}.scopes", role.scopes) + _bounded(f"{path}.models", role.models or ())
 
 
 def _grants(record: ClientRecord) -> Iterator[Fault]:
@@ -154,11 +161,6 @@ def _roles(roles: Sequence[str], tenant: TenantRecord) -> list[Fault]:
     return faults
 
 
-def _models(path: str, models: Sequence[str] | None) -> list[Fault]:
-    names = models or ()
-    return _bounded(path, names) + [(path, fault) for name in names[:_NAMES_MAX] for fault in _plain(name)]
-
-
 def _bounded(path: str, items: Sequence[object]) -> list[Fault]:
     return [(path, f"has {len(items)} items, and {_NAMES_MAX} is the most")] if len(items) > _NAMES_MAX else []
 
@@ -171,16 +173,22 @@ def _short_name(name: str) -> Iterator[str]:
 
 
 def _subject(name: str) -> Iterator[str]:
-    yield from _plain(name, _NAME_MAX * 2)
+    yield from _plain(name)
     if name in _RESERVED:
         yield f"'{name}' is what jotgate calls itself; choose another"
 
 
-def _title(title: str) -> Iterator[str]:
-    if title:
-        yield from _plain(title)
+def _plain(text: str) -> Iterator[str]:
+    if not is_name(text):
+        yield f"{shown(text)} is no name: 1 to {_NAME_MAX} printable characters, without spaces around them"
 
 
-def _plain(text: str, most: int = _NAME_MAX) -> Iterator[str]:
-    if not 1 <= len(text) <= most or not text.isprintable() or text != text.strip():
-        yield f"{shown(text)} is no name: 1 to {most} printable characters, without spaces around them"
+def _texts(value: object) -> Iterator[str]:
+    """The texts of what is given; an empty title is none."""
+    if isinstance(value, str):
+        yield from [value] if value else []
+    elif isinstance(value, Role):
+        yield from (value.name, *value.scopes, *(value.models or ()))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from [item] if isinstance(item, str) else _texts(item)

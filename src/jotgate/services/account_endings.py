@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import asdict, replace
 
+from jotgate.core.account_orders import Impact
 from jotgate.core.accounts import (
     Account,
     AnyAccount,
@@ -18,7 +19,7 @@ from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, Revocation
 from jotgate.core.families import Family
 from jotgate.core.revocations import token_handle
 from jotgate.errors import RecordChanged, RequestMalformed
-from jotgate.services.administration import NOUNS, Impact, Outcome, Terms, check_reach, missing, scopes_of, update
+from jotgate.services.administration import NOUNS, Outcome, Terms, check_reach, find_account, missing, scopes_of, update
 from jotgate.services.revocation import end_family
 from jotgate.store_ports import Store
 
@@ -51,7 +52,7 @@ def delete_account(
         _check_empty(store, found)
         return replace(found, enabled=False)
 
-    if store.account(kind, name) is None:
+    if not find_account(store, kind, name).version:
         raise missing(kind)
     _, last = update(store, kind, name, disable, terms, version=version)
     impact = impact_of(store, last, terms.now_s)

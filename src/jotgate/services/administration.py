@@ -10,7 +10,8 @@ from typing import Final, Generic
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jotgate.core.account_checks import check_principal, check_tenant, check_values
+from jotgate.core.account_checks import check_principal, check_tenant, check_values, is_name
+from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import AnyValues, PrincipalValues, TenantValues, given, principal_with, tenant_with
 from jotgate.core.accounts import (
     DEFAULT_TENANT,
@@ -51,18 +52,11 @@ class Terms(Struct, frozen=True):
     scopes: frozenset[str] | None = None
 
 
-class Impact(Struct, frozen=True):
-    """What an account's end ends with it: tokens that this installation issued and knows to live, and the like."""
-
-    live_tokens: int = 0
-    families: int = 0
-    personal_tokens: int = 0
-
-
 class Outcome(Struct, Generic[Account], frozen=True):
     """What came of an order: the account as it is now, or was at last, and the event for the audit log.
 
-    `event` empty: nothing has changed. `secret` is a new client secret, to be shown once and kept nowhere.
+    `event` empty: nothing has changed. `secret` is a new client secret, to be shown once and kept nowhere. `impact` is
+    what has ended with an account that was deleted.
     """
 
     record: Account
@@ -77,7 +71,7 @@ class Outcome(Struct, Generic[Account], frozen=True):
 
 def find_account(records: AccountRecords, kind: type[Account], name: str) -> Account:
     """The account of this name; the tenant `default` need not be kept. Raises RecordMissing, StoreUnavailable."""
-    found = records.account(kind, name)
+    found = records.account(kind, name) if is_name(name) else None
     if found is None and kind is TenantRecord and name == DEFAULT_TENANT:
         return kind(name=name)
     if found is None:
@@ -96,17 +90,19 @@ def create_principal(
         RecordExists: a principal or client has this name.
         StoreUnavailable: the store does not answer.
     """
+    refuse(check_values(values, name))
     record = principal_with(PrincipalRecord(name=name, created_at_s=terms.now_s, updated_at_s=terms.now_s), values)
     tenant = tenant_of(records, record.tenant)
-    refuse(check_values(values) + check_principal(record, tenant))
+    refuse(check_principal(record, tenant))
     check_reach(terms, rights_of(record, tenant).scopes)
     return Outcome(put_new(records, record), "principal.created", told(values))
 
 
 def create_tenant(records: AccountRecords, terms: Terms, name: str, values: TenantValues) -> Outcome[TenantRecord]:
     """Keep a new tenant. Raises as `create_principal`."""
+    refuse(check_values(values, name))
     record = tenant_with(TenantRecord(name=name, created_at_s=terms.now_s, updated_at_s=terms.now_s), values)
-    refuse(check_values(values) + check_tenant(record))
+    refuse(check_tenant(record))
     check_reach(terms, _scopes_of(record.roles))
     return Outcome(put_new(records, record), "tenant.created", told(values))
 
@@ -121,11 +117,12 @@ def change_principal(
         RecordChanged: it has another version.
         RequestMalformed, InsufficientScope, StoreUnavailable: as `create_principal`.
     """
+    refuse(check_values(values, name))
 
     def change(found: PrincipalRecord) -> PrincipalRecord:
         record = principal_with(found, values)
         tenant = tenant_of(records, found.tenant)
-        refuse(check_values(values) + check_stays(found, record) + check_principal(record, tenant))
+        refuse(check_stays(found, record) + check_principal(record, tenant))
         check_reach(terms, rights_of(found, tenant).scopes | rights_of(record, tenant).scopes)
         return record
 
@@ -152,8 +149,9 @@ def redefine_tenant(
     def change(found: TenantRecord) -> TenantRecord:
         nonlocal chosen
         chosen = choose(found)
+        refuse(check_values(chosen, name))
         record = tenant_with(found, chosen)
-        refuse(check_values(chosen) + check_tenant(record))
+        refuse(check_tenant(record))
         check_reach(terms, _scopes_of(found.roles) | _scopes_of(record.roles))
         return record
 

@@ -35,8 +35,9 @@ def create_client(records: AccountRecords, terms: Terms, name: str, values: Clie
         RequestMalformed, InsufficientScope, RecordExists, StoreUnavailable: as `administration.create_principal`.
     """
     name = name or f"client-{terms.entropy.random_bytes(_ID_BYTES).hex()}"
+    refuse(check_values(values, name))
     record = client_with(ClientRecord(name=name, created_at_s=terms.now_s, updated_at_s=terms.now_s), values)
-    record = _checked(records, terms, record, values)
+    record = _checked(records, terms, record)
     secret = ""
     if uses_secret(record):
         record, secret = _with_new_secret(record, terms, 0)
@@ -52,12 +53,13 @@ def change_client(
         RecordMissing, RecordChanged, RequestMalformed, InsufficientScope, StoreUnavailable: as
             `administration.change_principal`.
     """
+    refuse(check_values(values, name))
 
     def change(found: ClientRecord) -> ClientRecord:
         check_reach(terms, scopes_of(records, found))
         record = client_with(found, values)
         refuse(check_stays(found, record))
-        return _checked(records, terms, record, values)
+        return _checked(records, terms, record)
 
     before, after = update(records, ClientRecord, name, change, terms, version=version)
     return Outcome(after, "" if before == after else "client.changed", told(values))
@@ -104,9 +106,9 @@ def _with_new_secret(record: ClientRecord, terms: Terms, overlap_s: int) -> tupl
     return replace(record, secrets=(*ending, new)), secret
 
 
-def _checked(records: AccountRecords, terms: Terms, record: ClientRecord, values: ClientValues) -> ClientRecord:
+def _checked(records: AccountRecords, terms: Terms, record: ClientRecord) -> ClientRecord:
     """The client, if it can be; its keys as jotgate writes them, without what no key needs."""
     tenant = tenant_of(records, record.tenant)
-    refuse(check_values(values) + check_client(record, tenant))
+    refuse(check_client(record, tenant))
     check_reach(terms, rights_of(record, tenant).scopes)
     return replace(record, jwks=KeySet.from_jwks(record.jwks).to_jwks()) if record.jwks else record

@@ -1,0 +1,138 @@
+"""Carries out what an operator orders about accounts: the same with a running control and without one."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from jotgate.core.account_orders import PAGE_ROWS, AccountAnswer, AccountOrder, Impact, shown
+from jotgate.core.account_values import TenantValues
+from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.errors import CommandError, RecordMissing
+from jotgate.services.account_endings import delete_account, impact_of
+from jotgate.services.administration import (
+    Outcome,
+    Terms,
+    change_principal,
+    change_tenant,
+    create_principal,
+    create_tenant,
+    find_account,
+    redefine_tenant,
+    switch_account,
+)
+from jotgate.services.client_administration import change_client, create_client, rotate_secret
+from jotgate.services.recorder import Recorder
+from jotgate.store_ports import Store
+
+
+class Done(Struct, frozen=True):
+    """What came of an order, and the event for the audit log; an empty one: nothing has changed."""
+
+    answer: AccountAnswer
+    event: str = ""
+    name: str = ""
+    details: Mapping[str, str | int] = {}
+
+    def __repr__(self) -> str:
+        return f"Done({self.event} {self.name})"
+
+    def record(self, recorder: Recorder, actor: str) -> None:
+        """Put what has changed into the audit log. Raises AuditUnavailable."""
+        if self.event:
+            recorder.record(self.event, actor=actor, subject=self.name, details=self.details)
+
+
+def carry_out(store: Store, terms: Terms, order: AccountOrder) -> Done:
+    """Do what is ordered.
+
+    Raises:
+        RecordMissing, RecordExists, RecordChanged, RequestMalformed, StoreUnavailable: see `services.administration`.
+        CommandError: there is no such order.
+    """
+    match order.noun:
+        case "client":
+            return _client(store, terms, order)
+        case "principal":
+            return _principal(store, terms, order)
+        case "tenant":
+            return _tenant(store, terms, order)
+
+
+def _client(store: Store, terms: Terms, order: AccountOrder) -> Done:
+    match order.action:
+        case "create":
+            return _done(terms, create_client(store, terms, order.name, order.client))
+        case "set":
+            return _done(terms, change_client(store, terms, order.name, order.client))
+        case "rotate-secret":
+            return _done(terms, rotate_secret(store, terms, order.name, order.overlap_s))
+    return _any(store, terms, order, ClientRecord)
+
+
+def _principal(store: Store, terms: Terms, order: AccountOrder) -> Done:
+    match order.action:
+        case "create":
+            return _done(terms, create_principal(store, terms, order.name, order.principal))
+        case "set":
+            return _done(terms, change_principal(store, terms, order.name, order.principal))
+    return _any(store, terms, order, PrincipalRecord)
+
+
+def _tenant(store: Store, terms: Terms, order: AccountOrder) -> Done:
+    match order.action:
+        case "create":
+            return _done(terms, create_tenant(store, terms, order.name, order.tenant))
+        case "set":
+            return _done(terms, change_tenant(store, terms, order.name, order.tenant))
+        case "define-role" | "drop-role":
+            done = redefine_tenant(store, terms, order.name, lambda found: _with_role(found, order))
+            return _done(terms, done)
+    return _any(store, terms, order, TenantRecord)
+
+
+def _any(store: Store, terms: Terms, order: AccountOrder, kind: type[Account]) -> Done:
+    """What is done with accounts of all kinds alike."""
+    match order.action:
+        case "list":
+            return _list(store, terms, order, kind)
+        case "show":
+            record = find_account(store, kind, order.name)
+            return _done(terms, Outcome(record), impact_of(store, record, terms.now_s))
+        case "enable" | "disable":
+            enabled = order.action == "enable"
+            return _done(terms, switch_account(store, terms, kind, order.name, enabled=enabled))
+        case "delete":
+            deleted = delete_account(store, terms, kind, order.name)
+            return _done(terms, deleted, deleted.impact)
+        case _:
+            raise CommandError(f"there is no '{order.action}' of a {order.noun}")
+
+
+def _with_role(tenant: TenantRecord, order: AccountOrder) -> TenantValues:
+    """The roles of a tenant with one that is defined anew, or without it."""
+    if order.role is None:
+        raise CommandError("no role is named")
+    others = tuple(role for role in tenant.roles if role.name != order.role.name)
+    if order.action == "define-role":
+        return TenantValues(roles=(*others, order.role))
+    if len(others) == len(tenant.roles):
+        raise RecordMissing(
+            "the tenant has no role of this name", hint="See which there are: jotgate tenant show TENANT"
+        )
+    return TenantValues(roles=others)
+
+
+def _list(store: Store, terms: Terms, order: AccountOrder, kind: type[Account]) -> Done:
+    found = store.accounts(kind, order.after, PAGE_ROWS + 1, tenant=order.of_tenant)
+    rows = [shown(one, terms.now_s) for one in found[:PAGE_ROWS]]
+    return Done(AccountAnswer(accounts=rows, more=len(found) > PAGE_ROWS, issuer=terms.issuer))
+
+
+def _done(terms: Terms, outcome: Outcome[Account], impact: Impact | None = None) -> Done:
+    answer = AccountAnswer(
+        accounts=[shown(outcome.record, terms.now_s)],
+        secret=outcome.secret,
+        impact=impact,
+        issuer=terms.issuer,
+    )
+    return Done(answer, outcome.event, outcome.record.name, outcome.details)

@@ -21,6 +21,7 @@ from jotgate.core.config import (
     Server,
     StoreEntry,
     Tls,
+    TokensEntry,
     UpstreamEntry,
 )
 from jotgate.core.config_reader import parse
@@ -36,6 +37,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "store": StoreEntry,
     "keys": KeysEntry,
+    "tokens": TokensEntry,
     "metrics": Metrics,
     "logs": Logs,
     "upstreams": UpstreamEntry,

@@ -132,6 +132,14 @@ class KeysEntry(Struct, frozen=True, forbid_unknown_fields=True):
     master_key_file: Text = ""
 
 
+class TokensEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tokens]`: how long refresh tokens live."""
+
+    refresh_grace: Leeway = "10s"
+    refresh_idle: Span = "30d"
+    refresh_life: Span = "90d"
+
+
 class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[upstreams]]`: one place that answers AI calls. `models` maps each alias to the upstream's own name."""
 
@@ -249,6 +257,7 @@ class IssuerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     fetches_per_minute: Annotated[int, Meta(description="a whole number from 1 to 600", ge=1, le=600)] = 10
     timeout: Span = "5s"
     max_stale: Span = "24h"
+    public_only: Annotated[bool, Meta(description="true or false")] = False
     ca_file: Text = ""
 
 
@@ -262,6 +271,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     store: StoreEntry = StoreEntry()
     keys: KeysEntry = KeysEntry()
+    tokens: TokensEntry = TokensEntry()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()

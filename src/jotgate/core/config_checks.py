@@ -16,6 +16,7 @@ from jotgate.core.config import (
     Server,
     StoreEntry,
     Tls,
+    TokensEntry,
     UpstreamEntry,
     seconds,
 )
@@ -25,6 +26,7 @@ from jotgate.core.key_checks import check_keys
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
+from jotgate.core.token_checks import check_tokens
 
 _LEEWAY_MAX_S: Final = 60
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -55,6 +57,8 @@ def check_section(section: Struct) -> list[Fault]:
             return check_store(section)
         case KeysEntry():
             return check_keys(section)
+        case TokensEntry():
+            return check_tokens(section)
     return []
 
 

@@ -1,0 +1,164 @@
+"""Refresh-token families as the store keeps them: begun, rotated, and ended by reuse; what is handed out is durable.
+
+`core.refresh` decides. What it decides is done only while the family is as it was when that was decided; whoever is
+too late reads again. Of requests that come at once, to one machine or to several, one therefore rotates a token, and
+the others are given its successor.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core import refresh
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.families import Family, FoundFamily
+from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
+from jotgate.core.refresh import RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
+from jotgate.core.successor_seal import NONCE_BYTES
+from jotgate.core.values import Secret
+from jotgate.errors import GrantRefused
+from jotgate.ports import Clock, Entropy, StoreAccess
+from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import end_family
+
+_ID_BYTES: Final = 16
+_UNKNOWN: Final = "the refresh token is unknown, or another client's"
+_MEANINGS: Final = {
+    Refusal.UNKNOWN: _UNKNOWN,
+    Refusal.STRANGER: _UNKNOWN,  # Nobody learns by this that somebody else has it.
+    Refusal.ENDED: "the refresh token was revoked",
+    Refusal.EXPIRED: "the refresh token was not used for too long, or what it was given for has reached its end",
+}
+_AGAIN: Final = "Get a new one as the first was got; this one will never be taken again"
+
+
+class FamilyTerms(Struct, frozen=True, kw_only=True):
+    """What a family is granted: the bounds of all its tokens, and whom they speak for."""
+
+    client_id: str
+    subject: str
+    scopes: tuple[str, ...]
+    audiences: tuple[str, ...]
+    models: tuple[str, ...] | None = None
+    tenant: str = DEFAULT_TENANT
+
+
+class Begun(Struct, frozen=True):
+    """A new family, and its first refresh token, which goes to its owner and is kept nowhere."""
+
+    family: Family
+    token: Secret
+
+
+class Families:
+    """Begins and rotates families. `rules` says how they live, as it is set at that moment."""
+
+    def __init__(
+        self,
+        access: StoreAccess,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        recorder: Recorder,
+        rules: Callable[[], RefreshRules],
+    ) -> None:
+        self._access = access
+        self._clock = clock
+        self._entropy = entropy
+        self._recorder = recorder
+        self._rules = rules
+
+    async def begin(self, terms: FamilyTerms) -> Begun:
+        """A new family, on file when this returns.
+
+        Raises:
+            AuditUnavailable, StoreUnavailable: it cannot be recorded.
+        """
+        now_s, rules = int(self._clock.now_s()), self._rules()
+        family = Family(
+            family_id=self._entropy.random_bytes(_ID_BYTES).hex(),  # No base64url: that may begin like an option.
+            client_id=terms.client_id,
+            subject=terms.subject,
+            tenant=terms.tenant,
+            scopes=terms.scopes,
+            models=terms.models,
+            audiences=terms.audiences,
+            idle_s=rules.idle_s,
+            created_at_s=now_s,
+            ends_at_s=now_s + rules.life_s,
+        )
+        token = self._make()
+        await self._access.run(lambda store: store.add_family(family, refresh.first(family, token)))
+        self._tell("family.begun", family, 0)
+        return Begun(family, token)
+
+    async def find(self, text: str) -> FoundFamily | None:
+        """The family of a refresh token; its form is checked before it is looked up. Raises StoreUnavailable."""
+        if not is_opaque(Mark.REFRESH, text):
+            return None
+        return await self._access.run(lambda store: store.find_family(opaque_digest(text)))
+
+    async def find_live(self, text: str, client_id: str) -> FoundFamily | None:
+        """The same if the token is this client's and is the one that counts. Raises StoreUnavailable."""
+        found = await self.find(text)
+        if found is None or found.family.client_id != client_id or not refresh.counts(found, self._clock.now_s()):
+            return None
+        return found
+
+    async def present(self, text: Secret, client_id: str) -> Rotate | Repeat:
+        """What becomes of a token that an authenticated client presents; a token that is reused ends its family.
+
+        Raises:
+            GrantRefused: it gets nothing. When it was reused, that the family ended is durable by then.
+            AuditUnavailable, StoreUnavailable: that cannot be known, or not be recorded.
+        """
+        found = await self.find(text.reveal())
+        decision = refresh.decide(found, text, client_id, self._clock.now_s(), self._rules().grace_s)
+        if isinstance(decision, Refuse):
+            raise GrantRefused(_MEANINGS[decision.reason], hint=_AGAIN, debug=f"refresh token: {decision.reason}")
+        if isinstance(decision, Reuse):
+            await self._end_reused(decision)
+            raise GrantRefused("the refresh token was used before, and all that came of it is revoked", hint=_AGAIN)
+        return decision
+
+    async def carry_out(self, text: Secret, decision: Rotate | Repeat) -> Secret:
+        """The refresh token that takes the place of the one that was presented; durable when this returns.
+
+        Raises:
+            GrantRefused: the token got nothing by now; see `present`.
+            AuditUnavailable, StoreUnavailable: it cannot be recorded. Presented again, it is given the same token.
+        """
+        while isinstance(decision, Rotate):
+            successor = await self._rotate(text, decision)
+            if successor is not None:
+                return successor
+            decision = await self.present(text, decision.family.client_id)
+        self._tell("family.repeated", decision.family, decision.token.generation)
+        return decision.text
+
+    async def _rotate(self, text: Secret, decision: Rotate) -> Secret | None:
+        """The new token; None when somebody else was first."""
+        family, successor = decision.family, self._make()
+        nonce = self._entropy.random_bytes(NONCE_BYTES)
+        used, following = refresh.advance(decision, text, successor, nonce, self._clock.now_s())
+        if not await self._access.run(lambda store: store.rotate_family(family, used, following)):
+            return None
+        self._tell("family.rotated", family, following.generation)
+        return successor
+
+    async def _end_reused(self, reuse: Reuse) -> None:
+        family, client_id, now_s = reuse.family, reuse.family.client_id, self._clock.now_s()
+        if await self._access.run(lambda store: end_family(store, family, now_s, reason="reused", actor=client_id)):
+            self._tell("family.reused", family, reuse.token.generation)
+
+    def _make(self) -> Secret:
+        return make_opaque(Mark.REFRESH, self._entropy.random_bytes(OPAQUE_BYTES))
+
+    def _tell(self, event: str, family: Family, generation: int) -> None:
+        self._recorder.record(
+            event,
+            actor=family.client_id,
+            subject=family.subject,
+            details={"family": family.family_id, "client_id": family.client_id, "generation": generation},
+        )

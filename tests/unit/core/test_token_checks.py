@@ -1,0 +1,32 @@
+"""What `[tokens]` may not say."""
+
+import pytest
+
+from jotgate.core.config_reader import parse
+from jotgate.core.refresh import RefreshRules
+from jotgate.core.token_checks import refresh_rules
+from jotgate.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ({"refresh_grace": "61s"}, "tokens.refresh_grace"),
+        ({"refresh_grace": "2m"}, "tokens.refresh_grace"),
+        ({"refresh_grace": "-1s"}, "tokens.refresh_grace"),
+        ({"refresh_idle": "0s"}, "tokens.refresh_idle"),
+        ({"refresh_idle": "366d"}, "tokens.refresh_idle"),
+        ({"refresh_life": "366d"}, "tokens.refresh_life"),
+        ({"refresh": "1d"}, "tokens.refresh"),
+    ],
+)
+def test_each_fault_is_told_where_it_stands(table: dict[str, str], path: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse({"tokens": table})
+    assert [where for where, _ in caught.value.faults] == [path]
+
+
+def test_the_rules_are_in_seconds() -> None:
+    table = {"refresh_grace": "0s", "refresh_idle": "365d", "refresh_life": "1m"}
+    assert refresh_rules(parse({"tokens": table}).tokens) == RefreshRules(0, 365 * 86_400, 60)
+    assert refresh_rules(parse({}).tokens) == RefreshRules(10, 30 * 86_400, 90 * 86_400)

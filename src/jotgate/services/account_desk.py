@@ -1,13 +1,17 @@
 """Carries out what an operator orders about accounts: the same with a running control and without one."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jotgate.core.account_orders import PAGE_ROWS, AccountAnswer, AccountOrder, Impact, shown
 from jotgate.core.account_values import TenantValues
 from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.core.admin_tokens import AdminTokenOrder
+from jotgate.core.claims import CLI_CLIENT_ID, Issued
 from jotgate.errors import CommandError, RecordMissing
+from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services.account_endings import delete_account, impact_of
 from jotgate.services.administration import (
     Outcome,
@@ -21,6 +25,7 @@ from jotgate.services.administration import (
     switch_account,
 )
 from jotgate.services.client_administration import change_client, create_client, rotate_secret
+from jotgate.services.issuer import TokenIssuer
 from jotgate.services.recorder import Recorder
 from jotgate.store_ports import Store
 
@@ -36,10 +41,42 @@ class Done(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Done({self.event} {self.name})"
 
-    def record(self, recorder: Recorder, actor: str) -> None:
-        """Put what has changed into the audit log. Raises AuditUnavailable."""
-        if self.event:
-            recorder.record(self.event, actor=actor, subject=self.name, details=self.details)
+
+class AccountDesk(Struct, frozen=True):
+    """Takes the operator's orders. `look` puts what has changed into effect on this machine, at once.
+
+    `running`: a control process does it, which goes by it already.
+    """
+
+    tokens: TokenIssuer
+    access: StoreAccess
+    recorder: Recorder
+    clock: Clock
+    entropy: Entropy
+    look: Callable[[], Awaitable[None]]
+    running: bool
+
+    async def carry_out(self, order: AccountOrder) -> AccountAnswer:
+        """Do what is ordered. Raises what the function `carry_out` does, and AuditUnavailable."""
+        terms = Terms(self.tokens.issuer, int(self.clock.now_s()), CLI_CLIENT_ID, self.entropy)
+        done = await self.access.run(lambda store: carry_out(store, terms, order))
+        if done.event:
+            self.recorder.record(done.event, actor=CLI_CLIENT_ID, subject=done.name, details=done.details)
+        if done.event and not done.answer.secret:  # A secret is told whatever happens: nobody can be told it again.
+            await self.look()
+        return replace(done.answer, running=self.running)
+
+    async def issue(self, order: AdminTokenOrder) -> Issued:
+        """Issue a token for the admin API. Raises as `TokenIssuer.issue`."""
+        grant = order.grant(self.tokens.issuer)
+        issued = await self.tokens.issue(grant, actor=CLI_CLIENT_ID)
+        details: Mapping[str, str | int] = {
+            "jti": issued.token_id,
+            "scope": " ".join(grant.scopes),
+            "exp": issued.expires_at_s,
+        }
+        self.recorder.record("admin.token_issued", actor=CLI_CLIENT_ID, subject=grant.subject, details=details)
+        return issued
 
 
 def carry_out(store: Store, terms: Terms, order: AccountOrder) -> Done:

@@ -36,6 +36,13 @@ class GrantRefused(OAuthRefused):
     error = "invalid_grant"
 
 
+class SubjectTokenRefused(OAuthRefused):
+    """`invalid_request` (RFC 8693 s2.2.2): the token that is to be traded is wrong, has ended, or was revoked."""
+
+    code = Code.SUBJECT_TOKEN_REFUSED
+    error = "invalid_request"
+
+
 class ClientNotAllowed(OAuthRefused):
     """`unauthorized_client`: this client may not use this grant."""
 

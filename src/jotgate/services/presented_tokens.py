@@ -1,0 +1,83 @@
+"""Reads tokens that are presented for tokens of ours, and finds whom they speak for."""
+
+from collections.abc import Awaitable, Callable
+
+from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
+from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.presented import Presented, read_presented
+from jotgate.core.principals import Principal
+from jotgate.errors import ClientRefused, GrantRefused
+from jotgate.jose import jws, jwt
+from jotgate.services.accounts import KnownSubject, find_client, find_subject
+from jotgate.services.federation import Federation
+from jotgate.store_ports import Store
+
+_NOBODY = "whom the token speaks for is unknown, or may have no tokens"
+
+
+class PresentedTokens:
+    """Reads them by the rules of whoever issued them.
+
+    `verify` is control's verifier, `federation` the issuers that it trusts at that moment; `issuer` is our own name.
+    """
+
+    def __init__(
+        self, verify: Callable[[bytes], Awaitable[Principal]], federation: Callable[[], Federation], issuer: str
+    ) -> None:
+        self._verify = verify
+        self._federation = federation
+        self._issuer = issuer
+
+    async def read(self, token: str) -> Presented:
+        """What a token says, when it is one of a trusted issuer, is in its time and was not revoked.
+
+        Raises:
+            TokenError: one subclass for each reason.
+            IssuerUnavailable: its issuer's keys are out of reach, so that the answer cannot be known.
+        """
+        octets = token.encode()
+        principal = await self._verify(octets)
+        claims = jwt.read_claims(jws.parse(octets).payload)  # What was verified just now.
+        issuer = self._federation().find(claims.iss).content
+        return read_presented(principal, claims, issuer, self._issuer)
+
+
+def find_bearer(store: Store, presented: Presented, client: ClientRecord) -> KnownSubject | None:
+    """Whom a presented token speaks for, as a client of the same tenant may know; to be called in `StoreAccess.run`.
+
+    Of another issuer that is the principal of the name `ISSUER/SUB`. Of ours it is a principal or a client; None: the
+    operator's command made the token, or one that it was narrowed from, for somebody who has no record.
+
+    Raises:
+        GrantRefused: there is nobody of this name, or they, or their tenant, are disabled or not this client's; or the
+            client is disabled that the token was issued to.
+        StoreUnavailable: it cannot be known.
+    """
+    name, holder = presented.subject, presented.principal.client_id
+    if presented.own and holder not in (client.name, CLI_CLIENT_ID):
+        _check_holder(store, holder)
+    if presented.own and not _has_record(store, name):
+        if client.tenant == DEFAULT_TENANT and _is_of_the_operator(store, presented):
+            return None
+        raise GrantRefused(_NOBODY)
+    known = find_subject(store, name)
+    if known.record.tenant != client.tenant or not (presented.own or isinstance(known.record, PrincipalRecord)):
+        raise GrantRefused(_NOBODY)
+    return known
+
+
+def _check_holder(store: Store, client_id: str) -> None:
+    try:
+        find_client(store, client_id)
+    except ClientRefused:
+        raise GrantRefused("the client that the token was issued to is unknown, or may have no tokens") from None
+
+
+def _has_record(store: Store, name: str) -> bool:
+    return (store.account(PrincipalRecord, name) or store.account(ClientRecord, name)) is not None
+
+
+def _is_of_the_operator(store: Store, presented: Presented) -> bool:
+    """Whether the first token of its line was made by a command; for whoever was deleted, no other line goes on."""
+    found = store.issuance(presented.lineage[0])
+    return found is not None and found.client_id == CLI_CLIENT_ID

@@ -1,0 +1,387 @@
+"""Rows TX-01 to TX-04 of the token checklist (RFC 8693) and the rows RI-01 and TE-06 where they concern token exchange.
+
+TX-03 and what needs a database stand in `tests/conformance/test_trades.py` too. TX-05 to TX-10 are those of actors,
+which are not offered yet: who names one is refused (TX-01), and so is a token that has one (TX-08, TX-10).
+"""
+
+from typing import Any, Final
+
+import pytest
+
+from jotgate.core.accounts import ClientRecord, PrincipalRecord, Role, TenantRecord
+from jotgate.core.grants import ACCESS_TOKEN_URN, JWT_URN, REFRESH_TOKEN_URN
+from jotgate.core.issuers import ClaimMapping
+from jotgate.core.opaque import Mark, make_opaque
+from jotgate.errors import Code, IssuerUnavailable, OAuthRefused, TokenError
+from jotgate.jose import jwt
+from jotgate.services.grants.token_exchange import ID_TOKEN_URN, NARROWINGS_MAX
+from tests.callers import NAME
+from tests.trading import CI, JOB, TradingFloor, claims_of
+
+ADMIN: Final = NAME + "/admin/api"
+
+
+@pytest.fixture
+def floor() -> TradingFloor:
+    return TradingFloor()
+
+
+def refused(floor: TradingFloor, token: str, client: str = "app", /, **form: Any) -> OAuthRefused:
+    """The refusal of a trade; nothing was issued."""
+    before = len(floor.signers.rows)
+    with pytest.raises(OAuthRefused) as caught:
+        floor.trade(token, client, **form)
+    assert len(floor.signers.rows) == before
+    return caught.value
+
+
+# TX-01
+
+
+@pytest.mark.parametrize("name", ["subject_token", "subject_token_type"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_TX_01_a_required_parameter_is_missing(floor: TradingFloor, name: str, value: str | None) -> None:
+    refusal = refused(floor, floor.own().token, **{name: value})
+    assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
+    assert name in refusal.message
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"actor_token": "x", "actor_token_type": ACCESS_TOKEN_URN},
+        {"actor_token": "x"},
+        {"actor_token_type": ACCESS_TOKEN_URN},
+        {"authorization_details": "[]"},
+        {"tools": "shell"},
+        {"limits": "10"},
+    ],
+    ids="+".join,
+)
+def test_TX_01_what_is_not_offered_yet_is_refused_and_not_passed_over(
+    floor: TradingFloor, form: dict[str, str]
+) -> None:
+    refusal = refused(floor, floor.own().token, **form)
+    assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
+    assert "not offered yet" in refusal.message
+    assert any(name in refusal.hint for name in form)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "urn:ietf:params:oauth:token-type:saml2",
+        "urn:ietf:params:oauth:token-type:id-jag",
+        "access_token",
+        ACCESS_TOKEN_URN.upper(),
+    ],
+)
+def test_TX_01_another_type_of_token_is_refused(floor: TradingFloor, kind: str) -> None:
+    refusal = refused(floor, floor.own().token, subject_token_type=kind)
+    assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
+
+
+def test_TX_01_another_requested_type_is_refused_and_a_refresh_token_is_asked_for_by_its_scope(
+    floor: TradingFloor,
+) -> None:
+    for kind in (REFRESH_TOKEN_URN, JWT_URN, ID_TOKEN_URN):
+        refusal = refused(floor, floor.own().token, requested_token_type=kind)
+        assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
+        assert "offline_access" in refusal.hint
+
+
+# TX-02
+
+
+@pytest.mark.parametrize("wanted", [None, ACCESS_TOKEN_URN])
+@pytest.mark.parametrize("kind", [ACCESS_TOKEN_URN, JWT_URN])
+def test_TX_02_the_answer_says_what_was_issued(floor: TradingFloor, kind: str, wanted: str | None) -> None:
+    answer = floor.trade(floor.own().token, subject_token_type=kind, requested_token_type=wanted, scope="models")
+    assert (answer.token_type, answer.issued_token_type) == ("Bearer", ACCESS_TOKEN_URN)
+    assert (answer.scope, answer.expires_in) == ("models", 3_600)
+    assert not answer.refresh_token
+    header, claims = jwt.peek_unverified(answer.access_token.encode())
+    assert header["typ"] == "at+jwt"
+    assert (claims["sub"], claims["client_id"], claims["scope"], claims["aud"]) == ("alice", "app", "models", NAME)
+
+
+def test_TX_02_a_child_names_the_tokens_that_it_comes_of_and_is_kept_with_its_parent(floor: TradingFloor) -> None:
+    parent = floor.own(family="f-1")
+    child = claims_of(answer := floor.trade(parent.token))
+    grandchild = claims_of(floor.trade(answer.access_token))
+    assert child["ancestors"] == [parent.token_id]
+    assert grandchild["ancestors"] == [parent.token_id, child["jti"]]
+    assert (child["family"], grandchild["family"]) == ("f-1", "f-1")
+    row = floor.signers.rows[-1]
+    assert (row.token_id, row.parent, row.family) == (grandchild["jti"], child["jti"], "f-1")
+
+
+def test_TX_02_what_was_presented_stands_in_the_audit_log_without_the_token(floor: TradingFloor) -> None:
+    parent = floor.own()
+    answer = floor.trade(parent.token)
+    presented, issued = floor.log.events[-2:]
+    assert (presented["event"], presented["actor"], presented["subject"]) == ("token.presented", "app", "alice")
+    assert presented["details"] == {"issuer": NAME, "jti": parent.token_id}
+    assert issued["event"] == "token.issued"
+    text = str(floor.log.events)
+    assert parent.token not in text
+    assert answer.access_token not in text
+
+
+# TX-03
+
+
+def test_TX_03_a_wrong_token_is_refused_by_the_word_of_the_RFC(floor: TradingFloor) -> None:
+    wrong = {
+        "expired": floor.ours.expired().decode(),
+        "forged": floor.ours.stolen_kid().decode(),
+        "unsigned": floor.ours.alg_none().decode(),
+        "for another": floor.ours.wrong_audience().decode(),
+        "of nobody trusted": floor.ours.wrong_issuer().decode(),
+        "no token": "hello",
+        "not ASCII": "é.é.é",
+    }
+    for name, token in wrong.items():
+        refusal = refused(floor, token)
+        assert (refusal.error, refusal.code) == ("invalid_request", Code.SUBJECT_TOKEN_REFUSED), name
+        assert refusal.hint, name
+        assert "token create" not in refusal.hint, name
+
+
+def test_TX_03_a_token_within_its_leeway_gets_no_child_that_would_have_ended_before_it_began(
+    floor: TradingFloor,
+) -> None:
+    parent = floor.own(ttl_s=60)
+    floor.clock.advance(62)
+    assert floor.principal(parent.token).subject == "alice"
+    assert "expired" in refused(floor, parent.token).message
+
+
+def test_TX_03_a_refresh_token_and_a_personal_one_are_never_traded(floor: TradingFloor) -> None:
+    for mark in (Mark.REFRESH, Mark.PERSONAL):
+        for kind in (ACCESS_TOKEN_URN, JWT_URN):
+            refusal = refused(floor, make_opaque(mark, bytes(32)).reveal(), subject_token_type=kind)
+            assert (refusal.error, refusal.code) == ("invalid_request", Code.SUBJECT_TOKEN_REFUSED)
+    refusal = refused(floor, make_opaque(Mark.REFRESH, bytes(32)).reveal(), subject_token_type=REFRESH_TOKEN_URN)
+    assert "never" in refusal.message
+
+
+@pytest.mark.parametrize("name", ["act", "may_act", "cnf", "authorization_details"])
+def test_TX_08_TX_10_a_bound_token_is_not_traded_for_one_that_is_not(floor: TradingFloor, name: str) -> None:
+    for token in (floor.job(**{name: {"sub": "x"}}), floor.ours.with_claims(**{name: {"sub": "x"}}).decode()):
+        refusal = refused(floor, token, subject_token_type=JWT_URN)
+        assert refusal.code == Code.SUBJECT_TOKEN_REFUSED
+        assert f"'{name}'" in refusal.message
+
+
+def test_TX_03_keys_out_of_reach_are_no_reason_to_refuse(floor: TradingFloor) -> None:
+    floor.trusted[1] = floor.trust(jwks=None)
+    with pytest.raises(IssuerUnavailable):
+        floor.trade(floor.job(), subject_token_type=JWT_URN)
+
+
+def test_TX_03_an_issuer_that_is_no_longer_trusted_vouches_for_nobody(floor: TradingFloor) -> None:
+    token = floor.job()
+    assert floor.trade(token, subject_token_type=JWT_URN).scope
+    del floor.trusted[1]
+    assert refused(floor, token, subject_token_type=JWT_URN).error == "invalid_request"
+
+
+# TX-04
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "granted"),
+    [
+        (("ai",), None, "ai"),
+        (("ai",), "models", "models"),
+        (("ai",), "models embeddings", "models embeddings"),
+        (("models", "embeddings"), None, "embeddings models"),
+        (("models",), "models", "models"),
+        (("models", "metrics"), None, "models"),
+    ],
+)
+def test_TX_04_scopes_are_within_the_token(
+    floor: TradingFloor, own: tuple[str, ...], asked: str | None, granted: str
+) -> None:
+    assert floor.trade(floor.own(scopes=own).token, scope=asked).scope == granted
+
+
+@pytest.mark.parametrize(
+    ("own", "asked"), [(("models",), "ai"), (("models",), "models embeddings"), (("ai",), "metrics"), (("ai",), "x")]
+)
+def test_TX_04_more_scopes_than_the_token_has_are_refused(
+    floor: TradingFloor, own: tuple[str, ...], asked: str
+) -> None:
+    refusal = refused(floor, floor.own(scopes=own).token, scope=asked)
+    assert (refusal.error, refusal.code) == ("invalid_scope", Code.SCOPE_REFUSED)
+
+
+def test_TX_04_scopes_are_within_the_client_and_the_record_as_they_are_now(floor: TradingFloor) -> None:
+    token = floor.own().token
+    floor.change(ClientRecord, "app", scopes=("models", "embeddings"))
+    assert floor.trade(token).scope == "embeddings models"
+    floor.change(PrincipalRecord, "alice", scopes=("models", "completions"))
+    assert floor.trade(token).scope == "models"
+    floor.change(PrincipalRecord, "alice", scopes=())
+    assert refused(floor, token).error == "invalid_scope"
+
+
+def test_TX_04_a_token_of_which_nothing_is_left_is_not_issued(floor: TradingFloor) -> None:
+    assert refused(floor, floor.own(scopes=("metrics",)).token).error == "invalid_scope"
+
+
+def test_TX_04_models_are_those_that_all_allow(floor: TradingFloor) -> None:
+    token = floor.own(models=("a", "b", "c")).token
+    assert claims_of(floor.trade(token))["models"] == ["a", "b", "c"]
+    floor.change(PrincipalRecord, "alice", models=("b", "c", "d"))
+    assert claims_of(floor.trade(token))["models"] == ["b", "c"]
+    floor.change(ClientRecord, "app", models=("c", "d"))
+    assert claims_of(floor.trade(token))["models"] == ["c"]
+    assert claims_of(floor.trade(floor.own().token))["models"] == ["c", "d"]
+    assert claims_of(floor.trade(floor.own(models=("a",)).token))["models"] == []
+
+
+def test_TX_04_roles_are_those_of_the_token_that_the_record_has_yet(floor: TradingFloor) -> None:
+    floor.put(TenantRecord(name="default", roles=(Role("dev", ("ai",)), Role("ops", ("ai",)))))
+    floor.change(PrincipalRecord, "alice", roles=("dev", "ops"))
+    assert claims_of(floor.trade(floor.own(roles=("dev", "gone")).token))["roles"] == ["dev"]
+    assert "roles" not in claims_of(floor.trade(floor.own().token))
+
+
+@pytest.mark.parametrize(("ttl_s", "lives_s"), [(60, 60), (3_600, 900), (86_400, 900)])
+def test_TX_04_a_child_ends_with_its_parent_or_before(floor: TradingFloor, ttl_s: int, lives_s: int) -> None:
+    floor.change(ClientRecord, "app", access_ttl_s=900)
+    parent = floor.own(ttl_s=ttl_s)
+    answer = floor.trade(parent.token)
+    assert answer.expires_in == lives_s
+    assert claims_of(answer)["exp"] <= parent.expires_at_s
+    floor.clock.advance(lives_s - 10)
+    again = floor.trade(answer.access_token)
+    assert claims_of(again)["exp"] == claims_of(answer)["exp"]
+
+
+def test_TX_04_a_token_of_another_issuer_is_not_outlived_either(floor: TradingFloor) -> None:
+    end_s = int(floor.clock.now_s()) + 120
+    answer = floor.trade(floor.job(exp=end_s), subject_token_type=JWT_URN)
+    assert claims_of(answer)["exp"] == end_s
+
+
+def test_TX_04_a_line_of_children_has_an_end(floor: TradingFloor) -> None:
+    token = floor.own().token
+    for _ in range(NARROWINGS_MAX):
+        token = floor.trade(token).access_token
+    assert len(floor.principal(token).ancestors) == NARROWINGS_MAX
+    assert refused(floor, token).code == Code.SUBJECT_TOKEN_REFUSED
+
+
+def test_TX_04_a_client_of_another_tenant_gets_nothing_for_a_token(floor: TradingFloor) -> None:
+    floor.put(TenantRecord(name="acme"))
+    floor.put(
+        ClientRecord(name="theirs", tenant="acme", authentication="none", grants=("token_exchange",), scopes=("ai",))
+    )
+    for token in (floor.own().token, floor.own("nobody-kept").token):
+        assert refused(floor, token, "theirs").code == Code.SUBJECT_TOKEN_REFUSED
+
+
+# What a token of ours and of others is taken for
+
+
+def test_a_token_of_the_operator_for_somebody_without_a_record_is_bounded_by_itself_and_the_client(
+    floor: TradingFloor,
+) -> None:
+    answer = floor.trade(floor.own("guest", scopes=("models", "metrics")).token)
+    assert (answer.scope, claims_of(answer)["sub"]) == ("models", "guest")
+    assert floor.trade(answer.access_token).scope == "models"
+
+
+def test_a_JWT_that_says_nothing_of_scopes_proves_who_somebody_is_and_the_record_bounds_it(
+    floor: TradingFloor,
+) -> None:
+    floor.change(PrincipalRecord, f"ci/{JOB}", scopes=("models", "embeddings"))
+    for kind in (JWT_URN, ID_TOKEN_URN):
+        answer = floor.trade(floor.job(), subject_token_type=kind)
+        assert (answer.scope, claims_of(answer)["sub"]) == ("embeddings models", f"ci/{JOB}")
+
+
+def test_an_access_token_that_says_nothing_of_scopes_may_do_nothing_here_either(floor: TradingFloor) -> None:
+    assert refused(floor, floor.job(), subject_token_type=ACCESS_TOKEN_URN).error == "invalid_scope"
+    for kind in (ACCESS_TOKEN_URN, JWT_URN, ID_TOKEN_URN):
+        assert refused(floor, floor.job(typ="at+jwt"), subject_token_type=kind).error == "invalid_scope"
+        assert refused(floor, floor.job(typ="Application/AT+JWT"), subject_token_type=kind).error == "invalid_scope"
+
+
+@pytest.mark.parametrize("kind", [ACCESS_TOKEN_URN, JWT_URN, ID_TOKEN_URN])
+def test_scopes_that_another_issuer_states_bound_the_token_whatever_it_is_called(
+    floor: TradingFloor, kind: str
+) -> None:
+    assert floor.trade(floor.job(scope="models openid"), subject_token_type=kind).scope == "models"
+    floor.trusted[1] = floor.trust(default_scopes=("embeddings",))
+    assert floor.trade(floor.job(), subject_token_type=kind).scope == "embeddings"
+
+
+def test_an_empty_list_of_scopes_is_not_as_if_there_were_none(floor: TradingFloor) -> None:
+    floor.trusted[1] = floor.trust(mapping=ClaimMapping(scopes=("permissions",)))
+    assert refused(floor, floor.job(permissions=[]), subject_token_type=JWT_URN).error == "invalid_scope"
+    assert floor.trade(floor.job(permissions=["models"]), subject_token_type=JWT_URN).scope == "models"
+    assert floor.trade(floor.job(), subject_token_type=JWT_URN).scope == "ai"
+
+
+def test_a_child_of_another_issuers_token_names_it_by_whose_it_is(floor: TradingFloor) -> None:
+    answer = floor.trade(token := floor.job(jti="j-1"), subject_token_type=JWT_URN)
+    assert claims_of(answer)["ancestors"] == [f"{CI} j-1"]
+    floor.revoke(floor.principal(token))
+    with pytest.raises(TokenError) as caught:
+        floor.principal(answer.access_token)
+    assert caught.value.code == Code.TOKEN_REVOKED
+
+
+def test_one_of_ours_is_no_ID_token(floor: TradingFloor) -> None:
+    assert refused(floor, floor.own().token, subject_token_type=ID_TOKEN_URN).code == Code.SUBJECT_TOKEN_REFUSED
+
+
+def test_a_refresh_token_comes_with_the_token_for_another_issuers_and_never_for_ours(floor: TradingFloor) -> None:
+    answer = floor.trade(floor.job(), subject_token_type=JWT_URN, scope="models offline_access")
+    assert answer.scope == "models"
+    assert answer.refresh_token
+    assert claims_of(answer)["family"]
+    next_ = floor.ask("refresh_token", refresh_token=answer.refresh_token)
+    assert (next_.scope, claims_of(next_)["sub"]) == ("models", f"ci/{JOB}")
+    assert refused(floor, floor.own().token, scope="models offline_access").error == "invalid_scope"
+    floor.change(ClientRecord, "app", grants=("token_exchange",))
+    assert refused(floor, floor.job(), subject_token_type=JWT_URN, scope="offline_access").error == "invalid_scope"
+
+
+# RI-01, TE-06
+
+
+@pytest.mark.parametrize("name", ["resource", "audience"])
+def test_RI_01_resources_are_the_clients_and_those_that_the_token_is_for(floor: TradingFloor, name: str) -> None:
+    floor.change(ClientRecord, "app", audiences=(NAME, "https://files.example", "https://mail.example"))
+    token = floor.own(audiences=(NAME, "https://files.example")).token
+    assert claims_of(floor.trade(token))["aud"] == NAME
+    assert claims_of(floor.trade(token, **{name: "https://files.example"}))["aud"] == "https://files.example"
+    both = floor.trade(token, **{name: ["https://files.example", NAME]})
+    assert claims_of(both)["aud"] == ["https://files.example", NAME]
+    for wrong in ("https://mail.example", "https://other.example", "files", NAME + "#f", NAME + "/"):
+        refusal = refused(floor, token, **{name: [NAME, wrong]})
+        assert (refusal.error, refusal.code) == ("invalid_target", Code.TARGET_REFUSED), wrong
+
+
+def test_RI_01_a_token_of_another_issuer_is_for_the_gateway_and_what_else_it_names(floor: TradingFloor) -> None:
+    floor.change(ClientRecord, "app", audiences=(NAME, ADMIN, "https://files.example"))
+    token = floor.job(aud=[NAME, "https://files.example"])
+    assert refused(floor, token, subject_token_type=JWT_URN, resource=ADMIN).error == "invalid_target"
+    answer = floor.trade(token, subject_token_type=JWT_URN, resource="https://files.example", scope="models")
+    assert claims_of(answer)["aud"] == "https://files.example"
+
+
+def test_RI_01_a_token_for_nothing_that_the_client_may_name_is_refused(floor: TradingFloor) -> None:
+    floor.change(ClientRecord, "app", audiences=("https://files.example",))
+    assert refused(floor, floor.own().token).error == "invalid_target"
+
+
+def test_TE_06_a_client_that_may_not_trade_is_told_so(floor: TradingFloor) -> None:
+    floor.change(ClientRecord, "app", grants=("client_credentials",))
+    refusal = refused(floor, floor.own().token)
+    assert (refusal.error, refusal.code) == ("unauthorized_client", Code.CLIENT_NOT_ALLOWED)

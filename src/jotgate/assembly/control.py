@@ -198,13 +198,14 @@ def _build_server(
         states=lambda: reloader.effect.issuers,
     )
     tokens = keys.authority.tokens(keys.access, room.await_workers)
-    parts = open_parts(keys, reloader, tokens)
+    verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
+    parts = open_parts(keys, reloader, verifier, tokens)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
             tokens,
-            SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock).verify,
+            verifier.verify,
             reporter.report,
             room.carry_out,
             issuers=issuer_room.carry_out,

@@ -15,26 +15,32 @@ from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
 from jotgate.services.grants.client_credentials import ClientCredentials
+from jotgate.services.grants.jwt_bearer import JwtBearer
 from jotgate.services.grants.refresh_token import RefreshToken
+from jotgate.services.grants.token_exchange import TokenExchange
+from jotgate.services.handout import Handout
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.own_tokens import OwnTokens
+from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
 
 
 class TokenParts(Struct, frozen=True):
-    """What the token service shares with the rest of control."""
+    """What the token service shares with the rest of control. `verifier` takes tokens of every trusted issuer."""
 
     keys: OpenKeys
     reloader: Reloader
+    verifier: SeekingVerifier
     issuer: TokenIssuer
     families: Families
     revoker: Revoker
 
 
-def open_parts(keys: OpenKeys, reloader: Reloader, issuer: TokenIssuer) -> TokenParts:
+def open_parts(keys: OpenKeys, reloader: Reloader, verifier: SeekingVerifier, issuer: TokenIssuer) -> TokenParts:
     """What there is one of in control."""
     clock, recorder = SystemClock(), keys.authority.recorder
     families = Families(
@@ -45,7 +51,7 @@ def open_parts(keys: OpenKeys, reloader: Reloader, issuer: TokenIssuer) -> Token
         rules=lambda: refresh_rules(reloader.effect.config.tokens),
     )
     revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
-    return TokenParts(keys, reloader, issuer, families, revoker)
+    return TokenParts(keys, reloader, verifier, issuer, families, revoker)
 
 
 def build_oauth(parts: TokenParts) -> OAuthDesk:
@@ -71,8 +77,14 @@ def build_oauth(parts: TokenParts) -> OAuthDesk:
 
 def _grants(parts: TokenParts) -> Mapping[GrantName, Grant]:
     """All grants that there are."""
-    clock = SystemClock()
+    clock, access = SystemClock(), parts.keys.access
+    presented = PresentedTokens(
+        parts.verifier.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer
+    )
+    handout = Handout(issuer=parts.issuer, families=parts.families, recorder=parts.keys.authority.recorder, clock=clock)
     return {
         "client_credentials": ClientCredentials(parts.issuer, clock),
-        "refresh_token": RefreshToken(parts.families, parts.issuer, parts.keys.access, clock),
+        "refresh_token": RefreshToken(parts.families, parts.issuer, access, clock),
+        "token_exchange": TokenExchange(presented, access, handout),
+        "jwt_bearer": JwtBearer(presented, access, handout),
     }

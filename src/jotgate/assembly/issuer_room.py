@@ -1,6 +1,7 @@
 """The issuers of the store while control runs: an order is in effect when its answer is given."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from jotgate.assembly.issuers import Issuers
 from jotgate.core.claims import CLI_CLIENT_ID
@@ -9,6 +10,8 @@ from jotgate.core.status import IssuerState
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.issuer_records import IssuerChange, carry_out, details_of
 from jotgate.services.recorder import Recorder
+
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class IssuerRoom:
@@ -31,13 +34,18 @@ class IssuerRoom:
         self._look = look
         self._states = states
 
-    async def carry_out(self, order: IssuerOrder) -> IssuerAnswer:
-        """Do what is ordered. Raises what `services.issuer_records.carry_out` does, and AuditUnavailable."""
+    async def carry_out(
+        self, order: IssuerOrder, actor: str = CLI_CLIENT_ID, details: Mapping[str, str] = _NONE
+    ) -> IssuerAnswer:
+        """Do what `actor` orders; the audit log has the `details` too.
+
+        Raises what `services.issuer_records.carry_out` does, and AuditUnavailable.
+        """
         now_s = self._clock.now_s()
         done: IssuerChange | None = await self._access.run(
             lambda store: carry_out(store, order, self._issuers.examine, now_s)
         )
         if done is not None:
-            self._recorder.record(done.event, actor=CLI_CLIENT_ID, details=details_of(done))
+            self._recorder.record(done.event, actor=actor, details={**details_of(done), **details})
             await self._look()
         return IssuerAnswer(list(self._states()), running=True)

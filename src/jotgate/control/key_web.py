@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from jotgate.core.key_fetches import Failed, Get, Got, Unchanged
-from jotgate.core.reach import DEPTHS, Reach, Way, is_loopback_name, may_lead, reach_of, split_url
+from jotgate.core.reach import DEPTHS, PUBLIC_WAY, Reach, Way, is_loopback_name, may_lead, reach_of, split_url
 
 BYTES_MAX: Final = 262_144
 _REDIRECTS_MAX: Final = 3
@@ -25,6 +25,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OK: Final = 200
 _SECONDS_DIGITS_MAX: Final = 10
 _NOT_MODIFIED: Final = 304
+_LOOK_UP_S: Final = 5.0
 _PORTS: Final = {"https": 443, "http": 80}
 
 
@@ -96,6 +97,20 @@ class KeyWeb:
             return Failed(str(refusal))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return Failed(f"{shown} cannot be had: {str(error) or type(error).__name__}")
+
+    async def look_up(self, url: str) -> str:
+        """Why a URL leads to no public address over https at this moment; empty when it does.
+
+        Nothing is asked there, and a later `get` looks again.
+        """
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                await _Place(url, PUBLIC_WAY).find()
+        except TimeoutError:
+            return f"has a name that was not resolved within {_LOOK_UP_S:g} s"
+        except (_Refused, UnicodeError) as refusal:
+            return f"is refused: {refusal}"
+        return ""
 
     async def _follow(self, get: Get) -> Got | Unchanged:
         url, led_by = get.location, get.led_by

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from jotgate.control.answers import problem_response
 from jotgate.core.key_set import KeySetDocument, is_fresh
@@ -20,7 +20,7 @@ from jotgate.errors import InternalError, MethodRefused, UnknownOperation
 _JWKS_TYPE: Final = "application/jwk-set+json"
 
 
-def build_public(key_set: Callable[[], KeySetDocument], *routes: Route) -> Starlette:
+def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute) -> Starlette:
     """The application. `key_set` is what verifies this issuer's tokens at that moment."""
 
     async def serve_keys(request: Request) -> Response:

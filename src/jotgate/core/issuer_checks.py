@@ -12,6 +12,7 @@ from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET, SECRET_ALGORITHMS, Profile
 from jotgate.core.issuers import OURS
 from jotgate.core.operations import SCOPES
+from jotgate.core.reach import public_fault
 from jotgate.core.times import parse_time_s
 from jotgate.jose.algorithms import READABLE
 
@@ -200,8 +201,15 @@ def _check_fetching(entry: IssuerEntry) -> Iterator[Fault]:
             yield name, f"is '{getattr(entry, name)}', and must be at most \"{most_s}s\""
     if seconds(entry.max_stale) < seconds(entry.refresh):
         yield "max_stale", f"is '{entry.max_stale}', shorter than refresh, so that keys would lapse between two fetches"
-    if entry.ca_file and way_of(entry) not in ("discovery", "jwks_url"):
+    fetched = way_of(entry) in ("discovery", "jwks_url")
+    if entry.ca_file and not fetched:
         yield "ca_file", "stands at an issuer whose keys are not fetched; leave it out"
+    if entry.public_only and not fetched:
+        yield "public_only", "stands at an issuer whose keys are not fetched; leave it out"
+    if entry.public_only and fetched:
+        name = way_of(entry) if way_of(entry) != "discovery" else "issuer"
+        if fault := public_fault(getattr(entry, name)):
+            yield name, fault
 
 
 def url_fault(url: str, *, query: bool = False) -> str:

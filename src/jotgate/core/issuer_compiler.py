@@ -114,6 +114,7 @@ def key_source(found: FoundIssuer) -> KeySource | None:
         timeout_s=seconds(entry.timeout),
         stale_max_s=seconds(entry.max_stale),
         roots=found.roots,
+        public_only=entry.public_only,
     )
 
 

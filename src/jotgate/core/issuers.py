@@ -63,7 +63,7 @@ class KeySource(Struct, frozen=True, kw_only=True):
     with one; `issuer` is the `iss` that a discovery document must state. Keys are fetched anew every `refresh_s`, and
     for an unknown key at most once in `cooldown_s` and `per_minute` times a minute; they are used until `stale_max_s`
     after the last fetch that succeeded. A set without a key of one of `algorithms`, if any are given, is none. `roots`
-    are certificates in PEM; empty: the machine's.
+    are certificates in PEM; empty: the machine's. `public_only`: nothing is asked but public addresses, over https.
     """
 
     name: str
@@ -77,6 +77,7 @@ class KeySource(Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
     stale_max_s: float = 86_400.0
     roots: str = ""
+    public_only: bool = False
 
 
 class Issuer(Struct, frozen=True, kw_only=True):

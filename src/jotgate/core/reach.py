@@ -5,6 +5,7 @@ cloud's metadata service for something (server-side request forgery).
 """
 
 import ipaddress
+import re
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,7 +20,19 @@ _SCHEMES: Final = ("https", "http")
 _PORT_MAX: Final = 65_535
 # What clouds tell of a machine, its credentials among it; 169.254.169.254 is link-local.
 _METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-_TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# Where the last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215), SIIT (RFC 2765 s2.1), IPv4-compatible (RFC
+# 4291 s2.5.5.1).
+_TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+_GLOBAL: Final = (ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("64:ff9b::/96"))  # RFC 4291 s2.4
+# Of the registries of special addresses (RFC 6890), what some versions of Python know nothing of.
+_SPECIAL: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "::/96", "3fff::/20", "5f00::/16", "64:ff9b:1::/48", "fec0::/10"),
+    )
+)
+# Hosts that look like a number, whole or in dotted parts, octal and hexadecimal ones too: some resolvers take those.
+_NUMBER: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", re.IGNORECASE)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -29,6 +42,34 @@ class Way(Struct, frozen=True):
 
     reach: Reach
     secure: bool
+
+
+PUBLIC_WAY: Final = Way("public", secure=True)
+"""What leads to public addresses alone, over https."""
+
+
+def public_fault(url: str) -> str:
+    """Why a URL is not one that leads to a public address over https, as far as it tells; empty when it may be.
+
+    What its name resolves to is not known here.
+    """
+    try:
+        parts = split_url(url)
+    except ValueError as fault:
+        return str(fault)
+    host = (parts.hostname or "").rstrip(".")
+    if parts.scheme != "https":
+        return "is not https"
+    if "\\" in url or "%" in parts.netloc:
+        return "has a host that could be read in two ways"
+    try:
+        reach = reach_of(host)
+    except ValueError:
+        if _NUMBER.fullmatch(host):
+            return "has a number for a host, and an address is written as four numbers from 0 to 255, or as IPv6 has it"
+        inward = host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
+        return "leads to this machine or its network, and only public addresses are asked" if inward else ""
+    return "" if reach == "public" else "leads to an address that is not public, and only public ones are asked"
 
 
 def may_lead(before: Way, to: Way) -> bool:
@@ -83,7 +124,16 @@ def _reach(address: Address) -> Reach | None:
         return None
     if isinstance(address, ipaddress.IPv4Address) and address.is_reserved:
         return None
+    if any(address in network for network in _SPECIAL):
+        return "private"
+    if isinstance(address, ipaddress.IPv6Address) and address.is_global and not _is_routed(address):
+        return None
     return "public" if address.is_global else "private"
+
+
+def _is_routed(address: ipaddress.IPv6Address) -> bool:
+    """Whether an IPv6 address is of those that the world routes, or stands for an IPv4 address, which is looked at."""
+    return any(address in network for network in (*_GLOBAL, *_TRANSLATED)) or address.ipv4_mapped is not None
 
 
 def _innermost(found: list[Reach | None]) -> Reach | None:

@@ -16,7 +16,9 @@ from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
 _TO_CONTROL: Final = (
     b"accept",
     b"authorization",
+    b"content-encoding",
     b"content-type",
+    b"idempotency-key",
     b"if-match",
     b"if-none-match",
     b"user-agent",
@@ -137,6 +139,7 @@ class ControlDoor:
         passage = Passage(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
+        lines += request_id_line(request.request_id)
         for name in _TO_CONTROL:
             value = request.headers.get(name)
             if value is not None:

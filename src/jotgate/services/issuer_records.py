@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jotgate.core.durable import IssuerRecord
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_orders import IssuerOrder
-from jotgate.errors import CommandError, ConfigurationError
+from jotgate.errors import CommandError, ConfigurationError, RecordChanged, RecordExists, RecordMissing
 from jotgate.store_ports import IssuerRecords
 
 _LOOK: Final = "Look at what there is with: jotgate issuer list"
@@ -36,16 +36,17 @@ def carry_out(records: IssuerRecords, order: IssuerOrder, examine: Examination, 
     """Do what the operator orders. Returns what has changed by it; None when nothing has.
 
     Raises:
-        CommandError: there is none of this name, or one already, or somebody changed it meanwhile.
+        RecordMissing, RecordExists, RecordChanged: there is none of this name, or one already, or somebody changed it.
+        CommandError: it has no name.
         ConfigurationError: what is to be kept has faults.
         StoreUnavailable: the store does not answer.
     """
     if order.action == "list":
         return None
     if order.action == "add":
-        record = add_issuer(records, order.table.encode("utf-8", "replace"), examine, int(now_s))
+        record = add_issuer(records, order.table.encode("utf-8", "replace"), examine, int(now_s), enabled=not order.off)
     elif order.action == "remove":
-        record = remove_issuer(records, order.name)
+        record = remove_issuer(records, order.name, order.version)
     else:
         before = find_issuer(records, order.name)
         record = switch_issuer(records, before, int(now_s), enabled=order.action == "enable")
@@ -54,10 +55,12 @@ def carry_out(records: IssuerRecords, order: IssuerOrder, examine: Examination, 
     return IssuerChange(_PAST[order.action], record)
 
 
-def add_issuer(records: IssuerRecords, content: bytes, examine: Examination, now_s: int) -> IssuerRecord:
+def add_issuer(
+    records: IssuerRecords, content: bytes, examine: Examination, now_s: int, *, enabled: bool = True
+) -> IssuerRecord:
     """Keep a new issuer, whose name stands in its content. Raises as `carry_out`."""
-    record = IssuerRecord(name_of(content), content, created_at_s=now_s, updated_at_s=now_s)
-    taken = CommandError(
+    record = IssuerRecord(name_of(content), content, enabled, created_at_s=now_s, updated_at_s=now_s)
+    taken = RecordExists(
         f"the store has an issuer '{record.name}' already",
         hint="Give it another name, or remove that one first with: jotgate issuer remove NAME",
     )
@@ -83,9 +86,11 @@ def switch_issuer(records: IssuerRecords, found: IssuerRecord, now_s: int, *, en
     return replace(changed, version=version)
 
 
-def remove_issuer(records: IssuerRecords, name: str) -> IssuerRecord:
+def remove_issuer(records: IssuerRecords, name: str, version: int | None = None) -> IssuerRecord:
     """Forget an issuer. Returns what it was. Raises as `carry_out`."""
     found = find_issuer(records, name)
+    if version is not None and found.version != version:
+        raise _changed(name)
     if not records.drop_issuer(name, found.version):
         raise _changed(name)
     return found
@@ -95,7 +100,7 @@ def find_issuer(records: IssuerRecords, name: str) -> IssuerRecord:
     """The issuer of this name. Raises as `carry_out`."""
     found = next((one for one in records.issuers() if one.name == name), None)
     if found is None:
-        raise CommandError(f"the store has no issuer '{name}'", hint=_LOOK)
+        raise RecordMissing(f"the store has no issuer '{name}'", hint=_LOOK)
     return found
 
 
@@ -114,8 +119,8 @@ class _Named(Struct, frozen=True):
     name: str
 
 
-def _changed(name: str) -> CommandError:
-    return CommandError(f"the issuer '{name}' was changed by somebody else meanwhile", hint=_LOOK)
+def _changed(name: str) -> RecordChanged:
+    return RecordChanged(f"the issuer '{name}' was changed by somebody else meanwhile", hint=_LOOK)
 
 
 def details_of(change: IssuerChange) -> Mapping[str, str | int]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from jotgate.core.issuers import KeySource
 from jotgate.core.key_fetches import Failed, Get, Got
-from jotgate.core.reach import Way
+from jotgate.core.reach import PUBLIC_WAY, Way
 from jotgate.errors import JotgateError
 from jotgate.jose.encoding import parse_object
 from jotgate.jose.keys import KeySet
@@ -87,7 +87,7 @@ class KeyFetching:
     async def _read_metadata(self) -> Metadata | Failed:
         # OpenID Connect Discovery 1.0 s4.1: behind the issuer's path, less a slash that ends it.
         location = self._source.location.removesuffix("/") + _WELL_KNOWN
-        got = await self._fetch.get(Get(location, self._left_s, roots=self._source.roots))
+        got = await self._fetch.get(Get(location, self._left_s, led_by=self._first_way, roots=self._source.roots))
         if isinstance(got, Failed):
             return got
         if not isinstance(got, Got):
@@ -105,7 +105,7 @@ class KeyFetching:
                 self._left_s,
                 etag="" if kept is None else kept.etag,
                 modified="" if kept is None else kept.modified,
-                led_by=None if metadata is None else metadata.way,
+                led_by=self._first_way if metadata is None else metadata.way,
                 roots=self._source.roots,
             )
         )
@@ -119,6 +119,11 @@ class KeyFetching:
         if kept is None:
             return Failed(f"'{location}' answered that nothing has changed, which nobody asked")
         return Found(kept, metadata, got.max_age_s)
+
+    @property
+    def _first_way(self) -> Way | None:
+        """What the location is taken to have been led to by: the operator, or, if it is not trusted so far, the web."""
+        return PUBLIC_WAY if self._source.public_only else None
 
     @property
     def _left_s(self) -> float:

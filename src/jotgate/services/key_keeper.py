@@ -279,4 +279,4 @@ def _mark(source: KeySource) -> str:
 
 def _place(source: KeySource) -> tuple[object, ...]:
     """What makes another source of it: keys of elsewhere are not this one's."""
-    return source.kind, source.location, source.issuer, source.roots
+    return source.kind, source.location, source.issuer, source.roots, source.public_only

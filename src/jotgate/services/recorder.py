@@ -1,17 +1,26 @@
 """Writes events of this installation into the audit log; an event that matters is on file before what it allows."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from jotgate.core.audit import EventRecord, encode
 from jotgate.ports import AuditLog, Clock
+
+_NONE: Final[Mapping[str, str | int]] = {}
 
 
 class Recorder:
     """Records events. `actor` of an event is who did it: `control`, or the client of a command."""
 
-    def __init__(self, log: AuditLog, clock: Clock) -> None:
+    def __init__(self, log: AuditLog, clock: Clock, along: Mapping[str, str | int] = _NONE) -> None:
+        """`along` stands among the details of each event."""
         self._log = log
         self._clock = clock
+        self._along = along
+
+    def along(self, details: Mapping[str, str | int]) -> "Recorder":
+        """One that puts these among the details of each event too, such as the request that caused them."""
+        return Recorder(self._log, self._clock, {**self._along, **details})
 
     def record(self, event: str, *, actor: str, subject: str = "", details: Mapping[str, str | int]) -> None:
         """Append an event and hand it to the system. Raises AuditUnavailable."""
@@ -20,7 +29,7 @@ class Recorder:
             event=event,
             actor=actor,
             subject=subject,
-            details=dict(details),
+            details={**details, **self._along},
         )
         self._log.append([encode(record)])
         self._log.flush()

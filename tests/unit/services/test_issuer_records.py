@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from jotgate.core.durable import IssuerRecord
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_orders import IssuerOrder
-from jotgate.errors import CommandError, ConfigurationError
+from jotgate.errors import CommandError, ConfigurationError, RecordChanged, RecordExists, RecordMissing
 from jotgate.services.issuer_records import carry_out
 from jotgate.stores.memory import MemoryStore
 
@@ -55,10 +55,10 @@ def test_an_issuer_is_added_switched_and_removed() -> None:
 def test_what_is_there_or_is_not_is_told() -> None:
     store = MemoryStore()
     carry_out(store, IssuerOrder(action="add", table=ENTRY), sound, 1)
-    with pytest.raises(CommandError, match="has an issuer 'idp' already"):
+    with pytest.raises(RecordExists, match="has an issuer 'idp' already"):
         carry_out(store, IssuerOrder(action="add", table=ENTRY), sound, 1)
     for action in ("remove", "enable", "disable"):
-        with pytest.raises(CommandError, match="has no issuer 'x'"):
+        with pytest.raises(RecordMissing, match="has no issuer 'x'"):
             carry_out(store, IssuerOrder(action=action, name="x"), sound, 1)
 
 
@@ -87,7 +87,17 @@ def test_of_two_at_once_one_is_told() -> None:
     store = Meddled()
     store.put_issuer(IssuerRecord("idp", ENTRY.encode()))
     for action in ("disable", "remove"):
-        with pytest.raises(CommandError, match="was changed by somebody else"):
+        with pytest.raises(RecordChanged, match="was changed by somebody else"):
             carry_out(store, IssuerOrder(action=action, name="idp"), sound, 1)
     (one,) = store.issuers()
     assert replace(one, version=1).enabled
+
+
+def test_a_version_is_removed_while_it_stands_and_another_one_is_not() -> None:
+    store = MemoryStore()
+    added = carry_out(store, IssuerOrder(action="add", table=ENTRY, off=True), sound, 1)
+    assert added is not None
+    assert not added.record.enabled
+    with pytest.raises(RecordChanged):
+        carry_out(store, IssuerOrder(action="remove", name="idp", version=added.record.version + 1), sound, 2)
+    assert carry_out(store, IssuerOrder(action="remove", name="idp", version=added.record.version), sound, 2)

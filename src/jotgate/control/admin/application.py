@@ -1,0 +1,138 @@
+"""The admin API as an ASGI application: every request passes the same gates in the same order, whatever its route.
+
+Path, method, token, scope, query, If-Match, body, Idempotency-Key; then its handler. Paths are matched as they were
+sent, and a name in one is percent-decoded once, behind the match: no spelling of a path leads to another route.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jotgate.control.admin.guard import Verify, admit
+from jotgate.control.admin.reading import etag_of, read_body, read_names, read_query, read_version, read_window
+from jotgate.control.admin.replays import Replays, Sent
+from jotgate.control.admin.shapes import AdminRoute, Call, Handler, Window
+from jotgate.control.answers import problem_response
+from jotgate.core.problem_details import render_details
+from jotgate.errors import InternalError, JotgateError, MethodRefused, RequestMalformed, UnknownOperation
+
+PREFIX: Final = "/admin/api"
+_QUERY_FIELDS_MAX: Final = 16
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """What guards the admin API. `metadata_url` is where it describes itself (RFC 9728)."""
+
+    verify: Verify
+    replays: Replays
+    metadata_url: str
+
+
+def build_admin(routes: Sequence[AdminRoute], handlers: Mapping[str, Handler], admission: Admission) -> ASGIApp:
+    """The application, to be mounted at `PREFIX`. There is a handler for each route, by its name, and no other."""
+    assert handlers.keys() == {route.name for route in routes}, "the table and the handlers differ"
+    by_path: dict[str, dict[str, AdminRoute]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, {})[route.method] = route
+    application = Starlette(
+        routes=[
+            Route(path, partial(_serve, found, handlers, admission), methods=list(found))
+            for path, found in by_path.items()
+        ],
+        exception_handlers={
+            JotgateError: partial(_refuse, admission.metadata_url),
+            HTTPException: partial(_refuse, admission.metadata_url),
+            Exception: partial(_refuse, admission.metadata_url),
+        },
+    )
+    application.router.redirect_slashes = False  # A redirect would repeat the Host that the caller chose.
+
+    async def as_sent(scope: Scope, receive: Receive, send: Send) -> None:
+        """Match the path as it was sent, not as the server decoded it."""
+        raw = bytes(scope.get("raw_path") or b"").partition(b"?")[0]
+        inner = {**scope, "path": raw.decode("latin-1"), "root_path": PREFIX}
+        await application(inner, receive, send)
+
+    return as_sent
+
+
+async def _serve(
+    routes: Mapping[str, AdminRoute], handlers: Mapping[str, Handler], admission: Admission, request: Request
+) -> Response:
+    route = routes["GET" if request.method == "HEAD" else request.method]
+    by = admit(admission.verify, request.headers.getlist("authorization"), route, _request_id(request))
+    names = read_names(route, request.path_params)
+    query = read_query(route, _pairs(request))
+    window = read_window(route, query) if route.paged else Window()
+    version = read_version(request.headers.getlist("if-match")) if route.guarded else None
+    raw, body = await read_body(route, request)
+    filters = {one.name: query[one.name] for one in route.filters if one.name in query}
+    call = Call(by=by, names=names, filters=filters, window=window, version=version, body=body)
+
+    async def work() -> Sent:
+        return await _do(route, handlers[route.name], call)
+
+    keys = request.headers.getlist("idempotency-key")
+    if route.method != "POST" or not keys:
+        sent = await work()
+    elif len(keys) > 1:
+        raise RequestMalformed("the Idempotency-Key stands more than once")
+    else:
+        asked = b"\0".join((str(request.url.path).encode(), request.scope["query_string"], raw))
+        sent = await admission.replays.once(by, keys[0], asked, route, work)
+    fields = {"Cache-Control": "no-store", **sent.fields}
+    return Response(sent.body, sent.status, fields, media_type="application/json" if sent.body else None)
+
+
+async def _do(route: AdminRoute, handler: Handler, call: Call) -> Sent:
+    done = await handler(call)
+    fields = {}
+    if route.tagged and done.version is not None:
+        fields["ETag"] = etag_of(done.version)
+    if done.location:
+        fields["Location"] = PREFIX + done.location
+    if done.content is None:
+        return Sent(204, fields)
+    return Sent(route.status, fields, _encode(done.content))
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        return parse_qsl(
+            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=_QUERY_FIELDS_MAX
+        )
+    except ValueError:
+        raise RequestMalformed("the query is not of the form name=value&name=value, in UTF-8") from None
+
+
+def _request_id(request: Request) -> str:
+    """The id that the edge gave the request."""
+    return request.headers.get("x-request-id", "")
+
+
+async def _refuse(metadata_url: str, request: Request, exception: Exception) -> Response:
+    return problem_response(render_details(_told(exception), _request_id(request), metadata_url))
+
+
+def _told(exception: Exception) -> JotgateError:
+    if isinstance(exception, JotgateError):
+        return exception
+    if isinstance(exception, HTTPException) and exception.status_code == MethodRefused.status:
+        allowed = ", ".join(sorted((exception.headers or {}).get("Allow", "").split(", ")))
+        return MethodRefused(allowed, f"this path takes {allowed} only")
+    if isinstance(exception, HTTPException):
+        return UnknownOperation(
+            "this path is not one of the admin API", hint=f"{PREFIX}/openapi.json and docs/admin-api.md list its paths"
+        )
+    return InternalError("jotgate failed to answer this request")

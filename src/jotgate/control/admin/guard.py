@@ -1,0 +1,45 @@
+"""Lets in who may administer: a token of this installation, for the admin API, in the Authorization header alone."""
+
+from collections.abc import Callable, Sequence
+
+from jotgate.control.admin.shapes import AdminRoute, By
+from jotgate.core.principals import Principal
+from jotgate.core.scopes import ADMIN_READ, ADMIN_SCOPES, may_administer
+from jotgate.errors import CredentialsAmbiguous, InsufficientScope
+from jotgate.gateway.credentials import bearer_token
+
+Verify = Callable[[bytes], Principal]
+"""The principal of a token for the admin API. Raises TokenError, and Unavailable where nothing can be known."""
+
+
+def admit(verify: Verify, fields: Sequence[str], route: AdminRoute, request_id: str) -> By:
+    """Who calls, who may do what the route is for. `fields` are the Authorization fields of the request.
+
+    Raises:
+        TokenError: one subclass for each reason (RFC 6750 s3.1 `invalid_token`).
+        CredentialsAmbiguous: there is more than one token.
+        InsufficientScope: the token is good, and not for this.
+        Unavailable: the answer cannot be known.
+    """
+    if len(fields) > 1:
+        raise CredentialsAmbiguous("the Authorization field stands more than once")
+    principal = verify(bearer_token(fields[0].encode("latin-1") if fields else None))
+    if not _may(principal, route):
+        scope = scope_of(route)
+        raise InsufficientScope(
+            scope,
+            f"the token's scopes do not cover this, which needs '{scope}'",
+            hint="Create a token that has it: jotgate admin token",
+        )
+    return By(principal.subject, principal.client_id, principal.scopes, request_id)
+
+
+def scope_of(route: AdminRoute) -> str:
+    """The narrowest scope that is enough for a route."""
+    return f"admin:{route.noun}" if route.noun is not None and route.changes else ADMIN_READ
+
+
+def _may(principal: Principal, route: AdminRoute) -> bool:
+    if route.noun is None:
+        return not ADMIN_SCOPES.isdisjoint(principal.scopes)
+    return may_administer(principal.scopes, route.noun, change=route.changes)

@@ -1,0 +1,27 @@
+"""The admin API put together: its table, all handlers, and the OpenAPI document that is made of both."""
+
+from starlette.routing import Mount
+
+from jotgate.control.admin.accounts import Office, account_handlers
+from jotgate.control.admin.application import PREFIX, Admission, build_admin
+from jotgate.control.admin.openapi import describe
+from jotgate.control.admin.routes import ROUTES
+from jotgate.control.admin.shapes import Call, Done, Handler
+from jotgate.control.admin.tokens import token_handlers
+from jotgate.control.admin.trust import TrustOffice, trust_handlers
+
+
+def admin_mount(admission: Admission, office: Office, trust: TrustOffice) -> Mount:
+    """The admin API, for the application that serves the edge."""
+    document = describe(ROUTES, PREFIX)
+
+    async def show_document(call: Call) -> Done:
+        return Done(document)
+
+    handlers: dict[str, Handler] = {
+        "describe": show_document,
+        **account_handlers(office),
+        **token_handlers(office),
+        **trust_handlers(trust),
+    }
+    return Mount(PREFIX, build_admin(ROUTES, handlers, admission))

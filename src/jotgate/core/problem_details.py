@@ -1,0 +1,85 @@
+"""Renders a refusal as a problem detail (RFC 9457), for the admin API."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.problems import Problem, challenge_of, further_lines, scrub
+from jotgate.errors import (
+    CommandError,
+    ConfigurationError,
+    DirectoryBusy,
+    DirectoryRefused,
+    InternalError,
+    JotgateError,
+    RequestMalformed,
+    StoreRefused,
+)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_PAGE: Final = "docs/errors.md#"
+_OF_THE_MACHINE: Final = (DirectoryBusy, DirectoryRefused, StoreRefused)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Flaw(Struct, frozen=True):
+    """One thing that is wrong with what was sent: the member, and what is wrong there and what to send."""
+
+    member: str
+    detail: str
+
+
+class ProblemDetail(Struct, frozen=True, omit_defaults=True):
+    """Why a request is not done. `type` is the section of docs/errors.md on `code`; `instance` is the request's id.
+
+    `detail` says what is wrong and what to do. `errors` names each member of the body that is at fault.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    errors: tuple[Flaw, ...] = ()
+
+
+def render_details(error: JotgateError, request_id: str, metadata_url: str) -> Problem:
+    """The error as an administrator may see it: message, hint and code, never `debug` nor evidence.
+
+    `metadata_url` is where the resource that was asked for describes itself (RFC 9728 s5.1), for the challenge.
+    """
+    error, status = _told(error)
+    text = f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
+    detail = ProblemDetail(
+        type=_PAGE + error.code,
+        title=error.code.replace("_", " ").capitalize(),
+        status=status,
+        detail=text,
+        code=error.code,
+        instance=request_id,
+        errors=_flaws(error),
+    )
+    lines = b"Content-Type: %b\r\nCache-Control: no-store\r\n" % PROBLEM_TYPE.encode("ascii")
+    challenge = challenge_of(error)
+    if challenge:
+        lines += b'WWW-Authenticate: %b, resource_metadata="%b"\r\n' % (challenge, scrub(metadata_url))
+    return Problem(status, lines + further_lines(error), _encode(detail))
+
+
+def _told(error: JotgateError) -> tuple[JotgateError, int]:
+    """What is said, and its status: a command's refusal is a conflict here, unless the machine itself is at fault."""
+    if isinstance(error, ConfigurationError):
+        return error, 422
+    if isinstance(error, _OF_THE_MACHINE):
+        return InternalError("jotgate cannot use its store or its data directory", debug=error.message), 500
+    return error, 409 if isinstance(error, CommandError) else error.status
+
+
+def _flaws(error: JotgateError) -> tuple[Flaw, ...]:
+    if isinstance(error, ConfigurationError):
+        return tuple(Flaw(path, fault) for path, fault in error.faults)
+    if isinstance(error, RequestMalformed) and error.param:
+        return (Flaw(error.param, error.message),)
+    return ()

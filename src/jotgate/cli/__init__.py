@@ -11,7 +11,23 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from jotgate import __version__
-from jotgate.cli import audit, check, doctor, explain, issuer, key, migrate, status, token, up
+from jotgate.cli import (
+    admin,
+    audit,
+    check,
+    client,
+    doctor,
+    explain,
+    issuer,
+    key,
+    migrate,
+    pat,
+    principal,
+    status,
+    tenant,
+    token,
+    up,
+)
 from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageError
 from jotgate.core.redaction import redact
 from jotgate.errors import JotgateError
@@ -45,7 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="jotgate", description="The gate that JWTs open: one identity plane for AI traffic.")
     parser.add_argument("--version", action="version", version=f"jotgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for noun in (up, check, status, doctor, token, key, issuer, audit, explain, migrate):
+    running = (up, check, status, doctor)
+    accounts = (client, principal, tenant, admin)
+    for noun in (*running, token, pat, *accounts, key, issuer, audit, explain, migrate):
         noun.register(commands)
     return parser
 

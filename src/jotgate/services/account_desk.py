@@ -134,13 +134,14 @@ def _any(store: Store, terms: Terms, order: AccountOrder, kind: type[Account]) -
             return _list(store, terms, order, kind)
         case "show":
             record = find_account(store, kind, order.name)
-            return _done(terms, Outcome(record), impact_of(store, record, terms.now_s))
+            impact = None if order.noun == "tenant" else impact_of(store, record, terms.now_s)
+            return _done(terms, Outcome(record), impact)
         case "enable" | "disable":
             enabled = order.action == "enable"
             return _done(terms, switch_account(store, terms, kind, order.name, enabled=enabled))
         case "delete":
             deleted = delete_account(store, terms, kind, order.name)
-            return _done(terms, deleted, deleted.impact)
+            return _done(terms, deleted, None if order.noun == "tenant" else deleted.impact)
         case _:
             raise CommandError(f"there is no '{order.action}' of a {order.noun}")
 

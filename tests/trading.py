@@ -35,6 +35,7 @@ from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import RevokedSet, Revoker
 from jotgate.services.token_service import TokenService
+from jotgate.services.verifier import Verifier
 from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
@@ -206,7 +207,7 @@ class TradingFloor:
     async def _verify(self, token: bytes) -> Principal:
         return await SeekingVerifier(self._verifier, self._wanted, self.clock).verify(token)
 
-    def _verifier(self) -> Any:
+    def _verifier(self) -> Verifier:
         return build_verifier(tuple(self.trusted), 100, revoked=self.revoked)
 
     async def _wanted(self, issuer: str) -> KeysOutcome:

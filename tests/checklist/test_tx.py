@@ -168,7 +168,8 @@ def test_TX_03_a_refresh_token_and_a_personal_one_are_never_traded(floor: Tradin
 
 @pytest.mark.parametrize("name", ["act", "may_act", "cnf", "authorization_details"])
 def test_TX_08_TX_10_a_bound_token_is_not_traded_for_one_that_is_not(floor: TradingFloor, name: str) -> None:
-    for token in (floor.job(**{name: {"sub": "x"}}), floor.ours.with_claims(**{name: {"sub": "x"}}).decode()):
+    bound: dict[str, Any] = {name: {"sub": "x"}}
+    for token in (floor.job(**bound), floor.ours.with_claims(**bound).decode()):
         refusal = refused(floor, token, subject_token_type=JWT_URN)
         assert refusal.code == Code.SUBJECT_TOKEN_REFUSED
         assert f"'{name}'" in refusal.message

@@ -30,6 +30,10 @@ SERVICE: Final = "service"
 """A client of the client credentials grant (RFC 6749 s4.4) whose tokens are signed with ES256."""
 RS256_SERVICE: Final = "rs256-service"
 """The same, signed with RS256."""
+CI: Final = "ci"
+"""A CI system: its client's tokens say which job is run, for whoever the job names as their audience."""
+JOB: Final = "repo:acme/widgets:ref:refs/heads/main"
+"""The subject of all its tokens."""
 APP: Final = "app"
 """A client of the authorization code grant, for people who log in."""
 _REDIRECT: Final = "https://app.example/callback"
@@ -145,6 +149,10 @@ class OidcProvider:
         """An access token for a resource (RFC 8707) from the client credentials grant; opaque without a resource."""
         fields = {"scope": scope, "resource": resource} if resource else {}
         return str(self._ask_token(client, {"grant_type": "client_credentials", **fields})["access_token"])
+
+    def job_token(self, audience: str) -> str:
+        """What a CI job is given to show who it is: a JWT that is no access token."""
+        return self.token(audience, client=CI)
 
     def log_in(self, subject: str, resource: str, scope: str = "ai") -> LoggedIn:
         """Log somebody in to the app with the authorization code grant and PKCE (RFC 7636)."""

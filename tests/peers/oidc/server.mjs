@@ -18,6 +18,7 @@ const LIFETIME_S = 3600;
 const DISCOVERY = '/.well-known/openid-configuration';
 const JWKS = '/jwks';
 const LOGIN = '/login';
+const JOB = 'repo:acme/widgets:ref:refs/heads/main';
 const REDIRECT = 'https://app.example/callback';
 
 const [port, file] = process.argv.slice(2);
@@ -59,6 +60,14 @@ function resource(_, indicator, { clientId }) {
   };
 }
 
+// What a CI system signs for a job: no access token, and nothing of scopes or of an OAuth client.
+function describeJob(_, { clientId }, token) {
+  if (clientId !== 'ci') return;
+  const { scope, client_id, ...claims } = token.payload;
+  token.header = { typ: 'JWT' };
+  token.payload = { ...claims, sub: JOB, repository: 'acme/widgets', run_id: '42' };
+}
+
 // Whoever logs in has granted everything: what people click is not what is tested.
 async function grant({ oidc }) {
   const made = new oidc.provider.Grant({ accountId: oidc.session.accountId, clientId: oidc.client.clientId });
@@ -76,8 +85,10 @@ function serve() {
     clients: [
       client('service', ['client_credentials']),
       client('rs256-service', ['client_credentials']),
+      client('ci', ['client_credentials']),
       client('app', ['authorization_code'], { redirect_uris: [REDIRECT], response_types: ['code'] }),
     ],
+    formats: { customizers: { jwt: describeJob } },
     scopes: ['openid'],
     features: {
       clientCredentials: { enabled: true },

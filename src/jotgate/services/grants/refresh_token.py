@@ -2,7 +2,8 @@
 
 from jotgate.core.claims import AccessGrant
 from jotgate.core.families import Family
-from jotgate.core.grants import OFFLINE_ACCESS, GrantRequest, TokenResponse, answer_with
+from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
+from jotgate.core.presented import split_offline
 from jotgate.core.resources import Target, grant_target
 from jotgate.core.rights import Rights
 from jotgate.core.values import Secret
@@ -71,10 +72,10 @@ class RefreshToken:
         allowed = tuple(audience for audience in family.audiences if audience in permitted)
         if not allowed:
             raise TargetRefused("no resource that this was granted for is this client's any more")
-        asked = [scope for scope in request.form.one("scope").split(" ") if scope != OFFLINE_ACCESS]
+        scope, _ = split_offline(request.form.one("scope"))
         return grant_target(
             request.form.many("resource") or allowed,
-            " ".join(asked),
+            scope,
             allowed=allowed,
             scopes=scopes,
             issuer=self._issuer.issuer,

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -285,3 +286,56 @@ async def test_many_at_once_do_not_disturb_one_another(server: IssuerServer) -> 
     got = await asyncio.gather(*(web.get(Get(server.jwks_url, _LONG_S)) for _ in range(20)))
     assert {json.loads(one.body)["keys"][0]["kid"] for one in got if isinstance(one, Got)} == {server.key.kid}
     assert len(got) == server.key_fetches == 20
+
+
+class Names:
+    """What names resolve to: one answer after the other, the last one for ever."""
+
+    def __init__(self, *answers: tuple[str, ...]) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    def getaddrinfo(self, host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        """What the operating system's resolver says."""
+        self.asked += 1
+        found = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+
+PUBLIC = Way("public", secure=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "169.254.169.254", "0.0.0.0", "::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"],  # noqa: S104
+)
+async def test_a_name_that_leads_inward_is_refused_when_it_is_given_and_when_it_is_fetched(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Names((address,)).getaddrinfo)
+    assert "is refused" in await KeyWeb().look_up("https://idp.example/")
+    got = await get("https://idp.example/keys", led_by=PUBLIC)
+    assert isinstance(got, Failed)
+
+
+async def test_a_name_whose_answer_changes_behind_the_check_is_refused_at_the_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names(("8.8.8.8",), ("127.0.0.1",))
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    web = KeyWeb()
+    assert await web.look_up("https://rebind.example/") == ""
+    got = await web.get(Get("https://rebind.example/keys", _LONG_S, led_by=PUBLIC))
+    assert isinstance(got, Failed)
+    assert "no address that may be asked" in got.reason
+    assert names.asked == 2
+
+
+async def test_a_public_name_is_looked_up_and_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", Names(("8.8.8.8", "10.0.0.1")).getaddrinfo)
+    assert await KeyWeb().look_up("https://idp.example/") == ""
+    assert "is refused" in await KeyWeb().look_up("https://idp.example:99999/")
+
+
+async def test_a_name_that_resolves_to_nothing_is_refused() -> None:
+    assert "cannot be resolved" in await KeyWeb().look_up("https://nowhere.invalid/")

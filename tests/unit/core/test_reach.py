@@ -2,7 +2,7 @@
 
 import pytest
 
-from jotgate.core.reach import Reach, Way, may_lead, reach_of, split_url
+from jotgate.core.reach import Reach, Way, may_lead, public_fault, reach_of, split_url
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,22 @@ from jotgate.core.reach import Reach, Way, may_lead, reach_of, split_url
         ("240.0.0.1", None),
         ("255.255.255.255", None),
         ("ff02::1", None),
+        ("::127.0.0.1", "loopback"),
+        ("::10.0.0.1", "private"),
+        ("::8.8.8.8", "private"),
+        ("::ffff:0:127.0.0.1", "loopback"),
+        ("::ffff:8.8.8.8", "public"),
+        ("64:ff9b::808:808", "public"),
+        ("64:ff9b:1::808:808", "private"),
+        ("64:ff9b:1::a9fe:a9fe", None),
+        ("fec0::1", "private"),
+        ("3fff::1", "private"),
+        ("2001:db8::1", "private"),
+        ("5f00::1", "private"),
+        ("4000::1", None),
+        ("192.0.0.8", "private"),
+        ("192.88.99.1", "private"),
+        ("198.18.0.1", "private"),
     ],
 )
 def test_an_address_stands_as_far_in_as_it_leads(address: str, reach: Reach | None) -> None:
@@ -103,3 +119,72 @@ def test_a_url_that_may_be_asked(url: str) -> None:
 def test_a_url_that_may_not(url: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         split_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://idp.example", "https://idp.example:8443/a?b=c", "https://8.8.8.8/", "https://[2606:4700::1111]/"],
+)
+def test_a_url_that_may_lead_to_a_public_address(url: str) -> None:
+    assert public_fault(url) == ""
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.1.",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "a.localhost",
+        "intranet",
+        "printer.local",
+        "metadata.google.internal",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "100.100.100.200",
+        "0.0.0.0",  # noqa: S104 - it is refused
+        "224.0.0.1",
+        "255.255.255.255",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "127.1",
+        "1.2.3.4.5",
+        "[::1]",
+        "[::]",
+        "[fe80::1]",
+        "[fe80::1%25eth0]",
+        "[fd00::1]",
+        "[ff02::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:10.0.0.1]",
+        "[::10.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[64:ff9b:1::808:808]",
+        "[2002:7f00:1::]",
+        "[2002:a00:1::]",
+        "[2001:0:7f00:1::]",
+        "user@idp.example",
+        "user:secret@idp.example",
+        "good.example@127.0.0.1",
+        "idp.example:0",
+        "idp%2eexample",
+        "",
+    ],
+)
+def test_a_url_that_leads_to_no_public_address(host: str) -> None:
+    assert public_fault(f"https://{host}/keys")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://idp.example/", "http://127.0.0.1/", "file:///etc/passwd", "gopher://a.example/"]
+)
+def test_a_url_that_is_not_https_leads_nowhere_public(url: str) -> None:
+    assert public_fault(url)

@@ -142,3 +142,14 @@ async def test_both_share_one_time(desk: Desk) -> None:
     desk.web.release()
     await task
     assert [get.timeout_s for get in desk.web.asked[2:]] == [5.0, 2.0]
+
+
+async def test_of_an_issuer_that_is_not_trusted_so_far_public_addresses_are_asked_from_the_first_fetch_on() -> None:
+    public = Way("public", secure=True)
+    desk = Desk(url_source(kind="discovery", location=_ISSUER, issuer=_ISSUER, public_only=True))
+    desk.web.put(document(), _DOCUMENT)
+    await desk.start()
+    assert desk.web.asked[0].led_by == public
+    direct = Desk(url_source(public_only=True))
+    await direct.start()
+    assert [one.led_by for one in direct.web.asked] == [public]

@@ -1,4 +1,4 @@
-"""Calls from web pages (Fetch standard, CORS): listed origins may read answers.
+"""Calls from web pages (Fetch standard, CORS): listed origins may read answers, but for those of the admin API.
 
 A preflight is answered here, without a token, since browsers send none with it. `Access-Control-Allow-Credentials` is
 sent only where some route takes tokens from cookies, and no origin is `*`.
@@ -15,6 +15,7 @@ from jotgate.errors import JotgateError
 from jotgate.gateway.headers import request_id_line
 from jotgate.ports import Answer, Caller, Running
 
+_CLOSED: Final = b"/admin/"  # No page of elsewhere administers a gateway.
 _VARY: Final = b"Vary: Origin\r\n"
 _EXPOSED: Final = (
     b"Access-Control-Expose-Headers: X-Request-Id, Retry-After, WWW-Authenticate, OpenAI-Processing-Ms\r\n"
@@ -57,14 +58,20 @@ class CorsSurface:
         origin = request.headers.get(b"origin", b"")
         if request.method == b"OPTIONS" and b"access-control-request-method" in request.headers:
             request.request_id = self._inner.name(request)
-            lines = _allowance(request, origin) + self._credentials if origin in self._lines else b""
+            listed = origin in self._lines and not request.path.startswith(_CLOSED)
+            lines = _allowance(request, origin) + self._credentials if listed else b""
             return partial(_answer_preflight, request, lines)
-        return partial(_answer, self._inner.open(request), self._lines.get(origin, _VARY))
+        return partial(_answer, self._inner.open(request), self._lines_for(request))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, so that a page can read why."""
-        lines = self._lines.get(request.headers.get(b"origin", b""), _VARY)
-        self._inner.refuse(request, refusal, _Heading(caller, lines))
+        self._inner.refuse(request, refusal, _Heading(caller, self._lines_for(request)))
+
+    def _lines_for(self, request: Request) -> bytes:
+        """What the answer says of who may read it."""
+        if request.path.startswith(_CLOSED):
+            return _VARY
+        return self._lines.get(request.headers.get(b"origin", b""), _VARY)
 
 
 class _Heading:

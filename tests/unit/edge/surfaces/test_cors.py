@@ -122,3 +122,15 @@ async def test_a_streamed_answer_may_be_read() -> None:
             LISTED,
             "b",
         )
+
+
+@on_loop
+async def test_no_page_of_a_listed_origin_uses_the_admin_api() -> None:
+    async with listening() as edge:
+        with_origins(edge)
+        client = await edge.connect()
+        asking = get(b"/admin/api/clients", ORIGIN, b"Access-Control-Request-Method: POST")
+        for request in (asking.replace(b"GET", b"OPTIONS", 1), get(b"/admin/api/clients", ORIGIN)):
+            response = await client.send(request).answer()
+            assert not [name for name in response.fields if name.startswith("access-control-")]
+            assert "Origin" in response.fields["vary"]

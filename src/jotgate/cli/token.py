@@ -1,4 +1,4 @@
-"""`jotgate token`: creates access tokens, checks them, and shows what is in them."""
+"""`jotgate token`: creates access tokens, checks them, shows what is in them; lists and revokes them."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from jotgate.cli import token_ledger
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -26,9 +27,10 @@ _GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, w
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `jotgate token` and its actions."""
-    noun = commands.add_parser("token", help="create, check and show access tokens", description="Access tokens.")
+    noun = commands.add_parser("token", help="create, check, list and revoke access tokens", description="Access tokens.")
     actions = noun.add_subparsers(dest="action", required=True, metavar="ACTION")
     _register_create(actions)
+    token_ledger.register(actions)
 
     check = actions.add_parser(
         "verify",

@@ -1,5 +1,6 @@
 """The handles under which tokens are revoked: what a row of the store speaks of, and what a token can be met by."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -52,13 +53,17 @@ def entry_of(row: Revocation) -> Entry:
 
 def names_of(principal: Principal) -> tuple[str, ...]:
     """All that a token can be met by: itself, its family, the tokens that it was narrowed from; in this order."""
-    issuer = principal.issuer
-    itself = _entry_name(RevocationKind.TOKEN, token_handle(issuer, principal.token_id))
-    if not principal.family and not principal.ancestors:
+    return names_for(principal.issuer, principal.token_id, principal.family, principal.ancestors)
+
+
+def names_for(issuer: str, token_id: str, family: str, ancestors: Iterable[str]) -> tuple[str, ...]:
+    """The same for a token of which this is known; `family` empty: of none."""
+    itself = _entry_name(RevocationKind.TOKEN, token_handle(issuer, token_id))
+    if not family and not ancestors:
         return (itself,)
-    family = (_entry_name(RevocationKind.FAMILY, principal.family),) if principal.family else ()
-    ancestors = (ancestor_handle(issuer, one) for one in principal.ancestors)
-    return (itself, *family, *(_entry_name(RevocationKind.TOKEN, one) for one in ancestors))
+    its_family = (_entry_name(RevocationKind.FAMILY, family),) if family else ()
+    handles = (ancestor_handle(issuer, one) for one in ancestors)
+    return (itself, *its_family, *(_entry_name(RevocationKind.TOKEN, one) for one in handles))
 
 
 def claim_of(principal: Principal, name: str) -> tuple[str, str]:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.accounts import ClientRecord
 from jotgate.core.claims import LIFETIME_DEFAULT_S
 from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
@@ -127,6 +129,18 @@ def _last_end_s(store: Store, family: Family, now_s: int) -> int:
     return last_s
 
 
+class Revocable(Struct, frozen=True):
+    """A token that is to be revoked, by what `Principal` calls it; `expires_at_s` None: it has no end, or none known.
+
+    `subject` is whom it speaks for, if that is known.
+    """
+
+    issuer: str
+    token_id: str
+    expires_at_s: int | None
+    subject: str = ""
+
+
 class Revoker:
     """Revokes while control runs. Immutable. `look` puts what the store has into effect on this machine, at once."""
 
@@ -151,16 +165,26 @@ class Revoker:
             StoreUnavailable: it cannot be known whether it was done.
             AuditUnavailable: it was done, and could not be recorded.
         """
-        row = Revocation(
-            kind=RevocationKind.TOKEN,
-            handle=token_handle(issuer, token_id),
-            revoked_at_s=int(self._clock.now_s()),
-            expires_at_s=expires_at_s,
-            reason=reason,
-            actor=actor,
-        )
-        await self._access.run(lambda store: store.revoke((row,)))
-        record_token_revoked(self._recorder, issuer, token_id, reason=reason, actor=actor, subject=subject)
+        await self.revoke_tokens([Revocable(issuer, token_id, expires_at_s, subject)], reason=reason, actor=actor)
+
+    async def revoke_tokens(self, tokens: Sequence[Revocable], *, reason: str, actor: str) -> None:
+        """Revoke several as `revoke_token` does, all of them or none. Raises as it does."""
+        now_s = int(self._clock.now_s())
+        rows = [
+            Revocation(
+                kind=RevocationKind.TOKEN,
+                handle=token_handle(one.issuer, one.token_id),
+                revoked_at_s=now_s,
+                expires_at_s=one.expires_at_s,
+                reason=reason,
+                actor=actor,
+            )
+            for one in tokens
+        ]
+        await self._access.run(lambda store: store.revoke(rows))
+        for one in tokens:
+            details = {"issuer": one.issuer, "jti": one.token_id, "reason": reason}
+            self._recorder.record("token.revoked", actor=actor, subject=one.subject, details=details)
         await self._look()
 
     async def end_family(self, family: Family, *, reason: str, actor: str) -> bool:
@@ -172,20 +196,7 @@ class Revoker:
         now_s = self._clock.now_s()
         done: bool = await self._access.run(lambda store: end_family(store, family, now_s, reason=reason, actor=actor))
         if done:
-            record_family_ended(self._recorder, family, reason=reason, actor=actor)
+            details = {"family": family.family_id, "client_id": family.client_id, "reason": reason}
+            self._recorder.record("family.ended", actor=actor, subject=family.subject, details=details)
             await self._look()
         return done
-
-
-def record_token_revoked(
-    recorder: Recorder, issuer: str, token_id: str, *, reason: str, actor: str, subject: str
-) -> None:
-    """Tell the audit log that a token was revoked. Raises AuditUnavailable."""
-    details = {"issuer": issuer, "jti": token_id, "reason": reason}
-    recorder.record("token.revoked", actor=actor, subject=subject, details=details)
-
-
-def record_family_ended(recorder: Recorder, family: Family, *, reason: str, actor: str) -> None:
-    """Tell the audit log that a family was ended. Raises AuditUnavailable."""
-    details = {"family": family.family_id, "client_id": family.client_id, "reason": reason}
-    recorder.record("family.ended", actor=actor, subject=family.subject, details=details)

@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
-import msgspec
+from msgspec import structs
 
-from jotgate.core.durable import IssuerRecord, KeyRecord, KeyState, Revocation, RevocationKind
+from jotgate.core.accounts import ClientRecord
+from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, KeyState, Mark, Revocation, RevocationKind
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
+from tests.conformance.records import client, digest, fresh
 
 
 def add_up(store: Store, count: int, name: str) -> None:
@@ -16,7 +18,7 @@ def add_up(store: Store, count: int, name: str) -> None:
     done = 0
     while done < count:
         (record,) = store.issuers() or (IssuerRecord("sum", b"0"),)
-        done += store.put_issuer(msgspec.structs.replace(record, content=b"%d" % (int(record.content) + 1))) is not None
+        done += store.put_issuer(structs.replace(record, content=b"%d" % (int(record.content) + 1))) is not None
 
 
 def rotate(store: Store, count: int, name: str) -> None:
@@ -24,7 +26,7 @@ def rotate(store: Store, count: int, name: str) -> None:
     done = 0
     while done < count:
         ring = store.key_ring()
-        retired = [msgspec.structs.replace(key, state=KeyState.RETIRED) for key in ring.keys[-3:]]
+        retired = [structs.replace(key, state=KeyState.RETIRED) for key in ring.keys[-3:]]
         fresh = KeyRecord(f"{name}-{done}", "ES256", b"{}", None, KeyState.ACTIVE, len(ring.keys))
         done += store.put_keys(ring.version, [*retired, fresh]) is not None
 
@@ -35,7 +37,39 @@ def revoke(store: Store, count: int, name: str) -> None:
         store.revoke([Revocation(RevocationKind.TOKEN, f"{name}-{index}", 1)])
 
 
-TASKS = {task.__name__: task for task in (add_up, rotate, revoke)}
+def put(store: Store, count: int, name: str) -> None:
+    """Keep so many clients, one by one."""
+    for index in range(count):
+        store.put_account(client(f"{name}-{index}"))
+
+
+def enlarge(store: Store, count: int, name: str) -> None:
+    """Add a scope to one client, so many times; each time read, decide, write."""
+    done = 0
+    while done < count:
+        record = store.account(ClientRecord, "cli") or client()
+        longer = structs.replace(record, scopes=(*record.scopes, f"{name}-{done}"))
+        done += store.put_account(longer) is not None
+
+
+def rotate_family(store: Store, count: int, name: str) -> None:
+    """Rotate one family until it was rotated so many times by everybody together; keep whose each rotation was."""
+    while (found := store.find_family(digest("f0"))) is not None and found.family.version < count:
+        version = found.family.version
+        current = found.later[-1] if found.later else found.token
+        used = structs.replace(current, used_at_s=10, successor=b"sealed")
+        if store.rotate_family(found.family, used, fresh(f"{version + 1} {name}", generation=version + 1)):
+            store.add_issuances([Issuance(f"{version} {name}", name, "cli", "k", 1, 100)])
+
+
+def mark(store: Store, count: int, name: str) -> None:
+    """Mark so many things, which everybody marks; keep those that nobody else had marked."""
+    for index in range(count):
+        if store.mark(Mark("jti", str(index), 100), 1) is None:
+            store.add_issuances([Issuance(f"{index} {name}", name, "cli", "k", 1, 100)])
+
+
+TASKS = {task.__name__: task for task in (add_up, rotate, revoke, put, enlarge, rotate_family, mark)}
 
 
 def main(place: str, task: str, count: str, name: str) -> None:

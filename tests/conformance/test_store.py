@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -21,9 +20,9 @@ from jotgate.core.durable import (
 from jotgate.errors import CommandError
 from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess, ThreadedAccess
+from tests.conformance.threads import THREADS, in_parallel
 from tests.loops import on_loop
 
-THREADS = 8
 RANDOM = random.Random(1).randbytes(1024).hex()  # noqa: S311
 """As long as a text may be, and too random to be packed for an index."""
 
@@ -44,30 +43,13 @@ def revocation(handle: str, kind: RevocationKind = RevocationKind.TOKEN, **more:
     return msgspec.structs.replace(Revocation(kind, handle, 1, 100), **more)
 
 
-def in_parallel(work: Callable[[int], object]) -> list[object]:
-    """What `work` returns to each of several threads that begin together."""
-    results: list[object] = [None] * THREADS
-    together = threading.Barrier(THREADS)
-
-    def one(index: int) -> None:
-        together.wait()
-        results[index] = work(index)
-
-    threads = [threading.Thread(target=one, args=(index,)) for index in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 def test_an_empty_store_is_empty(store: Store) -> None:
     assert store.fact("issuer") is None
     assert store.key_ring() == KeyRing(0, ())
     assert store.issuers() == ()
     assert store.issuance("t") is None
     assert store.revocations_after(0, 10) == ()
-    assert store.versions() == Versions(0, 0, 0)
+    assert store.versions() == Versions(0, 0, 0, 0)
 
 
 def test_a_fact_is_fixed_once(store: Store) -> None:

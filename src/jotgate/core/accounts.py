@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
-from jotgate.core.durable import check_texts
+from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
 
 DEFAULT_TENANT: Final = "default"
 """The tenant of whoever names none. It need not be kept: enabled and without roles until somebody says otherwise."""
@@ -39,7 +39,7 @@ class TenantRecord(Struct, frozen=True, kw_only=True):
     updated_at_s: int = 0
 
     def __post_init__(self) -> None:
-        check_texts(self)
+        check_texts(self, PAIRED_BYTES_MAX)
 
 
 class PrincipalRecord(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class PrincipalRecord(Struct, frozen=True, kw_only=True):
     updated_at_s: int = 0
 
     def __post_init__(self) -> None:
-        check_texts(self)
+        check_texts(self, PAIRED_BYTES_MAX)
 
 
 class SecretDigest(Struct, frozen=True):
@@ -101,7 +101,7 @@ class ClientRecord(Struct, frozen=True, kw_only=True):
     updated_at_s: int = 0
 
     def __post_init__(self) -> None:
-        check_texts(self)
+        check_texts(self, PAIRED_BYTES_MAX)
 
 
 class PersonalToken(Struct, frozen=True, kw_only=True):
@@ -125,7 +125,7 @@ class PersonalToken(Struct, frozen=True, kw_only=True):
     updated_at_s: int = 0
 
     def __post_init__(self) -> None:
-        check_texts(self)
+        check_texts(self, PAIRED_BYTES_MAX)
 
 
 class TokenUse(Struct, frozen=True):

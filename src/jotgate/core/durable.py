@@ -13,6 +13,9 @@ from jotgate.errors import CommandError
 
 _BYTES_MAX: Final = 2048
 
+PAIRED_BYTES_MAX: Final = 1024
+"""For texts of which two stand in one row of an index: PostgreSQL's rows of an index have 2704 bytes at most."""
+
 
 class KeyState(StrEnum):
     """Where a signing key is in its life."""
@@ -189,18 +192,29 @@ class Mark(Struct, frozen=True):
         check_texts(self)
 
 
-def check_texts(record: Struct) -> None:
+def check_texts(record: Struct, bytes_max: int = _BYTES_MAX) -> None:
     """Refuse texts that some database would not take: with NUL or lone surrogates, or too long for an index."""
-    for value in msgspec.structs.astuple(record):
-        if isinstance(value, str) and not _is_storable(value):
-            raise CommandError(
-                f"a name is longer than {_BYTES_MAX} bytes, or holds signs that no text has, and cannot be stored",
-                hint="Give it a plain name",
-            )
+    if not _are_storable(msgspec.structs.astuple(record), bytes_max):
+        raise CommandError(
+            f"a name is longer than {bytes_max} bytes, or holds signs that no text has, and cannot be stored",
+            hint="Give it a plain name",
+        )
 
 
-def _is_storable(text: str) -> bool:
+def _are_storable(values: tuple[object, ...], bytes_max: int) -> bool:
+    for value in values:
+        if isinstance(value, str):
+            if not _is_storable(value, bytes_max):
+                return False
+        elif isinstance(value, tuple | Struct):
+            inner = value if isinstance(value, tuple) else msgspec.structs.astuple(value)
+            if not _are_storable(inner, bytes_max):
+                return False
+    return True
+
+
+def _is_storable(text: str, bytes_max: int) -> bool:
     try:
-        return len(text.encode()) <= _BYTES_MAX and "\0" not in text
+        return len(text.encode()) <= bytes_max and "\0" not in text
     except UnicodeEncodeError:
         return False

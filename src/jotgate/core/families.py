@@ -6,7 +6,7 @@ Tokens stand here as SHA-256 digests. Times are whole seconds since the epoch.
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
-from jotgate.core.durable import check_texts
+from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
 
 
 class Family(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Family(Struct, frozen=True, kw_only=True):
     version: int = 0
 
     def __post_init__(self) -> None:
-        check_texts(self)
+        check_texts(self, PAIRED_BYTES_MAX)
 
 
 class RefreshRecord(Struct, frozen=True, kw_only=True):

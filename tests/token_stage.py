@@ -104,15 +104,15 @@ class StoreSigner(OneSigner):
 class TokenStage:
     """The service `https://gate.example`, at the time of a `ManualClock`. Add to `grants` before anything is asked."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, key: SigningKey | None = None) -> None:
         self.store: Store = store or MemoryStore()
         self.clock = ManualClock(NOW_S)
         self.log = EventLog()
-        self.keys: TestIssuer = make_issuer()
+        self.keys: TestIssuer = make_issuer(key)
         self.access = DirectAccess(self.store)
         self.recorder = Recorder(self.log, self.clock)
         self.revoked = RevokedSet()
-        self.own = issuer_of(self.keys)
+        self.own = msgspec.structs.replace(issuer_of(self.keys), algorithms=(self.keys.key.algorithm.name,))
         self.verifier = build_verifier((self.own,), 1_000, revoked=self.revoked)
         self.issuer = TokenIssuer(
             issuer=NAME,
@@ -207,8 +207,8 @@ def client(name: str = "ci", **members: Any) -> ClientRecord:
 
 def key_client(name: str = "robot", key: SigningKey = CLIENT_KEY, **members: Any) -> ClientRecord:
     """A client that signs assertions."""
-    jwks = KeySet([key.verification_key]).to_jwks()
-    return client(name, authentication="private_key_jwt", jwks=jwks, secrets=(), **members)
+    usual: dict[str, Any] = {"jwks": KeySet([key.verification_key]).to_jwks(), "secrets": ()}
+    return client(name, authentication="private_key_jwt", **{**usual, **members})
 
 
 def principal(name: str = "alice", **members: Any) -> PrincipalRecord:

@@ -1,6 +1,6 @@
 """Rows AT-03, AT-08 to AT-10 and AT-12 of the token checklist (RFC 9068), at a gateway.
 
-AT-01, AT-02, AT-04 and AT-05 are the token core's and the issuer's, AT-06, AT-07 and AT-11 the token endpoint's.
+The others are of whoever issues tokens: `test_at_issued.py`.
 """
 
 from collections.abc import Callable, Mapping

@@ -81,7 +81,8 @@ def test_a_route_takes_tokens_where_it_says(
         assert refused.status == 200
         return
     assert (refused.status, refused.code) == (401, Code.TOKEN_MISSING)
-    assert refused.all("www-authenticate") == ['Bearer realm="jotgate"']
+    metadata = f"{gateway.url}/.well-known/oauth-protected-resource"
+    assert refused.all("www-authenticate") == [f'Bearer realm="jotgate", resource_metadata="{metadata}"']
     assert caller("GET", "/v1/models" + behind, headers=fields).code == Code.TOKEN_MISSING
     twice = caller("POST", PATH + behind, chat_body("open"), token=token.encode(), headers=fields)
     assert (twice.status, twice.code) == (400, Code.CREDENTIALS_AMBIGUOUS)

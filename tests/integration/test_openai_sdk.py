@@ -164,7 +164,8 @@ def test_a_token_that_is_not_good_is_an_authentication_error(gateway: Gateway, c
     assert "create a new token" in error.message or "jotgate token create" in error.message
     challenge = error.response.headers["www-authenticate"]
     if wrong == "none":
-        assert challenge == 'Bearer realm="jotgate"'
+        metadata = f"{gateway.url}/.well-known/oauth-protected-resource"
+        assert challenge == f'Bearer realm="jotgate", resource_metadata="{metadata}"'
     else:
         assert challenge.startswith('Bearer realm="jotgate", error="invalid_token", error_description="')
 
@@ -178,7 +179,7 @@ def test_a_scope_that_is_missing_is_a_permission_error(gateway: Gateway, connect
     assert "--scope chat.completions" in raised.value.message
     challenge = raised.value.response.headers["www-authenticate"]
     parameters = re.findall(r'([a-z_]+)="([^"\\]+)"', challenge)
-    assert [name for name, _ in parameters] == ["realm", "error", "error_description", "scope"]
+    assert [name for name, _ in parameters] == ["realm", "error", "error_description", "scope", "resource_metadata"]
     assert challenge == "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters)
     assert (dict(parameters)["error"], dict(parameters)["scope"]) == ("insufficient_scope", "chat.completions")
 

@@ -23,7 +23,7 @@ from jotgate.gateway.world import Place, build_world
 from jotgate.testing.ports import ManualClock, MemoryTrail, ScriptedPort
 from jotgate.testing.upstream import Answer, End, Gate, Step, UpstreamServer, chunked, torn, unary, until_close
 from jotgate.upstreams.openai import OpenAIUpstream
-from tests.callers import issuer_of, make_issuer
+from tests.callers import NAME, issuer_of, make_issuer
 from tests.listening import Client
 from tests.loops import on_loop, until
 
@@ -280,7 +280,8 @@ async def test_a_caller_without_a_token_reaches_no_upstream_and_keeps_the_connec
         for path in (b"/v1/chat/completions", b"/v1/embeddings"):
             client.send(b"POST %b HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\n\r\n{}" % path)
             response = await client.answer()
-            assert (response.status, response.fields["www-authenticate"]) == (401, 'Bearer realm="jotgate"')
+            challenge = f'Bearer realm="jotgate", resource_metadata="{NAME}/.well-known/oauth-protected-resource"'
+            assert (response.status, response.fields["www-authenticate"]) == (401, challenge)
             assert not response.closes
         assert worker.one.opened == 0
         assert [record.code for record in worker.trail.records] == ["token_missing"] * 2

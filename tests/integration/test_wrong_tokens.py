@@ -12,7 +12,11 @@ from jotgate.testing.issuer import wrong_tokens
 from jotgate.testing.running import Gateway, until
 from tests.integration.exchanges import Caller, chat_body, code_of, exchange, records
 
-_CHALLENGE: Final = re.compile(r'Bearer realm="jotgate", error="([a-z_]+)", error_description="[ !#-\[\]-~]+"')
+_METADATA: Final = ', resource_metadata="{}/.well-known/oauth-protected-resource"'
+_CHALLENGE: Final = re.compile(
+    r'Bearer realm="jotgate", error="([a-z_]+)", error_description="[ !#-\[\]-~]+"'
+    + _METADATA.format("http://127.0.0.1:[0-9]+")
+)
 _SECRET_CHARS_MIN: Final = 24
 
 
@@ -73,7 +77,7 @@ def test_no_credentials_meet_a_challenge_without_an_error(gateway: Gateway) -> N
     for scheme in ({}, {"Authorization": "Basic dXNlcjpwYXNz"}, {"Authorization": "Bearertoken"}):
         answer = caller("POST", "/v1/chat/completions", chat_body(), headers=scheme)
         assert (answer.status, answer.code) == (401, Code.TOKEN_MISSING)
-        assert answer.all("www-authenticate") == ['Bearer realm="jotgate"']
+        assert answer.all("www-authenticate") == ['Bearer realm="jotgate"' + _METADATA.format(gateway.url)]
     for empty in ("Bearer", "Bearer "):
         answer = caller("GET", "/v1/models", headers={"Authorization": empty})
         assert (answer.status, answer.code) == (401, Code.TOKEN_MALFORMED)

@@ -38,8 +38,8 @@ class OwnTokens:
         own = verifier.federation.issuers[0]
         parsed = jws.parse(token.encode())
         claims = jwt.read_claims(parsed.payload)
-        if not claims.aud:
-            raise ClaimRefused("aud", "missing", "the token has no claim 'aud'")
+        if not all(claims.aud) or not claims.aud:
+            raise ClaimRefused("aud", "invalid", "the token is for nobody")
         trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)
         if not verifier.revoked.spares(names_of(trusted.principal)):
             raise verifier.revoked.refusal(trusted.principal)

@@ -1,7 +1,7 @@
 """The token service over a store, whose time stands still: our keys and those of other issuers, accounts, requests."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,8 +15,10 @@ from jotgate.core.grants import ACCESS_TOKEN_URN, TokenResponse
 from jotgate.core.issuers import Issuer
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.oauth_form import FORM_TYPE, read_form
+from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.principals import Principal
 from jotgate.core.refresh import RefreshRules
+from jotgate.core.revocations import names_of
 from jotgate.errors import JotgateError
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
@@ -31,6 +33,8 @@ from jotgate.services.grants.token_exchange import TokenExchange
 from jotgate.services.handout import Handout
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.key_seeking import SeekingVerifier
+from jotgate.services.personal_desk import PersonalDesk
+from jotgate.services.personal_lookup import find_personal
 from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import RevokedSet, Revoker
@@ -204,7 +208,19 @@ class TradingFloor:
         """Present an assertion (RFC 7523 s2.1)."""
         return self.ask(JWT_BEARER, client, assertion=assertion, **form)
 
+    def personal(self, action: Literal["create", "revoke"], **values: Any) -> str:
+        """Do something about the personal token `editor` of alice; its text when it is created."""
+        desk = PersonalDesk(self.store, NAME, SystemEntropy(), self.clock.now_s())
+        order = PersonalOrder(action=action, subject="alice", name="editor", **values)
+        answer = desk.carry_out(order).answer
+        asyncio.run(self.look())
+        return answer.secret
+
     async def _verify(self, token: bytes) -> Principal:
+        if token.startswith(b"jot_p_"):
+            found = find_personal(self.store, token, NAME, self.clock.now_s())
+            assert self.revoked.spares(names_of(found)), "what is revoked is not there any more"
+            return found
         return await SeekingVerifier(self._verifier, self._wanted, self.clock).verify(token)
 
     def _verifier(self) -> Verifier:

@@ -157,13 +157,13 @@ def test_TX_03_a_token_within_its_leeway_gets_no_child_that_would_have_ended_bef
     assert "expired" in refused(floor, parent.token).message
 
 
-def test_TX_03_a_refresh_token_and_a_personal_one_are_never_traded(floor: TradingFloor) -> None:
-    for mark in (Mark.REFRESH, Mark.PERSONAL):
-        for kind in (ACCESS_TOKEN_URN, JWT_URN):
-            refusal = refused(floor, make_opaque(mark, bytes(32)).reveal(), subject_token_type=kind)
-            assert (refusal.error, refusal.code) == ("invalid_request", Code.SUBJECT_TOKEN_REFUSED)
-    refusal = refused(floor, make_opaque(Mark.REFRESH, bytes(32)).reveal(), subject_token_type=REFRESH_TOKEN_URN)
-    assert "never" in refusal.message
+def test_TX_10_a_refresh_token_is_never_traded(floor: TradingFloor) -> None:
+    text = make_opaque(Mark.REFRESH, bytes(32)).reveal()
+    for kind in (ACCESS_TOKEN_URN, JWT_URN):
+        refusal = refused(floor, text, subject_token_type=kind)
+        assert (refusal.error, refusal.code) == ("invalid_request", Code.SUBJECT_TOKEN_REFUSED)
+        assert "never" in refusal.message
+    assert "never" in refused(floor, text, subject_token_type=REFRESH_TOKEN_URN).message
 
 
 @pytest.mark.parametrize("name", ["act", "may_act", "cnf", "authorization_details"])

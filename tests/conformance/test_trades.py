@@ -303,6 +303,30 @@ def test_TX_03_a_revoked_assertion_is_refused(floor: TradingFloor) -> None:
     assert "revoked" in no_grant(floor, assertion)
 
 
+def test_TX_04_a_personal_token_is_traded_for_what_it_may_do_and_its_children_end_with_it(floor: TradingFloor) -> None:
+    text = floor.personal("create", scopes=("models", "embeddings"), models=("a",), ttl_s=600)
+    answer = floor.trade(text, scope="models")
+    claims = claims_of(answer)
+    assert (claims["sub"], claims["client_id"], claims["models"], answer.expires_in) == ("alice", "app", ["a"], 600)
+    child = floor.trade(answer.access_token).access_token
+    for form in ({"scope": "ai"}, {"scope": "completions"}, {"scope": "models offline_access"}):
+        with pytest.raises(OAuthRefused) as caught:
+            floor.trade(text, **form)
+        assert caught.value.error == "invalid_scope"
+    with pytest.raises(OAuthRefused) as caught:
+        floor.trade(text, subject_token_type=JWT_URN)
+    assert caught.value.code == Code.SUBJECT_TOKEN_REFUSED
+    assert "of ours" in no_grant(floor, text)
+    floor.personal("revoke")
+    for token in (text, text[:-1], answer.access_token, child):
+        with pytest.raises(OAuthRefused) as caught:
+            floor.trade(token)
+        assert caught.value.code == Code.SUBJECT_TOKEN_REFUSED
+    with pytest.raises(TokenError) as refusal:
+        floor.principal(child)
+    assert refusal.value.code == Code.TOKEN_REVOKED
+
+
 # F08
 
 

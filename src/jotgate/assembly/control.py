@@ -199,7 +199,7 @@ def _build_server(
     )
     tokens = keys.authority.tokens(keys.access, room.await_workers)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    parts = open_parts(keys, reloader, verifier, tokens)
+    parts = open_parts(keys, reloader, verifier.verify, tokens)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),

@@ -1,6 +1,6 @@
 """Puts the token service together: its endpoints, its grants, and what they share."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
@@ -10,6 +10,7 @@ from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.control.oauth import OAuthDesk
 from jotgate.core.accounts import GrantName
 from jotgate.core.metadata import documents
+from jotgate.core.principals import Principal
 from jotgate.core.token_checks import refresh_rules
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
@@ -21,7 +22,6 @@ from jotgate.services.grants.token_exchange import TokenExchange
 from jotgate.services.handout import Handout
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
-from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.revocation import Revoker
@@ -30,17 +30,19 @@ from jotgate.services.token_service import Grant, TokenService
 
 
 class TokenParts(Struct, frozen=True):
-    """What the token service shares with the rest of control. `verifier` takes tokens of every trusted issuer."""
+    """What the token service shares with the rest of control. `verify` takes whatever a caller of the gateway shows."""
 
     keys: OpenKeys
     reloader: Reloader
-    verifier: SeekingVerifier
+    verify: Callable[[bytes], Awaitable[Principal]]
     issuer: TokenIssuer
     families: Families
     revoker: Revoker
 
 
-def open_parts(keys: OpenKeys, reloader: Reloader, verifier: SeekingVerifier, issuer: TokenIssuer) -> TokenParts:
+def open_parts(
+    keys: OpenKeys, reloader: Reloader, verify: Callable[[bytes], Awaitable[Principal]], issuer: TokenIssuer
+) -> TokenParts:
     """What there is one of in control."""
     clock, recorder = SystemClock(), keys.authority.recorder
     families = Families(
@@ -51,7 +53,7 @@ def open_parts(keys: OpenKeys, reloader: Reloader, verifier: SeekingVerifier, is
         rules=lambda: refresh_rules(reloader.effect.config.tokens),
     )
     revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
-    return TokenParts(keys, reloader, verifier, issuer, families, revoker)
+    return TokenParts(keys, reloader, verify, issuer, families, revoker)
 
 
 def build_oauth(parts: TokenParts) -> OAuthDesk:
@@ -78,9 +80,7 @@ def build_oauth(parts: TokenParts) -> OAuthDesk:
 def _grants(parts: TokenParts) -> Mapping[GrantName, Grant]:
     """All grants that there are."""
     clock, access = SystemClock(), parts.keys.access
-    presented = PresentedTokens(
-        parts.verifier.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer
-    )
+    presented = PresentedTokens(parts.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer)
     handout = Handout(issuer=parts.issuer, families=parts.families, recorder=parts.keys.authority.recorder, clock=clock)
     return {
         "client_credentials": ClientCredentials(parts.issuer, clock),

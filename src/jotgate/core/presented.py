@@ -53,6 +53,17 @@ class Presented(Struct, frozen=True, kw_only=True):
         return replace(self, scopes=self.principal.scopes)
 
 
+def present_own(principal: Principal, own_issuer: str) -> Presented:
+    """What a token of ours says that is all said by whom it speaks for: a personal one."""
+    return Presented(
+        principal=principal,
+        issuer_name=OURS,
+        subject=principal.subject,
+        scopes=principal.scopes,
+        ancestor=ancestor_name(own_issuer, principal),
+    )
+
+
 def read_presented(principal: Principal, claims: Claims, issuer: Issuer, own_issuer: str) -> Presented:
     """What a verified token says. `principal` and `claims` are of that token, `issuer` has vouched for it.
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
 from jotgate.core.claims import CLI_CLIENT_ID
-from jotgate.core.presented import Presented, read_presented
+from jotgate.core.opaque import Mark
+from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
+from jotgate.core.presented import Presented, present_own, read_presented
 from jotgate.core.principals import Principal
 from jotgate.errors import ClientRefused, GrantRefused
 from jotgate.jose import jws, jwt
@@ -18,7 +20,8 @@ _NOBODY = "whom the token speaks for is unknown, or may have no tokens"
 class PresentedTokens:
     """Reads them by the rules of whoever issued them.
 
-    `verify` is control's verifier, `federation` the issuers that it trusts at that moment; `issuer` is our own name.
+    `verify` is control's verifier, of personal tokens too; `federation` are the issuers that it trusts at that moment;
+    `issuer` is our own name.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class PresentedTokens:
         self._issuer = issuer
 
     async def read(self, token: str) -> Presented:
-        """What a token says, when it is one of a trusted issuer, is in its time and was not revoked.
+        """What a token says, if it is a personal one or a trusted issuer's, is in its time and was not revoked.
 
         Raises:
             TokenError: one subclass for each reason.
@@ -37,6 +40,8 @@ class PresentedTokens:
         """
         octets = token.encode()
         principal = await self._verify(octets)
+        if token.startswith(Mark.PERSONAL):
+            return present_own(principal, self._issuer)
         claims = jwt.read_claims(jws.parse(octets).payload)  # What was verified just now.
         issuer = self._federation().find(claims.iss).content
         return read_presented(principal, claims, issuer, self._issuer)
@@ -54,7 +59,7 @@ def find_bearer(store: Store, presented: Presented, client: ClientRecord) -> Kno
         StoreUnavailable: it cannot be known.
     """
     name, holder = presented.subject, presented.principal.client_id
-    if presented.own and holder not in (client.name, CLI_CLIENT_ID):
+    if presented.own and holder not in (client.name, CLI_CLIENT_ID, PERSONAL_CLIENT_ID):
         _check_holder(store, holder)
     if presented.own and not _has_record(store, name):
         if client.tenant == DEFAULT_TENANT and _is_of_the_operator(store, presented):

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import ACCESS_TOKEN_URN, JWT_URN, REFRESH_TOKEN_URN, GrantRequest, TokenResponse
 from jotgate.core.oauth_form import Form
+from jotgate.core.opaque import Mark
 from jotgate.core.presented import Presented, resources_within
 from jotgate.errors import (
     GrantRefused,
@@ -28,7 +29,6 @@ NARROWINGS_MAX: Final = 8
 _SUBJECT_TYPES: Final = (ACCESS_TOKEN_URN, JWT_URN, ID_TOKEN_URN)
 _NOT_OFFERED: Final = ("actor_token", "actor_token_type", "authorization_details", "tools", "limits")
 """What would make a token say more than it can yet: it is refused, for whoever asks counts on it."""
-_OPAQUE: Final = "jot_"
 
 
 class TokenExchange:
@@ -63,8 +63,10 @@ class TokenExchange:
         return await self._handout.hand_out(grant, presented, offline=ask.offline, issued_token_type=ACCESS_TOKEN_URN)
 
     async def _read(self, token: str, kind: str) -> Presented:
-        if token.startswith(_OPAQUE):
-            raise SubjectTokenRefused("the subject token is a refresh token or a personal one, which are never traded")
+        if token.startswith(Mark.REFRESH):
+            raise SubjectTokenRefused("the subject token is a refresh token, which is never traded")
+        if kind != ACCESS_TOKEN_URN and token.startswith(Mark.PERSONAL):
+            raise SubjectTokenRefused("the subject token is a personal one, and no JWT", hint=f"Say {ACCESS_TOKEN_URN}")
         try:
             presented = await self._tokens.read(token)
         except TokenError as error:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 
 from jotgate.errors import JotgateError
 from jotgate.processes.child import EXIT_REFUSED, Assignment, read_assignment
@@ -18,8 +19,8 @@ def run_child(assignment: Assignment) -> None:
     run(assignment)
 
 
-def main() -> int:
-    """Run the child that argv describes. Returns its exit code."""
+def main(run_role: Callable[[Assignment], None] = run_child) -> int:
+    """Run the child that argv describes by `run_role`. Returns its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assignment = read_assignment(sys.argv[1:])
@@ -27,7 +28,7 @@ def main() -> int:
     name = assignment.role if assignment.role == "control" else f"{assignment.role} {assignment.slot}"
     install(name, level, form)
     try:
-        run_child(assignment)
+        run_role(assignment)
     except JotgateError as error:
         log_error(error)
         return EXIT_REFUSED

@@ -1,5 +1,6 @@
 """What an installation is opened with: by control as settings were when jotgate started, by a command as they are."""
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -8,16 +9,21 @@ from jotgate.assembly.at_start import AtStart
 from jotgate.core.config import StoreEntry
 from jotgate.core.values import Secret
 from jotgate.processes.sockets import local_url
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress, store_address
 from jotgate.stores.directory import DataDirectory
+from jotgate.stores.opening import open_store
 from jotgate.stores.settings import Settings, Sources, find_named
 
 _PASSWORD: Final = "password"
 _MASTER_KEY: Final = "master_key"
 
 
+Opener = Callable[[StoreAddress], Store]
+
+
 class Means(Struct, frozen=True):
-    """Where everything is. `algorithm` is that of a first key.
+    """Where everything is. `algorithm` is that of a first key. `opener` makes the store of an address.
 
     `url` is where the gateway listens: the issuer's name from the first start on, unless there is a public URL.
     """
@@ -28,6 +34,7 @@ class Means(Struct, frozen=True):
     url: str
     algorithm: str
     master_key: Secret | None = None
+    opener: Opener = open_store
 
     @property
     def secrets(self) -> list[Secret]:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from jotgate.assembly.at_start import at_start
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
+from jotgate.processes.child import MODULE
 from jotgate.processes.console import say
 from jotgate.processes.notify import take_notifier
 from jotgate.processes.sockets import listen_tcp, listen_unix, local_url
@@ -32,10 +33,11 @@ class UpOptions(NamedTuple):
     sources: Sources
 
 
-def run(options: UpOptions, announce: Callable[[str, str], None]) -> int:
+def run(options: UpOptions, announce: Callable[[str, str], None], module: str = MODULE) -> int:
     """Run jotgate until it is told to stop. Returns the exit code.
 
-    Once it serves, `announce` gets the URL that it listens on and the one that callers know it by.
+    Once it serves, `announce` gets the URL that it listens on and the one that callers know it by. `module` is what its
+    children run.
 
     Raises:
         ConfigurationError, DirectoryRefused, DirectoryBusy, AddressUnavailable: it cannot be started.
@@ -69,6 +71,7 @@ def run(options: UpOptions, announce: Callable[[str, str], None]) -> int:
         lock_fd=lock_fd,
         worker_fds=tuple(worker.fileno() for worker in workers),
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
+        module=module,
     )
     try:
         return Supervisor(launch, lambda: announce(url, settings.public_url or url), take_notifier(os.environ)).run()

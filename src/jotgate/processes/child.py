@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 
+MODULE: Final = "jotgate.assembly"
+"""What a child runs."""
+
 EXIT_REFUSED: Final = 78
 """A child that found a fault which starting it again will not mend (EX_CONFIG); it has said which on stderr."""
 
@@ -111,6 +114,6 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
     )
 
 
-def command(assignment: Assignment) -> list[str]:
+def command(assignment: Assignment, module: str = MODULE) -> list[str]:
     """The command line that starts the child; `-P` keeps the working directory out of its import path."""
-    return [sys.executable, "-P", "-m", "jotgate.assembly", *assignment.arguments()]
+    return [sys.executable, "-P", "-m", module, *assignment.arguments()]

@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import Final, NamedTuple
 
-from jotgate.processes.child import EXIT_ORPHANED, EXIT_REFUSED, Assignment, command
+from jotgate.processes.child import EXIT_ORPHANED, EXIT_REFUSED, MODULE, Assignment, command
 
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 5.0
@@ -19,6 +19,7 @@ class Place(NamedTuple):
 
     assignment: Assignment
     kept_fds: tuple[int, ...]
+    module: str = MODULE
 
     @property
     def name(self) -> str:
@@ -58,7 +59,7 @@ class Offspring:
         assignment = self.place.assignment._replace(status_fd=status_w, again=self.was_ready)
         try:
             self._process = subprocess.Popen(
-                command(assignment),
+                command(assignment, self.place.module),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(*self.place.kept_fds, status_w),
                 # Its own group: the terminal's Ctrl-C reaches the supervisor alone, which stops all in order.

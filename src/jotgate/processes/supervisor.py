@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from jotgate.errors import JotgateError
-from jotgate.processes.child import DRAINING, EXIT_REFUSED, READY, RELOADED, Assignment
+from jotgate.processes.child import DRAINING, EXIT_REFUSED, MODULE, READY, RELOADED, Assignment
 from jotgate.processes.console import say
 from jotgate.processes.notify import Notifier
 from jotgate.processes.offspring import Offspring, Place, describe_end
@@ -22,7 +22,10 @@ _CONTROL_GRACE_S: Final = 5.0
 
 
 class Launch(NamedTuple):
-    """What the supervisor runs with. All descriptors are open; `worker_fds` has one listening socket per worker."""
+    """What the supervisor runs with. All descriptors are open; `worker_fds` has one listening socket per worker.
+
+    `module` is what the children run.
+    """
 
     directory: str
     config: str
@@ -33,6 +36,7 @@ class Launch(NamedTuple):
     sources: str = ""
     logs: str = "auto info"
     drain_s: int = 30
+    module: str = MODULE
 
 
 class Supervisor:
@@ -221,4 +225,4 @@ def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slo
         drain_s=launch.drain_s,
         workers=len(launch.worker_fds),
     )
-    return Place(assignment, (launch.lock_fd, life_fd, *listen_fds))
+    return Place(assignment, (launch.lock_fd, life_fd, *listen_fds), launch.module)

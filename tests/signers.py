@@ -1,5 +1,7 @@
 """Signers for tests: one key that signs whatever it is asked, and remembers what was issued."""
 
+from msgspec.structs import replace
+
 from jotgate.core.durable import Issuance
 from jotgate.jose.keys import SigningKey
 from jotgate.keystores.local import LocalSigner
@@ -11,12 +13,8 @@ class OneSigner:
 
     def __init__(self, key: SigningKey) -> None:
         self._signer = LocalSigner(key)
-        self.ends: list[int] = []
         self.rows: list[Issuance] = []
 
-    async def signer(self, expires_at_s: int) -> Signer:
-        self.ends.append(expires_at_s)
+    async def signer(self, row: Issuance) -> Signer:
+        self.rows.append(replace(row, kid=self._signer.key.kid))
         return self._signer
-
-    async def issued(self, row: Issuance) -> None:
-        self.rows.append(row)

@@ -23,6 +23,7 @@ from jotgate.errors import JotgateError
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
 from jotgate.jose.keys import KeySet
+from jotgate.ports import Signer
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
@@ -82,9 +83,10 @@ class KeepingSigner(OneSigner):
         super().__init__(key())
         self._store = store
 
-    async def issued(self, row: Issuance) -> None:
-        await super().issued(row)
-        self._store.add_issuances([row])
+    async def signer(self, row: Issuance) -> Signer:
+        signer = await super().signer(row)
+        self._store.add_issuances(self.rows[-1:])
+        return signer
 
 
 class TradingFloor:

@@ -220,23 +220,27 @@ class Signer(Protocol):
     def key(self) -> VerificationKey:
         """The public part, with `kid` and algorithm."""
 
+    @property
+    def local(self) -> bool:
+        """Whether the private part is in this process; what others signed is verified before it is handed out."""
+
     async def sign(self, signing_input: bytes) -> bytes:
         """The signature over the signing input, in the form that JWS carries (RFC 7515 s5.1). Raises Unavailable."""
 
 
 class Signers(Protocol):
-    """Chooses who signs, and knows of what was signed."""
+    """Chooses who signs, and keeps what is signed."""
 
-    async def signer(self, expires_at_s: int) -> Signer:
-        """Whoever signs now, for a token that ends then (NumericDate): its key verifies until that end.
+    async def signer(self, row: Issuance) -> Signer:
+        """Whoever signs now, for a token that `row` tells of but for its `kid`: the key verifies until it ends.
+
+        The row is kept, with that `kid`, and durable when this returns. A row may stand there whose token nobody got,
+        but no token without a row.
 
         Raises:
             KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
-            StoreUnavailable: it cannot be known.
+            StoreUnavailable: it cannot be known or kept.
         """
-
-    async def issued(self, row: Issuance) -> None:
-        """Keep that a token was issued; durable when this returns. Raises StoreUnavailable."""
 
 
 class PrivateParts(Protocol):

@@ -168,7 +168,7 @@ class FamilyRecords(Protocol):
         """
 
     def families(self, client_id: str, subject: str, after: str, limit: int) -> Sequence[Family]:
-        """The first `limit` that live, by identifier, behind `after`; of a client and of a subject if they are given."""
+        """The first `limit` that live, by identifier, behind `after`; of a client and a subject if they are given."""
 
     def erase_successors(self, used_before_s: int, limit: int) -> int:
         """Erase at most `limit` sealed successors of tokens that were used before; returns how many."""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
+from jotgate.core.durable import Issuance
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.refresh import RefreshRules
@@ -230,7 +231,7 @@ def test_what_cannot_be_signed_uses_no_refresh_token(store: Store) -> None:
     stage = RefreshStage(store)
     first = stage.first()
 
-    async def refuse(expires_at_s: int) -> Signer:
+    async def refuse(row: Issuance) -> Signer:
         raise StoreUnavailable("the store does not answer")
 
     signers = stage.issuer._signers

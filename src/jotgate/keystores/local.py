@@ -14,6 +14,11 @@ class LocalSigner:
         """The public part."""
         return self._private.verification_key
 
+    @property
+    def local(self) -> bool:
+        """It is here."""
+        return True
+
     async def sign(self, signing_input: bytes) -> bytes:
         """The signature, made here and now: an RSA key takes a millisecond, others a tenth of that."""
         return self._private.sign(signing_input)

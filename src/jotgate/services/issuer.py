@@ -38,22 +38,21 @@ class TokenIssuer:
         token_id = b64url_encode(self._entropy.random_bytes(_TOKEN_ID_BYTES)).decode("ascii")
         now_s = self._clock.now_s()
         expires_at_s = grant.expires_at_s(now_s)
-        signer = await self._signers.signer(expires_at_s)
-        claims = access_claims(grant, self._issuer, token_id, now_s)
-        signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)
-        token = jws.attach(signing_input, await signer.sign(signing_input), signer.key)
-        await self._signers.issued(
+        signer = await self._signers.signer(
             Issuance(
                 token_id=token_id,
                 subject=grant.subject,
                 client_id=grant.client_id,
-                kid=signer.key.kid,
+                kid="",
                 issued_at_s=int(now_s),
                 expires_at_s=expires_at_s,
                 parent=grant.ancestors[-1] if grant.ancestors else None,
                 family=grant.family or None,
             )
         )
+        claims = access_claims(grant, self._issuer, token_id, now_s)
+        signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)
+        token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)
         self._recorder.record(
             "token.issued",
             actor=actor,

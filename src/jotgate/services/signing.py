@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.jose.keys import SigningKey
 from jotgate.ports import Clock, PrivateParts, Signer, StoreAccess
@@ -31,16 +33,18 @@ class StoredSigners:
         self._published = published
         self._held: Signer | None = None
 
-    async def signer(self, expires_at_s: int) -> Signer:
-        """Whoever signs now, for a token that ends then.
+    async def signer(self, row: Issuance) -> Signer:
+        """Whoever signs now, for a token that this row tells of, which is kept.
 
         Raises:
             KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
-            StoreUnavailable: it cannot be known.
+            StoreUnavailable: it cannot be known or kept.
         """
 
         def reserve(store: Store) -> KeyRecord:
-            return Keyring(store, self._parts, self._clock).reserve(expires_at_s)
+            record = Keyring(store, self._parts, self._clock).reserve(row.expires_at_s)
+            store.add_issuances([replace(row, kid=record.kid)])
+            return record
 
         record = await self._access.run(reserve)
         await self._published(record.kid)
@@ -50,7 +54,3 @@ class StoredSigners:
                 raise missing(record)
             self._held = self._hold(private)
         return self._held
-
-    async def issued(self, row: Issuance) -> None:
-        """Keep that a token was issued. Raises StoreUnavailable."""
-        await self._access.run(lambda store: store.add_issuances([row]))

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine, Text, column, inspect, select, table
 
 from jotgate.errors import StoreRefused, StoreUnavailable
 from jotgate.store_ports import Store
-from jotgate.stores.access import ThreadedAccess
+from jotgate.stores.access import DirectAccess, ThreadedAccess
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.engines import make_engine, reading, writing
+from jotgate.stores.memory import MemoryStore
 from jotgate.stores.schema import REVISION_COLUMN, REVISION_TABLE, REVISIONS, SCHEMA_REVISION
 from jotgate.stores.sql import SqlStore
 
@@ -46,13 +47,15 @@ def open_store(address: StoreAddress) -> SqlStore:
     return SqlStore(make_engine(address, CONNECTIONS))
 
 
-def open_access(address: StoreAddress) -> ThreadedAccess:
+def open_access(address: StoreAddress) -> ThreadedAccess | DirectAccess:
     """The way of an event loop to the store at an address, with its own threads. Raises as `open_store`."""
     return give_access(open_store(address), shared=address.file is None)
 
 
-def give_access(store: Store, *, shared: bool) -> ThreadedAccess:
+def give_access(store: Store, *, shared: bool) -> ThreadedAccess | DirectAccess:
     """The same for a store that is open; `shared`: it is a PostgreSQL, which takes several calls at once."""
+    if isinstance(store, MemoryStore):
+        return DirectAccess(store)  # It never waits.
     return ThreadedAccess(store, CONNECTIONS if shared else 1)
 
 

@@ -30,7 +30,7 @@ def test_it_speaks_for_its_owner_as_far_as_both_may(office: Office) -> None:
     found = office.principal(secret)
     assert (found.issuer, found.subject, found.client_id) == (ISSUER, "alice", PERSONAL_CLIENT_ID)
     assert found.scopes == {"chat.completions", "metrics"}
-    assert found.models == {"small"}
+    assert found.models == frozenset(("small",))
     assert found.audiences == {ISSUER}
     assert found.tenant == ""
     assert found.issued_at_s == found.not_before_s == office.clock.now_s()

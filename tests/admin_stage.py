@@ -1,7 +1,9 @@
 """The admin API over a store, asked over HTTP without a network; who may ask; what it tells the audit log."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 from httpx2 import Response
 from msgspec.structs import replace
@@ -15,7 +17,7 @@ from jotgate.control.admin.replays import Replays
 from jotgate.control.admin.trust import TrustOffice
 from jotgate.control.public import build_public
 from jotgate.core.config import KeysEntry, Server
-from jotgate.core.durable import IssuerRecord
+from jotgate.core.durable import Issuance, IssuerRecord
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_book import Book, put_together
 from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
@@ -128,6 +130,50 @@ class AdminStage:
         headers = {"authorization": f"Bearer {self.token() if token is None else token}", "x-request-id": "req-1"}
         headers |= {name.replace("_", "-"): value for name, value in fields.items()}
         return self.http.request(method, _API + path, json=body, headers=headers)
+
+    def ask_raw(self, method: str, path: str, body: bytes, /, **fields: str) -> Response:
+        """One request whose body is what it is; `content_type` is that of JSON if none is given."""
+        headers = {"authorization": f"Bearer {self.token()}", "content-type": "application/json"}
+        headers |= {name.replace("_", "-"): value for name, value in fields.items()}
+        headers = {name: value for name, value in headers.items() if value}
+        return self.http.request(method, _API + path, content=body, headers=headers)
+
+    def raw(self, method: str, target: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """One request whose target is sent as it stands here: status and body."""
+        return asyncio.run(self._raw(method, target, headers))
+
+    async def _raw(self, method: str, target: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        path, _, query = target.encode().partition(b"?")
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "path": unquote(path.decode(), errors="replace"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.application(scope, receive, send)
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+    def issuance(self, token_id: str, **members: Any) -> Issuance:
+        """That a token was issued."""
+        usual: dict[str, Any] = {
+            "subject": "alice",
+            "client_id": "ci",
+            "kid": "k-1",
+            "issued_at_s": int(NOW_S),
+            "expires_at_s": int(NOW_S) + 600,
+        }
+        return Issuance(token_id=token_id, **{**usual, **members})
 
     def get(self, path: str, /, **fields: str) -> Any:
         """What is there."""

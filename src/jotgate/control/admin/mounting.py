@@ -1,5 +1,7 @@
 """The admin API put together: its table, all handlers, and the OpenAPI document that is made of both."""
 
+from functools import cache, partial
+
 from starlette.routing import Mount
 
 from jotgate.control.admin.accounts import Office, account_handlers
@@ -13,10 +15,10 @@ from jotgate.control.admin.trust import TrustOffice, trust_handlers
 
 def admin_mount(admission: Admission, office: Office, trust: TrustOffice) -> Mount:
     """The admin API, for the application that serves the edge."""
-    document = describe(ROUTES, PREFIX)
+    document = cache(partial(describe, ROUTES, PREFIX))  # It takes long, and few ask for it.
 
     async def show_document(call: Call) -> Done:
-        return Done(document)
+        return Done(document())
 
     handlers: dict[str, Handler] = {
         "describe": show_document,

@@ -4,7 +4,7 @@ Whoever opens it holds the lock on DATA.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -37,6 +37,7 @@ from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
 _MASTER_FACT: Final = "master_key"
+_NO_DETAILS: Final[Mapping[str, str]] = {}
 VERIFIED_TOKENS: Final = 2
 """What a verifier outside of workers remembers: next to nothing."""
 
@@ -63,10 +64,13 @@ class Authority(Struct, frozen=True):
             recorder=self.recorder,
         )
 
-    def tell(self, events: Iterable[KeyEvent], actor: str = "jotgate") -> None:
+    def tell(
+        self, events: Iterable[KeyEvent], actor: str = "jotgate", details: Mapping[str, str] = _NO_DETAILS
+    ) -> None:
         """Put what happened to keys into the audit log. Raises AuditUnavailable."""
         for event in events:
-            self.recorder.record(event.name, actor=actor, details={"kid": event.kid, "algorithm": event.algorithm})
+            of_key = {"kid": event.kid, "algorithm": event.algorithm}
+            self.recorder.record(event.name, actor=actor, details={**of_key, **details})
 
     def close(self) -> None:
         """Close the audit log and the store."""
@@ -84,7 +88,7 @@ def open_authority(means: Means) -> Authority:
         AuditUnavailable: the audit log cannot be written.
     """
     files = means.directory.prepare()
-    store = open_store(means.address)
+    store = means.opener(means.address)
     installation = fix_installation(files, store, means.public_url, means.url)
     parts = _open_parts(means.directory, means.master_key, store)
     clock = SystemClock()

@@ -13,27 +13,32 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate import __version__
+from jotgate.assembly.account_routes import account_routes
+from jotgate.assembly.administration import open_administration
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
-from jotgate.assembly.means import means_at_start
+from jotgate.assembly.means import Opener, means_at_start
+from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
+from jotgate.assembly.token_routes import open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
-from jotgate.control.operator import build_operator
+from jotgate.control.operator import build_operator, order_route
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
 from jotgate.core.issuer_compiler import key_source
+from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
@@ -44,6 +49,7 @@ from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
+from jotgate.stores.opening import open_store
 from jotgate.stores.secret_ages import SecretAges
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
@@ -58,8 +64,8 @@ class Others(Struct, frozen=True):
     wait_s: float
 
 
-def run(assignment: Assignment) -> None:
-    """Run control until SIGTERM or the end of its supervisor.
+def run(assignment: Assignment, opener: Opener = open_store) -> None:
+    """Run control until SIGTERM or the end of its supervisor. `opener` makes its store.
 
     Raises:
         ConfigurationError, DirectoryRefused: a fault that starting again will not mend.
@@ -78,7 +84,7 @@ def run(assignment: Assignment) -> None:
         if not opened:
             means = means_at_start(directory, sources, started_with, assignment.url, found.settings)
             learn(means.secrets)
-            opened.append(open_keys(means))
+            opened.append(open_keys(replace(means, opener=opener)))
         return opened[0]
 
     def prepare(found: Loaded, version: int) -> Effect:
@@ -139,6 +145,7 @@ async def _serve(
     )
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
+    personal = open_personal_room(keys, bus, clock)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -151,7 +158,7 @@ async def _serve(
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = _build_server(directory, keys, others, reporter, census)
+    server = _build_server(directory, keys, others, reporter, census, personal=personal)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
@@ -178,14 +185,23 @@ async def _serve(
         loop.create_task(reloader.keep_renewed(swap)),
         loop.create_task(room.keep()),
         loop.create_task(keys.revocations.keep()),
+        loop.create_task(keys.accounts.keep()),
+        loop.create_task(personal.keep()),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)
     bus.stop()
+    await personal.keep_uses()
 
 
 def _build_server(
-    directory: DataDirectory, keys: OpenKeys, others: Others, reporter: Reporter, census: Census
+    directory: DataDirectory,
+    keys: OpenKeys,
+    others: Others,
+    reporter: Reporter,
+    census: Census,
+    *,
+    personal: PersonalRoom,
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
@@ -199,18 +215,29 @@ def _build_server(
     )
     tokens = keys.authority.tokens(keys.access, room.await_workers)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    parts = open_parts(keys, reloader, verifier.verify, tokens)
+    verify = personal.verifier(verifier.verify)
+    parts = open_parts(keys, reloader, verify, tokens)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
             tokens,
-            verifier.verify,
+            verify,
             reporter.report,
             room.carry_out,
             issuers=issuer_room.carry_out,
+            orders=(
+                order_route("/personal-tokens", PersonalOrder, personal.carry_out),
+                *account_routes(keys, tokens),
+                *token_routes(open_token_desk(keys, reloader, parts.revoker)),
+            ),
         ),
-        public=build_public(room.key_set, figures, *oauth_routes(build_oauth(parts))),
+        public=build_public(
+            room.key_set,
+            figures,
+            *oauth_routes(build_oauth(parts)),
+            open_administration(keys, room, issuer_room, reloader),
+        ),
         metrics=build_metrics(figures),
     )
 

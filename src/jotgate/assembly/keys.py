@@ -1,5 +1,6 @@
 """The signing keys in control: orders of the operator, rotation by itself, the published key set, and who may sign."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -26,18 +27,19 @@ from jotgate.processes.messages import BEAT_INTERVAL_S
 from jotgate.services.key_desk import KeyDesk
 from jotgate.services.rotation import Rotation
 from jotgate.store_ports import Store
-from jotgate.stores.access import ThreadedAccess
+from jotgate.stores.access import DirectAccess, ThreadedAccess
 from jotgate.stores.opening import give_access
 
 _WORKERS_PATIENCE_S: Final = 5.0
 _LOOK_PATIENCE_S: Final = 0.4
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class OpenKeys(Struct, frozen=True):
     """An open installation, and how control asks its store."""
 
     authority: Authority
-    access: ThreadedAccess
+    access: ThreadedAccess | DirectAccess
     feed: StoreFeed
     revocations: RevocationFeed
     accounts: AccountFeed
@@ -117,15 +119,20 @@ class KeyRoom:
         """Follow the store, and do what is due about the keys, until cancelled."""
         await self._feed.keep(self.renew, self._step)
 
-    async def carry_out(self, order: KeyOrder) -> KeyAnswer:
-        """Do what the operator orders. Raises what `KeyDesk.carry_out` does, and AuditUnavailable."""
+    async def carry_out(
+        self, order: KeyOrder, actor: str = CLI_CLIENT_ID, details: Mapping[str, str] = _NONE
+    ) -> KeyAnswer:
+        """Do what `actor` orders; the audit log has the `details` too.
+
+        Raises what `KeyDesk.carry_out` does, and AuditUnavailable.
+        """
         rules = key_rules(self._reloader.effect.config.keys)
 
         def desk(store: Store) -> KeyDesk:
             return KeyDesk(store, self._authority.parts, self._clock, rules, alone=False)
 
         outcome = await self._access.run(lambda store: desk(store).carry_out(order))
-        self._authority.tell(outcome.events, CLI_CLIENT_ID)
+        self._authority.tell(outcome.events, actor, details)
         settled = True
         if outcome.events or order.action == "promote":
             await self._feed.look(self.renew)

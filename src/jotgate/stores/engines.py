@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -29,6 +30,14 @@ _LOCK: Final = 0x6A6F7467
 """The number of jotgate's advisory lock in a PostgreSQL database: "jotg" in ASCII."""
 
 _LIMITS: Final = f"-c statement_timeout={PATIENCE_S}s -c lock_timeout={PATIENCE_S}s -c timezone=UTC"
+# A transaction that has waited to be alone, or for a row, then sees what was committed meanwhile.
+_OPTIONS: Final = rf"{_LIMITS} -c default_transaction_isolation=read\ committed"
+
+_WAIT_FOR_DISK: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""A server's default may be faster than durable; one that asks for more than its own disk keeps that."""
+
 _KEEPALIVES: Final = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -126,10 +135,10 @@ def _postgresql(address: StoreAddress, connections: int) -> Engine:
         query=dict(parse_qsl(parts.query)),
     )
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             # Here and not in the URL, which errors show.
-            connect_args={"connect_timeout": _CONNECT_S, "options": _LIMITS, **_KEEPALIVES, **password},
+            connect_args={"connect_timeout": _CONNECT_S, "options": _OPTIONS, **_KEEPALIVES, **password},
             pool_size=connections,
             max_overflow=0,
             pool_timeout=PATIENCE_S,
@@ -141,6 +150,13 @@ def _postgresql(address: StoreAddress, connections: int) -> Engine:
             "store.url names a PostgreSQL, and the driver for it is not installed",
             hint="Install it: pip install 'jotgate[postgresql]'",
         ) from None
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.cursor().execute(_WAIT_FOR_DISK)
+        connection.commit()
+
+    return engine
 
 
 @contextmanager

@@ -202,3 +202,25 @@ def test_what_cannot_be_revoked_is_said(start_gateway: StartGateway, arguments: 
     assert done.returncode in {1, 2}
     assert said in done.stderr
     assert "a.b.c" not in done.stderr
+
+
+def test_a_route_takes_only_the_tokens_that_it_expects(start_gateway: StartGateway) -> None:
+    gateway = start_gateway(
+        '[[routes]]\nalias = "special"\nattempts = [{ upstream = "echo", model = "echo" }]\n'
+        'audiences = ["https://special.example"]\ntoken_types = ["at+jwt"]\ntoken_age = "1h"\n'
+    )
+    plain = gateway.token()
+    special = gateway.token("--audience", gateway.url, "--audience", "https://special.example")
+    with closing(Caller(gateway, special)) as caller:
+        assert [one["id"] for one in caller("GET", "/v1/models").json["data"]] == ["echo", "special"]
+        assert [caller.chat("special").status, caller.chat().status] == [200, 200]
+    with closing(Caller(gateway, plain)) as caller:
+        assert [one["id"] for one in caller("GET", "/v1/models").json["data"]] == ["echo"]
+        assert caller.chat().status == 200
+        answers = [caller.chat("special") for _ in range(2)]
+    assert [(one.status, one.code) for one in answers] == [(401, "claim_refused")] * 2
+    request_id = answers[0].all("x-request-id")[0]
+    until(
+        lambda: "https://special.example" in run_command("explain", request_id, data=gateway.data).stdout,
+        "the log says what was wanted",
+    )

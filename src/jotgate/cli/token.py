@@ -27,7 +27,9 @@ _GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, w
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `jotgate token` and its actions."""
-    noun = commands.add_parser("token", help="create, check, list and revoke access tokens", description="Access tokens.")
+    noun = commands.add_parser(
+        "token", help="create, check, list and revoke access tokens", description="Access tokens."
+    )
     actions = noun.add_subparsers(dest="action", required=True, metavar="ACTION")
     _register_create(actions)
     token_ledger.register(actions)

@@ -9,11 +9,13 @@ from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
 from jotgate.core.config_checks import is_loopback
+from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
+from jotgate.jose.jwt import media_type
 
 
 class Materials(Struct, frozen=True):
@@ -61,7 +63,17 @@ def _route(entry: RouteEntry) -> Route:
         attempts_max=entry.max_attempts,
         retry_unsafe=entry.retry_unsafe,
         credentials=entry.credentials,
+        expects=_expectation(entry),
     )
+
+
+def _expectation(entry: RouteEntry) -> RouteExpectation | None:
+    found = RouteExpectation(
+        audiences=frozenset(entry.audiences),
+        token_types=frozenset(map(media_type, entry.token_types)),
+        age_s=None if entry.token_age is None else seconds(entry.token_age),
+    )
+    return None if found == RouteExpectation() else found
 
 
 def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:

@@ -32,6 +32,8 @@ Leeway = Annotated[
 ]
 
 
+Audiences = Annotated[tuple[str, ...], Meta(description='a list of texts, such as ["https://api.example"]')]
+TokenTypes = Annotated[tuple[str, ...], Meta(description='a list of types, such as ["at+jwt"]')]
 ClaimPath = Annotated[str | None, Meta(description='a claim in quotes, such as "tenant" or "realm_access.roles"')]
 Literally = Annotated[Secret | None, Meta(description="a credential in quotes")]
 
@@ -203,6 +205,9 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         # No comma behind a name: what looks like a header field is taken out of what is shown.
         Meta(description='a list of places: "query" or "cookie" or "api-key" or "x-api-key"'),
     ] = ()
+    audiences: Audiences = ()
+    token_types: TokenTypes = ()
+    token_age: Annotated[Span | None, Meta(description='a duration in quotes, such as "15m"')] = None
 
 
 class ClaimsEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

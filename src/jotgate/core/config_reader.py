@@ -10,7 +10,7 @@ from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
-from jotgate.core.route_checks import check_bounds, check_credentials, check_routes
+from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes
 from jotgate.core.tables import LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
 from jotgate.errors import ConfigurationError
 
@@ -71,7 +71,7 @@ def read(document: Mapping[str, object]) -> Reading:
     sound = len(faults)
     routes = _read_routes(document.get("routes", []), faults)
     if len(faults) == sound:
-        faults += check_routes(routes, upstreams, _names(document.get("upstreams")))
+        faults += check_routes(routes, upstreams, _names(document.get("upstreams"))) + check_expectations(routes)
         if isinstance(cors := content.get("cors"), Cors):
             faults += check_credentials(routes, cors)
     content["routes"] = tuple(routes.values())

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from jotgate.core.config import ECHO, Cors, RouteEntry, UpstreamEntry
 from jotgate.core.faults import Fault, advice, shown
+from jotgate.jose.jwt import media_type
 
 _PROXY_REMEDY: Final = 'write one such as "http://proxy.example:3128"'
 
@@ -68,6 +69,19 @@ def check_credentials(routes: Mapping[str, RouteEntry], cors: Cors) -> list[Faul
         if "cookie" in route.credentials and not cors.origins:
             fault = "takes tokens from cookies while no page may send one; write the pages' origins to cors.origins"
             faults.append((place, fault))
+    return faults
+
+
+def check_expectations(routes: Mapping[str, RouteEntry]) -> list[Fault]:
+    """The faults of what routes expect of tokens: what no token has, and what is said twice."""
+    faults: list[Fault] = []
+    for path, route in routes.items():
+        types = list(map(media_type, route.token_types))
+        for name, texts, empty in (("audiences", list(route.audiences), False), ("token_types", types, True)):
+            if len(set(texts)) < len(texts):
+                faults.append((f"{path}.{name}", "says the same twice; write each once"))
+            if any(not (text or empty) or not text.isprintable() or text != text.strip() for text in texts):
+                faults.append((f"{path}.{name}", "has one that no token has; write it as tokens have it"))
     return faults
 
 

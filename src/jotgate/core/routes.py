@@ -5,6 +5,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jotgate.core.breakers import BreakerRules
+from jotgate.core.expectations import RouteExpectation
 from jotgate.core.values import Secret
 
 ATTEMPTS_MAX: Final = 3
@@ -97,7 +98,8 @@ class Route(Struct, frozen=True):
     """A model alias and the attempts made for it, in order, at most `attempts_max` for one call.
 
     `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one. `credentials` are
-    the places where its calls may carry their token, beside the Authorization header.
+    the places where its calls may carry their token, beside the Authorization header. `expects` is what it demands of
+    that token; None: no more than the token's issuer does.
     """
 
     alias: str
@@ -105,3 +107,4 @@ class Route(Struct, frozen=True):
     attempts_max: int = ATTEMPTS_MAX
     retry_unsafe: bool = False
     credentials: tuple[CredentialPlace, ...] = ()
+    expects: RouteExpectation | None = None

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.calls import Body, Request, read_body
+from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
 from jotgate.core.policies import Deny, authorize
@@ -67,12 +68,13 @@ def authenticate(request: Request, operation: Operation, world: World, now_s: fl
         raise
 
 
-def admit(request: Request, operation: Operation, principal: Principal, world: World) -> Call:
+def admit(request: Request, operation: Operation, principal: Principal, world: World, now_s: float) -> Call:
     """Read the body, authorize the call and find its route.
 
     Raises:
         RequestError: the body is at fault, or no route carries its model.
         TokenMissing: the token does not stand where the route takes it.
+        ClaimRefused: the token is not such as the route expects; it has its evidence.
         PermissionRefused: the token's scopes or models do not cover the call.
     """
     if b"content-encoding" in request.headers:
@@ -85,10 +87,21 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     route = world.routes.get(body.model)
     if request.credential_place:
         require_place(request, route)
+    if route is not None and route.expects is not None:
+        expect(request, principal, route.expects, world, now_s)
     permit(principal, operation, body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
     return Call(request, operation, principal, body, route, world)
+
+
+def expect(request: Request, principal: Principal, expectation: RouteExpectation, world: World, now_s: float) -> None:
+    """Refuse a token that is not such as a route expects. Raises ClaimRefused with its evidence."""
+    refusal = unmet(expectation, principal, now_s)
+    if refusal is not None:
+        token = find_token(request, world.credentials)
+        examine(token, refusal, world.verifier.federation, now_s, request.credential_place)
+        raise refusal
 
 
 def permit(principal: Principal, operation: Operation, model: str) -> None:
@@ -98,21 +111,29 @@ def permit(principal: Principal, operation: Operation, model: str) -> None:
         raise _refusal(decision)
 
 
-def permitted_aliases(principal: Principal, world: World) -> list[str]:
-    """The model aliases that the principal may use, in the routes' order."""
+def permitted_aliases(principal: Principal, world: World, now_s: float) -> list[str]:
+    """The model aliases that the principal may use with this token, in the routes' order."""
     models = principal.models
-    return [alias for alias in world.routes if models is None or alias in models]
+    return [
+        alias
+        for alias, route in world.routes.items()
+        if (models is None or alias in models)
+        and (route.expects is None or unmet(route.expects, principal, now_s) is None)
+    ]
 
 
-def find_alias(request: Request, principal: Principal, operation: Operation, world: World) -> str:
+def find_alias(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> str:
     """The alias that ends a `/v1/models/…` path; empty for the list itself.
 
     Raises:
-        ModelNotPermitted, UnknownModel: as for a call.
+        ClaimRefused, ModelNotPermitted, UnknownModel: as for a call.
     """
     alias = model_of_path(request.path)
+    route = world.routes.get(alias)
+    if route is not None and route.expects is not None:
+        expect(request, principal, route.expects, world, now_s)
     permit(principal, operation, alias)
-    if alias and alias not in world.routes:
+    if alias and route is None:
         raise UnknownModel("no route carries this model")
     return alias
 

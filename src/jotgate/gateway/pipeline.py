@@ -46,12 +46,13 @@ _encode_json: Final = msgspec.json.Encoder().encode
 
 
 class _Opened(Struct, frozen=True):
-    """A request whose head is decided, and the one world that the rest is decided in."""
+    """A request whose head is decided, and the one world and time (NumericDate) that the rest is decided in."""
 
     request: Request
     world: World
     operation: Operation
     principal: Principal
+    now_s: float
 
 
 class _Model(Struct, frozen=True):
@@ -156,8 +157,9 @@ class Gateway:
         world = self.fresh_world()
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
+        now_s = self._clock.now_s()
         try:
-            principal = authenticate(request, operation, world, self._clock.now_s())
+            principal = authenticate(request, operation, world, now_s)
         except KeyUnpublished as refusal:
             if self._key_waits is None:
                 raise
@@ -169,7 +171,7 @@ class Gateway:
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
-        return partial(self._answer, answer, _Opened(request, world, operation, principal))
+        return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, and record it."""
@@ -227,7 +229,7 @@ class Gateway:
             return None
 
     def _forward(self, opened: _Opened, caller: Caller) -> Relay:
-        call = admit(opened.request, opened.operation, opened.principal, opened.world)
+        call = admit(opened.request, opened.operation, opened.principal, opened.world, opened.now_s)
         relay = Relay(call, caller, self._clock, next_attempt=self._attempt_next, settle=self._settle)
         self.live.add(relay)
         send_call(relay, self._clock)
@@ -243,8 +245,8 @@ class Gateway:
 
     def _answer_models(self, opened: _Opened, caller: Caller) -> None:
         request, principal, world = opened.request, opened.principal, opened.world
-        alias = find_alias(request, principal, opened.operation, world)
-        aliases = [alias] if alias else permitted_aliases(principal, world)
+        alias = find_alias(request, principal, opened.operation, world, opened.now_s)
+        aliases = [alias] if alias else permitted_aliases(principal, world, opened.now_s)
         rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in aliases]
         body = _encode_json(rows[0] if alias else _ModelList(rows))
         caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES, body)

@@ -5,8 +5,9 @@ import tomllib
 import pytest
 
 from jotgate.core.breakers import BreakerRules
-from jotgate.core.compiler import Materials, compile_snapshot
+from jotgate.core.compiler import Materials, compile_routes, compile_snapshot
 from jotgate.core.config_reader import parse
+from jotgate.core.expectations import RouteExpectation
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Proxy, Reach, Route, Upstream
 from jotgate.core.values import Secret
@@ -111,3 +112,20 @@ def test_the_issuer_demands_our_own_tokens() -> None:
     assert (
         compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b"", ("ES256",)), 1).limits.body_bytes == 2048
     )
+
+
+def test_what_a_route_expects_of_tokens_is_compiled_and_nothing_where_it_says_nothing() -> None:
+    text = """
+    [[routes]]
+    alias = "plain"
+    attempts = [{ upstream = "echo" }]
+    [[routes]]
+    alias = "strict"
+    attempts = [{ upstream = "echo" }]
+    audiences = ["https://a.example"]
+    token_types = ["application/AT+JWT", ""]
+    token_age = "15m"
+    """
+    by_alias = {route.alias: route.expects for route in compile_routes(parse(tomllib.loads(text)))}
+    assert by_alias["plain"] is None
+    assert by_alias["strict"] == RouteExpectation(frozenset({"https://a.example"}), frozenset({"at+jwt", ""}), 900)

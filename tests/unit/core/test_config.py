@@ -199,6 +199,16 @@ def test_every_fault_is_told_at_once() -> None:
         (UPSTREAM + route("{ upstream = 'one', wait = 1 }"), "routes[0].attempts[0].wait", "did you mean 'weight'?"),
         (UPSTREAM + route("{ upstream = 'one', weight = -1 }"), "routes[0].attempts[0].weight", "from 0 to 1000"),
         (UPSTREAM + route("{ upstream = 'one' }, { upstream = 'one' }"), "routes[0].attempts[1]", "stands twice"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'audiences = ["a", "a"]', "routes[0].audiences", "the same twice"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'audiences = [""]', "routes[0].audiences", "no token has"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'audiences = "a"', "routes[0].audiences", "a list of texts"),
+        (
+            UPSTREAM + route("{ upstream = 'one' }") + 'token_types = ["at+jwt", "application/AT+JWT"]',
+            "routes[0].token_types",
+            "the same twice",
+        ),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'token_types = [" jwt"]', "routes[0].token_types", "no token has"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'token_age = "0s"', "routes[0].token_age", "a duration"),
         (
             UPSTREAM + route("{ upstream = 'one' }, { upstream = 'echo', weight = 1 }"),
             "routes[0].attempts[1].weight",

@@ -1,11 +1,15 @@
 """Who asks, may they, and for what: one refusal for each reason."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
+from jotgate.core.expectations import RouteExpectation
 from jotgate.core.operations import find_operation
 from jotgate.errors import (
+    ClaimRefused,
     CredentialsAmbiguous,
     EncodingRefused,
     InsufficientScope,
@@ -75,7 +79,7 @@ def test_a_good_token_names_its_principal(issuer: TestIssuer, world: World) -> N
 def test_an_admitted_call_holds_all_that_was_decided(world: World) -> None:
     asked = request(b'{"model":"a","stream":true}')
     alice = principal()
-    call = admit(asked, CHAT, alice, world)
+    call = admit(asked, CHAT, alice, world, NOW_S)
     assert (call.request, call.operation, call.principal) == (asked, CHAT, alice)
     assert (call.body.model, call.body.stream, call.route) == ("a", True, world.routes["a"])
 
@@ -96,12 +100,12 @@ def test_a_call_is_refused_for_the_first_reason_that_stands(
     world: World, body: bytes, scopes: set[str], models: set[str] | None, refusal: type[JotgateError]
 ) -> None:
     with pytest.raises(refusal):
-        admit(request(body), CHAT, principal(scopes=scopes, models=models), world)
+        admit(request(body), CHAT, principal(scopes=scopes, models=models), world, NOW_S)
 
 
 def test_a_missing_scope_is_named_with_what_would_help(world: World) -> None:
     with pytest.raises(InsufficientScope) as caught:
-        admit(request(b"{}"), CHAT, principal(scopes=()), world)
+        admit(request(b"{}"), CHAT, principal(scopes=()), world, NOW_S)
     assert caught.value.scope == "chat.completions"
     assert "--scope chat.completions" in caught.value.hint
 
@@ -109,20 +113,20 @@ def test_a_missing_scope_is_named_with_what_would_help(world: World) -> None:
 @pytest.mark.parametrize("coding", [b"gzip", b"identity", b""])
 def test_an_encoded_body_is_refused_unread(world: World, coding: bytes) -> None:
     with pytest.raises(EncodingRefused) as caught:
-        admit(request(b'{"model":"a"}', content_encoding=coding), CHAT, principal(), world)
+        admit(request(b'{"model":"a"}', content_encoding=coding), CHAT, principal(), world, NOW_S)
     assert caught.value.status == 415
 
 
 def test_a_caller_is_shown_the_models_that_the_token_names(world: World) -> None:
-    assert permitted_aliases(principal(), world) == ["a", "b/é"]
-    assert permitted_aliases(principal(models={"b/é", "nowhere"}), world) == ["b/é"]
-    assert permitted_aliases(principal(models=()), world) == []
+    assert permitted_aliases(principal(), world, NOW_S) == ["a", "b/é"]
+    assert permitted_aliases(principal(models={"b/é", "nowhere"}), world, NOW_S) == ["b/é"]
+    assert permitted_aliases(principal(models=()), world, NOW_S) == []
 
 
 def test_the_alias_of_a_path_is_authorised_like_that_of_a_call(world: World) -> None:
     def alias(path: bytes, scopes: Iterable[str] = ("models",), models: Iterable[str] | None = None) -> str:
         asked = request(method=b"GET", path=path)
-        return find_alias(asked, principal(scopes=scopes, models=models), MODELS, world)
+        return find_alias(asked, principal(scopes=scopes, models=models), MODELS, world, NOW_S)
 
     assert alias(b"/v1/models") == ""
     assert alias(b"/v1/models/a") == "a"
@@ -149,3 +153,46 @@ def test_a_token_in_the_query_alone_is_none(world: World) -> None:
     asked.query = b"access_token=t0k"
     with pytest.raises(TokenMissing):
         authenticate(asked, MODELS, world, NOW_S)
+
+
+EXPECTING = RouteExpectation(audiences=frozenset({"https://special.example"}), age_s=900)
+
+
+@pytest.fixture
+def expecting(world: World) -> World:
+    """A world whose route `a` expects more of a token than its issuer does."""
+    return replace(world, routes={**world.routes, "a": replace(world.routes["a"], expects=EXPECTING)})
+
+
+def test_a_route_takes_only_tokens_that_it_expects_on_every_call(issuer: TestIssuer, expecting: World) -> None:
+    good = issuer.token(aud=[issuer.audience, "https://special.example"])
+    bad = issuer.token()
+
+    def call(token: bytes, model: str, now_s: float = NOW_S) -> None:
+        asked = request(b'{"model":"%b"}' % model.encode(), authorization=b"Bearer " + token)
+        admit(asked, CHAT, authenticate(asked, CHAT, expecting, NOW_S), expecting, now_s)
+
+    call(good, "a")
+    call(bad, "b/é")
+    for token, now_s, claim in ((bad, NOW_S, "aud"), (good, NOW_S + 900, "iat")):
+        for _ in range(2):
+            with pytest.raises(ClaimRefused) as caught:
+                call(token, "a", now_s)
+            assert caught.value.claim == claim
+            assert caught.value.evidence is not None
+            assert caught.value.evidence.digest == sha256(token).hexdigest()
+            assert caught.value.evidence.claim == claim
+    call(good, "a", NOW_S + 899)
+
+
+def test_a_caller_is_shown_only_the_models_whose_routes_take_the_token(issuer: TestIssuer, expecting: World) -> None:
+    aud = [issuer.audience, "https://special.example"]
+    for token, shown in ((issuer.token(), ["b/é"]), (issuer.token(aud=aud), ["a", "b/é"])):
+        asked = request(method=b"GET", path=b"/v1/models/a", authorization=b"Bearer " + token)
+        whose = authenticate(asked, MODELS, expecting, NOW_S)
+        assert permitted_aliases(whose, expecting, NOW_S) == shown
+        if "a" in shown:
+            assert find_alias(asked, whose, MODELS, expecting, NOW_S) == "a"
+            continue
+        with pytest.raises(ClaimRefused):
+            find_alias(asked, whose, MODELS, expecting, NOW_S)

@@ -29,6 +29,7 @@ from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
+from jotgate.assembly.upkeep import keep_tidy
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
 from jotgate.control.operator import build_operator, order_route
@@ -185,6 +186,7 @@ async def _serve(
         loop.create_task(reloader.keep_renewed(swap)),
         loop.create_task(room.keep()),
         loop.create_task(keys.revocations.keep()),
+        loop.create_task(keep_tidy(keys.access, clock)),
         loop.create_task(keys.accounts.keep()),
         loop.create_task(personal.keep()),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),

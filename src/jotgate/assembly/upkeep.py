@@ -1,0 +1,29 @@
+"""Has the store tidied while control runs, every minute, on each machine that shares it."""
+
+import asyncio
+from typing import Final
+
+from jotgate.errors import StoreUnavailable
+from jotgate.ports import Clock, StoreAccess
+from jotgate.services.upkeep import tidy
+
+_INTERVAL_S: Final = 60.0
+_BATCHES_MAX: Final = 60
+_PAUSE_S: Final = 0.1  # for those who ask the store meanwhile
+
+
+async def keep_tidy(access: StoreAccess, clock: Clock) -> None:
+    """Forget what has ended, until cancelled."""
+    while True:
+        try:
+            await _tidy_all(access, clock)
+        except StoreUnavailable:
+            pass  # `StoreFeed` says so; it is done the next time.
+        await asyncio.sleep(_INTERVAL_S)
+
+
+async def _tidy_all(access: StoreAccess, clock: Clock) -> None:
+    for _ in range(_BATCHES_MAX):
+        if not await access.run(lambda store: tidy(store, clock.now_s())):
+            return
+        await asyncio.sleep(_PAUSE_S)

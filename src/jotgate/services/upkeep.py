@@ -1,0 +1,34 @@
+"""Forgets what the store keeps and nobody needs any more, in small batches, so that nothing waits for it for long."""
+
+from collections.abc import Callable
+from typing import Final
+
+from jotgate.core.refresh import GRACE_MAX_S
+from jotgate.jose.jwt import LEEWAY_S_MAX
+from jotgate.store_ports import Store
+
+BATCH: Final = 500
+"""So many rows of a kind are forgotten at one go."""
+
+_CLOCKS_S: Final = 60  # what the clocks of machines that share a store may differ by, and more
+_ENDED_S: Final = LEEWAY_S_MAX + _CLOCKS_S  # no machine takes what ended so long ago
+_SHOWN_S: Final = 30 * 86_400  # for its owner to see that it has ended
+
+_Chore = Callable[[Store, int], int]
+_CHORES: Final[tuple[_Chore, ...]] = (
+    lambda store, now_s: store.drop_issuances(now_s - _CLOCKS_S, BATCH),
+    lambda store, now_s: store.drop_revocations(now_s - _ENDED_S, BATCH),
+    lambda store, now_s: store.drop_marks(now_s - _ENDED_S, BATCH),
+    lambda store, now_s: store.erase_successors(now_s - GRACE_MAX_S, BATCH),
+    lambda store, now_s: store.drop_families(now_s - _ENDED_S, BATCH),
+    lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
+)
+
+
+def tidy(store: Store, now_s: float) -> bool:
+    """Forget a batch of each kind, each in a transaction of its own; whether there may be more.
+
+    A revocation stays until no leeway keeps its token any more, on no machine. Raises StoreUnavailable.
+    """
+    counts = [chore(store, int(now_s)) for chore in _CHORES]
+    return max(counts) >= BATCH

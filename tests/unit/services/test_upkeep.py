@@ -1,0 +1,75 @@
+"""What has ended is forgotten, in batches; what could still be asked for stays."""
+
+from jotgate.core.accounts import PersonalToken, PrincipalRecord
+from jotgate.core.durable import Issuance, IssuanceQuery, Mark, Revocation, RevocationKind
+from jotgate.core.families import Family, RefreshRecord
+from jotgate.services.upkeep import BATCH, tidy
+from jotgate.stores.memory import MemoryStore
+
+_DAY_S = 86_400
+_NOW_S = 100 * _DAY_S
+
+
+def family(name: str, ends_at_s: int) -> tuple[Family, RefreshRecord]:
+    whole = Family(family_id=name, client_id="c", subject="s", idle_s=60, created_at_s=1, ends_at_s=ends_at_s)
+    first = RefreshRecord(digest=name.encode(), family_id=name, generation=0, issued_at_s=1, expires_at_s=ends_at_s)
+    return whole, first
+
+
+def test_what_has_ended_goes_and_what_counts_stays() -> None:
+    store = MemoryStore()
+    store.put_account(PrincipalRecord(name="s"))
+    for name, end_s in (("gone", _NOW_S - 31 * _DAY_S), ("here", _NOW_S + 1)):
+        store.add_issuances([Issuance(name, "s", "c", "k", 1, end_s)])
+        store.revoke([Revocation(RevocationKind.TOKEN, name, 1, end_s)])
+        assert store.mark(Mark("jti", name, end_s), 0) is None
+        store.add_family(*family(name, end_s))
+        store.put_personal_token(PersonalToken(token_id=name, owner="s", name=name, expires_at_s=end_s))
+    store.revoke([Revocation(RevocationKind.TOKEN, "for good", 1)])
+    assert not tidy(store, _NOW_S)
+    assert [row.token_id for row in store.find_issuances(IssuanceQuery(live_at_s=0), "", 9)] == ["here"]
+    assert [row.handle for row in store.revocations_after(0, 9)] == ["here", "for good"]
+    assert store.mark(Mark("jti", "gone", _NOW_S), 0) is None
+    assert store.mark(Mark("jti", "here", _NOW_S), 0) is not None
+    assert (store.family("gone"), store.family("here") is None) == (None, False)
+    assert [one.token_id for one in store.personal_tokens("s", "", 9)] == ["here"]
+
+
+def test_a_revocation_stays_for_as_long_as_any_leeway_keeps_its_token_on_any_machine() -> None:
+    store = MemoryStore()
+    store.revoke([Revocation(RevocationKind.TOKEN, "t", 1, _NOW_S)])
+    tidy(store, _NOW_S + 119)
+    assert len(store.revocations_after(0, 9)) == 1
+    tidy(store, _NOW_S + 120)
+    assert len(store.revocations_after(0, 9)) == 0
+
+
+def test_a_successor_is_erased_once_no_grace_can_give_it_any_more() -> None:
+    store = MemoryStore()
+    whole, first = family("f", _NOW_S + _DAY_S)
+    store.add_family(whole, first)
+    used = RefreshRecord(
+        digest=first.digest, family_id="f", generation=0, issued_at_s=1, expires_at_s=_NOW_S + 9, used_at_s=_NOW_S,
+        successor=b"sealed",
+    )  # fmt: skip
+    after = RefreshRecord(digest=b"2", family_id="f", generation=1, issued_at_s=_NOW_S, expires_at_s=_NOW_S + 9)
+    assert store.rotate_family(whole, used, after)
+
+    def sealed() -> bytes | None:
+        found = store.find_family(first.digest)
+        return None if found is None else found.token.successor
+
+    tidy(store, _NOW_S + 60)
+    assert sealed() == b"sealed"
+    tidy(store, _NOW_S + 61)
+    assert sealed() is None
+
+
+def test_much_that_has_ended_goes_in_batches_until_nothing_is_left() -> None:
+    store = MemoryStore()
+    store.add_issuances([Issuance(f"{number}", "s", "c", "k", 1, 2) for number in range(2 * BATCH + 1)])
+    left = []
+    while tidy(store, _NOW_S):
+        left.append(store.count_issuances(IssuanceQuery(live_at_s=0)))
+    assert left == [BATCH + 1, 1]
+    assert store.count_issuances(IssuanceQuery(live_at_s=0)) == 0

@@ -11,41 +11,44 @@ from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
 
 
-class Away(MemoryStore):
-    """A store that is out of reach."""
+class Watched(MemoryStore):
+    """A store that may be out of reach, and says when nothing is left in it, or when it was asked in vain."""
 
-    asked = 0
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__()
+        self.away = away
+        self.asked = 0
+        self.done = asyncio.Event()
 
     def drop_issuances(self, ended_at_s: int, limit: int) -> int:
         self.asked += 1
-        raise StoreUnavailable("it is away")
+        if self.away:
+            self.done.set()
+            raise StoreUnavailable("it is away")
+        dropped = super().drop_issuances(ended_at_s, limit)
+        if not self.count_issuances(IssuanceQuery(live_at_s=0)):
+            self.done.set()
+        return dropped
+
+
+async def tidied(store: Watched) -> bool:
+    """Tidy until the store says so; whether that would go on."""
+    keeping = asyncio.create_task(keep_tidy(DirectAccess(store), ManualClock()))
+    await asyncio.wait_for(store.done.wait(), 20)
+    await asyncio.sleep(0)
+    goes_on = not keeping.done()
+    keeping.cancel()
+    return goes_on
 
 
 def test_all_that_has_ended_is_forgotten_at_once_batch_after_batch() -> None:
-    store = MemoryStore()
+    store = Watched()
     store.add_issuances([Issuance(f"{number}", "s", "c", "k", 1, 2) for number in range(BATCH + 1)])
-
-    async def play() -> None:
-        keeping = asyncio.create_task(keep_tidy(DirectAccess(store), ManualClock()))
-        async with asyncio.timeout(20):
-            while store.count_issuances(IssuanceQuery(live_at_s=0)):
-                await asyncio.sleep(0.01)
-        keeping.cancel()
-
-    asyncio.run(play())
+    assert asyncio.run(tidied(store))
+    assert store.asked == 2
 
 
 def test_a_store_that_is_away_is_left_alone_until_the_next_time() -> None:
-    store = Away()
-
-    async def play() -> None:
-        keeping = asyncio.create_task(keep_tidy(DirectAccess(store), ManualClock()))
-        async with asyncio.timeout(20):
-            while not store.asked:
-                await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert not keeping.done()
-        keeping.cancel()
-
-    asyncio.run(play())
+    store = Watched(away=True)
+    assert asyncio.run(tidied(store))
     assert store.asked == 1

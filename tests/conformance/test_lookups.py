@@ -59,6 +59,8 @@ LOOKUPS: dict[str, Callable[[Store], object]] = {
     "issuances of a parent": lambda store: store.count_issuances(replace(QUERY, parent="token")),
     "issuances of a client": lambda store: store.count_issuances(replace(QUERY, client_id="cli")),
     "issuances of a subject": lambda store: store.count_issuances(replace(QUERY, subject="ann")),
+    "drop_issuances": lambda store: store.drop_issuances(4_000_000_000, 10),
+    "drop_revocations": lambda store: store.drop_revocations(4_000_000_000, 10),
     "revoke": lambda store: store.revoke([REVOKED]),
     "revocations_after": lambda store: store.revocations_after(1, 10),
 }

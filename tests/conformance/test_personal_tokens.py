@@ -125,13 +125,13 @@ def test_uses_that_are_told_at_once_are_all_kept(store: Store) -> None:
 
 
 def test_tokens_that_have_ended_are_forgotten_oldest_first(store: Store) -> None:
-    for name, end_s in (("a", 12), ("b", 11), ("c", 13)):
+    for name, end_s in (("a", 12), ("b", 11), ("c", 13), ("d", 12)):
         store.put_personal_token(personal_token(name, expires_at_s=end_s))
     assert store.drop_personal_tokens(10, 10) == 0
     assert store.drop_personal_tokens(12, 1) == 1
-    assert listed(store, "") == "ac"
-    assert store.drop_personal_tokens(12, 10) == 1
+    assert listed(store, "") == "acd"
+    assert store.drop_personal_tokens(12, 10) == 2
     assert listed(store, "") == "c"
-    assert [store.find_personal_token(digest(name)) is None for name in "abc"] == [True, True, False]
-    assert [one.name for one in store.accounts_after(3, 10)] == ["b", "a"]
+    assert [store.find_personal_token(digest(name)) is None for name in "abcd"] == [True, True, False, True]
+    assert [(one.name, one.version) for one in store.accounts_after(4, 10)] == [("b", 5), ("a", 6), ("d", 7)]
     assert store.revocations_after(0, 10) == ()

@@ -125,7 +125,8 @@ class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies):
         """Forget tokens that have ended, those first that ended first."""
         column = ISSUANCES.c.expires_at_s
         ended = select(ISSUANCES.c.token_id).where(column <= ended_at_s).order_by(column, ISSUANCES.c.token_id)
-        with writing(self._engine, alone=False) as connection:
+        # Alone: two machines that forget the same rows in different orders would wait for one another.
+        with writing(self._engine) as connection:
             return drop(connection, ISSUANCES, ended.limit(limit))
 
     def revoke(self, rows: Sequence[Revocation]) -> int:
@@ -145,7 +146,7 @@ class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies):
         """Forget what means nothing any more, that first which ended first."""
         column = REVOCATIONS.c.expires_at_s
         ended = select(REVOCATIONS.c.number).where(column <= ended_at_s).order_by(column, REVOCATIONS.c.number)
-        with writing(self._engine, alone=False) as connection:
+        with writing(self._engine) as connection:
             return drop(connection, REVOCATIONS, ended.limit(limit))
 
     def versions(self) -> Versions:

@@ -86,8 +86,13 @@ def _has(connection: Connection, kind: type[AnyAccount], name: str) -> bool:
     return connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
 
 
-def account_changed(connection: Connection, kind: AccountKind, name: str) -> int:
-    """Count a change, and keep it as the last one of this name. Whoever calls is the only writer."""
-    version = count_up(connection, "accounts")
-    put(connection, ACCOUNT_CHANGES, AccountChange(kind, name, version))
-    return version
+def account_changed(connection: Connection, kind: AccountKind, *names: str) -> int:
+    """Count a change of each, and keep it as the last one of this name; returns the last version.
+
+    Whoever calls is the only writer.
+    """
+    last = count_up(connection, "accounts", len(names))
+    versions = range(last - len(names) + 1, last + 1)
+    changes = [AccountChange(kind, name, version) for name, version in zip(names, versions, strict=True)]
+    put(connection, ACCOUNT_CHANGES, *changes)
+    return last

@@ -82,8 +82,8 @@ class SqlPersonalTokens(SqlRows):
         ended = select(columns.token_id).where(columns.expires_at_s <= ended_at_s)
         with writing(self._engine) as connection:
             chosen = connection.scalars(ended.order_by(columns.expires_at_s, columns.token_id).limit(limit)).all()
-            for token_id in chosen:
-                _forget(connection, token_id)
+            if chosen:
+                _forget(connection, *chosen)
             return len(chosen)
 
 
@@ -94,7 +94,8 @@ def _put_digests(connection: Connection, record: PersonalToken) -> None:
         connection.execute(build_insert(connection, PERSONAL_DIGESTS).on_conflict_do_nothing(), rows)
 
 
-def _forget(connection: Connection, token_id: str) -> None:
+def _forget(connection: Connection, *token_ids: str) -> None:
+    rows = [{"gone": token_id} for token_id in token_ids]
     for table in (PERSONAL_TOKENS, PERSONAL_DIGESTS):
-        connection.execute(delete(table).where(table.c.token_id == token_id))
-    account_changed(connection, "personal_token", token_id)
+        connection.execute(delete(table).where(table.c.token_id == bindparam("gone")), rows)
+    account_changed(connection, "personal_token", *token_ids)

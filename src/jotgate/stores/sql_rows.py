@@ -62,9 +62,9 @@ def count(connection: Connection, name: Counter) -> int:
     return int(connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == name)) or 0)
 
 
-def count_up(connection: Connection, name: Counter) -> int:
-    """The next value of a counter. Whoever calls is the only writer, so none is given twice."""
-    connection.execute(update(COUNTERS).where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + 1))
+def count_up(connection: Connection, name: Counter, by: int = 1) -> int:
+    """The next value of a counter, or the last of so many. Whoever calls is the only writer: none is given twice."""
+    connection.execute(update(COUNTERS).where(COUNTERS.c.name == name).values(value=COUNTERS.c.value + by))
     return count(connection, name)
 
 

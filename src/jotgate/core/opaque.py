@@ -36,6 +36,11 @@ def is_opaque(mark: Mark, text: str) -> bool:
     return text.startswith(mark) and _RANDOM.fullmatch(text, len(mark)) is not None
 
 
+def opaque_pattern(mark: Mark) -> re.Pattern[bytes]:
+    """What the whole of a text of this kind fits, in bytes: for who reads one on each call."""
+    return re.compile((mark + _RANDOM.pattern).encode("ascii"), re.ASCII)
+
+
 def opaque_digest(text: str) -> bytes:
     """The SHA-256 digest under which the store has it."""
     return sha256(text.encode()).digest()

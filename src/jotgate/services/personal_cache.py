@@ -4,6 +4,7 @@ A token that is not held is nobody's until control has said more. What is held i
 of it count, while it is not revoked, and while nothing has changed of it, of its owner or of the owner's tenant.
 """
 
+from hashlib import sha256
 from math import inf
 from typing import Final
 
@@ -14,7 +15,7 @@ from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import names_of
 from jotgate.errors import TokenUnresolved
-from jotgate.services.personal_lookup import digest_of, read_finding
+from jotgate.services.personal_lookup import find_form, malformed, read_finding
 from jotgate.services.revocation import RevokedSet
 
 REFUSALS_MAX: Final = 4_096
@@ -66,6 +67,7 @@ class PersonalTokens:
 
     def __init__(self, revoked: RevokedSet) -> None:
         self._revoked = revoked
+        self._spares = revoked.spares
         self._young = _Generation()
         self._old = _Generation()
         self._refusals: dict[bytes, tuple[float, PersonalFinding]] = {}
@@ -90,19 +92,22 @@ class PersonalTokens:
             TokenUnknown, TokenExpired, TokenRevoked: it does not count.
             TokenUnresolved: it is not held, and control has to be asked.
         """
-        digest = digest_of(token)
+        if find_form(token) is None:
+            raise malformed()
+        digest = sha256(token).digest()
         self.lookups += 1
         found = self._young.held.get(digest) or self._find_old(digest)
         if found is None:
             raise self._miss(digest, now_s)
         if now_s >= found.until_s:
             return read_finding(found.finding, now_s)
-        if not self._revoked.spares(found.names):
-            raise self._revoked.refusal(found.principal)
+        principal = found.principal
+        if not self._spares(found.names):
+            raise self._revoked.refusal(principal)
         uses = self._uses
-        if len(uses) < USES_MAX or found.principal.token_id in uses:
-            uses[found.principal.token_id] = (now_s, peer)
-        return found.principal
+        if len(uses) < USES_MAX or principal.token_id in uses:
+            uses[principal.token_id] = (now_s, peer)
+        return principal
 
     def learn(self, digest: bytes, finding: PersonalFinding, now_s: float) -> None:
         """Take control's answer about a token."""

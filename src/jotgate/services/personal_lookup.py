@@ -7,13 +7,16 @@ from hashlib import sha256
 from typing import Final
 
 from jotgate.core.accounts import DEFAULT_TENANT, PersonalToken, PrincipalRecord
-from jotgate.core.opaque import Mark, is_opaque
+from jotgate.core.opaque import Mark, opaque_pattern
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID, PersonalFinding, Reason
 from jotgate.core.principals import Principal
 from jotgate.core.rights import Rights
 from jotgate.errors import GrantRefused, TokenError, TokenExpired, TokenMalformed, TokenRevoked, TokenUnknown
 from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.store_ports import Store
+
+find_form: Final = opaque_pattern(Mark.PERSONAL).fullmatch
+"""None for whatever is not exactly one personal token."""
 
 _NEW: Final = "Make a new one: jotgate pat create"
 _WHOLE: Final = "Send the token exactly as it was shown, whole and with nothing around it"
@@ -95,9 +98,14 @@ def find_personal(store: Store, token: bytes, issuer: str, now_s: float) -> Prin
 
 def digest_of(token: bytes) -> bytes:
     """The digest of a personal token, of the right form. Raises TokenMalformed."""
-    if not is_opaque(Mark.PERSONAL, token.decode("latin-1")):
-        raise TokenMalformed("the personal token is cut short, or has something around it", hint=_WHOLE)
+    if find_form(token) is None:
+        raise malformed()
     return sha256(token).digest()
+
+
+def malformed() -> TokenMalformed:
+    """What is said of a text in which `find_form` finds no personal token."""
+    return TokenMalformed("the personal token is cut short, or has something around it", hint=_WHOLE)
 
 
 def _refusal(reason: Reason) -> TokenError:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from jotgate.core.accounts import TenantRecord
+from jotgate.core.durable import Issuance
 from jotgate.errors import StoreUnavailable
 from jotgate.jose.keys import generate
 from jotgate.services.families import FamilyTerms
@@ -145,11 +146,19 @@ def test_IN_04_an_operators_token_rests_on_no_record_unless_there_is_one(stage: 
     stage.put(client("watch", scopes=("introspect",)))
     token = stage.keys.token(sub="me", client_id="jotgate-cli").decode()
     assert stage.introspect(token, "watch")["sub"] == "me"
-    child = stage.keys.token(sub="me", client_id="ci", ancestors=["x"]).decode()
+    stage.store.add_issuances((_issuance("first", "jotgate-cli"), _issuance("other", "ci")))
+    child = stage.keys.token(sub="me", client_id="ci", ancestors=["first", "x"]).decode()
     assert stage.introspect(child, "watch")["active"]
+    for ancestors in (["other", "first"], ["unknown"]):
+        stray = stage.keys.token(sub="me", client_id="ci", ancestors=ancestors).decode()
+        assert stage.introspect(stray, "watch") == INACTIVE
     stage.put(principal("me", enabled=False))
     assert stage.introspect(token, "watch") == INACTIVE
     assert stage.introspect(child, "watch") == INACTIVE
+
+
+def _issuance(token_id: str, client_id: str) -> Issuance:
+    return Issuance(token_id, "me", client_id, "k", int(NOW_S), int(NOW_S) + 60)
 
 
 def test_IN_05_no_answer_is_kept(stage: TokenStage) -> None:

@@ -100,7 +100,12 @@ def _stands(store: Store, principal: Principal) -> bool:
         find_client(store, principal.client_id)
     except ClientRefused:
         return False
-    return _has_subject(store, principal.subject, or_none=bool(principal.ancestors))
+    return _has_subject(store, principal.subject, or_none=_came_of_an_operators(store, principal))
+
+
+def _came_of_an_operators(store: Store, principal: Principal) -> bool:
+    first = store.issuance(principal.ancestors[0]) if principal.ancestors else None
+    return first is not None and first.client_id == CLI_CLIENT_ID
 
 
 def _has_subject(store: Store, subject: str, *, or_none: bool = False) -> bool:

@@ -101,7 +101,7 @@ def test_a_token_of_ours_is_traded_for_nothing_wider(
 ) -> None:
     client, principal = both
     floor = floor_with(client, principal, "alice")
-    parent = floor.own(**own)
+    parent = floor.made(**own)
     try:
         answer = floor.trade(parent.token, **form)
     except OAuthRefused as refusal:

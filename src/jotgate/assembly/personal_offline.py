@@ -1,11 +1,15 @@
-"""What `jotgate pat` does itself when no jotgate runs on DATA; its caller holds the lock."""
+"""What commands do about personal tokens when no jotgate runs on DATA; their caller holds the lock."""
 
 from jotgate.assembly.authority import require_installation
 from jotgate.assembly.offline import opened
+from jotgate.assembly.revocation_feed import load_revocations
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.personal_tokens import PersonalAnswer, PersonalOrder
+from jotgate.core.principals import Principal
+from jotgate.core.revocations import names_of
 from jotgate.services.personal_desk import PersonalDesk
+from jotgate.services.personal_lookup import find_personal
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import Sources
 
@@ -21,3 +25,19 @@ def order_personal_tokens(directory: DataDirectory, sources: Sources, order: Per
     with opened(directory, sources) as (authority, _):
         desk = PersonalDesk(authority.store, authority.issuer_url, SystemEntropy(), SystemClock().now_s())
         return desk.carry_out(order, actor=CLI_CLIENT_ID).record(authority.recorder, CLI_CLIENT_ID)
+
+
+def verify_personal(directory: DataDirectory, sources: Sources, token: bytes) -> Principal:
+    """Whom a personal token speaks for.
+
+    Raises:
+        TokenMalformed, TokenUnknown, TokenExpired, TokenRevoked: it does not count.
+        CommandError, ConfigurationError, DirectoryRefused, StoreUnavailable: see `assembly.authority`.
+    """
+    require_installation(directory)
+    with opened(directory, sources) as (authority, _):
+        found = find_personal(authority.store, token, authority.issuer_url, SystemClock().now_s())
+        revoked = load_revocations(authority.store)
+        if not revoked.spares(names_of(found)):
+            raise revoked.refusal(found)
+        return found

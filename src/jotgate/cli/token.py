@@ -137,6 +137,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """Check a token, and say whom it speaks for."""
     from jotgate.cli.operator import ask_control, ask_or_open
     from jotgate.core.claims import TokenText
+    from jotgate.core.opaque import Mark
     from jotgate.core.principals import Principal
     from jotgate.stores.directory import DataDirectory
 
@@ -150,8 +151,10 @@ def verify(arguments: argparse.Namespace) -> int:
 
     def open_data() -> Principal:
         from jotgate.assembly.offline import verify
+        from jotgate.assembly.personal_offline import verify_personal
 
-        return verify(directory, sources(arguments), token.encode("utf-8", "replace"))
+        judge = verify_personal if token.startswith(Mark.PERSONAL) else verify
+        return judge(directory, sources(arguments), token.encode("utf-8", "replace"))
 
     principal = ask_or_open(
         directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Principal), open_data
@@ -209,7 +212,7 @@ def _describe(principal: "Principal") -> str:
         "issuer": principal.issuer,
         "client": principal.client_id or "none",
         "id": principal.token_id,
-        "key": principal.kid,
+        "key": principal.kid or "none",
     }
     if principal.tenant:
         rows["tenant"] = principal.tenant

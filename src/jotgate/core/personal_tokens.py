@@ -103,7 +103,7 @@ class PersonalFinding(Struct, frozen=True, kw_only=True):
 
     `version` is that of the accounts when they were read: what changed later is not in it. It counts until
     `until_s` (NumericDate), which is the end of the token or, before that, of this secret of it. `tenant` is its
-    owner's.
+    owner's, `token_id` its identifier, where it is known.
     """
 
     version: int
@@ -111,6 +111,7 @@ class PersonalFinding(Struct, frozen=True, kw_only=True):
     until_s: int = 0
     tenant: str = ""
     reason: Reason = "unknown"
+    token_id: str = ""
 
 
 class AccountNews(Struct, frozen=True):

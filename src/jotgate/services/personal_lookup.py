@@ -37,10 +37,10 @@ def look_up(store: Store, digest: bytes, issuer: str, now_s: float) -> PersonalF
     if secret.ends_at_s is not None and now_s >= secret.ends_at_s:
         return PersonalFinding(version=version)
     if now_s >= token.expires_at_s:
-        return PersonalFinding(version=version, reason="expired")
+        return PersonalFinding(version=version, reason="expired", token_id=token.token_id)
     owner = _owner(store, token)
     if owner is None:
-        return PersonalFinding(version=version, reason="disabled")
+        return PersonalFinding(version=version, reason="disabled", token_id=token.token_id)
     rights = personal_rights(token).within(owner.rights)
     tenant = owner.record.tenant
     return PersonalFinding(
@@ -62,6 +62,7 @@ def look_up(store: Store, digest: bytes, issuer: str, now_s: float) -> PersonalF
         ),
         until_s=ends_s,
         tenant=tenant,
+        token_id=token.token_id,
     )
 
 
@@ -82,7 +83,8 @@ def read_finding(finding: PersonalFinding, now_s: float) -> Principal:
     reason = finding.reason
     if principal is not None:
         reason = "expired" if now_s >= principal.expires_at_s else "unknown"
-    raise _refusal(reason)
+    refusal = _refusal(reason)
+    raise refusal.showing("jti", "one that counts", finding.token_id) if finding.token_id else refusal
 
 
 def find_personal(store: Store, token: bytes, issuer: str, now_s: float) -> Principal:

@@ -114,6 +114,15 @@ def test_the_record_of_a_refused_one_has_its_digest_and_not_its_text(waits: Wait
     assert GOOD not in b"".join(waits.trail.lines)
 
 
+def test_the_operator_is_told_which_token_it_was_and_its_caller_is_not(waits: Waits) -> None:
+    caller, _ = waits.bring()
+    waits.answer(PersonalFinding(version=1, reason="disabled", token_id="t-77"))
+    evidence = waits.trail.only.refused
+    assert evidence is not None
+    assert (evidence.claim, evidence.got) == ("jti", "t-77")
+    assert b"t-77" not in caller.body + caller.lines
+
+
 def test_what_cannot_be_known_is_a_503(waits: Waits) -> None:
     caller, _ = waits.bring()
     waits.answer(None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bench.candidates import OVER_ENVOY, OVER_NGINX, TWO_WORKERS, Comparison
+from bench.candidates import OVER_ENVOY, OVER_NGINX, OVER_PROVIDER, TWO_WORKERS, Comparison
 from bench.summary import Summary
 
 Standing = Literal["goal reached", "holds", "BROKEN", "not measured"]
@@ -35,6 +35,7 @@ GATES: Final = (
     Gate("reload_block_ms", "longest block of a worker's loop by a reload, own CPU time", "ms", 5.0, worst=True),
     Gate("verify_cold", "CPU of a token's first verification over the bare primitive's", "x", 1.25),
     Gate("verify_warm_us", "CPU of verifying a token from the cache", "µs", 3.0),
+    Gate("token_cpu_us", "CPU per issued token over oidc-provider's, both in memory", "x", 0.5, None, OVER_PROVIDER),
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),
     Gate("help_s", "`jotgate --help`", "s", 0.2),

@@ -36,6 +36,9 @@ METRICS: Final = (
     Metric("blast_cpu_us", "CPU per streamed chunk, as fast as it goes", "µs", 2, True),
     Metric("large_cpu_us", "CPU per request with a prompt of 100 KB", "µs", 1, True),
     Metric("fresh_cpu_us", "CPU per request on a new TLS connection each", "µs", 1, True),
+    Metric("token_cpu_us", "CPU per issued token", "µs", 0, True),
+    Metric("tokens_per_cpu_s", "tokens per second of CPU time", "1/s", 0, True),
+    Metric("tokens_per_s", "tokens per second, closed loop", "1/s", 0, True),
     Metric("steady_cpu_us", "CPU per request at 2,000 requests per second", "µs", 1, True),
 )
 
@@ -81,6 +84,17 @@ def closed_figures(result: LoadResult, spent: Spent) -> Figures:
     if result.ok:
         figures["request_cpu_us"] = spent.candidate_ns / 1e3 / result.ok
     return figures
+
+
+def token_figures(result: LoadResult, spent: Spent) -> Figures:
+    """Figures of a closed loop of token requests."""
+    if not result.ok:
+        return {}
+    return {
+        "token_cpu_us": spent.candidate_ns / 1e3 / result.ok,
+        "tokens_per_cpu_s": result.ok / (spent.candidate_ns / 1e9),
+        "tokens_per_s": result.ok / result.seconds,
+    }
 
 
 def cost_figures(key: str, result: LoadResult, spent: Spent) -> Figures:

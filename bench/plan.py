@@ -26,9 +26,10 @@ class Stream:
 class Plan:
     """One run. Times are in whole seconds, as the load generator takes them.
 
-    closed: as much as goes, in `closed_laps` of `closed_s`, between which the others have theirs; rate: latency at a
-    fixed rate; steady: cost at a fixed rate; large: prompts of `large_chars`; fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which
-    `verify_cold` are new to the verifier in each round and `verify_warm` are not.
+    closed: as much as goes, in `closed_laps` of `closed_s`, between which the others have theirs, for tokens over
+    `token_connections`; rate: latency at a fixed rate; steady: cost at a fixed rate; large: prompts of `large_chars`;
+    fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which `verify_cold` are
+    new to the verifier in each round and `verify_warm` are not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Plan:
     closed_laps: int
     closed_s: int
     closed_connections: int
+    token_connections: int
     rate_rps: int
     rate_s: int
     rate_connections: int
@@ -66,6 +68,7 @@ FULL: Final = Plan(
     closed_laps=3,
     closed_s=1,
     closed_connections=32,
+    token_connections=8,
     rate_rps=500,
     rate_s=10,
     rate_connections=16,
@@ -94,6 +97,7 @@ QUICK: Final = Plan(
     closed_laps=1,
     closed_s=1,
     closed_connections=32,
+    token_connections=8,
     rate_rps=500,
     rate_s=1,
     rate_connections=16,

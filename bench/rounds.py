@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import metrics
-from bench.candidates import CANDIDATES, STRAIGHT, Part
+from bench.candidates import CANDIDATES, LAPS, STRAIGHT, Part
 from bench.cpu import read_core, read_tree, spent_ns
 from bench.errors import BenchError
 from bench.load import Load, LoadResult, render_request
@@ -97,26 +97,29 @@ class Visitor:
 
     def go_round(self, order: Sequence[str], targets: Mapping[str, Target], number: int) -> Iterator[Visit]:
         """Warm all candidates up, run their closed loops, and then visit each for the other figures."""
-        faults = {name: self._warm_up(targets[name]) for name in order}
+        faults = {name: self._warm_up(name, targets[name]) for name in order}
         laps = self._run_laps(order, targets)
         for name in order:
             yield self._visit(name, targets[name], number, [("warm-up", ({}, (faults[name],))), *laps[name]])
 
-    def _warm_up(self, target: Target) -> str | None:
-        plan = self._plan
-        return self._load.closed(target.port, target.requests.unary, plan.closed_connections, plan.warm_s).fault()
+    def _warm_up(self, name: str, target: Target) -> str | None:
+        return self._load.closed(target.port, target.requests.unary, self._width(name), self._plan.warm_s).fault()
+
+    def _width(self, name: str) -> int:
+        """How many connections ask at once."""
+        return self._plan.token_connections if "tokens" in CANDIDATES[name] else self._plan.closed_connections
 
     def _run_laps(self, order: Sequence[str], targets: Mapping[str, Target]) -> dict[str, list[tuple[str, Gained]]]:
         """The closed loops, lap by lap: what slows the machine down for some seconds slows all down alike."""
-        names = [name for name in order if "closed" in CANDIDATES[name]]
+        names = [name for name in order if not LAPS.isdisjoint(CANDIDATES[name])]
         laps: dict[str, list[tuple[LoadResult, Spent]]] = {name: [] for name in names}
         for _ in range(self._plan.closed_laps):
             for name in names:
-                laps[name].append(self._closed(targets[name]))
-        return {name: [("closed", _sum_up(name, laps[name]))] if name in laps else [] for name in order}
+                laps[name].append(self._closed(name, targets[name]))
+        return {name: [("laps", _sum_up(name, laps[name]))] if name in laps else [] for name in order}
 
     def _visit(self, name: str, target: Target, number: int, known: Sequence[tuple[str, Gained]]) -> Visit:
-        parts = [(part, self._parts[part](name, target)) for part in CANDIDATES[name] if part != "closed"]
+        parts = [(part, self._parts[part](name, target)) for part in CANDIDATES[name] if part not in LAPS]
         figures: dict[str, float] = {}
         faults: list[str] = []
         for part, (gained, found) in [*known, *parts]:
@@ -124,11 +127,10 @@ class Visitor:
             faults.extend(f"{name}, round {number}, {part}: {fault}" for fault in found if fault)
         return Visit(name, number, figures, tuple(faults))
 
-    def _closed(self, target: Target) -> tuple[LoadResult, Spent]:
-        plan = self._plan
+    def _closed(self, name: str, target: Target) -> tuple[LoadResult, Spent]:
         return self._metered(
             target.server,
-            lambda: self._load.closed(target.port, target.requests.unary, plan.closed_connections, plan.closed_s),
+            lambda: self._load.closed(target.port, target.requests.unary, self._width(name), self._plan.closed_s),
         )
 
     def _rate(self, _name: str, target: Target) -> Gained:
@@ -195,4 +197,6 @@ def _sum_up(name: str, laps: Sequence[tuple[LoadResult, Spent]]) -> Gained:
     result = LoadResult.sum_of([result for result, _ in laps])
     spent = Spent.sum_of([spent for _, spent in laps])
     gained = metrics.straight_figures if name == STRAIGHT else metrics.closed_figures
+    if "tokens" in CANDIDATES[name]:
+        gained = metrics.token_figures
     return gained(result, spent), (result.fault(),)

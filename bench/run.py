@@ -12,6 +12,7 @@ from bench import compiler, cpu, machine, summary
 from bench.candidates import TABLES
 from bench.envoy import envoy_version, find_envoy, start_envoy
 from bench.gates import judge
+from bench.issuance import start_issuing, start_provider
 from bench.jotgate import (
     PLAIN,
     IssuerFacts,
@@ -158,7 +159,18 @@ class Run:
                 self._hold(start_nginx(folder / "nginx-tls", port, core, (tls.cert, tls.key))), self._requests
             ),
             names.JOTGATE_TLS: lambda: self._jotgate(names.JOTGATE_TLS, over_tls),
+            names.OIDC_PROVIDER: lambda: self._issuing(start_provider(folder / "oidc-provider", core)),
+            names.JOTGATE_ISSUING: lambda: self._issuing(
+                start_issuing(folder / names.JOTGATE_ISSUING, self._configuration, core, memory=False)
+            ),
+            names.JOTGATE_ISSUING_MEMORY: lambda: self._issuing(
+                start_issuing(folder / names.JOTGATE_ISSUING_MEMORY, self._configuration, core, memory=True)
+            ),
         }
+
+    def _issuing(self, target: Target) -> Target:
+        self._hold(target.server)
+        return target
 
     def _plain(self, server: Server) -> Target:
         return Target(server, server.port, server.port, self._requests)

@@ -139,6 +139,7 @@ const server = createServer((request, response) => {
 });
 server.listen(Number(port), '127.0.0.1', () => {
   console.log(JSON.stringify({ ready: issuer }));
+  if (process.argv[4] === 'unattended') return;
   createInterface({ input: process.stdin })
     .on('line', (line) => {
       const order = JSON.parse(line);

@@ -14,6 +14,7 @@ from bench.metrics import (
     paced_figures,
     rate_figures,
     straight_figures,
+    token_figures,
 )
 from tests.unit.bench.test_load import PRINTED
 
@@ -84,6 +85,20 @@ def test_no_chunk_gives_no_cost() -> None:
     assert blast_figures(result(chunks=0), spent(5)) == {}
 
 
+def test_a_token_costs_its_share_of_all_processes() -> None:
+    figures = token_figures(result(ok=1_000, seconds=2.0), spent(500_000_000))
+    assert figures == {"token_cpu_us": 500.0, "tokens_per_cpu_s": 2_000.0, "tokens_per_s": 500.0}
+    assert token_figures(result(ok=0), spent(5)) == {}
+
+
+def test_laps_are_summed_up() -> None:
+    laps = [spent(1, 2, 3, 4), spent(10, 20, 30, 40)]
+    assert Spent.sum_of(laps) == spent(11, 22, 33, 44)
+    both = LoadResult.sum_of([result(ok=5, sent=6, seconds=1.0), result(ok=7, sent=7, seconds=1.5)])
+    assert (both.ok, both.sent, both.seconds) == (12, 13, 2.5)
+    assert both.fault() is not None
+
+
 def test_every_figure_has_a_row_in_the_table() -> None:
     chunks = {"p50": 80.0, "p90": 90.0, "p99": 400.0, "max": 500.0}
     some = result(chunks=10, chunk_us=chunks)
@@ -92,6 +107,7 @@ def test_every_figure_has_a_row_in_the_table() -> None:
         *rate_figures(some),
         *paced_figures(some, spent()),
         *blast_figures(some, spent()),
+        *token_figures(some, spent(5)),
         *("added_p50_us", "added_p99_us"),
         *("large_cpu_us", "fresh_cpu_us", "steady_cpu_us"),
     }

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from jotgate.assembly.issuers import look_at
 from jotgate.control.admin.accounts import Office
 from jotgate.control.admin.application import Admission
-from jotgate.control.admin.mounting import admin_mount
+from jotgate.control.admin.mounting import open_admin
 from jotgate.control.admin.replays import Replays
 from jotgate.control.admin.trust import TrustOffice
 from jotgate.control.public import build_public
@@ -110,7 +110,7 @@ class AdminStage:
             well_known_url(AUDIENCE, PROTECTED_RESOURCE),
         )
         self.application = build_public(
-            lambda: publish(own, self.clock.now_s(), 300), admin_mount(admission, office, trust)
+            lambda: publish(own, self.clock.now_s(), 300), open_admin(admission, office, trust)
         )
         self.http = TestClient(self.application, base_url=NAME, raise_server_exceptions=False)
 

@@ -3,7 +3,6 @@
 from typing import Final
 
 from msgspec.structs import replace
-from starlette.routing import Mount
 
 from jotgate.assembly.authority import VERIFIED_TOKENS
 from jotgate.assembly.issuer_room import IssuerRoom
@@ -11,8 +10,8 @@ from jotgate.assembly.keys import KeyRoom, OpenKeys
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.control.admin.accounts import Office
-from jotgate.control.admin.application import Admission
-from jotgate.control.admin.mounting import admin_mount
+from jotgate.control.admin.application import AdminDoor, Admission
+from jotgate.control.admin.mounting import open_admin
 from jotgate.control.admin.replays import Replays
 from jotgate.control.admin.trust import TrustOffice
 from jotgate.control.key_web import KeyWeb
@@ -48,7 +47,7 @@ class AdminVerifier:
         return self._verifier.verify(token, self._clock.now_s())
 
 
-def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, reloader: Reloader) -> Mount:
+def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, reloader: Reloader) -> AdminDoor:
     """The admin API, for the application that serves the edge."""
     clock, issuer = SystemClock(), keys.authority.issuer_url
     admission = Admission(
@@ -65,4 +64,4 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
         keys.revocations.look,
         keys.revocations.revoked,
     )
-    return admin_mount(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up))
+    return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up))

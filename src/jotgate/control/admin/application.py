@@ -1,6 +1,6 @@
 """The admin API as an ASGI application: every request passes the same gates in the same order, whatever its route.
 
-Path, method, token, scope, query, If-Match, body, Idempotency-Key; then its handler. Paths are matched as they were
+Path, method, token, scope, query, body, If-Match, Idempotency-Key; then its handler. Paths are matched as they were
 sent, and a name in one is percent-decoded once, behind the match: no spelling of a path leads to another route.
 """
 
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jotgate.control.admin.guard import Verify, admit
@@ -38,8 +38,24 @@ class Admission(msgspec.Struct, frozen=True):
     metadata_url: str
 
 
-def build_admin(routes: Sequence[AdminRoute], handlers: Mapping[str, Handler], admission: Admission) -> ASGIApp:
-    """The application, to be mounted at `PREFIX`. There is a handler for each route, by its name, and no other."""
+class AdminDoor(BaseRoute):
+    """Leads all that begins with `PREFIX`, as it was sent, to the admin API."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for the admin API."""
+        ours = scope["type"] == "http" and _sent_path(scope).startswith(PREFIX + "/")
+        return (Match.FULL, {}) if ours else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Match the path as it was sent, not as the server decoded it."""
+        await self._application({**scope, "path": _sent_path(scope), "root_path": PREFIX}, receive, send)
+
+
+def build_admin(routes: Sequence[AdminRoute], handlers: Mapping[str, Handler], admission: Admission) -> AdminDoor:
+    """The admin API. There is a handler for each route, by its name, and no other."""
     assert handlers.keys() == {route.name for route in routes}, "the table and the handlers differ"
     by_path: dict[str, dict[str, AdminRoute]] = {}
     for route in routes:
@@ -56,14 +72,7 @@ def build_admin(routes: Sequence[AdminRoute], handlers: Mapping[str, Handler], a
         },
     )
     application.router.redirect_slashes = False  # A redirect would repeat the Host that the caller chose.
-
-    async def as_sent(scope: Scope, receive: Receive, send: Send) -> None:
-        """Match the path as it was sent, not as the server decoded it."""
-        raw = bytes(scope.get("raw_path") or b"").partition(b"?")[0]
-        inner = {**scope, "path": raw.decode("latin-1"), "root_path": PREFIX}
-        await application(inner, receive, send)
-
-    return as_sent
+    return AdminDoor(application)
 
 
 async def _serve(
@@ -74,8 +83,8 @@ async def _serve(
     names = read_names(route, request.path_params)
     query = read_query(route, _pairs(request))
     window = read_window(route, query) if route.paged else Window()
-    version = read_version(request.headers.getlist("if-match")) if route.guarded else None
     raw, body = await read_body(route, request)
+    version = read_version(request.headers.getlist("if-match")) if route.guarded else None
     filters = {one.name: query[one.name] for one in route.filters if one.name in query}
     call = Call(by=by, names=names, filters=filters, window=window, version=version, body=body)
 
@@ -114,6 +123,10 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise RequestMalformed("the query is not of the form name=value&name=value, in UTF-8") from None
+
+
+def _sent_path(scope: Scope) -> str:
+    return bytes(scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
 
 
 def _request_id(request: Request) -> str:

@@ -2,10 +2,8 @@
 
 from functools import cache, partial
 
-from starlette.routing import Mount
-
 from jotgate.control.admin.accounts import Office, account_handlers
-from jotgate.control.admin.application import PREFIX, Admission, build_admin
+from jotgate.control.admin.application import PREFIX, AdminDoor, Admission, build_admin
 from jotgate.control.admin.openapi import describe
 from jotgate.control.admin.routes import ROUTES
 from jotgate.control.admin.shapes import Call, Done, Handler
@@ -13,7 +11,7 @@ from jotgate.control.admin.tokens import token_handlers
 from jotgate.control.admin.trust import TrustOffice, trust_handlers
 
 
-def admin_mount(admission: Admission, office: Office, trust: TrustOffice) -> Mount:
+def open_admin(admission: Admission, office: Office, trust: TrustOffice) -> AdminDoor:
     """The admin API, for the application that serves the edge."""
     document = cache(partial(describe, ROUTES, PREFIX))  # It takes long, and few ask for it.
 
@@ -26,4 +24,4 @@ def admin_mount(admission: Admission, office: Office, trust: TrustOffice) -> Mou
         **token_handlers(office),
         **trust_handlers(trust),
     }
-    return Mount(PREFIX, build_admin(ROUTES, handlers, admission))
+    return build_admin(ROUTES, handlers, admission)

@@ -7,7 +7,7 @@ import msgspec
 
 from jotgate import __version__
 from jotgate.control.admin.guard import scope_of
-from jotgate.control.admin.reading import LIMIT_MAX
+from jotgate.control.admin.reading import ETAG_PATTERN, LIMIT_MAX
 from jotgate.control.admin.shapes import AdminRoute, Window
 from jotgate.core.problem_details import PROBLEM_TYPE, ProblemDetail
 from jotgate.core.scopes import ADMIN_SCOPES
@@ -26,7 +26,7 @@ _MATCH_HEADER: Final = {
     "in": "header",
     "required": True,
     "description": "The ETag of the version that is to be changed; `*`: whatever is there.",
-    "schema": {"type": "string", "pattern": '^(\\*|"v[0-9]{1,18}")$'},
+    "schema": {"type": "string", "pattern": f"^(\\*|{ETAG_PATTERN})$"},
 }
 _WORDS: Final = {
     400: "The request is malformed.",

@@ -16,7 +16,6 @@ from jotgate.errors import (
     EncodingRefused,
     MediaTypeRefused,
     PreconditionRequired,
-    RecordChanged,
     RequestMalformed,
     TokenMalformed,
     UnknownOperation,
@@ -25,12 +24,16 @@ from jotgate.jose.encoding import b64url_encode, parse_object
 
 BODY_BYTES_MAX: Final = 65_536
 LIMIT_MAX: Final = 200
+ETAG_PATTERN: Final = '(W/)?"[!#-~]*"'
+"""An entity tag (RFC 9110 s8.8.3), without what no tag of ours has."""
 _NAME_CHARS_MAX: Final = 512
 _CURSOR_CHARS_MAX: Final = 4_096
+_ETAG: Final = re.compile(ETAG_PATTERN)
 _VERSION: Final = re.compile(r'"v([0-9]{1,18})"')
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 _MEMBER: Final = re.compile(r" - at `\$\.?(.*)`$")
 _ANY: Final = "*"
+_NEVER: Final = -1
 
 
 def etag_of(version: int) -> str:
@@ -41,10 +44,11 @@ def etag_of(version: int) -> str:
 def read_version(values: Sequence[str]) -> int | None:
     """The version in If-Match, which must be there (RFC 9110 s13.1.1); None: whatever is there.
 
+    An ETag of somebody else's making is a version that no record has.
+
     Raises:
         PreconditionRequired: it is not there.
-        RequestMalformed: it names several.
-        RecordChanged: it is no ETag that a record ever had.
+        RequestMalformed: it is none, or names several.
     """
     if not values:
         raise PreconditionRequired("this changes a record, and the request does not say which version of it")
@@ -53,10 +57,10 @@ def read_version(values: Sequence[str]) -> int | None:
         raise RequestMalformed("If-Match names more than one ETag, and one version is changed at a time")
     if text == _ANY:
         return None
+    if not _ETAG.fullmatch(text):
+        raise RequestMalformed("If-Match is neither an ETag, which stands in quotes, nor '*'")
     found = _VERSION.fullmatch(text)
-    if found is None:
-        raise RecordChanged("If-Match is no ETag of this record")
-    return int(found[1])
+    return _NEVER if found is None else int(found[1])
 
 
 def read_names(route: AdminRoute, raw: Mapping[str, str]) -> dict[str, str]:

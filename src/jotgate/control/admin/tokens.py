@@ -11,7 +11,7 @@ from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.token_orders import TokenView
-from jotgate.errors import RecordMissing
+from jotgate.errors import CommandError, RecordMissing
 from jotgate.services.administration import check_reach
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
@@ -147,7 +147,10 @@ async def _order(office: Office, call: Call, order: PersonalOrder) -> PersonalDo
 
 
 def _named(call: Call, action: Literal["show", "revoke"]) -> PersonalOrder:
-    return PersonalOrder(action=action, subject=call.names["subject"], name=call.names["name"])
+    try:
+        return PersonalOrder(action=action, subject=call.names["subject"], name=call.names["name"])
+    except CommandError:
+        raise RecordMissing("there is no personal token of this name: it could have none") from None
 
 
 def _revoker(office: Office, call: Call) -> Revoker:

@@ -86,8 +86,10 @@ def test_a_change_says_which_version_it_is_of(stage: AdminStage, noun: str) -> N
     assert changed.headers["etag"] != first
     assert code_of(stage.ask("PATCH", path, {"title": "Second"}, if_match=first)) == (412, Code.RECORD_CHANGED)
     assert code_of(stage.ask("DELETE", path, if_match=first)) == (412, Code.RECORD_CHANGED)
-    for wrong in ('"v"', "v1", 'W/"v1"', '"1"', '""', '"v99999999999999999999"'):
+    for wrong in ('"v"', 'W/"v1"', '"1"', '""', '"v99999999999999999999"'):
         assert code_of(stage.ask("PATCH", path, {"title": "x"}, if_match=wrong)) == (412, Code.RECORD_CHANGED)
+    for malformed in ("v1", '"v1', "", "1"):
+        assert code_of(stage.ask("PATCH", path, {"title": "x"}, if_match=malformed)) == (400, Code.REQUEST_MALFORMED)
     listed = f"{first}, {changed.headers['etag']}"
     assert code_of(stage.ask("PATCH", path, {"title": "x"}, if_match=listed)) == (400, Code.REQUEST_MALFORMED)
     assert stage.get(path)["title"] == "First"

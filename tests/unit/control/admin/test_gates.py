@@ -117,6 +117,7 @@ def test_two_tokens_are_one_too_many(stage: AdminStage) -> None:
         "/openapi.json/",
         "/keys/x/export",
         "/keys/export",
+        "/%0A",
     ],
 )
 def test_no_spelling_of_a_path_leads_to_another_route(stage: AdminStage, path: str) -> None:
@@ -220,7 +221,7 @@ def test_a_query_is_read_strictly(stage: AdminStage, query: str) -> None:
     assert (status, b"request_malformed" in body) == (400, True), body
 
 
-@pytest.mark.parametrize("name", ["%00", "%ff", "%0a", "%e2%80%ae", "n" * 600])
+@pytest.mark.parametrize("name", ["%00", "%ff", "%0a", "a%0Ab", "%e2%80%ae", "n" * 600])
 def test_a_name_that_nobody_has_leads_nowhere(stage: AdminStage, name: str) -> None:
     status, body = stage.raw("GET", f"/admin/api/clients/{name}", {"authorization": f"Bearer {stage.token()}"})
     assert status == 404, body

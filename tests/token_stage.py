@@ -136,24 +136,24 @@ class TokenStage:
         self._browser: TestClient | None = None
 
     @property
+    def desk(self) -> OAuthDesk:
+        """Who answers what."""
+        own = OwnTokens(lambda: self.verifier, self.clock)
+        revoker = Revoker(self.access, self.recorder, self.clock, self._look)
+        return OAuthDesk(
+            tokens=TokenService(self.clients, self.grants),
+            returns=TokenReturns(clients=self.clients, tokens=own, families=self.families, revoker=revoker),
+            introspection=Introspection(
+                clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME
+            ),
+            documents=documents(NAME, self.grants),
+        )
+
+    @property
     def http(self) -> TestClient:
         """Who asks over HTTP; a fault inside is a 500, as for anybody."""
         if self._browser is None:
-            own = OwnTokens(lambda: self.verifier, self.clock)
-            desk = OAuthDesk(
-                tokens=TokenService(self.clients, self.grants),
-                returns=TokenReturns(
-                    clients=self.clients,
-                    tokens=own,
-                    families=self.families,
-                    revoker=Revoker(self.access, self.recorder, self.clock, self._look),
-                ),
-                introspection=Introspection(
-                    clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME
-                ),
-                documents=documents(NAME, self.grants),
-            )
-            application = build_public(lambda: publish(self.own, self.clock.now_s(), 300), *oauth_routes(desk))
+            application = build_public(lambda: publish(self.own, self.clock.now_s(), 300), *oauth_routes(self.desk))
             self._browser = TestClient(application, base_url=NAME, raise_server_exceptions=False)
         return self._browser
 

@@ -90,6 +90,8 @@ def decode(octets: bytes) -> str:
     if not octets.isascii():
         raise OAuthMalformed("the form holds octets that are not escaped")
     pieces = octets.replace(b"+", b" ").split(b"%")
+    if len(pieces) == 1:
+        return pieces[0].decode("ascii")  # As most are.
     if any(len(piece) < 2 or not _HEX.issuperset(piece[:2]) for piece in pieces[1:]):
         raise OAuthMalformed("the form holds a '%' without two hexadecimal digits behind it")
     try:

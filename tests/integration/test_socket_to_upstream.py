@@ -16,6 +16,7 @@ from jotgate.edge.http1.listener import OpenConnection, Surroundings
 from jotgate.edge.http1.protocol import Connection
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.edge.surfaces.native import NativeSurface
+from jotgate.gateway.forms import FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
@@ -86,8 +87,9 @@ async def working(*one: Answer, two: list[Answer] | None = None) -> AsyncIterato
         gateway = Gateway(clock=clock, recorder=CallRecorder(clock=clock, trail=trail, instance="w"), instance="w")
         gateway.swap(build_world(snapshot, {name: Place(upstreams[name], ports[name]) for name in ports}, None))
         connections: set[OpenConnection] = set()
+        door = ControlDoor(ScriptedPort(), clock)
         surroundings = Surroundings(
-            application=NativeSurface(gateway, ControlDoor(ScriptedPort(), clock)),
+            application=NativeSurface(gateway, door, FormDoor(clock, door, lambda _: False)),
             clock=clock,
             heads=HeadWriter(clock),
             limits=snapshot.limits,

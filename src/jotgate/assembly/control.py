@@ -159,7 +159,7 @@ async def _serve(
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = _build_server(directory, keys, others, reporter, census, personal=personal)
+    server = _build_server(directory, keys, others, reporter, census, personal=personal, bus=bus)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
@@ -204,6 +204,7 @@ def _build_server(
     census: Census,
     *,
     personal: PersonalRoom,
+    bus: BusServer,
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
@@ -219,6 +220,8 @@ def _build_server(
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = personal.verifier(verifier.verify)
     parts = open_parts(keys, reloader, verify, tokens)
+    oauth = build_oauth(parts)
+    bus.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
@@ -237,7 +240,7 @@ def _build_server(
         public=build_public(
             room.key_set,
             figures,
-            *oauth_routes(build_oauth(parts)),
+            *oauth_routes(oauth),
             open_administration(keys, room, issuer_room, reloader),
         ),
         metrics=build_metrics(figures),

@@ -15,8 +15,6 @@ from jotgate.edge.surfaces.cors import CorsSurface
 from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.edge.surfaces.proxied import ProxiedSurface
 from jotgate.edge.tls import server_context
-from jotgate.gateway.passage import ControlDoor
-from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Clock
 
 _log: Final = logging.getLogger(__name__)
@@ -25,10 +23,10 @@ _log: Final = logging.getLogger(__name__)
 class Listener:
     """The listener. Mutable: the TLS that it shows, and what its connections find around them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, gateway: Gateway, control: ControlDoor) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, native: NativeSurface) -> None:
         self._loop = loop
         self._clock = clock
-        self._native = NativeSurface(gateway, control)
+        self._native = native
         self.connections: set[OpenConnection] = set()
         self._around = Surroundings(
             application=self._native,

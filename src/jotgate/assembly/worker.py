@@ -19,9 +19,12 @@ from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
+from jotgate.core.forms import FormAnswered
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.gateway.checkups import Checkups
+from jotgate.gateway.forms import FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
@@ -82,7 +85,8 @@ class Worker:
         control = ControlUpstream(str(directory / "edge.sock"), loop)
         self._control = ControlDoor(control, self._clock)
         self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance, control=self._control)
-        self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear)
+        self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear, lost=self._abandon)
+        self._forms = FormDoor(self._clock, self._control, self._link.send)
         self._key_waits = self._gateway.fetch_keys_by(self._want_keys, loop.call_soon)
         self._worlds = Worlds(
             loop,
@@ -95,7 +99,8 @@ class Worker:
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
-        self._listener = Listener(loop, self._clock, self._gateway, self._control)
+        native = NativeSurface(self._gateway, self._control, self._forms)
+        self._listener = Listener(loop, self._clock, native)
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
         self._newest: Snapshot | None = None
@@ -146,6 +151,9 @@ class Worker:
         self._key_waits.ask_again()
         self._personal.ask_again()
 
+    def _abandon(self) -> None:
+        self._forms.lost()
+
     def _hear(self, message: FromControl) -> None:
         match message:
             case Beat(age_s):
@@ -157,6 +165,8 @@ class Worker:
             case World(snapshot):
                 self._newest = snapshot
                 self._worlds.offer(snapshot)
+            case FormAnswered():
+                self._forms.answered(message)
             case AccountsChanged() | TokenAnswered():
                 self._personal.hear(message)
             case AuditWritten(number):
@@ -271,6 +281,7 @@ class Worker:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             self._gateway.check_deadlines()
             self._control.check_deadlines()
+            self._forms.check_deadlines()
             self._control_pool.close_idle()
             self._worlds.revoked.forget(self._clock.now_s())
             self._checkups.sweep(self._worlds.places)

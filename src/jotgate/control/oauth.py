@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from jotgate.control.answers import problem_response
+from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.metadata import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
+from jotgate.core.problems import Problem
 from jotgate.errors import JotgateError
 from jotgate.services.introspection import Introspection
 from jotgate.services.token_returns import TokenReturns
@@ -20,15 +21,49 @@ from jotgate.services.token_service import TokenService
 
 METADATA_AGE_S: Final = 300
 _PEER: Final = "x-jotgate-peer"
+_LINES: Final = b"Cache-Control: no-store\r\n"
+_JSON_LINES: Final = _LINES + b"Content-Type: application/json\r\n"
+_encode: Final = msgspec.json.Encoder().encode
 
 
-class OAuthDesk(Struct, frozen=True):
-    """Who answers what; `documents` are the descriptions as JSON by their paths."""
+class OAuthDesk:
+    """Answers the endpoints that take forms. Immutable; `documents` are the descriptions as JSON by their paths."""
 
-    tokens: TokenService
-    returns: TokenReturns
-    introspection: Introspection
-    documents: Mapping[str, bytes]
+    def __init__(
+        self,
+        *,
+        tokens: TokenService,
+        returns: TokenReturns,
+        introspection: Introspection,
+        documents: Mapping[str, bytes],
+    ) -> None:
+        self.documents: Final = documents
+
+        async def token(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
+            return _encode(await tokens.answer(form, authorization, peer))
+
+        async def revoke(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
+            await returns.answer(form, authorization, peer)
+            return b""
+
+        async def introspect(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
+            return _encode(await introspection.answer(form, authorization, peer))
+
+        self.asks: Final[Mapping[str, Ask]] = {
+            TOKEN_PATH: token,
+            REVOCATION_PATH: revoke,
+            INTROSPECTION_PATH: introspect,
+        }
+
+    async def answer(self, asked: FormAsked) -> FormAnswered:
+        """The answer to a form, whatever is wrong with it."""
+        try:
+            form = read_form(asked.body, asked.content_type, asked.query)
+            body = await self.asks[asked.path](form, asked.authorization, asked.peer)
+        except JotgateError as error:
+            problem = render_oauth(error)
+            return FormAnswered(asked.number, problem.status, problem.lines, problem.body)
+        return FormAnswered(asked.number, 200, _JSON_LINES if body else _LINES, body)
 
 
 Ask = Callable[[Form, tuple[str, ...], str], Awaitable[bytes]]
@@ -37,37 +72,26 @@ Ask = Callable[[Form, tuple[str, ...], str], Awaitable[bytes]]
 
 def oauth_routes(desk: OAuthDesk) -> list[Route]:
     """The routes of the public application."""
-
-    async def token(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-        return msgspec.json.encode(await desk.tokens.answer(form, authorization, peer))
-
-    async def revoke(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-        await desk.returns.answer(form, authorization, peer)
-        return b""
-
-    async def introspect(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-        return msgspec.json.encode(await desk.introspection.answer(form, authorization, peer))
-
     return [
-        _post(TOKEN_PATH, token),
-        _post(REVOCATION_PATH, revoke),
-        _post(INTROSPECTION_PATH, introspect),
+        *(_post(path, desk) for path in desk.asks),
         *(_document(path, body) for path, body in desk.documents.items()),
     ]
 
 
-def _post(path: str, ask: Ask) -> Route:
+def _post(path: str, desk: OAuthDesk) -> Route:
     async def answer(request: Request) -> Response:
-        try:
-            form = read_form(
-                await request.body(),
-                request.headers.get("content-type", ""),
-                request.scope.get("query_string", b""),
-            )
-            body = await ask(form, tuple(request.headers.getlist("authorization")), request.headers.get(_PEER, ""))
-        except JotgateError as error:
-            return problem_response(render_oauth(error))
-        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json" if body else None)
+        headers = request.headers
+        asked = FormAsked(
+            0,
+            path,
+            await request.body(),
+            headers.get("content-type", ""),
+            request.scope.get("query_string", b""),
+            tuple(headers.getlist("authorization")),
+            headers.get(_PEER, ""),
+        )
+        answered = await desk.answer(asked)
+        return problem_response(Problem(answered.status, answered.lines, answered.body))
 
     return Route(path, answer, methods=["POST"])
 

@@ -7,18 +7,21 @@ closed: the worker keeps its rows, comes back, and sends them again.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 
 from jotgate.core.accounts import TokenUse
+from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.problems import render
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
-from jotgate.errors import AuditUnavailable
+from jotgate.errors import AuditUnavailable, InternalError
 from jotgate.ports import AuditLog, FigureSink
 from jotgate.processes.console import say
+from jotgate.processes.frames import FrameReader
 from jotgate.processes.messages import (
     BEAT_INTERVAL_S,
     FRAME_BYTES_MAX,
@@ -44,27 +47,68 @@ from jotgate.services.revocation import PAGE, RevokedSet
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
 _NO_FETCH_S: Final = 60.0
+_GREETING: Final = -1
 _UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
+_Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked
 
 
-class _Connection:
-    """One worker: what it sent and what of that was confirmed."""
+class _Connection(asyncio.Protocol):
+    """One worker: what it sent and what of that was confirmed. Mutable: it is the state of a connection."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
+    transport: asyncio.Transport
+
+    def __init__(self, received: Callable[["_Connection", bytes | bytearray], None], lost: "_Told") -> None:
+        self._received = received
+        self._lost = lost
+        self._frames = FrameReader(FRAME_BYTES_MAX)
+        self._drained = asyncio.Event()
+        self._drained.set()
         self.hello: Hello | None = None
         self.greeted = False
         self.settled: Settled | None = None
         self.taken = 0
         self.confirmed = 0
-        self.questions: dict[str | bytes, asyncio.Task[None]] = {}
+        self.questions: dict[str | bytes | int, asyncio.Task[None]] = {}
+        self.forms: set[asyncio.Future[FormAnswered]] = set()
 
     def send(self, message: bytes) -> None:
         """Send a frame."""
-        if self.writer.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
-            self.writer.transport.abort()  # It reads nothing; its supervisor will see to it.
+        if self.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
+            self.transport.abort()  # It reads nothing; its supervisor will see to it.
             return
-        self.writer.write(message)
+        self.transport.write(message)
+
+    async def drained(self) -> None:
+        """Wait until what was sent is mostly on its way."""
+        await self._drained.wait()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._frames.feed(data):
+                self._received(self, payload)
+        except (ValueError, msgspec.DecodeError) as error:  # UnicodeDecodeError is a ValueError
+            say(f"a worker broke the rules of the bus and is cut off: {error}")
+            self.transport.abort()
+        except AuditUnavailable:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        self._drained.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        self._drained.set()  # If the worker died, the supervisor says so.
+        self._lost(self)
+
+
+_Told = Callable[[_Connection], None]
 
 
 def _fresh() -> float:
@@ -113,6 +157,7 @@ class BusServer:
         self._wanted = wanted
         self._revoked = RevokedSet()
         self._records: RecordDesk | None = None
+        self._forms: Callable[[FormAsked], Awaitable[FormAnswered]] | None = None
         self._said = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -144,6 +189,10 @@ class BusServer:
         for connection in self._connections:
             if connection.hello is not None:
                 connection.send(told)
+
+    def serve_forms(self, answer: Callable[[FormAsked], Awaitable[FormAnswered]]) -> None:
+        """Let workers hand forms to the token service."""
+        self._forms = answer
 
     def serve_records(self, desk: RecordDesk) -> None:
         """Let workers ask this desk."""
@@ -182,7 +231,13 @@ class BusServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Accept workers on a listening Unix socket."""
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+        def connect() -> _Connection:
+            connection = _Connection(self._read, self._leave)
+            self._connections.add(connection)
+            return connection
+
+        self._server = await asyncio.get_running_loop().create_unix_server(connect, sock=listener)
 
     async def keep_time(self) -> None:
         """Beat, flush and sync until cancelled.
@@ -206,7 +261,7 @@ class BusServer:
             self._server.close()
         self._flush()
         for connection in self._connections:
-            connection.writer.close()
+            connection.transport.close()
 
     def _beat(self) -> None:
         beat = frame(Beat(self._age_s()))
@@ -232,42 +287,40 @@ class BusServer:
             say(fault or "the audit log is written again")
         self._fault = fault
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer)
-        self._connections.add(connection)
-        try:
-            while True:
-                length = int.from_bytes(await reader.readexactly(4), "big")
-                if length > FRAME_BYTES_MAX:
-                    raise ValueError(f"a frame of {length} bytes")
-                message = read_from_worker(await reader.readexactly(length))
-                if isinstance(message, Hello):
-                    await self._greet(connection, message)
-                else:
-                    self._take(connection, message)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return  # The worker is gone; if it died, the supervisor says so.
-        except (ValueError, msgspec.DecodeError) as error:
-            say(f"a worker broke the rules of the bus and is cut off: {error}")
-        except AuditUnavailable as error:
-            self._complain(error.message)
-        finally:
-            self._connections.discard(connection)
-            for question in connection.questions.values():
-                question.cancel()
-            if connection.hello is not None:
-                self._figures.left(connection.hello.instance)
-                self._tell_waiting()
-            writer.close()
+    def _read(self, connection: _Connection, payload: bytes | bytearray) -> None:
+        message = read_from_worker(payload)
+        if isinstance(message, Hello):
+            self._greet(connection, message)
+        elif connection.hello is None:
+            raise ValueError("the first message is not 'hello'")
+        else:
+            try:
+                self._take(connection, connection.hello, message)
+            except AuditUnavailable as error:
+                self._complain(error.message)
+                raise
 
-    async def _greet(self, connection: _Connection, hello: Hello) -> None:
-        """Tell a worker all that it must know before it serves. What is revoked meanwhile is told to it too."""
+    def _leave(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+        for question in connection.questions.values():
+            question.cancel()
+        for answering in connection.forms:
+            answering.cancel()
+        if connection.hello is not None:
+            self._figures.left(connection.hello.instance)
+            self._tell_waiting()
+
+    def _greet(self, connection: _Connection, hello: Hello) -> None:
         connection.hello = hello
         self._figures.greeted(hello.slot, hello.instance)
+        self._ask(connection, _GREETING, self._tell_all(connection, hello))
+
+    async def _tell_all(self, connection: _Connection, hello: Hello) -> None:
+        """Tell a worker all that it must know before it serves. What is revoked meanwhile is told to it too."""
         entries = self._revoked.entries()
         for place in range(0, len(entries), PAGE):
             connection.send(frame(Revoked(entries[place : place + PAGE])))
-            await connection.writer.drain()
+            await connection.drained()
             await asyncio.sleep(0)
         if self._records is not None:
             connection.send(frame(AccountsChanged(await self._records.since(hello.accounts))))
@@ -276,32 +329,26 @@ class BusServer:
         if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
             connection.send(frame(Beat(self._age_s())))
 
-    def _take(
-        self, connection: _Connection, message: AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed
-    ) -> None:
-        if connection.hello is None:
-            raise ValueError("the first message is not 'hello'")
-        if isinstance(message, Settled):
-            connection.settled = message
-            self._tell_waiting()
-            return
-        if isinstance(message, KeysWanted):
-            self._ask(connection, message.issuer, self._answer(connection, message.issuer))
-            return
-        if isinstance(message, TokenWanted):
-            self._ask(connection, message.digest, self._answer_token(connection, message.digest))
-            return
-        if isinstance(message, TokensUsed):
-            if self._records is not None:
-                self._records.used(message.uses)
-            return
-        if isinstance(message, Figures):
-            self._figures.took(connection.hello.instance, message.counts, message.gauges)
-            return
-        self._log.append(message.text.split(b"\n"))
-        connection.taken = message.number
+    def _take(self, connection: _Connection, hello: Hello, message: _Further) -> None:
+        match message:
+            case AuditBatch(number, text):
+                self._log.append(text.split(b"\n"))
+                connection.taken = number
+            case FormAsked():
+                self._answer_form(connection, message)
+            case Settled():
+                connection.settled = message
+                self._tell_waiting()
+            case KeysWanted(issuer):
+                self._ask(connection, issuer, self._answer(connection, issuer))
+            case TokenWanted(digest):
+                self._ask(connection, digest, self._answer_token(connection, digest))
+            case TokensUsed(uses) if self._records is not None:
+                self._records.used(uses)
+            case Figures(counts, gauges):
+                self._figures.took(hello.instance, counts, gauges)
 
-    def _ask(self, connection: _Connection, key: str | bytes, answer: Coroutine[None, None, None]) -> None:
+    def _ask(self, connection: _Connection, key: str | bytes | int, answer: Coroutine[None, None, None]) -> None:
         if key in connection.questions:
             answer.close()
             return
@@ -316,3 +363,24 @@ class BusServer:
     async def _answer_token(self, connection: _Connection, digest: bytes) -> None:
         finding = None if self._records is None else await self._records.find(digest)
         connection.send(frame(TokenAnswered(digest, finding)))
+
+    def _answer_form(self, connection: _Connection, asked: FormAsked) -> None:
+        if self._forms is None:
+            return  # The worker waits no longer than its deadline.
+        answering = asyncio.ensure_future(self._forms(asked))
+        connection.forms.add(answering)
+        answering.add_done_callback(lambda done: self._send_form(connection, asked.number, done))
+
+    @staticmethod
+    def _send_form(connection: _Connection, number: int, answering: "asyncio.Future[FormAnswered]") -> None:
+        connection.forms.discard(answering)
+        if answering.cancelled():
+            return
+        fault = answering.exception()
+        if fault is None:
+            connection.send(frame(answering.result()))
+            return
+        context = {"message": "a form met an unexpected fault", "exception": fault}
+        asyncio.get_running_loop().call_exception_handler(context)
+        problem = render(InternalError("jotgate failed to answer this request"))
+        connection.send(frame(FormAnswered(number, problem.status, problem.lines, problem.body)))

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import msgspec
 
+from jotgate.processes.frames import FrameReader
 from jotgate.processes.messages import (
     FRAME_BYTES_MAX,
     FromControl,
@@ -20,14 +21,22 @@ from jotgate.processes.messages import (
 )
 
 _RETRY_S: Final = 0.1
-_LENGTH_BYTES: Final = 4
 
 
 class Link:
     """The connection to control. Mutable: the current transport and the bytes of an unfinished frame."""
 
-    def __init__(self, path: str, *, connected: Callable[[], None], received: Callable[[FromControl], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        connected: Callable[[], None],
+        received: Callable[[FromControl], None],
+        lost: Callable[[], None],
+    ) -> None:
+        """`lost` is called when the connection is gone: what was sent over it may never be answered."""
         self._path = path
+        self._lost = lost
         self._connected = connected
         self._received = received
         self._stream: _Stream | None = None
@@ -58,6 +67,7 @@ class Link:
             self._connected()
             await stream.lost
             self._stream = None
+            self._lost()
 
     def _make(self) -> "_Stream":
         return _Stream(self._received, self._took)
@@ -73,7 +83,7 @@ class _Stream(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = received
         self._took = took
-        self._buffer = bytearray()
+        self._frames = FrameReader(FRAME_BYTES_MAX)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
@@ -84,24 +94,11 @@ class _Stream(asyncio.Protocol):
         self._took(time.thread_time() - begun_s)
 
     def _take(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        while len(buffer) >= _LENGTH_BYTES:
-            length = int.from_bytes(buffer[:_LENGTH_BYTES], "big")
-            if length > FRAME_BYTES_MAX:
-                self.transport.abort()
-                return
-            end = _LENGTH_BYTES + length
-            if len(buffer) < end:
-                return
-            payload = bytes(buffer[_LENGTH_BYTES:end])
-            del buffer[:end]
-            try:
-                message = read_from_control(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                self.transport.abort()
-                return
-            self._received(message)
+        try:
+            for payload in self._frames.feed(data):
+                self._received(read_from_control(payload))
+        except (ValueError, msgspec.DecodeError):  # UnicodeDecodeError is a ValueError
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         if not self.lost.done():

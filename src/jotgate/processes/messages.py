@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from jotgate.core.accounts import TokenUse
 from jotgate.core.figures import Counts, Gauges
+from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
@@ -124,8 +125,8 @@ class AccountsChanged(Struct, frozen=True, tag="accounts_changed"):
     news: AccountNews
 
 
-FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed
-FromControl = World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged
+FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked
+FromControl = World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged | FormAnswered
 
 
 def _reveal(value: object) -> str:
@@ -152,13 +153,13 @@ def frame(message: FromWorker | FromControl) -> bytes:
     return len(payload).to_bytes(4, "big") + payload
 
 
-def read_from_worker(payload: bytes) -> FromWorker:
+def read_from_worker(payload: bytes | bytearray) -> FromWorker:
     """Decode the payload of one frame sent by a worker. Raises msgspec.DecodeError."""
     message: FromWorker = _from_worker.decode(payload)
     return message
 
 
-def read_from_control(payload: bytes) -> FromControl:
+def read_from_control(payload: bytes | bytearray) -> FromControl:
     """Decode the payload of one frame sent by control. Raises msgspec.DecodeError."""
     message: FromControl = _from_control.decode(payload)
     return message

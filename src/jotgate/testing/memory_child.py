@@ -5,7 +5,7 @@
 
 import sys
 
-from jotgate.assembly import control
+from jotgate.assembly import control, worker
 from jotgate.assembly.__main__ import main
 from jotgate.processes.child import Assignment
 from jotgate.stores.addresses import StoreAddress
@@ -15,9 +15,7 @@ from jotgate.stores.memory import MemoryStore
 def run_child(assignment: Assignment) -> None:
     """Run the role to its end; a worker is like any other."""
     if assignment.role == "worker":
-        from jotgate.assembly.worker import run
-
-        run(assignment)
+        worker.run(assignment)
     else:
         control.run(assignment, _open)
 

@@ -23,7 +23,7 @@ from jotgate.processes import offspring
 from jotgate.processes.notify import take_notifier
 from jotgate.processes.supervisor import Launch, Supervisor
 
-def command(assignment):
+def command(assignment, module):
     return [sys.argv[3], "-c", sys.argv[1 if assignment.role == "control" else 2], str(assignment.status_fd)]
 
 offspring.command = command

@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from jotgate import __version__
 from jotgate.core.calls import Request
+from jotgate.core.metadata import FORM_PATHS
 from jotgate.core.operations import PATHS, find_methods
 from jotgate.errors import JotgateError, MethodRefused
+from jotgate.gateway.forms import FormDoor
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
@@ -38,9 +40,10 @@ class _Health(Struct, frozen=True, omit_defaults=True):
 class NativeSurface:
     """Serves one listener (edge.http1.listener.Application)."""
 
-    def __init__(self, gateway: Gateway, control: ControlDoor) -> None:
+    def __init__(self, gateway: Gateway, control: ControlDoor, forms: FormDoor) -> None:
         self._gateway = gateway
         self._control = control
+        self._forms = forms
 
     def open(self, request: Request) -> Answer:
         """Decide who answers, from the head alone; the gateway authenticates what is the gateway's.
@@ -60,6 +63,8 @@ class NativeSurface:
         if path.startswith(_CONTROL):
             request.request_id = self.name(request)
             request.body_bytes_max = _CONTROL_BODY_BYTES
+            if path in FORM_PATHS and request.method == b"POST":
+                return partial(self._forms.run, request)
             return partial(self._control.run, request)
         if request.method == b"OPTIONS":
             request.request_id = self.name(request)

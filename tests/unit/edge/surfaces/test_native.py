@@ -6,9 +6,11 @@ import pytest
 
 from jotgate import __version__
 from jotgate.core.calls import Request
+from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.snapshot import Limits
 from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.errors import JotgateError
+from jotgate.gateway.forms import FORMS_AT_ONCE, FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
@@ -34,7 +36,17 @@ class House:
         if ready:
             limits = Limits(max_staleness_s=60)
             self.gateway.swap(make_world(_ISSUER, {"one": self.upstream}, {"a": ("one",)}, limits=limits))
-        self.surface = NativeSurface(self.gateway, ControlDoor(self.control, self.clock))
+        self.asked: list[FormAsked] = []
+        self.listens = True
+        door = ControlDoor(self.control, self.clock)
+        self.forms = FormDoor(self.clock, door, self._take)
+        self.surface = NativeSurface(self.gateway, door, self.forms)
+
+    def _take(self, asked: FormAsked) -> bool:
+        """Be control's end of the bus."""
+        if self.listens:
+            self.asked.append(asked)
+        return self.listens
 
     def ask(self, asked: Request) -> RecordingCaller:
         caller = RecordingCaller()
@@ -113,7 +125,7 @@ def test_every_other_path_is_the_gateways_whose_table_is_closed(path: bytes) -> 
         (b"OPTIONS", b"/v1/x", 404),
         (b"GET", b"/v1/models", 401),
         (b"GET", b"/.well-known/jwks.json", 200),
-        (b"POST", b"/oauth/token", 200),
+        (b"POST", b"/admin/api/clients", 200),
     ],
 )
 def test_each_answer_has_its_request_id(method: bytes, path: bytes, status: int) -> None:
@@ -143,3 +155,77 @@ def test_a_call_is_the_gateways() -> None:
     caller = house.ask(request(b'{"model":"a"}', authorization=b"Bearer " + _ISSUER.token()))
     house.upstream.last.answer(200, b"{}")
     assert (caller.status, house.trail.only.outcome) == (200, "complete")
+
+
+def form_of(path: bytes = b"/oauth/token") -> Request:
+    """A form for the token service."""
+    kind = b"application/x-www-form-urlencoded"
+    return request(b"grant_type=x", path=path, host=b"x", content_type=kind, authorization=b"Basic eDp5")
+
+
+@pytest.mark.parametrize("path", [b"/oauth/token", b"/oauth/revoke", b"/oauth/introspect"])
+def test_a_form_crosses_the_bus_and_its_answer_comes_back(path: bytes) -> None:
+    house = House()
+    caller = house.ask(form_of(path))
+    (asked,) = house.asked
+    assert (asked.path, asked.body, asked.content_type) == (
+        path.decode(),
+        b"grant_type=x",
+        "application/x-www-form-urlencoded",
+    )
+    assert asked.authorization == ("Basic eDp5",)
+    assert (caller.status, house.control.exchanges) == (0, [])
+    house.forms.answered(FormAnswered(asked.number, 400, b"Cache-Control: no-store\r\n", b"{}"))
+    assert (caller.status, caller.body) == (400, b"{}")
+    assert b"X-Request-Id: " in caller.lines
+    assert b"Cache-Control: no-store" in caller.lines
+
+
+def test_another_method_than_post_goes_where_all_else_goes() -> None:
+    house = House()
+    house.get(b"/oauth/token")
+    assert (house.asked, len(house.control.exchanges)) == ([], 1)
+
+
+def test_while_nobody_listens_on_the_bus_a_form_goes_over_http() -> None:
+    house = House()
+    house.listens = False
+    house.ask(form_of())
+    assert len(house.control.exchanges) == 1
+
+
+def test_a_form_beyond_the_bound_goes_over_http() -> None:
+    house = House()
+    for _ in range(FORMS_AT_ONCE + 1):
+        house.ask(form_of())
+    assert (len(house.asked), len(house.control.exchanges)) == (FORMS_AT_ONCE, 1)
+
+
+def test_a_form_whose_control_is_gone_is_answered_503() -> None:
+    house = House()
+    caller = house.ask(form_of())
+    house.forms.lost()
+    assert (caller.status, json.loads(caller.body)["error"]["code"]) == (503, "control_unreachable")
+    house.forms.answered(FormAnswered(house.asked[0].number, 200, b"", b"late"))
+    assert caller.status == 503, "once"
+
+
+def test_a_form_is_given_up_at_its_deadline() -> None:
+    house = House()
+    caller = house.ask(form_of())
+    house.clock.advance(9)
+    house.forms.check_deadlines()
+    assert caller.status == 0
+    house.clock.advance(2)
+    house.forms.check_deadlines()
+    assert caller.status == 503
+
+
+def test_nobody_is_told_when_the_caller_of_a_form_is_gone() -> None:
+    house = House()
+    caller = RecordingCaller()
+    running = house.surface.open(form_of())(caller)
+    assert running is not None
+    running.caller_gone()
+    house.forms.answered(FormAnswered(house.asked[0].number, 200, b"", b"{}"))
+    assert caller.status == 0

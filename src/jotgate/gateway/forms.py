@@ -1,0 +1,107 @@
+"""Hands the forms of OAuth clients to the token service over the bus, which costs less than a second HTTP request.
+
+While nobody listens there, control is asked as for everything else: over HTTP, where a request waits for the next one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from jotgate.core.calls import Request
+from jotgate.core.forms import FormAnswered, FormAsked
+from jotgate.core.problems import render
+from jotgate.errors import ControlUnreachable
+from jotgate.gateway.headers import request_id_line
+from jotgate.gateway.passage import ControlDoor
+from jotgate.ports import Caller, Clock, Running
+
+FORMS_AT_ONCE: Final = 1_024
+"""How many forms of one worker are under way at most; the others go over HTTP."""
+
+_DEADLINE_S: Final = 10.0
+
+
+class _Form:
+    """One form that is being answered (ports.Running). Mutable: the caller, until it has its answer or is gone."""
+
+    __slots__ = ("_line", "caller", "deadline_s")
+
+    def __init__(self, caller: Caller, request_id: str, deadline_s: float) -> None:
+        self.caller: Caller | None = caller
+        self.deadline_s = deadline_s
+        self._line = request_id_line(request_id)
+
+    def answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Tell the caller, once."""
+        caller, self.caller = self.caller, None
+        if caller is not None:
+            caller.respond(status, self._line + lines, body)
+
+    def fail(self) -> None:
+        """Tell the caller that it will not be answered."""
+        problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
+        self.answer(problem.status, problem.lines, problem.body)
+
+    def caller_gone(self) -> None:
+        """Nobody reads the answer."""
+        self.caller = None
+
+    def caller_paused(self) -> None:
+        """An answer is one piece."""
+
+    def caller_resumed(self) -> None:
+        """An answer is one piece."""
+
+
+class FormDoor:
+    """Where the edge hands in forms. Mutable in those that are under way.
+
+    `send` hands one to control; False: there is none to hand it to.
+    """
+
+    def __init__(self, clock: Clock, control: ControlDoor, send: Callable[[FormAsked], bool]) -> None:
+        self._clock = clock
+        self._control = control
+        self._send = send
+        self._number = 0
+        self._open: dict[int, _Form] = {}
+
+    def run(self, request: Request, caller: Caller) -> Running:
+        """Have a form answered; the request has its id."""
+        if len(self._open) >= FORMS_AT_ONCE:
+            return self._control.run(request, caller)
+        self._number += 1
+        headers = request.headers
+        authorization = headers.get(b"authorization")
+        asked = FormAsked(
+            self._number,
+            request.path.decode("ascii"),
+            request.body,
+            headers.get(b"content-type", b"").decode("latin-1"),
+            request.query,
+            () if authorization is None else (authorization.decode("latin-1"),),
+            request.peer,
+        )
+        if not self._send(asked):
+            return self._control.run(request, caller)
+        form = _Form(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S)
+        self._open[self._number] = form
+        return form
+
+    def answered(self, answer: FormAnswered) -> None:
+        """Control has answered."""
+        form = self._open.pop(answer.number, None)
+        if form is not None:
+            form.answer(answer.status, answer.lines, answer.body)
+
+    def lost(self) -> None:
+        """Control is gone: what it was asked may or may not have been done."""
+        forms, self._open = self._open, {}
+        for form in forms.values():
+            form.fail()
+
+    def check_deadlines(self) -> None:
+        """Give up what takes too long. Called a few times a second."""
+        now_s = self._clock.monotonic_s()
+        late = [number for number, form in self._open.items() if now_s > form.deadline_s]
+        for number in late:
+            self._open.pop(number).fail()

@@ -21,7 +21,7 @@ _DEADLINE_S: Final = 10.0
 
 
 class _Form:
-    """One form that is being answered (ports.Running). Mutable: the caller, until it has its answer or is gone."""
+    """One form that is being answered (ports.Running); it has a caller until that has its answer or is gone."""
 
     __slots__ = ("_line", "caller", "deadline_s")
 

@@ -53,7 +53,7 @@ _Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUse
 
 
 class _Connection(asyncio.Protocol):
-    """One worker: what it sent and what of that was confirmed. Mutable: it is the state of a connection."""
+    """One worker: what it sent and what of that was confirmed."""
 
     transport: asyncio.Transport
 

@@ -13,7 +13,7 @@ from jotgate.control.answers import problem_response
 from jotgate.core.metadata import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
-from jotgate.errors import JotgateError
+from jotgate.errors import OAuthRefused, RequestError, Unavailable
 from jotgate.services.introspection import Introspection
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import TokenService
@@ -65,7 +65,7 @@ def _post(path: str, ask: Ask) -> Route:
                 request.scope.get("query_string", b""),
             )
             body = await ask(form, tuple(request.headers.getlist("authorization")), request.headers.get(_PEER, ""))
-        except JotgateError as error:
+        except (OAuthRefused, RequestError, Unavailable) as error:  # All else is a fault of ours, and says where.
             return problem_response(render_oauth(error))
         return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json" if body else None)
 

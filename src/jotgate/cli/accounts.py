@@ -21,7 +21,7 @@ from jotgate.errors import CommandError
 if TYPE_CHECKING:
     from jotgate.core.account_orders import AccountAnswer, AccountOrder, Impact, Noun
 
-_MAKES: Final = frozenset({"create"})
+_MAKES: Final = frozenset({"create", "define-role"})
 _RAW_LATER: Final = ("tool", "limit")
 
 

@@ -89,7 +89,7 @@ async def keep_session(gateway: Gateway, token: str, secret: str, stop: asyncio.
 def answers(gateway: Gateway) -> bool:
     """Whether control answers."""
     try:
-        return gateway.status()["snapshot"] > 0
+        return bool(gateway.status()["snapshot"])
     except (OSError, ValueError):
         return False
 

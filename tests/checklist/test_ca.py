@@ -1,6 +1,6 @@
 """Rows CA-01 to CA-04 and F16 of the token checklist (RFC 7523 and its update): assertions of clients.
 
-CA-05 is of assertions as grants: `test_ca_05.py`.
+CA-05 is of assertions as grants: `tests/conformance/test_trades.py`.
 """
 
 import hmac

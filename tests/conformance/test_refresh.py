@@ -133,6 +133,27 @@ def test_F01_of_50_at_once_one_rotates_and_all_get_the_one_successor(install: In
     asyncio.run(run())
 
 
+def test_F01_programs_that_share_a_session_and_do_not_wait_for_one_another_keep_it(install: Install) -> None:
+    """Each presents the newest token that it has, which another may have used by then, also several times over."""
+    installation = install()
+
+    async def go_on(machine: Machine, text: Secret) -> str:
+        for _ in range(10):
+            text = Secret(await machine.refresh(text))
+        return text.reveal()
+
+    async def run() -> None:
+        first = await installation.begin()
+        last = await asyncio.gather(*(go_on(installation.machines[index % MACHINES], first) for index in range(6)))
+        assert all(text.startswith("jot_r_") for text in last), "nobody was refused"
+        (live,) = installation.live(first)
+        assert live.digest in {opaque_digest(text) for text in last}
+        told = installation.told()
+        assert told.count("family.rotated") + told.count("family.repeated") == 6 * 10
+
+    asyncio.run(run())
+
+
 def test_F01_of_50_at_once_after_the_grace_none_gets_anything_and_the_family_ends_once(install: Install) -> None:
     installation = install()
 

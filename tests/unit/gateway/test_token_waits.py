@@ -232,6 +232,14 @@ def test_scopes_and_models_are_those_of_the_answer(waits: Waits) -> None:
     assert (caller.status, code_of(caller)) == (403, "insufficient_scope")
 
 
+def test_one_in_a_subprotocol_is_a_credential_in_the_wrong_place(waits: Waits) -> None:
+    offered = request(_BODY, sec_websocket_protocol=b"mcp, " + GOOD)
+    assert code_of(waits.ask(offered)[0]) == "token_missing"
+    offered = request(_BODY, sec_websocket_protocol=b"mcp, " + GOOD, authorization=b"Bearer " + GOOD)
+    assert code_of(waits.ask(offered)[0]) == "credentials_ambiguous"
+    assert waits.asked == []
+
+
 def test_one_with_a_second_credential_behind_it_is_ambiguous(waits: Waits) -> None:
     caller, _ = waits.bring(GOOD + b", Basic YTpi")
     assert (caller.status, code_of(caller)) == (400, "credentials_ambiguous")

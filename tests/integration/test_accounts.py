@@ -155,8 +155,8 @@ def test_a_client_lives_and_ends_while_jotgate_runs(gateway: Gateway, shell: She
 def test_deleting_wants_the_name_typed(shell: Shell) -> None:
     shell.json("principal", "create", "ann", "--scope", "ai")
     code, said = shell.typed("bob", "principal", "delete", "ann")
-    assert (code, "that is not its name, and nothing was deleted" in said) == (1, True)
-    assert f"it invalidates 0 live tokens; {_UNKNOWN}" in said
+    assert (code, "what was typed is not the name, and nothing was done" in said) == (2, True)
+    assert f"the principal ann would be deleted, which invalidates 0 live tokens; {_UNKNOWN}" in said
     code, said = shell.typed("ann", "principal", "delete", "ann")
     assert (code, "principal ann is deleted" in said) == (0, True)
     assert "there is no principal of this name" in shell.refused("principal", "show", "ann")

@@ -60,7 +60,7 @@ def test_what_cannot_be_is_said_with_what_to_do(run: Run) -> None:
         (2, ("client", "set", "ci", "--access-ttl", "soon"), "is not a duration"),
         (2, ("client", "set", "ci", "--model", "a", "--every-model"), "say different things"),
         (1, ("client", "rotate-secret", "ci", "--overlap", "5w"), "at most 30 days"),
-        (2, ("client", "delete", "ci"), "it invalidates 0 live tokens"),
+        (2, ("client", "delete", "ci"), "the client ci would be deleted, which invalidates 0 live tokens"),
         (1, ("client", "show", "nobody"), "there is no client of this name"),
         (2, ("tenant", "role", "default", "r", "--scope", "x", "--drop"), "neither scopes nor models"),
         (1, ("tenant", "role", "default", "r", "--drop"), "the tenant has no role of this name"),

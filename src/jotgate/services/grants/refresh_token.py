@@ -5,6 +5,7 @@ from jotgate.core.claims import AccessGrant
 from jotgate.core.families import Family
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
+from jotgate.core.refresh import Presentation
 from jotgate.core.resources import Target, grant_target
 from jotgate.core.rights import Rights
 from jotgate.core.values import Secret
@@ -40,8 +41,9 @@ class RefreshToken:
             Unavailable: it cannot be known or recorded now.
         """
         text = Secret(request.form.require("refresh_token"))
-        presented = await self._families.present(text, request.client.name)
-        family = presented.family
+        presented = Presentation(text, request.client.name, self._clock.now_s())
+        decision = await self._families.present(presented)
+        family = decision.family
         subject = await self._find_subject(family, request.client)
         rights = subject.rights.within(request.rights).within(_rights_of(family))
         target = self._grant_target(request, family, rights.scopes)
@@ -58,7 +60,7 @@ class RefreshToken:
             not_after_s=family.ends_at_s,
         )
         issued = await self._issuer.issue(grant, actor=request.client.name)
-        successor = await self._families.carry_out(text, presented)
+        successor = await self._families.carry_out(presented, decision)
         return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal())
 
     async def _find_subject(self, family: Family, client: ClientRecord) -> KnownSubject:

@@ -20,6 +20,7 @@ from jotgate.stores.opening import open_store
 from jotgate.stores.sql import SqlStore
 from jotgate.testing.running import Gateway, run_command, until
 from tests.databases import Postgres, postgres
+from tests.exposition import read_exposition
 from tests.integration.exchanges import Caller, record_of, records
 
 _TWO: Final = "[server]\nworkers = 2\n[limits]\nmax_staleness_s = 5\n"
@@ -284,6 +285,21 @@ def test_what_changed_while_control_was_away_is_told_to_workers_that_remember(ga
         change(store, PrincipalRecord, "alice", enabled=False)
     os.kill(control, signal.SIGKILL)
     until(lambda: codes(gateway, token) == {"token_revoked"}, "the next control tells them")
+
+
+def test_what_workers_had_to_ask_is_counted(gateway: Gateway) -> None:
+    token = create(gateway)
+    for _ in range(3):
+        codes(gateway, token)
+    reader = gateway.token("--scope", "metrics")
+
+    def counted() -> dict[str, float]:
+        with closing(Caller(gateway, reader)) as caller:
+            found = read_exposition(caller("GET", "/metrics").body.decode())
+        return {cache: found.value("jotgate_personal_tokens_total", cache=cache) for cache in ("hit", "miss")}
+
+    until(lambda: sum(counted().values()) >= 3 * _CALLS, "the workers tell their figures")
+    assert counted()["miss"] in {1, 2}, "each worker that saw it asked once"
 
 
 def test_a_flood_of_made_up_tokens_costs_good_ones_nothing(gateway: Gateway) -> None:

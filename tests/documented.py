@@ -37,6 +37,7 @@ def explore(
     route: AdminRoute,
     mode: GenerationMode,
     call: Call,
+    *,
     how: settings,
     names: dict[str, str] | None = None,
 ) -> set[int]:

@@ -12,7 +12,7 @@ from jotgate.control.admin.shapes import AdminRoute
 from tests.admin_stage import AdminStage
 from tests.documented import MODES, calls, explore, read_document, routes_with_names
 
-_EXAMPLES: Final = 10
+_EXAMPLES: Final = 6
 _CI: Final = {"name": "known-client", "grants": ["client_credentials"], "scopes": ["ai"]}
 
 
@@ -61,14 +61,14 @@ def documented() -> Documented:
 @pytest.mark.parametrize("mode", MODES, ids=[mode.name for mode in MODES])
 @pytest.mark.parametrize("route", ROUTES, ids=[route.name for route in ROUTES])
 def test_a_route_does_what_the_document_says(documented: Documented, route: AdminRoute, mode: GenerationMode) -> None:
-    statuses = explore(documented.schema, route, mode, documented.call, calls(_EXAMPLES))
+    statuses = explore(documented.schema, route, mode, documented.call, how=calls(_EXAMPLES))
     assert statuses
 
 
 @pytest.mark.parametrize("route", routes_with_names(), ids=[route.name for route in routes_with_names()])
 def test_a_route_does_so_with_what_is_there(documented: Documented, route: AdminRoute) -> None:
     names = documented.fill()[route.path.split("/")[1]]
-    explore(documented.schema, route, MODES[0], documented.call, calls(_EXAMPLES), names)
+    explore(documented.schema, route, MODES[0], documented.call, how=calls(_EXAMPLES), names=names)
 
 
 def test_the_document_has_each_route_and_no_other(documented: Documented) -> None:
@@ -91,4 +91,4 @@ def test_a_difference_from_the_document_would_be_found(lost: str) -> None:
     route = next(route for route in ROUTES if route.name == "getTenant")
     names = documented.fill()["tenants"] if lost == "schema" else None
     with pytest.raises(FailureGroup):
-        explore(documented.schema, route, MODES[0], documented.call, calls(3), names)
+        explore(documented.schema, route, MODES[0], documented.call, how=calls(3), names=names)

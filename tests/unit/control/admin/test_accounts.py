@@ -236,6 +236,15 @@ def test_nobody_makes_himself_an_administrator(stage: AdminStage) -> None:
     stage.store.put_account(client("boss", scopes=("admin:*",)))
     assert code_of(stage.ask("POST", "/clients/boss/rotate-secret", {}, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
     stage.store.put_account(principal("chief", scopes=("admin:*", "ai")))
+    tenant = {"name": "own", "roles": [{"name": "all", "scopes": ["admin:*"]}]}
+    tenants = stage.token("admin:tenants")
+    assert code_of(stage.ask("POST", "/tenants", tenant, token=tenants)) == (403, Code.INSUFFICIENT_SCOPE)
+    for method, path in (("DELETE", "/clients/boss"), ("POST", "/clients/boss/disable")):
+        answer = stage.ask(method, path, token=token, if_match="*")
+        assert code_of(answer) == (403, Code.INSUFFICIENT_SCOPE)
+    narrow = {**CI, "name": "helper", "scopes": ["admin:clients"]}
+    assert stage.ask("POST", "/clients", narrow, token=token).status_code == 201
+    assert stage.ask("POST", "/clients", {**narrow, "name": "h2", "scopes": ["admin:keys"]}).status_code == 201
     asked = {"subject": "chief", "name": "mine", "scopes": ["admin:*"]}
     assert code_of(stage.ask("POST", "/personal-tokens", asked, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
     stage.make("/personal-tokens", asked)

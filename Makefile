@@ -47,11 +47,11 @@ test-peers: $(READY) ## Tests that need a program of the system (gcc) or privile
 documents: $(READY) ## The ledger of the five documents: every line accounted for
 	@.venv/bin/python -m tests.documents $(ARGS)
 
-bench: ## Measure jotgate beside nginx and Envoy (13 minutes; needs gcc; ARGS="--quick")
+bench: ## Measure jotgate beside nginx and Envoy (15 minutes; needs gcc; ARGS="--quick")
 	@$(MAKE) PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) $(BENCH_VENV)/.ready
 	@$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
-soak: $(READY) $(NPM) ## Reload, kill, rotate keys under load: no good request fails (10 minutes; ARGS="--quick")
+soak: $(READY) $(NPM) ## Reload, kill, rotate keys under load: no good request fails (12 minutes; ARGS="--quick")
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")

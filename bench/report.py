@@ -15,7 +15,7 @@ from bench.reload import Blocks
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, summarise
-from bench.verifier import TOKEN_BYTES, Verification
+from bench.verifier import REVOKED, TOKEN_BYTES, Verification
 
 FORMAT: Final = 2
 QUIET_PCT: Final = 5.0
@@ -155,6 +155,7 @@ def figures_table(table: Table, report: Report) -> list[str]:
         return []
     titles = [*names, *(one.title for one in compared)]
     lines = ["", *([f"## {table.title}", ""] if table.title else [])]
+    lines += [table.note, ""] if table.note else []
     lines += [f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
     for metric in shown:
         cells = [_figure(report.medians[name].get(metric.key), metric) for name in names]
@@ -179,6 +180,8 @@ def verification_table(found: Verification | None) -> list[str]:
             f"| {way} | {_cell(summarise(us), 2, '')} | {_cell(found.over_bare(way), 2, 'x')} |"
             for way, us in found.us.items()
         ),
+        "",
+        f"With {REVOKED:,} other tokens revoked, over the same with none: {_cell(found.over_unrevoked(), 2, 'x')}.",
     ]
 
 

@@ -16,22 +16,31 @@ from joserfc import jwt as joserfc_jwt
 
 from bench.errors import BenchError
 from bench.summary import Summary, summarise
+from jotgate.core.durable import Revocation, RevocationKind
+from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, OURS, Issuer
+from jotgate.core.revocations import Entry, entry_of, token_handle
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
 from jotgate.jose.jws import parse
 from jotgate.jose.keys import KeySet, SigningKey, generate, public_jwk, signing_key_to_pem
+from jotgate.services.revocation import RevokedSet
+from jotgate.services.verifier import Verifier
 
 BARE: Final = "the bare primitive"
 COLD: Final = "jotgate, cold"
 WARM: Final = "jotgate, from its cache"
+UNREVOKED: Final = "jotgate, from its cache, nothing revoked"
+GROWN: Final = "jotgate, from its cache, each token once after a revocation"
 PYJWT: Final = "PyJWT"
 JOSERFC: Final = "joserfc"
-WAYS: Final = (BARE, COLD, WARM, PYJWT, JOSERFC)
+WAYS: Final = (BARE, COLD, WARM, UNREVOKED, GROWN, PYJWT, JOSERFC)
 
 TOKEN_BYTES: Final = 700
 KEPT_FOR_EACH: Final = 2
 """Room in the cache for each token: it has two generations, and forgets one of them when there is no more."""
+REVOKED: Final = 100_000
+"""So many other tokens are revoked, and live, where something is."""
 _ALGORITHM: Final = "ES256"
 _AUDIENCE: Final = "https://gateway.example"
 _LIFETIME_S: Final = 86_400
@@ -52,6 +61,10 @@ class Verification:
     def over_bare(self, way: str) -> Summary | None:
         """The cost of a way over that of the bare primitive, round by round."""
         return summarise([mine / bare for mine, bare in zip(self.us[way], self.us[BARE], strict=True)])
+
+    def over_unrevoked(self) -> Summary | None:
+        """What it costs that other tokens are revoked: the whole over the same with none, round by round."""
+        return summarise([with_ / without for with_, without in zip(self.us[WARM], self.us[UNREVOKED], strict=True)])
 
     def summaries(self) -> dict[str, Summary | None]:
         """The figures that gates stand on."""
@@ -79,6 +92,8 @@ class _Home:
             "models": ["gpt-4o-mini", "gpt-4o", "text-embedding-3-small"],
             "groups": [],
         }
+        if self.content.name == OURS:  # Nobody else's tokens name what they were narrowed from.
+            claims["ancestors"] = [f"{number:022x}"]
         token = jwt.sign(claims, jwt.ACCESS_TOKEN_TYPE, self.key)
         claims["groups"] = ["g" * max(1, (TOKEN_BYTES - len(token)) * 3 // 4 - 2)]
         return jwt.sign(claims, jwt.ACCESS_TOKEN_TYPE, self.key)
@@ -95,24 +110,27 @@ def measure_verifier(rounds: int, cold: int, warm: int) -> Verification:
     tokens = [homes[number % len(homes)].mint(number, int(now_s)) for number in range(max(cold, warm))]
     tokens.sort(key=lambda token: token.rpartition(b".")[2])  # by signature: any order but that of their making
     issuers = tuple(home.content for home in homes)
-    known = build_verifier(issuers, max(2, KEPT_FOR_EACH * len(tokens)))
+    room = max(2, KEPT_FOR_EACH * len(tokens))
+    revoked = _others_revoked(homes, now_s)
+    known = {
+        WARM: build_verifier(issuers, room, revoked=revoked),
+        UNREVOKED: build_verifier(issuers, room),
+        GROWN: build_verifier(issuers, room, revoked=_others_revoked(homes, now_s)),
+    }
     ways = _cold_ways(homes, tokens[:cold])
     us: dict[str, list[float]] = {name: [] for name in WAYS}
 
-    def verify_known() -> None:
-        verify = known.verify
-        for token in tokens[:warm]:
-            verify(token, now_s)
-
-    verify_known()
-    ways[WARM] = verify_known
+    for name, verifier in known.items():
+        ways[name] = _knowing(verifier, tokens[:warm], now_s)
+        ways[name]()
     for number in range(rounds):
         # A verifier that has seen none of the tokens, but is compiled: that is done once for each snapshot.
         ways[COLD] = _unknowing(issuers, tokens[:cold], now_s)
+        known[GROWN].revoked.take([Entry(f"token revoked in round {number}", None)])
         for name in reversed(WAYS) if number % _ORDERS else WAYS:
-            us[name].append(_cpu_us(ways[name]) / (warm if name == WARM else cold))
-    if known.misses != len(tokens[:warm]):
-        raise BenchError(f"the cache forgot tokens: {known.misses} misses for {warm} of them")
+            us[name].append(_cpu_us(ways[name]) / (warm if name in known else cold))
+    if misses := [one.misses for one in known.values() if one.misses != len(tokens[:warm])]:
+        raise BenchError(f"the cache forgot tokens: {max(misses)} misses for {warm} of them")
     return Verification(warm, us)
 
 
@@ -127,6 +145,29 @@ def _home(name: str) -> _Home:
         jwks=KeySet([key.verification_key]).to_jwks(),
     )
     return _Home(key, content)
+
+
+def _others_revoked(homes: Sequence[_Home], now_s: float) -> RevokedSet:
+    """Live revocations of tokens that nobody presents, in equal parts of each issuer."""
+    revoked = RevokedSet()
+    ends_at_s = int(now_s) + _LIFETIME_S
+    for number in range(REVOKED):
+        handle = token_handle(homes[number % len(homes)].content.issuer, f"revoked{number:015d}")
+        revoked.take([entry_of(Revocation(RevocationKind.TOKEN, handle, int(now_s), ends_at_s))])
+    return revoked
+
+
+def _knowing(verifier: Verifier, tokens: Sequence[bytes], now_s: float) -> Callable[[], None]:
+    """The whole of what is asked of a token on a call whose route expects something, too."""
+    expectation = RouteExpectation(frozenset({_AUDIENCE}), frozenset({jwt.ACCESS_TOKEN_TYPE}), _LIFETIME_S)
+
+    def verify_known() -> None:
+        verify = verifier.verify
+        for token in tokens:
+            if unmet(expectation, verify(token, now_s), now_s) is not None:
+                raise BenchError("a route's expectation is not met")
+
+    return verify_known
 
 
 def _unknowing(issuers: tuple[Issuer, ...], tokens: Sequence[bytes], now_s: float) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from jotgate.control.admin.shapes import AdminRoute
 MODES: Final = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 _SLOW: Final = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
-Call = Callable[[Case], Response]
+Call = Callable[[Case[Any]], Response]
 """Sends a request, with a token that is good when it is sent."""
 
 
@@ -27,28 +27,32 @@ def read_document(document: Any) -> OpenApiSchema:
     return schema
 
 
+def calls(count: int, *, steady: bool = False) -> settings:
+    """So many calls of each route; `steady`: the same ones each time."""
+    return settings(max_examples=count, deadline=None, database=None, derandomize=steady, suppress_health_check=_SLOW)
+
+
 def explore(
     schema: OpenApiSchema,
     route: AdminRoute,
     mode: GenerationMode,
     call: Call,
     *,
-    examples: int,
+    how: settings,
     names: dict[str, str] | None = None,
-    steady: bool = False,
 ) -> set[int]:
-    """Call one route so many times, with these `names` in its path if they are given. Returns the statuses.
+    """Call one route, with these `names` in its path if they are given. Returns the statuses.
 
     Fails for a 5xx, and for a status, a type, a header or a body that is not in the document; and where something that
     the document does not allow is done. What it allows may be refused all the same, as not everything can be said
-    there. `steady`: with the same requests each time.
+    there.
     """
     operation = schema[PREFIX + route.path][route.method]
     seen: set[int] = set()
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=steady, suppress_health_check=_SLOW)
+    @how
     @given(operation.as_strategy(generation_mode=mode, path_parameters=names))
-    def hold(case: Case) -> None:
+    def hold(case: Case[Any]) -> None:
         response = call(case)
         seen.add(response.status_code)
         case.validate_response(response, excluded_checks=[positive_data_acceptance])

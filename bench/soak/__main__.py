@@ -1,6 +1,7 @@
 """The command `python -m bench.soak`: run the soak and keep what it found."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from bench.server import allow_many_files
 from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
 from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
 from bench.soak.outcomes import Outcomes
+from bench.soak.refresh import ROUNDS_FULL, ROUNDS_SMALL, RefreshFindings, render_refresh, run_refresh, running_fleet
 from bench.soak.rig import running_rig
 from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TRUST_SMALL_SHARED, TrustFindings, run_trust
 from bench.soak.trust_report import render as render_trust
@@ -21,6 +23,8 @@ from tests.peers.oidc_provider import INSTALLED
 
 RESULT: Final = Path(__file__).parents[1] / "results" / "soak.md"
 TRUST_RESULT: Final = RESULT.with_name("trust.md")
+REFRESH_RESULT: Final = RESULT.with_name("refresh.md")
+PARTS: Final = ("workers", "trust", "flood", "refresh")
 STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
@@ -79,16 +83,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Disturb a running jotgate under load.")
     parser.add_argument("--quick", action="store_true", help="a few of each; the result is not kept")
     parser.add_argument("--no-tls", action="store_true", help="over plain HTTP; the result is not kept")
-    parser.add_argument("--only", choices=("workers", "trust", "flood"), help="one part; the result is not kept")
+    parser.add_argument("--only", choices=PARTS, help="one part; the result is not kept")
     options = parser.parse_args(arguments)
     allow_many_files()
-    parts = [options.only] if options.only else ["workers", "trust", "flood"]
+    parts = [options.only] if options.only else list(PARTS)
     kept = not (options.quick or options.no_tls or options.only)
     try:
         if "workers" in parts:
             _keep(RESULT, _workers(quick=options.quick, tls=not options.no_tls), kept)
         if {"trust", "flood"} & set(parts):
             _keep(TRUST_RESULT, _trust(parts, quick=options.quick), kept)
+        if "refresh" in parts:
+            found = _refresh(ROUNDS_SMALL if options.quick else ROUNDS_FULL)
+            _keep(REFRESH_RESULT, render_refresh(found, f"{datetime.now(UTC):%Y-%m-%d}"), kept)
     except Broken as broken:
         print(f"soak: {broken}", file=sys.stderr)
         return 1
@@ -119,6 +126,15 @@ def _trust(parts: Sequence[str], *, quick: bool) -> str:
         with running_trust(postgresql=False, refresh="10m") as trusting, _with_what_it_said(trusting.gateway):
             flood = run_flood(trusting, FLOOD_SMALL if quick else FLOOD_FULL)
     return render_trust(found, flood)
+
+
+def _refresh(rounds: int) -> RefreshFindings:
+    with running_fleet() as fleet:
+        found = asyncio.run(run_refresh(fleet, rounds))
+        said = "".join(machine.errors[-3_000:] for machine in fleet.machines)
+    if found.faults:
+        raise Broken(f"{len(found.faults)} faults: {'; '.join(found.faults[:5])}\nWhat the machines said:\n{said}")
+    return found
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Code(StrEnum):
     GRANT_REFUSED = "grant_refused"
     CLIENT_NOT_ALLOWED = "client_not_allowed"
     GRANT_UNSUPPORTED = "grant_unsupported"
+    REVOCATION_UNSUPPORTED = "revocation_unsupported"
     SUBJECT_TOKEN_REFUSED = "subject_token_refused"
     SCOPE_REFUSED = "scope_refused"
     TARGET_REFUSED = "target_refused"

@@ -28,7 +28,7 @@
     │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
     │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
     │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
-    │   │   ├── GrantUnsupported · ScopeRefused · TargetRefused
+    │   │   ├── GrantUnsupported · RevocationUnsupported · ScopeRefused · TargetRefused
     │   │   └── SubjectTokenRefused     RFC 8693 s2.2.2: the token that is to be traded is no good
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
@@ -78,6 +78,7 @@ from jotgate.oauth_refusals import (
     GrantUnsupported,
     OAuthMalformed,
     OAuthRefused,
+    RevocationUnsupported,
     ScopeRefused,
     SubjectTokenRefused,
     TargetRefused,
@@ -172,6 +173,7 @@ __all__ = [
     "RequestError",
     "RequestLate",
     "RequestMalformed",
+    "RevocationUnsupported",
     "ScopeRefused",
     "SecretShown",
     "SignatureInvalid",

@@ -57,6 +57,13 @@ class GrantUnsupported(OAuthRefused):
     error = "unsupported_grant_type"
 
 
+class RevocationUnsupported(OAuthRefused):
+    """`unsupported_token_type` (RFC 7009 s2.2.1): tokens of this type are not clients' to give back."""
+
+    code = Code.REVOCATION_UNSUPPORTED
+    error = "unsupported_token_type"
+
+
 class ScopeRefused(OAuthRefused):
     """`invalid_scope`: more is asked for than may be granted, or what is unknown."""
 

@@ -12,6 +12,7 @@ from jotgate.errors import ClaimRefused, Code, CredentialsAmbiguous
 from tests.callers import NAME
 from tests.checklist.gates import PAGE, Gate, chat, models, parameters
 
+_BARE: Final = {"realm": "jotgate", "resource_metadata": f"{NAME}/.well-known/oauth-protected-resource"}
 _OPEN: Final = 0  # the call has gone to its upstream
 
 
@@ -95,7 +96,7 @@ def test_BR_02_cookies_count_only_where_a_route_takes_them() -> None:
 @pytest.mark.parametrize("value", [None, b"Basic dXNlcjpwYXNz", b"DPoP abc", b"Bearertoken", b""])
 def test_BR_03_without_credentials_the_challenge_has_no_error(gate: Gate, value: bytes | None) -> None:
     seen = gate.see(models() if value is None else models(authorization=value))
-    assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, {"realm": "jotgate"})
+    assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, _BARE)
 
 
 def test_BR_04_a_refused_token_is_invalid_token(gate: Gate) -> None:
@@ -139,7 +140,7 @@ def test_BR_07_what_a_token_says_cannot_leave_its_quotes(gate: Gate) -> None:
         seen = gate.bear(token)
         if seen.status == 401:
             assert seen.challenge is not None  # `parameters` has read it as it must be written
-            assert list(seen.challenge) == ["realm", "error", "error_description"]
+            assert list(seen.challenge) == ["realm", "error", "error_description", "resource_metadata"]
         assert "set-cookie" not in seen.caller.headers
     lines = render(ClaimRefused("aud", "mismatch", _HOSTILE)).lines.decode("ascii")
     value = next(line for line in lines.split("\r\n") if line.startswith("WWW-Authenticate: "))
@@ -164,7 +165,7 @@ def test_BR_09_a_token_in_the_query_is_none_where_no_route_takes_it(gate: Gate) 
     token = gate.issuer.token()
     for asked in (models(b"access_token=" + token), chat("b", b"access_token=" + token)):
         seen = gate.see(asked)
-        assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, {"realm": "jotgate"})
+        assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, _BARE)
     strict = Gate("x-api-key")
     assert strict.see(chat("a", b"access_token=" + strict.issuer.token())).code == Code.TOKEN_MISSING
 
@@ -211,7 +212,7 @@ def test_a_route_that_takes_the_place_takes_the_call_and_the_others_do_not(place
     assert gate.see(chat("a", query, origin=page, **fields)).status == _OPEN
     for other in ("b", "nowhere"):
         seen = gate.see(chat(other, query, origin=page, **fields))
-        assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, {"realm": "jotgate"})
+        assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, _BARE)
         assert "taken from the Authorization header here" in json.loads(seen.caller.body)["error"]["message"]
     assert gate.see(models(query, origin=page, **fields)).code == Code.TOKEN_MISSING
     for elsewhere in set(_ELSEWHERE) - {place}:

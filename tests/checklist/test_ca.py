@@ -1,17 +1,23 @@
 """Rows CA-01 to CA-04 and F16 of the token checklist (RFC 7523 and its update): assertions of clients.
 
-CA-05 is of assertions as grants: `test_ca_05.py`.
+CA-05 is of assertions as grants: `tests/conformance/test_trades.py`.
 """
 
+import asyncio
 import hmac
+from collections import Counter
 from typing import Any, Final
 
 import pytest
 
+from jotgate.core.oauth_form import Form
+from jotgate.errors import ClientRefused
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.keys import generate, public_jwk, signing_key_to_pem
-from jotgate.services.client_auth import ASSERTION_LIFETIME_MAX_S
+from jotgate.services.client_auth import ASSERTION_LIFETIME_MAX_S, ClientAuthenticator
+from jotgate.services.client_refusals import ClientRefusals
 from jotgate.store_ports import Store
+from jotgate.stores.access import ThreadedAccess
 from jotgate.testing.forge import to_json
 from tests.callers import NAME, NOW_S
 from tests.token_stage import CLIENT_KEY, TokenStage, asserting, assertion, client, key_client
@@ -44,6 +50,28 @@ def test_CA_01_a_good_assertion_is_taken_once(store: Store) -> None:
     assert ask(stage, assertion(jti="a", exp=int(NOW_S) + 50))[0] == 401
     assert ask(stage, assertion(jti="b")) == (200, "")
     assert ask(stage, assertion(jti="c"), client_id="robot") == (200, "")
+
+
+def test_CA_01_of_twenty_uses_at_once_one_is_taken(store: Store) -> None:
+    stage = TokenStage(store)
+    stage.put(key_client())
+    access = ThreadedAccess(store, 8)
+    clients = ClientAuthenticator(
+        access=access, issuer=NAME, clock=stage.clock, refusals=ClientRefusals(stage.recorder, stage.clock)
+    )
+    form = Form({name: (value,) for name, value in asserting(assertion()).items()})
+
+    async def use() -> str:
+        try:
+            return (await clients.authenticate(form, (), "192.0.2.1")).record.name
+        except ClientRefused as refusal:
+            return refusal.message
+
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(use() for _ in range(20)))
+
+    said = Counter(asyncio.run(all_at_once()))
+    assert said == {"robot": 1, "the client assertion is refused: it was used before": 19}
 
 
 def test_CA_01_it_is_remembered_until_it_has_ended_and_for_each_client_alone(store: Store) -> None:

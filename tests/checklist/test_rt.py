@@ -278,13 +278,15 @@ def test_F04_who_is_disabled_refreshes_nothing_and_uses_no_token_up(
     stage.refresh(first)
 
 
-def test_F04_the_tenant_of_the_principal_alone_is_enough(stage: RefreshStage) -> None:
+def test_F04_a_tenant_that_is_disabled_has_no_tokens(stage: RefreshStage) -> None:
     stage.put(TenantRecord(name="acme"))
     stage.put(principal("bob", tenant="acme"))
-    first = stage.first(subject="bob", tenant="acme")
-    assert claims_of(stage.refresh(first)["access_token"])["tenant"] == "acme"
+    stage.put(client("theirs", tenant="acme", grants=("refresh_token",)))
+    first = stage.first(subject="bob", tenant="acme", client_id="theirs")
+    answer = stage.present(first, "theirs").json()
+    assert claims_of(answer["access_token"])["tenant"] == "acme"
     stage.put(TenantRecord(name="acme", enabled=False))
-    assert stage.refusal(first) == "invalid_grant"
+    assert stage.refusal(answer["refresh_token"], "theirs") == "invalid_client"
 
 
 def test_F04_a_principal_that_is_gone_or_of_another_tenant_gets_nothing(stage: RefreshStage) -> None:
@@ -292,6 +294,9 @@ def test_F04_a_principal_that_is_gone_or_of_another_tenant_gets_nothing(stage: R
     stage.put(TenantRecord(name="acme"))
     stage.change(PrincipalRecord, "alice", tenant="acme")
     assert stage.refusal(first) == "invalid_grant"
+    stage.change(ClientRecord, "app", tenant="acme")
+    assert stage.refusal(first) == "invalid_grant", "though they are of one tenant again"
+    stage.change(ClientRecord, "app", tenant="default")
     found = stage.store.account(PrincipalRecord, "alice")
     assert found is not None
     assert stage.store.drop_account(PrincipalRecord, "alice", found.version)

@@ -10,7 +10,7 @@ import pytest
 from httpx2 import Response
 
 from jotgate.core.accounts import ClientRecord
-from jotgate.errors import StoreUnavailable, TokenRevoked
+from jotgate.errors import Code, StoreUnavailable, TokenRevoked
 from jotgate.services.families import FamilyTerms
 from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
@@ -102,7 +102,7 @@ def test_RV_02_refresh_tokens_end_their_family(store: Store) -> None:
     assert stage.log.named("family.ended")[0].actor == "ci"
 
 
-@pytest.mark.parametrize("token", ["x", "jot_r_" + "A" * 43, "jot_r_A", "jot_p_" + "A" * 43, "a.b.c", "é", "." * 70])
+@pytest.mark.parametrize("token", ["x", "jot_r_" + "A" * 43, "jot_r_A", "jot_p_A", "a.b.c", "é", "." * 70])
 def test_RV_03_an_unknown_token_is_as_good_as_revoked(stage: TokenStage, token: str) -> None:
     assert give_back(stage, token).status_code == 200
     assert stage.store.revocations_after(0, 10) == ()
@@ -166,11 +166,14 @@ def test_RV_06_an_access_token_takes_what_was_narrowed_from_it_and_leaves_the_re
     assert family.ended_at_s is None
 
 
-def test_RV_07_no_type_of_token_is_unsupported(stage: TokenStage) -> None:
-    """Access tokens are revoked, so nobody is told otherwise, nor told of a success that was none."""
+def test_RV_07_nobody_is_told_of_a_success_that_was_none(stage: TokenStage) -> None:
+    """Access tokens are revoked; personal tokens are not clients', and count as before."""
     token = stage.token()
     assert give_back(stage, token).status_code == 200
     assert not stage.introspect(token)["active"]
+    answer = give_back(stage, "jot_p_" + "A" * 43)
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_token_type")
+    assert answer.json()["error_uri"] == f"docs/errors.md#{Code.REVOCATION_UNSUPPORTED}"
 
 
 def test_RV_08_503_says_that_the_token_may_still_count() -> None:
@@ -239,7 +242,7 @@ def test_F07_no_part_and_no_variant_of_a_refresh_token_stands_for_it(store: Stor
     variants += [refresh[:-1] + spare.get(refresh[-1], "_"), refresh.swapcase(), "jot_p_" + refresh[6:], refresh[6:]]
     for text in variants:
         assert not stage.introspect(text)["active"]
-        assert give_back(stage, text).status_code == 200
+        assert give_back(stage, text).status_code == (400 if text.startswith("jot_p_") else 200)
     family = store.family(family_id)
     assert family is not None
     assert family.ended_at_s is None

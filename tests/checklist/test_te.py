@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 from httpx2 import Response
 
-from jotgate.core.grants import GRANT_TYPES
-from jotgate.errors import Code, StoreUnavailable
+from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
+from jotgate.errors import Code, DirectoryRefused, StoreUnavailable
 from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
 from tests.callers import NAME
@@ -170,6 +170,18 @@ def test_TE_06_what_cannot_be_known_or_recorded_now_is_no_refusal(stage: TokenSt
     assert said(answer) == (503, "temporarily_unavailable")
     assert answer.headers["retry-after"] == "1"
     assert said(TokenStage(Broken()).ask()) == (503, "temporarily_unavailable")
+
+
+def test_TE_06_a_fault_of_ours_says_nothing_of_what_is_inside(stage: TokenStage) -> None:
+    class Broken:
+        async def answer(self, request: GrantRequest) -> TokenResponse:
+            raise DirectoryRefused(f"/var/lib/jotgate is not writable for {request.client.name}")
+
+    stage.grants["client_credentials"] = Broken()
+    answer = stage.ask()
+    assert (answer.status_code, answer.headers["cache-control"]) == (500, "no-store")
+    assert answer.json()["error"]["code"] == Code.INTERNAL
+    assert "jotgate is not" not in answer.text
 
 
 @pytest.mark.parametrize("grant", ["password", "implicit", "authorization_code", "token", "Client_Credentials"])

@@ -21,7 +21,7 @@ ROUNDS = 20
 AT_ONCE = 4
 
 
-def test_a_name_is_one_kinds_until_it_is_free(store: Store) -> None:
+def test_CF_01_a_name_is_one_kinds_until_it_is_free(store: Store) -> None:
     client, principal = ClientRecord(name="ann"), PrincipalRecord(name="ann")
     version = store.put_account(principal)
     assert version is not None
@@ -63,7 +63,7 @@ def holders(name: str) -> Callable[[Store], int]:
 
 
 @on_loop
-async def test_of_many_who_take_a_name_at_once_one_gets_it(machines: tuple[StoreAccess, StoreAccess]) -> None:
+async def test_CF_01_of_many_who_take_a_name_at_once_one_gets_it(machines: tuple[StoreAccess, StoreAccess]) -> None:
     """Principals on one machine, clients on the other; either may win, and only one does."""
     for turn in range(ROUNDS):
         name, one, other = f"n{turn}", machines[turn % 2], machines[1 - turn % 2]

@@ -11,7 +11,7 @@ import pytest
 from jotgate.core.durable import Issuance
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.opaque import opaque_digest
-from jotgate.core.refresh import RefreshRules
+from jotgate.core.refresh import Presentation, RefreshRules
 from jotgate.core.values import Secret
 from jotgate.errors import AuditUnavailable, GrantRefused, StoreUnavailable
 from jotgate.ports import Signer
@@ -39,6 +39,7 @@ class Machine:
 
     def __init__(self, store: Store, clock: ManualClock, rules: RefreshRules) -> None:
         self.access = ThreadedAccess(store, 4)
+        self.clock = clock
         self.log = EventLog()
         recorder = Recorder(self.log, clock)
         self.families = Families(self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules)
@@ -47,8 +48,9 @@ class Machine:
     async def refresh(self, text: Secret) -> str:
         """The text of the refresh token that a presented one gets, or what it is told instead."""
         try:
-            decision = await self.families.present(text, "app")
-            return (await self.families.carry_out(text, decision)).reveal()
+            presented = Presentation(text, "app", self.clock.now_s())
+            decision = await self.families.present(presented)
+            return (await self.families.carry_out(presented, decision)).reveal()
         except GrantRefused as refusal:
             return refusal.message
 
@@ -129,6 +131,46 @@ def test_F01_of_50_at_once_one_rotates_and_all_get_the_one_successor(install: In
             assert live.digest == opaque_digest(got[0]), "what everybody got is the one that counts"
         told = installation.told()
         assert (told.count("family.rotated"), told.count("family.repeated")) == (4, 4 * (AT_ONCE - 1))
+
+    asyncio.run(run())
+
+
+def test_F01_programs_that_share_a_session_and_do_not_wait_for_one_another_keep_it(install: Install) -> None:
+    """Each presents the newest token that it has, which another may have used by then, also several times over."""
+    installation = install()
+
+    async def go_on(machine: Machine, text: Secret) -> str:
+        for _ in range(10):
+            text = Secret(await machine.refresh(text))
+        return text.reveal()
+
+    async def run() -> None:
+        first = await installation.begin()
+        last = await asyncio.gather(*(go_on(installation.machines[index % MACHINES], first) for index in range(6)))
+        assert all(text.startswith("jot_r_") for text in last), "nobody was refused"
+        (live,) = installation.live(first)
+        assert live.digest in {opaque_digest(text) for text in last}
+        told = installation.told()
+        assert told.count("family.rotated") + told.count("family.repeated") == 6 * 10
+
+    asyncio.run(run())
+
+
+def test_F01_who_had_to_wait_for_longer_than_the_grace_is_not_late(install: Install) -> None:
+    """Its request came in time; the machine was busy before it decided, and again before it rotated."""
+    installation = install()
+    one, other = installation.machines
+
+    async def run() -> None:
+        first = await installation.begin()
+        early = Presentation(first, "app", installation.clock.now_s())
+        decision = await one.families.present(early)
+        given = await other.refresh(first)
+        installation.clock.advance(3_600)
+        assert (await one.families.carry_out(early, decision)).reveal() == given
+        again = await one.families.present(early)
+        assert (await one.families.carry_out(early, again)).reveal() == given
+        assert "used before" in await one.refresh(first), "what comes now is late"
 
     asyncio.run(run())
 

@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import pytest
 from msgspec.structs import replace
@@ -18,12 +20,13 @@ from jotgate.stores.opening import open_store
 from jotgate.stores.sql import SqlStore
 from jotgate.testing.running import Gateway, run_command, until
 from tests.databases import Postgres, postgres
+from tests.exposition import read_exposition
 from tests.integration.exchanges import Caller, record_of, records
 
 _TWO: Final = "[server]\nworkers = 2\n[limits]\nmax_staleness_s = 5\n"
 _MASTER: Final = {"JOTGATE_MASTER_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"}
 _BOUND_S: Final = 1.0
-_CALLS: Final = 8
+_CALLS: Final = 6
 
 StartGateway = Callable[..., Gateway]
 
@@ -79,6 +82,26 @@ def ask(gateway: Gateway, token: str) -> str:
 def codes(gateway: Gateway, token: str) -> set[str]:
     """What calls end in, on connections enough for every worker."""
     return {ask(gateway, token) for _ in range(_CALLS)}
+
+
+def refused_in_time(token: str, wanted: set[str], *gateways: Gateway) -> None:
+    """Wait until every worker refuses a token; no call that was begun a second from now, or later, may be served."""
+    begun_s = served_s = time.monotonic()
+    found: set[str] = set()
+
+    def refuse_all() -> bool:
+        nonlocal served_s
+        found.clear()
+        for gateway in gateways * _CALLS:
+            asked_s = time.monotonic()
+            code = ask(gateway, token)
+            found.add(code)
+            served_s = served_s if code else asked_s
+        return "" not in found
+
+    until(refuse_all, "every worker refuses it")
+    assert served_s - begun_s < _BOUND_S
+    assert found <= wanted
 
 
 def killed(gateway: Gateway, name: str) -> None:
@@ -194,12 +217,10 @@ def test_F04_who_is_disabled_is_refused_by_both_workers_within_a_second(gateway:
         change(store, PrincipalRecord, "alice", tenant="acme")
         token = create(gateway)
         assert codes(gateway, token) == {""}
-        begun_s = time.monotonic()
         switch(store, enabled=False)
-        until(lambda: codes(gateway, token) == {"token_revoked"}, "both workers refuse it", _BOUND_S)
-        assert time.monotonic() - begun_s < _BOUND_S
+        refused_in_time(token, {"token_revoked"}, gateway)
         switch(store, enabled=True)
-        until(lambda: codes(gateway, token) == {""}, "both workers take it again", _BOUND_S)
+        until(lambda: codes(gateway, token) == {""}, "both workers take it again")
 
 
 def test_narrower_rights_of_the_owner_narrow_its_tokens_within_a_second(gateway: Gateway) -> None:
@@ -207,7 +228,36 @@ def test_narrower_rights_of_the_owner_narrow_its_tokens_within_a_second(gateway:
     assert codes(gateway, token) == {""}
     with store_of(gateway) as store:
         change(store, PrincipalRecord, "alice", scopes=("models",))
-    until(lambda: codes(gateway, token) == {"insufficient_scope"}, "both workers know", _BOUND_S)
+    refused_in_time(token, {"insufficient_scope"}, gateway)
+
+
+def test_F19_what_it_was_traded_for_ends_with_it(gateway: Gateway) -> None:
+    made = run_command(
+        "client", "create", "trader", "--grant", "token_exchange", "--scope", "ai", "--json", data=gateway.data
+    )
+    assert made.returncode == 0, made.stderr
+    client = json.loads(made.stdout)
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": create(gateway),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "scope": "chat.completions",
+    }
+    basic = b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
+    with closing(Caller(gateway)) as caller:
+        answer = caller(
+            "POST",
+            "/oauth/token",
+            urlencode(form).encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {basic}"},
+        )
+    assert answer.status == 200, answer.body
+    child = answer.json["access_token"]
+    assert codes(gateway, child) == {""}
+    told = run_command("pat", "revoke", "ci", "--subject", "alice", data=gateway.data)
+    assert "so would 1 live token" in told.stderr
+    pat(gateway, "revoke", "ci", "--subject", "alice", "--yes")
+    assert codes(gateway, child) == {"token_revoked"}
 
 
 def test_while_control_is_away_what_is_remembered_goes_on_and_what_is_not_is_a_503(start_gateway: StartGateway) -> None:
@@ -237,6 +287,21 @@ def test_what_changed_while_control_was_away_is_told_to_workers_that_remember(ga
     until(lambda: codes(gateway, token) == {"token_revoked"}, "the next control tells them")
 
 
+def test_what_workers_had_to_ask_is_counted(gateway: Gateway) -> None:
+    token = create(gateway)
+    for _ in range(3):
+        codes(gateway, token)
+    reader = gateway.token("--scope", "metrics")
+
+    def counted() -> dict[str, float]:
+        with closing(Caller(gateway, reader)) as caller:
+            found = read_exposition(caller("GET", "/metrics").body.decode())
+        return {cache: found.value("jotgate_personal_tokens_total", cache=cache) for cache in ("hit", "miss")}
+
+    until(lambda: sum(counted().values()) >= 3 * _CALLS, "the workers tell their figures")
+    assert counted()["miss"] in {1, 2}, "each worker that saw it asked once"
+
+
 def test_a_flood_of_made_up_tokens_costs_good_ones_nothing(gateway: Gateway) -> None:
     token = create(gateway)
     assert codes(gateway, token) == {""}
@@ -252,9 +317,30 @@ def test_a_flood_of_made_up_tokens_costs_good_ones_nothing(gateway: Gateway) -> 
     assert seen <= {"token_unknown", "control_unreachable"}
 
 
+def test_who_is_disabled_by_command_is_refused_when_the_command_has_ended_for_a_second(gateway: Gateway) -> None:
+    """And whose principal is deleted, for good: who has its name later does not get its tokens."""
+    token = create(gateway)
+    assert codes(gateway, token) == {""}
+
+    def principal(*arguments: str) -> None:
+        done = run_command("principal", *arguments, data=gateway.data)
+        assert done.returncode == 0, done.stderr
+
+    principal("disable", "alice")
+    refused_in_time(token, {"token_revoked"}, gateway)
+    principal("enable", "alice")
+    until(lambda: codes(gateway, token) == {""}, "both workers take it again")
+    principal("delete", "alice", "--yes")
+    refused_in_time(token, {"token_revoked", "token_unknown"}, gateway)
+    principal("create", "alice", "--scope", "ai")
+    assert codes(gateway, token) == {"token_unknown"}
+
+
 def test_without_a_running_jotgate_the_command_does_it_itself(gateway: Gateway) -> None:
     assert gateway.stop() == 0
     token = create(gateway, "offline")
+    checked = run_command("token", "verify", data=gateway.data, stdin=token)
+    assert "subject  alice" in checked.stdout, checked.stderr
     gateway.start()
     assert ask(gateway, token) == ""
     assert gateway.stop() == 0
@@ -281,14 +367,14 @@ def test_two_machines_on_one_postgresql_know_of_one_another(start_gateway: Start
         token = create(one)
         assert codes(one, token) == codes(two, token) == {""}
         change(store, PrincipalRecord, "alice", enabled=False)
-        until(lambda: codes(one, token) | codes(two, token) == {"token_revoked"}, "both machines", _BOUND_S)
+        refused_in_time(token, {"token_revoked"}, one, two)
         change(store, PrincipalRecord, "alice", enabled=True)
-        until(lambda: codes(one, token) | codes(two, token) == {""}, "both machines", _BOUND_S)
+        until(lambda: codes(one, token) | codes(two, token) == {""}, "both machines take it again")
     rolled = pat(two, "roll", "ci", "--subject", "alice", "--overlap", "0s").strip()
-    until(lambda: codes(one, token) | codes(two, token) == {"token_unknown"}, "both machines", _BOUND_S)
+    refused_in_time(token, {"token_unknown"}, one, two)
     assert codes(one, rolled) | codes(two, rolled) == {""}
     pat(two, "revoke", "ci", "--subject", "alice", "--yes")
-    until(lambda: "" not in codes(one, rolled) | codes(two, rolled), "both machines", _BOUND_S)
+    refused_in_time(rolled, {"token_revoked", "token_unknown"}, one, two)
 
 
 def test_a_secret_is_said_once_and_stands_nowhere_else(gateway: Gateway) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jotgate.core import refresh
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
 from jotgate.core.opaque import Mark, make_opaque, opaque_digest
-from jotgate.core.refresh import Decision, Refusal, Refuse, Repeat, Reuse, Rotate
+from jotgate.core.refresh import Decision, Presentation, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.values import Secret
 
 _OWNER: Final = "owner"
@@ -58,7 +58,7 @@ class Refreshing(RuleBasedStateMachine):
         return FoundFamily(self.family, token, tuple(later))
 
     def decide(self, text: Secret, client_id: str = _OWNER) -> Decision:
-        return refresh.decide(self.find(text), text, client_id, self.now_s, self.grace_s)
+        return refresh.decide(self.find(text), Presentation(text, client_id, self.now_s), self.grace_s)
 
     def lives(self, index: int) -> bool:
         """Whether the newest token may be used, by the model."""

@@ -198,7 +198,8 @@ class Worker:
             control_age_s=self._gateway.control_age_s,
             block_s=self._watch.longest_s,
         )
-        self._link.send(Figures(self._tally.counts(None if world is None else world.verifier), gauges))
+        verifier = None if world is None else world.verifier
+        self._link.send(Figures(self._tally.counts(verifier, self._worlds.personal), gauges))
 
     def _swap(self, world: ReadyWorld) -> None:
         before = self._gateway.world

@@ -16,12 +16,13 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
     from jotgate.core.account_orders import AccountAnswer, AccountOrder, Impact, Noun
 
-_MAKES: Final = frozenset({"create"})
+_MAKES: Final = frozenset({"create", "define-role"})
 _RAW_LATER: Final = ("tool", "limit")
 
 
@@ -146,7 +147,7 @@ def register_common(
         description=f"Delete a {noun}, and end what it has. First it says what that ends, and wants the name typed.",
     )
     deleting.add_argument("name", metavar="NAME", help="its name")
-    deleting.add_argument("--yes", action="store_true", help="do it without asking")
+    add_yes_option(deleting)
     finish(deleting, lambda arguments: _delete(arguments, noun))
 
 
@@ -276,7 +277,8 @@ def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
 
     if not arguments.yes:
         impact = ask(arguments, AccountOrder(noun=noun, action="show", name=arguments.name)).impact
-        _confirm(arguments, noun, impact)
+        told = f"the {noun} {plain(arguments.name)} would be deleted{_impact(impact, done=False)}"
+        confirm(arguments, arguments.name, told)
     answer = ask(arguments, AccountOrder(noun=noun, action="delete", name=arguments.name))
     if arguments.json:
         print_json({"deleted": arguments.name, **_figures(answer.impact)})
@@ -287,27 +289,17 @@ def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
     return EXIT_OK
 
 
-def _confirm(arguments: argparse.Namespace, noun: "Noun", impact: "Impact | None") -> None:
-    """Go on only when the name is typed. Raises UsageError where nobody can type, CommandError when it is another."""
-    told = f"to delete the {noun} {plain(arguments.name)} cannot be undone{_impact(impact, done=False)}"
-    if not sys.stdin.isatty():
-        raise UsageError(told, hint="Say that you mean it with --yes; 'disable' can be undone")
-    sys.stderr.write(f"{told}\ntype its name to do it: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != arguments.name:
-        raise CommandError("that is not its name, and nothing was deleted")
-
-
 def _impact(impact: "Impact | None", *, done: bool) -> str:
     """What ends, as the rest of a sentence."""
     if impact is None:
         return ""
     told = [f"{'invalidated' if done else 'invalidates'} {_count(impact.live_tokens, 'live token')}"]
     if impact.families:
-        told.append(f"{'ended' if done else 'ends'} {_count(impact.families, 'refresh-token family', 'families')}")
+        families = _count(impact.families, "refresh-token family", "refresh-token families")
+        told.append(f"{'ended' if done else 'ends'} {families}")
     if impact.personal_tokens:
         told.append(f"{'revoked' if done else 'revokes'} {_count(impact.personal_tokens, 'personal token')}")
-    return f"{':' if done else '; it'} {', '.join(told)}; how many tokens others made for it is unknown"
+    return f"{':' if done else ', which'} {', '.join(told)}; how many tokens others made for it is unknown"
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -8,9 +8,7 @@ from jotgate.cli.common import UsageError
 
 def add_yes_option(parser: argparse.ArgumentParser) -> None:
     """Add `--yes`."""
-    parser.add_argument(
-        "--yes", action="store_true", help="do it; without this, its name is asked for on a terminal"
-    )
+    parser.add_argument("--yes", action="store_true", help="do it; without this, its name is asked for on a terminal")
 
 
 def confirm(arguments: argparse.Namespace, name: str, impact: str) -> None:

@@ -239,7 +239,9 @@ def _impact(answer: "PersonalAnswer") -> str:
     used = "was never used"
     if token.last_used_at_s:
         used = f"was last used {_ago(token.last_used_at_s)} from {token.last_used_from}"
-    derived = f", and so would {answer.derived} live tokens that were narrowed from it" if answer.derived else ""
+    derived = ""
+    if answer.derived:
+        derived = f", and so would {answer.derived} live token{'s' * (answer.derived > 1)} that it was traded for"
     return f"the personal token '{token.name}' of '{token.subject}' {used}; it would be refused at once{derived}"
 
 

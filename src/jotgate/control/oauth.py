@@ -14,7 +14,7 @@ from jotgate.core.metadata import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PAT
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problems import Problem
-from jotgate.errors import JotgateError
+from jotgate.errors import OAuthRefused, RequestError, Unavailable
 from jotgate.services.introspection import Introspection
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import TokenService
@@ -56,11 +56,11 @@ class OAuthDesk:
         }
 
     async def answer(self, asked: FormAsked) -> FormAnswered:
-        """The answer to a form, whatever is wrong with it."""
+        """The answer to a form, whatever is wrong with it. A fault of jotgate's own is raised."""
         try:
             form = read_form(asked.body, asked.content_type, asked.query)
             body = await self.asks[asked.path](form, asked.authorization, asked.peer)
-        except JotgateError as error:
+        except (OAuthRefused, RequestError, Unavailable) as error:  # All else is a fault of ours, and says where.
             problem = render_oauth(error)
             return FormAnswered(asked.number, problem.status, problem.lines, problem.body)
         return FormAnswered(asked.number, 200, _JSON_LINES if body else _LINES, body)

@@ -44,12 +44,17 @@ class Row(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """What only grows. `passed_over` counts the attempts that were given up for the next one, by upstream."""
+    """What only grows. `passed_over` counts the attempts that were given up for the next one, by upstream.
+
+    `personal_misses` are the personal tokens of which control was asked, `personal_hits` the others.
+    """
 
     rows: tuple[Row, ...] = ()
     passed_over: dict[str, int] = {}
     cache_hits: int = 0
     cache_misses: int = 0
+    personal_hits: int = 0
+    personal_misses: int = 0
 
 
 class Gauges(Struct, frozen=True):
@@ -71,7 +76,7 @@ def add_counts(parts: Iterable[Counts]) -> Counts:
     """The sum of the counts."""
     rows: dict[Label, Row] = {}
     passed_over: dict[str, int] = {}
-    hits = misses = 0
+    hits = misses = personal_hits = personal_misses = 0
     for part in parts:
         for row in part.rows:
             known = rows.get(row.label)
@@ -80,7 +85,9 @@ def add_counts(parts: Iterable[Counts]) -> Counts:
             passed_over[upstream] = passed_over.get(upstream, 0) + count
         hits += part.cache_hits
         misses += part.cache_misses
-    return Counts(tuple(rows.values()), passed_over, hits, misses)
+        personal_hits += part.personal_hits
+        personal_misses += part.personal_misses
+    return Counts(tuple(rows.values()), passed_over, hits, misses, personal_hits, personal_misses)
 
 
 def _add_rows(one: Row, other: Row) -> Row:

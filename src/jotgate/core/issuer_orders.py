@@ -10,7 +10,7 @@ from jotgate.core.status import IssuerState
 class IssuerOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One command. `table` is the entry of an issuer to add, as JSON of what would stand in the configuration.
 
-    `version` is the one that is to be removed; None: whichever there is. `off`: what is added is not enabled.
+    `version` is the one that is to be changed; None: whichever there is. `off`: what is added is not enabled.
     """
 
     action: Literal["list", "add", "remove", "enable", "disable"]

@@ -63,7 +63,7 @@ class Lineage(Struct, frozen=True):
 
 
 class Identity(Struct, frozen=True):
-    """What a claims set says through a mapping. `scopes` None: nothing."""
+    """What a claims set says through a mapping, which never leads to a family or ancestors. `scopes` None: nothing."""
 
     subject: str
     client_id: str
@@ -71,6 +71,8 @@ class Identity(Struct, frozen=True):
     scopes: frozenset[str] | None
     models: frozenset[str] | None
     roles: frozenset[str]
+    family: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identity:
@@ -119,10 +121,10 @@ def read_lineage(claims: Mapping[str, object]) -> Lineage:
     if not ("tenant" in claims or "roles" in claims or "family" in claims or "ancestors" in claims):
         return _NO_LINEAGE
     return Lineage(
-        tenant=_own_text(claims, "tenant"),
-        roles=frozenset(_own_names(claims, "roles")),
-        family=_own_text(claims, "family"),
-        ancestors=_own_names(claims, "ancestors"),
+        _own_text(claims, "tenant") if "tenant" in claims else "",
+        frozenset(_own_names(claims, "roles")) if "roles" in claims else _NONE,
+        _own_text(claims, "family") if "family" in claims else "",
+        _own_names(claims, "ancestors") if "ancestors" in claims else (),
     )
 
 
@@ -151,14 +153,14 @@ def find(claims: Mapping[str, object], path: Path) -> object:
 
 
 def _own_text(claims: Mapping[str, object], name: str) -> str:
-    found = claims.get(name, "")
-    if name not in claims or _is_name(found):
-        return str(found)
+    found = claims[name]
+    if _is_name(found):
+        return found
     raise _shape((name,), "a non-empty printable string", found)
 
 
 def _own_names(claims: Mapping[str, object], name: str) -> tuple[str, ...]:
-    found = claims.get(name, [])
+    found = claims[name]
     if isinstance(found, list) and _are_names(found):
         return tuple(found)
     raise _shape((name,), _ARRAY, found)

@@ -39,6 +39,14 @@ class Refusal(StrEnum):
     EXPIRED = "expired"
 
 
+class Presentation(Struct, frozen=True):
+    """That an authenticated client has presented the text of a refresh token, and when its request came."""
+
+    text: Secret
+    client_id: str
+    at_s: float
+
+
 class Rotate(Struct, frozen=True):
     """It is the one that counts: put a successor in its place."""
 
@@ -70,22 +78,24 @@ class Refuse(Struct, frozen=True):
 Decision = Rotate | Repeat | Reuse | Refuse
 
 
-def decide(found: FoundFamily | None, text: Secret, client_id: str, now_s: float, grace_s: int) -> Decision:
-    """What becomes of a token of this text that an authenticated client presents; `found` is under its digest.
+def decide(found: FoundFamily | None, presented: Presentation, grace_s: int) -> Decision:
+    """What becomes of a token that is presented; `found` is what is kept under its digest, read after that.
 
     Whose it is comes before all else: what a stranger presents says nothing of its owner, and ends nothing. Reuse
-    comes before the limits of time, as access tokens may outlast them.
+    comes before the limits of time, as access tokens may outlast them. All is judged by when the request came, so that
+    one that had to wait is not late.
     """
     if found is None:
         return Refuse(Refusal.UNKNOWN)
-    family, token = found.family, found.token
-    if family.client_id != client_id:
+    family, token, now_s = found.family, found.token, presented.at_s
+    if family.client_id != presented.client_id:
         return Refuse(Refusal.STRANGER)
     if family.ended_at_s is not None:
         return Refuse(Refusal.ENDED)
     if token.used_at_s is None:
         return Rotate(family, token) if counts(found, now_s) else Refuse(Refusal.EXPIRED)
-    current = _follow(found, text) if now_s < token.used_at_s + grace_s else None
+    within = grace_s > 0 and now_s < token.used_at_s + grace_s
+    current = _follow(found, presented.text) if within else None
     if current is None:
         return Reuse(family, token)
     if not counts(FoundFamily(family, current.token), now_s):

@@ -27,7 +27,6 @@ class Limits(Struct, frozen=True):
     ] = 20_971_520
     pipelined_requests: Annotated[int, Meta(description="a whole number from 1 to 100", ge=1, le=100)] = 8
     verified_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 65_536
-    personal_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 16_384
     audit_rows: Annotated[int, Meta(description="a whole number from 64 to 10000000", ge=64, le=10_000_000)] = 65_536
     max_staleness_s: Annotated[float, Meta(description="a number of seconds from 5 to 86400", ge=5, le=86_400)] = 60.0
     connections_per_address: Annotated[
@@ -38,6 +37,7 @@ class Limits(Struct, frozen=True):
     body_s: Patience = 300.0
     idle_s: Patience = 75.0
     stall_s: Patience = 60.0
+    personal_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 16_384
 
 
 class TlsMaterial(Struct, frozen=True):

@@ -26,7 +26,7 @@ _QUERY_NAME: Final = b"access_token"  # RFC 6750 s2.3
 _COOKIE_BORDER: Final = re.compile(rb"[;,][ \t]*")  # a comma where two Cookie fields were joined
 # How programs that can set no header smuggle a token through a WebSocket's subprotocols.
 _SUBPROTOCOL: Final = re.compile(
-    rb"(?i:bearer|authorization|api[-_.]?key|access[-_.]?token|jwt)|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\."
+    rb"(?i:bearer|authorization|api[-_.]?key|access[-_.]?token|jwt)|(?<![A-Za-z0-9_-])(?:eyJ[A-Za-z0-9_-]+\.|jot_[a-z]_)"
 )
 _WEBSOCKET: Final = "a WebSocket subprotocol"
 _NAMES: Final = {

@@ -14,7 +14,7 @@ from jotgate.core import refresh
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import Family, FoundFamily
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
-from jotgate.core.refresh import RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
+from jotgate.core.refresh import Presentation, RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import NONCE_BYTES
 from jotgate.core.values import Secret
 from jotgate.errors import GrantRefused
@@ -106,15 +106,15 @@ class Families:
             return None
         return found
 
-    async def present(self, text: Secret, client_id: str) -> Rotate | Repeat:
-        """What becomes of a token that an authenticated client presents; a token that is reused ends its family.
+    async def present(self, presented: Presentation) -> Rotate | Repeat:
+        """What becomes of a token that is presented; one that is reused ends its family.
 
         Raises:
             GrantRefused: it gets nothing. When it was reused, that the family ended is durable by then.
             AuditUnavailable, StoreUnavailable: that cannot be known, or not be recorded.
         """
-        found = await self.find(text.reveal())
-        decision = refresh.decide(found, text, client_id, self._clock.now_s(), self._rules().grace_s)
+        found = await self.find(presented.text.reveal())
+        decision = refresh.decide(found, presented, self._rules().grace_s)
         if isinstance(decision, Refuse):
             raise GrantRefused(_MEANINGS[decision.reason], hint=_AGAIN, debug=f"refresh token: {decision.reason}")
         if isinstance(decision, Reuse):
@@ -122,7 +122,7 @@ class Families:
             raise GrantRefused("the refresh token was used before, and all that came of it is revoked", hint=_AGAIN)
         return decision
 
-    async def carry_out(self, text: Secret, decision: Rotate | Repeat) -> Secret:
+    async def carry_out(self, presented: Presentation, decision: Rotate | Repeat) -> Secret:
         """The refresh token that takes the place of the one that was presented; durable when this returns.
 
         Raises:
@@ -130,10 +130,10 @@ class Families:
             AuditUnavailable, StoreUnavailable: it cannot be recorded. Presented again, it is given the same token.
         """
         while isinstance(decision, Rotate):
-            successor = await self._rotate(text, decision)
+            successor = await self._rotate(presented.text, decision)
             if successor is not None:
                 return successor
-            decision = await self.present(text, decision.family.client_id)
+            decision = await self.present(presented)
         self._tell("family.repeated", decision.family, decision.token.generation)
         return decision.text
 

@@ -9,12 +9,11 @@ from hashlib import sha256
 from math import inf
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from jotgate.core.issuers import OURS, Issuer, SharedSecret
 from jotgate.core.principals import (
     USUAL,
-    Lineage,
     Principal,
     audience_set,
     find,
@@ -40,18 +39,31 @@ from jotgate.jose.keys import KeySet, VerificationKey, hmac_key
 _NAMELESS: Final = "secret-{}"  # what we call a secret without a kid, by its place in the list
 
 
-class Trusted(Struct, frozen=True):
+class Trusted:
     """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included.
 
-    `names` are all that it can be revoked by; see `core.revocations.names_of`.
+    `names` are all that it can be revoked by; see `core.revocations.names_of`. Mutable in one thing: `spared_at` is the
+    growth of the set of revocations, as it was when that set was last found to spare it; None: not yet.
     """
 
-    issuer: "TrustedIssuer"
-    key: VerificationKey
-    principal: Principal
-    not_before_s: float
-    not_after_s: float
-    names: tuple[str, ...]
+    __slots__ = ("issuer", "key", "names", "not_after_s", "not_before_s", "principal", "spared_at")
+
+    def __init__(
+        self,
+        *,
+        issuer: "TrustedIssuer",
+        key: VerificationKey,
+        principal: Principal,
+        not_before_s: float,
+        not_after_s: float,
+    ) -> None:
+        self.issuer: Final = issuer
+        self.key: Final = key
+        self.principal: Final = principal
+        self.not_before_s: Final = not_before_s
+        self.not_after_s: Final = not_after_s
+        self.names: Final = names_of(principal)
+        self.spared_at: object = None
 
 
 class TrustedIssuer:
@@ -119,7 +131,6 @@ class TrustedIssuer:
             principal=principal,
             not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
             not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
-            names=names_of(principal),
         )
 
     def _unavailable(self, parsed: Jws, claims: Claims, now_s: float) -> IssuerUnavailable:
@@ -144,7 +155,7 @@ class TrustedIssuer:
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
         identity = usual_identity(claims) if self._usual else read_identity(claims.raw, self.content.mapping)
-        lineage = read_lineage(claims.raw) if self._ours else Lineage(identity.tenant, identity.roles)
+        lineage = read_lineage(claims.raw) if self._ours else identity
         return Principal(
             issuer=claims.iss or self.content.name,
             subject=identity.subject,

@@ -48,7 +48,7 @@ def carry_out(records: IssuerRecords, order: IssuerOrder, examine: Examination, 
     elif order.action == "remove":
         record = remove_issuer(records, order.name, order.version)
     else:
-        before = find_issuer(records, order.name)
+        before = find_issuer(records, order.name, order.version)
         record = switch_issuer(records, before, int(now_s), enabled=order.action == "enable")
         if record == before:
             return None
@@ -88,19 +88,19 @@ def switch_issuer(records: IssuerRecords, found: IssuerRecord, now_s: int, *, en
 
 def remove_issuer(records: IssuerRecords, name: str, version: int | None = None) -> IssuerRecord:
     """Forget an issuer. Returns what it was. Raises as `carry_out`."""
-    found = find_issuer(records, name)
-    if version is not None and found.version != version:
-        raise _changed(name)
+    found = find_issuer(records, name, version)
     if not records.drop_issuer(name, found.version):
         raise _changed(name)
     return found
 
 
-def find_issuer(records: IssuerRecords, name: str) -> IssuerRecord:
-    """The issuer of this name. Raises as `carry_out`."""
+def find_issuer(records: IssuerRecords, name: str, version: int | None = None) -> IssuerRecord:
+    """The issuer of this name, and of this version if one is meant. Raises as `carry_out`."""
     found = next((one for one in records.issuers() if one.name == name), None)
     if found is None:
         raise RecordMissing(f"the store has no issuer '{name}'", hint=_LOOK)
+    if version is not None and found.version != version:
+        raise _changed(name)
     return found
 
 

@@ -165,7 +165,7 @@ class PersonalDesk:
             raise CommandError(
                 f"'{subject}' is no principal that may have tokens: there is none of this name, or it or its tenant is "
                 "disabled",
-                hint="Name a principal that is there and enabled",
+                hint="'jotgate principal list' shows who is there; 'jotgate principal create' makes one",
             )
         return found.rights
 

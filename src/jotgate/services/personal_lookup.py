@@ -83,8 +83,7 @@ def read_finding(finding: PersonalFinding, now_s: float) -> Principal:
     reason = finding.reason
     if principal is not None:
         reason = "expired" if now_s >= principal.expires_at_s else "unknown"
-    refusal = _refusal(reason)
-    raise refusal.showing("jti", "one that counts", finding.token_id) if finding.token_id else refusal
+    raise _refusal(reason, finding.token_id)  # It gets no name here: it would be a cycle, and each a thing to collect.
 
 
 def find_personal(store: Store, token: bytes, issuer: str, now_s: float) -> Principal:
@@ -110,14 +109,15 @@ def malformed() -> TokenMalformed:
     return TokenMalformed("the personal token is cut short, or has something around it", hint=_WHOLE)
 
 
-def _refusal(reason: Reason) -> TokenError:
-    if reason == "expired":
-        return TokenExpired("the personal token has expired", hint=_NEW)
+def _refusal(reason: Reason, token_id: str) -> TokenError:
+    if reason == "unknown":
+        return TokenUnknown("no personal token has this text, or it was revoked or replaced")
+    error: TokenError = TokenExpired("the personal token has expired", hint=_NEW)
     if reason == "disabled":
-        return TokenRevoked(
+        error = TokenRevoked(
             "the personal token's owner, or the owner's tenant, may use no tokens now", hint="Ask who administers them"
         )
-    return TokenUnknown("no personal token has this text, or it was revoked or replaced")
+    return error.showing("jti", "one that counts", token_id)
 
 
 def _owner(store: Store, token: PersonalToken) -> KnownSubject | None:

@@ -34,16 +34,18 @@ class RevokedSet:
     """What was revoked and can still be met. Mutable: that, and the number of the last row that it has taken.
 
     `spares` says whether none of the names that it is given, those of `core.revocations.names_of`, was revoked; it is
-    one operation of a dictionary, for it is asked on every call.
+    one operation of a dictionary. `growth` is another object after each addition, so that who was told once need not
+    ask again until then.
     """
 
-    __slots__ = ("_by_minute", "_ends", "_minutes", "cursor", "spares")
+    __slots__ = ("_by_minute", "_ends", "_minutes", "cursor", "growth", "spares")
 
     def __init__(self) -> None:
         self._ends: dict[str, int] = {}  # the minute from which on a name means nothing
         self._by_minute: dict[int, list[str]] = {}
         self._minutes: list[int] = []  # a heap of the keys of the former
         self.cursor = 0
+        self.growth = object()
         self.spares: Final[Callable[[Iterable[str]], bool]] = self._ends.keys().isdisjoint
 
     def __len__(self) -> int:
@@ -64,6 +66,7 @@ class RevokedSet:
             if self._ends.get(entry.name, -1) >= minute:
                 continue
             self._ends[entry.name] = minute
+            self.growth = object()
             if minute == _NEVER:
                 continue
             if minute not in self._by_minute:

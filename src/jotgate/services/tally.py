@@ -8,6 +8,7 @@ from typing import Final
 
 from jotgate.core.audit import CallRecord
 from jotgate.core.figures import FIRST_POWER, LAST_POWER, Counts, Label, Row
+from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.verifier import Verifier
 
 _ROWS_MAX: Final = 1_024
@@ -65,8 +66,8 @@ class Tally:
         self._cache_lookups += verifier.lookups
         self._cache_misses += verifier.misses
 
-    def counts(self, verifier: Verifier | None) -> Counts:
-        """All that was counted; `verifier` is the current one."""
+    def counts(self, verifier: Verifier | None, personal: PersonalTokens | None = None) -> Counts:
+        """All that was counted; `verifier` is the current one, and `personal` what is known of personal tokens."""
         lookups, misses = self._cache_lookups, self._cache_misses
         if verifier is not None:
             lookups += verifier.lookups
@@ -76,6 +77,8 @@ class Tally:
             passed_over=dict(self._passed_over),
             cache_hits=lookups - misses,
             cache_misses=misses,
+            personal_hits=0 if personal is None else personal.lookups - personal.misses,
+            personal_misses=0 if personal is None else personal.misses,
         )
 
     def _begin_row(self, key: _Key) -> _Row:

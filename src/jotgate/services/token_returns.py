@@ -2,7 +2,7 @@
 
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
-from jotgate.errors import GrantRefused, TokenError
+from jotgate.errors import GrantRefused, RevocationUnsupported, TokenError
 from jotgate.services.accounts import KnownClient
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.families import Families
@@ -30,7 +30,8 @@ class TokenReturns:
         """Revoke the token that a request gives back; when this returns, nothing accepts it any more.
 
         1. The client proves who it is; one that has nothing to prove it with says so (s2.1).
-        2. The token is looked for under every type, whatever `token_type_hint` says: its form tells what it is.
+        2. The token is looked for under every type, whatever `token_type_hint` says: its form tells what it is. One of a
+           type that no client has is refused as such (s2.2.1), so that nobody believes it revoked.
         3. One that is unknown, has ended or was revoked before is as good as revoked (s2.2).
         4. One of another client stays as it is, and its bearer is told so (s2.1). It has the token anyway, so this
            tells nobody anything, and a client that mixes up its credentials does not believe the token revoked.
@@ -43,6 +44,8 @@ class TokenReturns:
         """
         client = await self._clients.authenticate(form, authorization, peer)
         token = form.require("token")
+        if is_opaque(Mark.PERSONAL, token):
+            raise RevocationUnsupported("a personal token is its owner's", hint="Revoke it with: jotgate pat revoke")
         if is_opaque(Mark.REFRESH, token):
             await self._end_family(client, token)
         else:

@@ -55,7 +55,6 @@ class Verifier:
         self.federation: Final = federation
         self.cache: Final = cache
         self.revoked: Final = revoked
-        self._spares = revoked.spares
         self._trusted = frozenset(federation.issuers)
         self.lookups = 0
         self.misses = 0
@@ -85,8 +84,8 @@ class Verifier:
             leeway_s = issuer.content.leeway_s
             early = TokenImmature("the token is not valid yet")
             raise early.showing("nbf", f"at most {now_s + leeway_s:.3f}", found.not_before_s + leeway_s)
-        if not self._spares(found.names):
-            raise self.revoked.refusal(found.principal)
+        if found.spared_at is not self.revoked.growth:
+            self._check_revoked(found)
         return found.principal
 
     def _verify_new(self, token: bytes, digest: bytes, now_s: float) -> Principal:
@@ -94,7 +93,12 @@ class Verifier:
         parsed = jws.parse(token)
         claims = jwt.read_claims(parsed.payload)
         found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
-        if not self._spares(found.names):
-            raise self.revoked.refusal(found.principal)
+        self._check_revoked(found)
         self.cache.keep(digest, found)
         return found.principal
+
+    def _check_revoked(self, found: Trusted) -> None:
+        growth = self.revoked.growth
+        if not self.revoked.spares(found.names):
+            raise self.revoked.refusal(found.principal)
+        found.spared_at = growth  # What it spares, it spares until something is added to it.

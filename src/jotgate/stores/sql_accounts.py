@@ -1,10 +1,11 @@
 """Tenants, principals and clients in the SQL store, and the order in which they and personal tokens changed."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, select
 
 from jotgate.core.accounts import (
     Account,
@@ -17,7 +18,7 @@ from jotgate.core.accounts import (
 )
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import ACCOUNT_CHANGES
-from jotgate.stores.sql_rows import TABLES, SqlRows, count_up, every, one, put
+from jotgate.stores.sql_rows import TABLES, Cells, SqlRows, count_up, every, one, put
 
 _KINDS: Final[Mapping[type[AnyAccount], AccountKind]] = {
     TenantRecord: "tenant",
@@ -37,9 +38,8 @@ class SqlAccounts(SqlRows):
 
     def account(self, kind: type[Account], name: str) -> Account | None:
         """The one of this kind and name."""
-        table = TABLES[kind]
         with reading(self._engine) as connection:
-            return one(connection, select(table).where(table.c.name == name), kind)
+            return one(connection, _build_find(TABLES[kind]), kind, sought=name)
 
     def accounts(self, kind: type[Account], after: str, limit: int, *, tenant: str = "") -> Sequence[Account]:
         """Those of a kind, by name."""
@@ -84,6 +84,11 @@ class SqlAccounts(SqlRows):
 def _has(connection: Connection, kind: type[AnyAccount], name: str) -> bool:
     table = TABLES[kind]
     return connection.scalar(select(table.c.name).where(table.c.name == name)) is not None
+
+
+@cache
+def _build_find(table: Table) -> Select[Cells]:
+    return select(table).where(table.c.name == bindparam("sought"))
 
 
 def account_changed(connection: Connection, kind: AccountKind, *names: str) -> int:

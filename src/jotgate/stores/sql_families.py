@@ -4,14 +4,47 @@ Whoever changes a family changes its row first: that row is what others wait for
 """
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Final
 
-from sqlalchemy import and_, bindparam, case, delete, select, update
+from msgspec.structs import asdict
+from sqlalchemy import Insert, and_, bindparam, case, delete, select, update
 
 from jotgate.core.durable import Mark, Revocation
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import FAMILIES, MARKS, REFRESH_TOKENS
 from jotgate.stores.sql_rows import SqlRows, add, build_insert, drop, every, keep_revoked, one, put
+
+_TOKEN: Final = select(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == bindparam("sought"))
+_FAMILY: Final = select(FAMILIES).where(FAMILIES.c.family_id == bindparam("sought"))
+_LATER: Final = (
+    select(REFRESH_TOKENS)
+    .where(REFRESH_TOKENS.c.family_id == bindparam("sought"), REFRESH_TOKENS.c.generation > bindparam("than"))
+    .order_by(REFRESH_TOKENS.c.generation)
+)
+_LAST_S: Final = FAMILIES.c.last_ends_at_s
+_ENDS_S: Final = bindparam("last_s", type_=_LAST_S.type)
+_ROTATED: Final = (
+    update(FAMILIES)
+    .where(
+        FAMILIES.c.family_id == bindparam("sought"),
+        FAMILIES.c.version == bindparam("seen"),
+        FAMILIES.c.ended_at_s.is_(None),
+    )
+    .values(version=FAMILIES.c.version + 1, last_ends_at_s=case((_LAST_S < _ENDS_S, _ENDS_S), else_=_LAST_S))
+)
+_MARK: Final = select(MARKS).where(MARKS.c.kind == bindparam("of_kind"), MARKS.c.handle == bindparam("sought"))
+
+
+@cache
+def _build_mark(dialect: str) -> Insert:
+    chosen = build_insert(dialect, MARKS)
+    return chosen.on_conflict_do_update(
+        index_elements=["kind", "handle"],
+        set_={"expires_at_s": chosen.excluded.expires_at_s, "content": chosen.excluded.content},
+        where=MARKS.c.expires_at_s <= bindparam("now_s"),
+    ).execution_options(preserve_rowcount=True)
 
 
 class SqlFamilies(SqlRows):
@@ -26,38 +59,24 @@ class SqlFamilies(SqlRows):
     def family(self, family_id: str) -> Family | None:
         """The one with this identifier."""
         with reading(self._engine) as connection:
-            return one(connection, select(FAMILIES).where(FAMILIES.c.family_id == family_id), Family)
+            return one(connection, _FAMILY, Family, sought=family_id)
 
     def find_family(self, digest: bytes) -> FoundFamily | None:
         """The family of a token."""
-        columns = REFRESH_TOKENS.c
         with reading(self._engine) as connection:
-            token = one(connection, select(REFRESH_TOKENS).where(columns.digest == digest), RefreshRecord)
-            if token is None:
+            token = one(connection, _TOKEN, RefreshRecord, sought=digest)
+            family = None if token is None else one(connection, _FAMILY, Family, sought=token.family_id)
+            if token is None or family is None:
                 return None
-            family = one(connection, select(FAMILIES).where(FAMILIES.c.family_id == token.family_id), Family)
-            same = and_(columns.family_id == token.family_id, columns.generation > token.generation)
-            chosen = select(REFRESH_TOKENS).where(same).order_by(columns.generation)
-            return None if family is None else FoundFamily(family, token, every(connection, chosen, RefreshRecord))
+            later = every(connection, _LATER, RefreshRecord, sought=token.family_id, than=token.generation)
+            return FoundFamily(family, token, later)
 
     def rotate_family(self, family: Family, used: RefreshRecord, successor: RefreshRecord) -> bool:
         """Keep a rotation if the family's version still stands."""
-        columns = FAMILIES.c
-        stands = and_(
-            columns.family_id == family.family_id, columns.version == family.version, columns.ended_at_s.is_(None)
-        )
-        ends_at_s = successor.expires_at_s
-        changed = (
-            update(FAMILIES)
-            .where(stands)
-            .values(
-                version=columns.version + 1,
-                last_ends_at_s=case((columns.last_ends_at_s < ends_at_s, ends_at_s), else_=columns.last_ends_at_s),
-            )
-        )
+        given = {"sought": family.family_id, "seen": family.version, "last_s": successor.expires_at_s}
         # Of several at once the others wait for the row, and find that the version stands no more.
         with writing(self._engine, alone=False) as connection:
-            rotated = connection.execute(changed).rowcount == 1
+            rotated = connection.execute(_ROTATED, given).rowcount == 1
             if rotated:
                 put(connection, REFRESH_TOKENS, used, successor)
             return rotated
@@ -109,20 +128,12 @@ class SqlFamilies(SqlRows):
 
     def mark(self, mark: Mark, now_s: int) -> Mark | None:
         """Keep a mark unless one stands."""
-        same = and_(MARKS.c.kind == mark.kind, MARKS.c.handle == mark.handle)
         with writing(self._engine, alone=False) as connection:
-            chosen = build_insert(connection, MARKS).values(
-                kind=mark.kind, handle=mark.handle, expires_at_s=mark.expires_at_s, content=mark.content
-            )
-            placed = chosen.on_conflict_do_update(
-                index_elements=["kind", "handle"],
-                set_={"expires_at_s": chosen.excluded.expires_at_s, "content": chosen.excluded.content},
-                where=MARKS.c.expires_at_s <= now_s,
-            )
-            if connection.execute(placed.execution_options(preserve_rowcount=True)).rowcount == 1:
+            placed = _build_mark(connection.dialect.name)
+            if connection.execute(placed, {**asdict(mark), "now_s": now_s}).rowcount == 1:
                 return None
             # A conflict locks the row, so the one that stands is still there.
-            return one(connection, select(MARKS).where(same), Mark)
+            return one(connection, _MARK, Mark, of_kind=mark.kind, sought=mark.handle)
 
     def fill_mark(self, kind: str, handle: str, content: bytes) -> None:
         """Put a content to a mark."""

@@ -1,6 +1,7 @@
 """Personal tokens in the SQL store."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, and_, bindparam, delete, select, update
@@ -10,7 +11,10 @@ from jotgate.core.durable import Revocation
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import PERSONAL_DIGESTS, PERSONAL_TOKENS
 from jotgate.stores.sql_accounts import account_changed
-from jotgate.stores.sql_rows import SqlRows, build_insert, every, keep_revoked, one, put
+from jotgate.stores.sql_rows import SqlRows, add_rows, every, keep_revoked, one, put
+
+_HELD: Final = PERSONAL_TOKENS.join(PERSONAL_DIGESTS, PERSONAL_TOKENS.c.token_id == PERSONAL_DIGESTS.c.token_id)
+_OF_DIGEST: Final = select(PERSONAL_TOKENS).select_from(_HELD).where(PERSONAL_DIGESTS.c.digest == bindparam("sought"))
 
 
 class SqlPersonalTokens(SqlRows):
@@ -23,10 +27,8 @@ class SqlPersonalTokens(SqlRows):
 
     def find_personal_token(self, digest: bytes) -> PersonalToken | None:
         """The one with this digest."""
-        held = PERSONAL_TOKENS.join(PERSONAL_DIGESTS, PERSONAL_TOKENS.c.token_id == PERSONAL_DIGESTS.c.token_id)
-        chosen = select(PERSONAL_TOKENS).select_from(held).where(PERSONAL_DIGESTS.c.digest == digest)
         with reading(self._engine) as connection:
-            return one(connection, chosen, PersonalToken)
+            return one(connection, _OF_DIGEST, PersonalToken, sought=digest)
 
     def personal_tokens(self, owner: str, after: str, limit: int) -> Sequence[PersonalToken]:
         """Those of an owner, by identifier."""
@@ -91,7 +93,7 @@ def _put_digests(connection: Connection, record: PersonalToken) -> None:
     connection.execute(delete(PERSONAL_DIGESTS).where(PERSONAL_DIGESTS.c.token_id == record.token_id))
     rows = [{"digest": secret.digest, "token_id": record.token_id} for secret in record.secrets]
     if rows:
-        connection.execute(build_insert(connection, PERSONAL_DIGESTS).on_conflict_do_nothing(), rows)
+        add_rows(connection, PERSONAL_DIGESTS, rows)
 
 
 def _forget(connection: Connection, *token_ids: str) -> None:

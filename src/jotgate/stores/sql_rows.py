@@ -1,12 +1,29 @@
-"""Rows as records and back, counters, and what else the parts of the SQL store have in common."""
+"""Rows as records and back, counters, and what else the parts of the SQL store have in common.
+
+To build a statement takes as long as to run it, so those of each request are built once.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, and_, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
@@ -68,24 +85,24 @@ def count_up(connection: Connection, name: Counter, by: int = 1) -> int:
     return count(connection, name)
 
 
-def build_insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def build_insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that may say what becomes of a conflict; both databases write that alike."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def add(connection: Connection, table: Table, records: Sequence[Struct], **more: object) -> None:
     """Keep those whose keys are free; `more` are columns that no record has."""
-    rows = [{**asdict(record), **more} for record in records]
-    connection.execute(build_insert(connection, table).on_conflict_do_nothing(), rows)
+    add_rows(connection, table, [{**asdict(record), **more} for record in records])
+
+
+def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """The same for rows."""
+    connection.execute(_build_add(connection.dialect.name, table), rows)
 
 
 def put(connection: Connection, table: Table, *records: Struct) -> None:
     """Keep records in place of those with the same keys."""
-    chosen = build_insert(connection, table)
-    members = records[0].__struct_fields__
-    keys = [key.name for key in table.primary_key]
-    changed = {name: chosen.excluded[name] for name in members if name not in keys}
-    placed = chosen.on_conflict_do_update(index_elements=keys, set_=changed)
+    placed = _build_put(connection.dialect.name, table, records[0].__struct_fields__)
     connection.execute(placed, [asdict(record) for record in records])
 
 
@@ -94,15 +111,15 @@ def drop(connection: Connection, table: Table, chosen: Select[Cells]) -> int:
     return connection.execute(delete(table).where(tuple_(*table.primary_key).in_(chosen))).rowcount
 
 
-def one(connection: Connection, chosen: Select[Cells], kind: type[Record]) -> Record | None:
-    """The record that is chosen, if any. Raises StoreRefused as `record_of`."""
-    row = connection.execute(chosen).mappings().one_or_none()
+def one(connection: Connection, chosen: Select[Cells], kind: type[Record], **given: object) -> Record | None:
+    """The record that is chosen, if any; `given` are the statement's parameters. Raises StoreRefused as `record_of`."""
+    row = connection.execute(chosen, given).mappings().one_or_none()
     return None if row is None else record_of(row, kind)
 
 
-def every(connection: Connection, chosen: Select[Cells], kind: type[Record]) -> tuple[Record, ...]:
-    """All records that are chosen. Raises StoreRefused as `record_of`."""
-    return tuple(record_of(row, kind) for row in connection.execute(chosen).mappings())
+def every(connection: Connection, chosen: Select[Cells], kind: type[Record], **given: object) -> tuple[Record, ...]:
+    """All records that are chosen; `given` as for `one`. Raises StoreRefused as `record_of`."""
+    return tuple(record_of(row, kind) for row in connection.execute(chosen, given).mappings())
 
 
 def keep_revoked(connection: Connection, row: Revocation) -> None:
@@ -124,6 +141,19 @@ def record_of(row: RowMapping, kind: type[Record]) -> Record:
             hint="Bring the store back from a backup, or mend the row",
             debug=str(error),
         ) from None
+
+
+@cache
+def _build_add(dialect: str, table: Table) -> Insert:
+    return build_insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _build_put(dialect: str, table: Table, members: tuple[str, ...]) -> Insert:
+    chosen = build_insert(dialect, table)
+    keys = [key.name for key in table.primary_key]
+    changed = {name: chosen.excluded[name] for name in members if name not in keys}
+    return chosen.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def _named(keys: Iterable[object]) -> str:

@@ -99,6 +99,12 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
         "Tokens looked at, by whether the cache of verified ones held them.",
         [({"cache": "hit"}, counts.cache_hits), ({"cache": "miss"}, counts.cache_misses)],
     )
+    yield Family(
+        "jotgate_personal_tokens_total",
+        "counter",
+        "Personal tokens looked at, by whether control had to be asked about them.",
+        [({"cache": "hit"}, counts.personal_hits), ({"cache": "miss"}, counts.personal_misses)],
+    )
 
 
 def _standing(census: Census) -> Iterator[Family]:

@@ -14,7 +14,7 @@ from bench.report import Report, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
-from bench.verifier import BARE, COLD, PYJWT, WARM, Verification
+from bench.verifier import BARE, COLD, PYJWT, UNREVOKED, WARM, Verification
 
 BLOCKS = Blocks(
     reload_cpu_ms=[2.0, 4.5, 3.0],
@@ -61,7 +61,7 @@ def report(
     )
 
 
-VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], PYJWT: [90.0]})
+VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], PYJWT: [90.0]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
 

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from jotgate.core.opaque import Mark, make_opaque
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.snapshot import Limits
 from jotgate.gateway.token_waits import PATIENCE_S, QUESTIONS_PER_ADDRESS, QUESTIONS_PER_S
 from jotgate.gateway.waits import WAITING_MAX, Waiting
+from jotgate.gateway.world import build_world
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import request
 from tests.personal import GOOD, finding
@@ -217,6 +219,15 @@ def test_jotgate_stops_and_nobody_is_left_waiting(waits: Waits) -> None:
 def test_held_answers_outlive_worlds_and_go_by_the_news_of_accounts(waits: Waits) -> None:
     waits.bring()
     waits.answer(finding())
+    snapshot = replace(waits.world.snapshot, version=8, limits=Limits(personal_tokens=2))
+    waits.gateway.swap(build_world(snapshot, waits.world.places, waits.world))
+    assert waits.bring()[1] is None
+    for number in range(10):
+        waits.bring(text(number))
+        waits.answer(finding(f"t-{number}"), text(number))
+    assert len(waits.world.personal) == 2, "the limit of the newest snapshot"
+    waits.bring()
+    waits.answer(finding())
     waits.world.personal.forget(AccountNews(3))
     assert waits.bring()[1] is None
     waits.world.personal.forget(AccountNews(4, everything=True))
@@ -230,6 +241,14 @@ def test_scopes_and_models_are_those_of_the_answer(waits: Waits) -> None:
     caller, _ = waits.bring()
     waits.answer(narrow)
     assert (caller.status, code_of(caller)) == (403, "insufficient_scope")
+
+
+def test_one_in_a_subprotocol_is_a_credential_in_the_wrong_place(waits: Waits) -> None:
+    offered = request(_BODY, sec_websocket_protocol=b"mcp, " + GOOD)
+    assert code_of(waits.ask(offered)[0]) == "token_missing"
+    offered = request(_BODY, sec_websocket_protocol=b"mcp, " + GOOD, authorization=b"Bearer " + GOOD)
+    assert code_of(waits.ask(offered)[0]) == "credentials_ambiguous"
+    assert waits.asked == []
 
 
 def test_one_with_a_second_credential_behind_it_is_ambiguous(waits: Waits) -> None:

@@ -8,6 +8,7 @@ from jotgate.core.revocations import token_handle
 from jotgate.errors import ClaimRefused, Code, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.gateway.world import build_verifier
 from jotgate.jose.keys import KeySet, generate
+from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import Verifier
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
@@ -241,3 +242,17 @@ def test_another_issuers_claims_of_these_names_mean_nothing(issuer: TestIssuer) 
     token = issuer.token(iss="https://other.example", tenant="acme", roles=7, **_LINEAGE)
     principal = verifier.verify(token, NOW_S)
     assert (principal.tenant, principal.roles, principal.family, principal.ancestors) == ("", frozenset(), "", ())
+
+
+def test_what_one_set_spares_another_may_not(issuer: TestIssuer) -> None:
+    """A cached token is asked after again by whoever goes by another set of revocations."""
+    one = verifier_of(issuer)
+    token = issuer.token(jti="t-1")
+    one.verify(token, NOW_S)
+    other = RevokedSet()
+    other.take_rows([Revocation(RevocationKind.TOKEN, token_handle(NAME, "t-1"), 1)])
+    again = build_verifier((issuer_of(issuer),), 100, one, other)
+    assert again.cache is one.cache
+    with pytest.raises(TokenError) as caught:
+        again.verify(token, NOW_S)
+    assert caught.value.code is Code.TOKEN_REVOKED

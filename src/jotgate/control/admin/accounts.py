@@ -153,7 +153,7 @@ async def _delete(office: Office, kind: _Kind[Any], call: Call) -> Done:
 async def _switch(office: Office, kind: _Kind[Any], call: Call, *, enabled: bool) -> Done:
     terms = office.terms(call.by)
     done: Outcome[Any] = await office.access.run(
-        lambda store: switch_account(store, terms, kind.record, call.name, enabled=enabled)
+        lambda store: switch_account(store, terms, kind.record, call.name, enabled=enabled, version=call.version)
     )
     _record(office, call.by, done)
     return Done(view_account(done.record, kind.view, office.now_s), done.record.version)
@@ -162,7 +162,7 @@ async def _switch(office: Office, kind: _Kind[Any], call: Call, *, enabled: bool
 async def _rotate(office: Office, call: Call) -> Done:
     terms = office.terms(call.by)
     done = await office.access.run(
-        lambda store: client_administration.rotate_secret(store, terms, call.name, call.body.overlap_s)
+        lambda store: client_administration.rotate_secret(store, terms, call.name, call.body.overlap_s, call.version)
     )
     _record(office, call.by, done)
     return Done(ClientSecret(view_account(done.record, ClientView, office.now_s), done.secret), done.record.version)

@@ -23,7 +23,7 @@ from jotgate.control.admin.replays import Replays, Sent
 from jotgate.control.admin.shapes import AdminRoute, Call, Handler, Window
 from jotgate.control.answers import problem_response
 from jotgate.core.problem_details import render_details
-from jotgate.errors import InternalError, JotgateError, MethodRefused, RequestMalformed, UnknownOperation
+from jotgate.errors import InternalError, JotgateError, MethodRefused, RecordChanged, RequestMalformed, UnknownOperation
 
 PREFIX: Final = "/admin/api"
 _QUERY_FIELDS_MAX: Final = 16
@@ -84,7 +84,7 @@ async def _serve(
     query = read_query(route, _pairs(request))
     window = read_window(route, query) if route.paged else Window()
     raw, body = await read_body(route, request)
-    version = read_version(request.headers.getlist("if-match")) if route.guarded else None
+    version = _read_version(route, request)
     filters = {one.name: query[one.name] for one in route.filters if one.name in query}
     call = Call(by=by, names=names, filters=filters, window=window, version=version, body=body)
 
@@ -113,6 +113,17 @@ async def _do(route: AdminRoute, handler: Handler, call: Call) -> Sent:
     if done.content is None:
         return Sent(204, fields)
     return Sent(route.status, fields, _encode(done.content))
+
+
+def _read_version(route: AdminRoute, request: Request) -> int | None:
+    """The version that is to be changed, which some requests must name, and any may (RFC 9110 s13.1.1)."""
+    fields = request.headers.getlist("if-match")
+    if not route.changes or not (route.guarded or fields):
+        return None
+    version = read_version(fields)
+    if version is not None and not route.versioned:
+        raise RecordChanged("there are no versions here", hint="Leave If-Match out")
+    return version
 
 
 def _pairs(request: Request) -> list[tuple[str, str]]:

@@ -24,7 +24,6 @@ _KEY_HEADER: Final = {
 _MATCH_HEADER: Final = {
     "name": "If-Match",
     "in": "header",
-    "required": True,
     "description": "The ETag of the version that is to be changed; `*`: whatever is there.",
     "schema": {"type": "string", "pattern": f"^(\\*|{ETAG_PATTERN})$"},
 }
@@ -82,12 +81,10 @@ def statuses_of(route: AdminRoute) -> list[int]:
     found = {400, 401, 403, 500, 503}
     if route.names:
         found.add(404)
-    if route.conflicts or route.method == "POST":
-        found.add(409)
     if route.guarded:
-        found |= {412, 428}
+        found.add(428)
     if route.changes:
-        found.add(413)
+        found |= {409, 412, 413}
     if route.body is not None:
         found |= {415, 422}
     if route.method == "POST":
@@ -128,8 +125,8 @@ def _parameters(route: AdminRoute) -> Iterator[dict[str, Any]]:
         cursor = {"type": "string", "minLength": 1}
         about = "The `next_cursor` of the part before."
         yield {"name": "cursor", "in": "query", "required": False, "description": about, "schema": cursor}
-    if route.guarded:
-        yield _MATCH_HEADER
+    if route.versioned:
+        yield {**_MATCH_HEADER, "required": route.guarded}
     if route.method == "POST":
         yield _KEY_HEADER
 

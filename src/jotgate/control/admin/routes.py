@@ -29,6 +29,7 @@ from jotgate.core.personal_tokens import PersonalView
 from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
 
+_DELETE: Final = "Delete a {}, and end what it has: families, personal tokens, tokens that are known to live."
 _OF_TENANT: Final = Filter("tenant", "Only those of this tenant.")
 _OF_SUBJECT: Final = Filter("subject", "Only those of this subject.")
 _OF_CLIENT: Final = Filter("client_id", "Only those of this client.")
@@ -64,7 +65,7 @@ def _accounts(noun: AdminNoun, new: Any, values: Any, view: Any, made: Any) -> I
     )  # fmt: skip
     yield AdminRoute(
         name=f"delete{big}", method="DELETE", path=named, noun=noun, answer=Impact, guarded=True,
-        summary=f"Delete a {one}, and end what it has: families, personal tokens, tokens that are known to live.",
+        summary="Delete a tenant that has no accounts." if noun == "tenants" else _DELETE.format(one),
     )  # fmt: skip
     for action in ("enable", "disable"):
         yield AdminRoute(

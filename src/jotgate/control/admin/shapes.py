@@ -24,8 +24,8 @@ class AdminRoute(Struct, frozen=True, kw_only=True):
     """One row of the table. `path` stands below `/admin/api`; the parts in braces are names.
 
     `name` is its operationId. `body` and `answer` are types of Structs; without an answer the status is 204. The query
-    of a `paged` one has `limit` and `cursor`. A `tagged` answer has an ETag, and a request to a `guarded` one If-Match.
-    `secret`: the answer shows a secret, once. `conflicts`: things as they are may forbid it, so that it answers 409.
+    of a `paged` one has `limit` and `cursor`. A `tagged` answer has an ETag, and a request to a `guarded` one must have
+    If-Match. `secret`: the answer shows a secret, once.
     """
 
     name: str
@@ -41,12 +41,16 @@ class AdminRoute(Struct, frozen=True, kw_only=True):
     tagged: bool = False
     guarded: bool = False
     secret: bool = False
-    conflicts: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether something is done, so that seeing is not enough."""
         return self.method != "GET"
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it changes a record that has versions, so that If-Match may be sent."""
+        return self.guarded or (self.changes and self.tagged and bool(self.names))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ async def _delete_issuer(office: TrustOffice, call: Call) -> Done:
 
 
 async def _switch_issuer(office: TrustOffice, call: Call, *, enabled: bool) -> Done:
-    order = IssuerOrder(action="enable" if enabled else "disable", name=call.name)
+    order = IssuerOrder(action="enable" if enabled else "disable", name=call.name, version=call.version)
     await office.issuers.carry_out(order, call.by.subject, call.by.details)
     return await _show(office, call, call.name)
 

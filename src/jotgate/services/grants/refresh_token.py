@@ -1,9 +1,11 @@
 """The grant of a client that trades a refresh token for the next, and an access token with it (RFC 6749 s6)."""
 
+from jotgate.core.accounts import ClientRecord
 from jotgate.core.claims import AccessGrant
 from jotgate.core.families import Family
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
+from jotgate.core.refresh import Presentation
 from jotgate.core.resources import Target, grant_target
 from jotgate.core.rights import Rights
 from jotgate.core.values import Secret
@@ -28,7 +30,7 @@ class RefreshToken:
 
         1. The refresh token is this client's, and counts, or did so within its grace; one that is reused ends its
            family, which is durable before this refuses (RFC 6749 s10.4, RFC 9700 s4.14.2).
-        2. Whom it speaks for may have tokens yet, in the same tenant, and what they may do now is read anew.
+        2. Whom it speaks for may have tokens yet, in the tenant of then, as the client; what they may do is read anew.
         3. The resources are among the family's (RFC 8707 s2.2), the scopes too (s6), and all of them are still theirs
            and the client's. What the family was given stays as it is.
         4. The access token is made; if it cannot be, the refresh token was not used.
@@ -39,9 +41,10 @@ class RefreshToken:
             Unavailable: it cannot be known or recorded now.
         """
         text = Secret(request.form.require("refresh_token"))
-        presented = await self._families.present(text, request.client.name)
-        family = presented.family
-        subject = await self._find_subject(family)
+        presented = Presentation(text, request.client.name, self._clock.now_s())
+        decision = await self._families.present(presented)
+        family = decision.family
+        subject = await self._find_subject(family, request.client)
         rights = subject.rights.within(request.rights).within(_rights_of(family))
         target = self._grant_target(request, family, rights.scopes)
         grant = AccessGrant(
@@ -57,13 +60,13 @@ class RefreshToken:
             not_after_s=family.ends_at_s,
         )
         issued = await self._issuer.issue(grant, actor=request.client.name)
-        successor = await self._families.carry_out(text, presented)
+        successor = await self._families.carry_out(presented, decision)
         return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal())
 
-    async def _find_subject(self, family: Family) -> KnownSubject:
+    async def _find_subject(self, family: Family, client: ClientRecord) -> KnownSubject:
         found = await self._access.run(lambda store: find_subject(store, family.subject))
-        if found.record.tenant != family.tenant:
-            raise GrantRefused("whom this speaks for is of another tenant now", hint="Get a new refresh token there")
+        if not found.record.tenant == client.tenant == family.tenant:
+            raise GrantRefused("whom this speaks for, or the client, is of another tenant now")
         return found
 
     def _grant_target(self, request: GrantRequest, family: Family, scopes: frozenset[str]) -> Target:

@@ -129,6 +129,27 @@ def test_an_account_is_switched_off_and_on(stage: AdminStage, noun: str) -> None
     assert [one.event for one in stage.log.events][1:] == [f"{noun[:-1]}.disabled", f"{noun[:-1]}.enabled"]
 
 
+@NOUNS
+def test_whatever_says_a_version_is_done_to_that_one_alone(stage: AdminStage, noun: str) -> None:
+    first, path = make(stage, noun).headers["etag"], f"/{noun}/{NEW[noun]['name']}"
+    changed = stage.ask("POST", path + "/disable", if_match=first)
+    assert changed.status_code == 200
+    again = stage.ask("POST", path + "/enable", if_match=first)
+    assert code_of(again) == (412, Code.RECORD_CHANGED)
+    assert stage.get(path)["enabled"] is False
+    assert stage.ask("POST", path + "/enable", if_match=changed.headers["etag"]).status_code == 200
+
+
+def test_a_version_of_what_has_none_is_no_version(stage: AdminStage) -> None:
+    first = make(stage, "clients").headers["etag"]
+    stale = stage.ask("POST", "/clients/ci/rotate-secret", {}, if_match='"v999"')
+    assert code_of(stale) == (412, Code.RECORD_CHANGED)
+    assert stage.ask("POST", "/clients/ci/rotate-secret", {}, if_match=first).status_code == 200
+    assert code_of(stage.ask("POST", "/keys", {}, if_match='"v1"')) == (412, Code.RECORD_CHANGED)
+    assert code_of(stage.ask("POST", "/tenants", NEW["tenants"], if_match='"v1"')) == (412, Code.RECORD_CHANGED)
+    assert stage.ask("POST", "/tenants", NEW["tenants"], if_match="*").status_code == 201
+
+
 def test_of_two_who_change_one_version_one_is_told() -> None:
     stage = AdminStage()
     version = make(stage, "tenants").headers["etag"]
@@ -215,6 +236,15 @@ def test_nobody_makes_himself_an_administrator(stage: AdminStage) -> None:
     stage.store.put_account(client("boss", scopes=("admin:*",)))
     assert code_of(stage.ask("POST", "/clients/boss/rotate-secret", {}, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
     stage.store.put_account(principal("chief", scopes=("admin:*", "ai")))
+    tenant = {"name": "own", "roles": [{"name": "all", "scopes": ["admin:*"]}]}
+    tenants = stage.token("admin:tenants")
+    assert code_of(stage.ask("POST", "/tenants", tenant, token=tenants)) == (403, Code.INSUFFICIENT_SCOPE)
+    for method, path in (("DELETE", "/clients/boss"), ("POST", "/clients/boss/disable")):
+        answer = stage.ask(method, path, token=token, if_match="*")
+        assert code_of(answer) == (403, Code.INSUFFICIENT_SCOPE)
+    narrow = {**CI, "name": "helper", "scopes": ["admin:clients"]}
+    assert stage.ask("POST", "/clients", narrow, token=token).status_code == 201
+    assert stage.ask("POST", "/clients", {**narrow, "name": "h2", "scopes": ["admin:keys"]}).status_code == 201
     asked = {"subject": "chief", "name": "mine", "scopes": ["admin:*"]}
     assert code_of(stage.ask("POST", "/personal-tokens", asked, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
     stage.make("/personal-tokens", asked)

@@ -76,6 +76,8 @@ def test_an_issuer_is_trusted_switched_and_forgotten(stage: AdminStage) -> None:
     assert found["settings"]["public_only"] is True
     assert stage.get("/issuers")["items"] == [found] == [stage.get("/issuers/idp")]
     assert stage.ask("POST", "/issuers/idp/disable").json()["enabled"] is False
+    stale = stage.ask("POST", "/issuers/idp/enable", if_match=made.headers["etag"])
+    assert code_of(stale) == (412, Code.RECORD_CHANGED)
     version = stage.ask("POST", "/issuers/idp/enable").headers["etag"]
     assert code_of(stage.ask("DELETE", "/issuers/idp", if_match=made.headers["etag"])) == (412, Code.RECORD_CHANGED)
     assert code_of(stage.ask("DELETE", "/issuers/idp")) == (428, Code.PRECONDITION_REQUIRED)

@@ -135,12 +135,15 @@ def test_a_method_that_is_none_of_the_path_is_refused_and_the_others_named(stage
     assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH"
 
 
-def test_a_problem_names_the_request_and_no_page_keeps_it(stage: AdminStage) -> None:
+def test_PD_01_a_refusal_is_a_problem_that_names_its_request_and_leaks_nothing(stage: AdminStage) -> None:
     answer = stage.ask("GET", "/clients/nobody")
     assert code_of(answer) == (404, Code.RECORD_MISSING)
     problem = answer.json()
     assert (problem["instance"], problem["title"]) == ("req-1", "Record missing")
     assert problem["detail"].startswith("there is no client of this name")
+    assert set(problem) == {"type", "title", "status", "detail", "code", "instance"}
+    token = stage.token()
+    assert token not in stage.ask("GET", "/clients", token=token + "x").text
     assert answer.headers["cache-control"] == "no-store"
     assert stage.ask("GET", "/clients").headers["cache-control"] == "no-store"
 

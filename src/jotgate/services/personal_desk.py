@@ -23,7 +23,7 @@ from jotgate.core.rights import Rights, grant_scopes, within_scopes
 from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExists, RecordMissing, ScopeRefused
 from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Entropy
-from jotgate.services.accounts import find_subject
+from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.services.recorder import Recorder
 from jotgate.store_ports import Store
 
@@ -85,7 +85,8 @@ class PersonalDesk:
         return PersonalDone(PersonalAnswer(tokens=tuple(map(self._view, shown)), after=after))
 
     def _create(self, order: PersonalOrder) -> PersonalDone:
-        rights = self._rights(order.subject)
+        owner = self._owner(order.subject)
+        rights = owner.rights
         held = self._held(order.subject)
         if any(one.name == order.name for one in held):
             raise self._taken(order)
@@ -103,7 +104,8 @@ class PersonalDesk:
             models=_models(order.models, rights),
             secrets=(SecretDigest(opaque_digest(secret), self._now_s),),
             expires_at_s=self._now_s + (order.ttl_s or LIFETIME_DEFAULT_S),
-            created_at_s=self._now_s,
+            # Never before its owner, whom another machine may have made by a clock that is ahead: `personal_lookup`.
+            created_at_s=max(self._now_s, owner.record.created_at_s),
             updated_at_s=self._now_s,
         )
         if self._store.put_personal_token(token) is None:
@@ -111,7 +113,7 @@ class PersonalDesk:
         return self._done("personal_token.created", token, secret)
 
     def _roll(self, order: PersonalOrder, found: PersonalToken) -> PersonalDone:
-        self._rights(found.owner)
+        self._owner(found.owner)
         if found.expires_at_s <= self._now_s:
             raise CommandError(
                 "this personal token has expired, and one that has expired is not brought back",
@@ -155,8 +157,8 @@ class PersonalDesk:
             details["previous_until"] = view.previous_until_s
         return PersonalDone(PersonalAnswer(tokens=(view,), secret=secret), event, token.owner, details)
 
-    def _rights(self, subject: str) -> Rights:
-        """What the owner may do now, who must be a principal that may have tokens."""
+    def _owner(self, subject: str) -> KnownSubject:
+        """The owner, who must be a principal that may have tokens, and what it may do now."""
         try:
             found = find_subject(self._store, subject)
         except GrantRefused:
@@ -167,7 +169,7 @@ class PersonalDesk:
                 "disabled",
                 hint="'jotgate principal list' shows who is there; 'jotgate principal create' makes one",
             )
-        return found.rights
+        return found
 
     def _held(self, owner: str) -> Sequence[PersonalToken]:
         found: list[PersonalToken] = []

@@ -77,6 +77,11 @@ def test_who_takes_the_name_of_an_owner_that_was_dropped_does_not_get_its_tokens
     assert code_of(office, secret) is Code.TOKEN_REVOKED
 
 
+def test_an_owner_that_was_made_by_a_clock_ahead_has_tokens_at_once(office: Office) -> None:
+    office.change(PrincipalRecord, "alice", created_at_s=int(office.clock.now_s()) + 30)
+    assert code_of(office, office.create()) is None
+
+
 def test_it_ends_at_its_second(office: Office) -> None:
     secret = office.create(ttl_s=60)
     office.clock.advance(59.5)

@@ -40,7 +40,8 @@ def test_the_request_goes_on_with_its_own_fields_and_the_peers_address(door: Doo
     )
     outbound = door.port.last.outbound
     assert (outbound.method, outbound.target, outbound.body) == (b"POST", b"/oauth/token?a=b", b"body")
-    assert outbound.lines == b"X-Jotgate-Peer: 127.0.0.1\r\nauthorization: Bearer t\r\ncontent-type: text/x\r\n"
+    own = b"X-Jotgate-Peer: 127.0.0.1\r\nX-Request-Id: ask-1\r\n"
+    assert outbound.lines == own + b"authorization: Bearer t\r\ncontent-type: text/x\r\n"
 
 
 def test_a_request_without_query_has_none(door: Door) -> None:

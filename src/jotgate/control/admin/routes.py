@@ -21,7 +21,7 @@ from jotgate.control.admin.bodies import (
     Rotation,
     TenantView,
 )
-from jotgate.control.admin.shapes import AdminRoute, Filter, Page
+from jotgate.control.admin.shapes import AdminRoute, Parameter, Page
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.key_orders import KeyView
@@ -30,15 +30,15 @@ from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
 
 _DELETE: Final = "Delete a {}, and end what it has: families, personal tokens, tokens that are known to live."
-_OF_TENANT: Final = Filter("tenant", "Only those of this tenant.")
-_OF_SUBJECT: Final = Filter("subject", "Only those of this subject.")
-_OF_CLIENT: Final = Filter("client_id", "Only those of this client.")
+_OF_TENANT: Final = Parameter("tenant", "Only those of this tenant.")
+_OF_SUBJECT: Final = Parameter("subject", "Only those of this subject.")
+_OF_CLIENT: Final = Parameter("client_id", "Only those of this client.")
 _OF_ISSUANCE: Final = (
     _OF_SUBJECT,
     _OF_CLIENT,
-    Filter("kid", "Only those that this key signed."),
-    Filter("parent", "Only those that were narrowed from this token."),
-    Filter("family", "Only those of this refresh-token family."),
+    Parameter("kid", "Only those that this key signed."),
+    Parameter("parent", "Only those that were narrowed from this token."),
+    Parameter("family", "Only those of this refresh-token family."),
 )
 
 

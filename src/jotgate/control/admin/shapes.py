@@ -13,7 +13,7 @@ _Item = TypeVar("_Item")
 _Body_co = TypeVar("_Body_co", covariant=True)
 
 
-class Filter(Struct, frozen=True):
+class Parameter(Struct, frozen=True):
     """A parameter of the query by which a list is narrowed, or an action told more."""
 
     name: str
@@ -36,7 +36,7 @@ class AdminRoute(Struct, frozen=True, kw_only=True):
     answer: Any = None
     status: int = 200
     body: type[Struct] | None = None
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[Parameter, ...] = ()
     paged: bool = False
     tagged: bool = False
     guarded: bool = False

@@ -21,7 +21,7 @@ from jotgate.control.admin.bodies import (
     Rotation,
     TenantView,
 )
-from jotgate.control.admin.shapes import AdminRoute, Parameter, Page
+from jotgate.control.admin.shapes import AdminRoute, Page, Parameter
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.key_orders import KeyView

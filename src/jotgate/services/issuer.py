@@ -5,7 +5,6 @@ from typing import Final
 from jotgate.core.claims import ACCESS_TOKEN_TYPE, AccessGrant, Issued, access_claims
 from jotgate.core.durable import Issuance
 from jotgate.jose import jws, jwt
-from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Clock, Entropy, Signers
 from jotgate.services.recorder import Recorder
 
@@ -35,7 +34,7 @@ class TokenIssuer:
             KeyRefused, DirectoryRefused: see `ports.Signers`.
             SignatureInvalid: who signs made a signature that does not verify.
         """
-        token_id = b64url_encode(self._entropy.random_bytes(_TOKEN_ID_BYTES)).decode("ascii")
+        token_id = self._entropy.random_bytes(_TOKEN_ID_BYTES).hex()  # No id looks like an option of a command.
         now_s = self._clock.now_s()
         expires_at_s = grant.expires_at_s(now_s)
         signer = await self._signers.signer(

@@ -19,14 +19,14 @@ from tests.peers.oidc_provider import FOLDER, INSTALLED, SERVICE, node
 _CLIENT: Final = "bench"
 
 
-def start_provider(folder: Path, core: int) -> Target:
-    """Start oidc-provider.
-
-    Raises:
-        BenchError: npm could not install it.
-    """
+def find_provider() -> None:
+    """Look for oidc-provider. Raises BenchError: npm could not install it."""
     if not INSTALLED.exists():
         raise BenchError("the bench needs npm's oidc-provider; `make setup` installs it")
+
+
+def start_provider(folder: Path, core: int) -> Target:
+    """Start oidc-provider."""
     folder.mkdir()
     port = free_port()
     command: list[str | Path] = [node(), FOLDER / "server.mjs", str(port), folder / "keys.json", "unattended"]

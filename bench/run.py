@@ -12,7 +12,7 @@ from bench import compiler, cpu, machine, summary
 from bench.candidates import TABLES
 from bench.envoy import envoy_version, find_envoy, start_envoy
 from bench.gates import judge
-from bench.issuance import start_issuing, start_provider
+from bench.issuance import find_provider, start_issuing, start_provider
 from bench.jotgate import (
     PLAIN,
     IssuerFacts,
@@ -49,6 +49,8 @@ class Run:
         self._stack = stack
         self._load_core, self._core = cpu.two_cores()
         self._machine = self._describe()
+        if names.OIDC_PROVIDER in wanted:
+            find_provider()
         programs = compiler.compile_all()
         self._load = Load(programs.loadgen, self._load_core)
         self._mock = self._hold(start_mock(programs.mock_upstream, folder, self._load_core))

@@ -18,7 +18,7 @@ from jotgate.core.accounts import Account, PrincipalRecord, TenantRecord
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
 from jotgate.stores.sql import SqlStore
-from jotgate.testing.running import Gateway, NeverCameTrue, run_command, until
+from jotgate.testing.running import Gateway, run_command, until
 from tests.databases import Postgres, postgres
 from tests.exposition import read_exposition
 from tests.integration.exchanges import Caller, record_of, records
@@ -86,17 +86,7 @@ def codes(gateway: Gateway, token: str) -> set[str]:
 
 def taken_again(token: str, *gateways: Gateway) -> None:
     """Wait until every worker takes a token."""
-    found: set[str] = set()
-
-    def take_all() -> bool:
-        found.clear()
-        found.update(*(codes(gateway, token) for gateway in gateways))
-        return found == {""}
-
-    try:
-        until(take_all, "every worker takes it again")
-    except NeverCameTrue:
-        assert found == {""}, [gateway.errors for gateway in gateways]
+    until(lambda: {code for one in gateways for code in codes(one, token)} == {""}, "every worker takes it again")
 
 
 def refused_in_time(token: str, wanted: set[str], *gateways: Gateway) -> None:

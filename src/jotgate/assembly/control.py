@@ -159,7 +159,7 @@ async def _serve(
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = _build_server(directory, keys, others, reporter, census, personal=personal, bus=bus)
+    server = _build_server(directory, keys, others, reporter, census, personal=personal)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
@@ -204,7 +204,6 @@ def _build_server(
     census: Census,
     *,
     personal: PersonalRoom,
-    bus: BusServer,
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
@@ -221,7 +220,7 @@ def _build_server(
     verify = personal.verifier(verifier.verify)
     parts = open_parts(keys, reloader, verify, tokens)
     oauth = build_oauth(parts)
-    bus.serve_forms(oauth.answer)
+    reporter.bus.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),

@@ -30,8 +30,8 @@ class TokenReturns:
         """Revoke the token that a request gives back; when this returns, nothing accepts it any more.
 
         1. The client proves who it is; one that has nothing to prove it with says so (s2.1).
-        2. The token is looked for under every type, whatever `token_type_hint` says: its form tells what it is. One of a
-           type that no client has is refused as such (s2.2.1), so that nobody believes it revoked.
+        2. The token is looked for under every type, whatever `token_type_hint` says: its form tells what it is. One
+           of a type that no client has is refused as such (s2.2.1), so that nobody believes it revoked.
         3. One that is unknown, has ended or was revoked before is as good as revoked (s2.2).
         4. One of another client stays as it is, and its bearer is told so (s2.1). It has the token anyway, so this
            tells nobody anything, and a client that mixes up its credentials does not believe the token revoked.

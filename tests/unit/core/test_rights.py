@@ -130,7 +130,8 @@ def test_models_of_roles_add_up_and_none_of_them_means_every() -> None:
     tenant = TenantRecord(name="default", roles=roles)
     assert rights_of(PrincipalRecord(name="ann", roles=("a", "b")), tenant).models == frozenset({"echo", "gpt"})
     assert rights_of(PrincipalRecord(name="ann", roles=("a", "c")), tenant).models is None
-    assert rights_of(PrincipalRecord(name="ann", roles=("a", "c"), models=("gpt",)), tenant).models == frozenset({"gpt"})
+    bounded = PrincipalRecord(name="ann", roles=("a", "c"), models=("gpt",))
+    assert rights_of(bounded, tenant).models == frozenset({"gpt"})
     assert rights_of(ClientRecord(name="ci", models=()), tenant).models == frozenset()
 
 

@@ -42,17 +42,23 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrecorded"
 _CALLER_GONE: Final = 499
+_JUDGED_FOR_S: Final = 0.5
+"""A token is looked at again when its call begins so much later than its head came."""
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
 class _Opened(Struct, frozen=True):
-    """A request whose head is decided, and the one world and time (NumericDate) that the rest is decided in."""
+    """A request whose head is decided, and the one world and time (NumericDate) that the rest is decided in.
+
+    `fresh_s` is until when, on the monotonic clock, that may be.
+    """
 
     request: Request
     world: World
     operation: Operation
     principal: Principal
     now_s: float
+    fresh_s: float
 
 
 class _Model(Struct, frozen=True):
@@ -154,6 +160,9 @@ class Gateway:
             RequestError, TokenError, Unavailable: the request goes no further; hand the error to `refuse`.
         """
         request.request_id = self.name(request)
+        return self._judge(request, request.begun_s)
+
+    def _judge(self, request: Request, since_s: float) -> Answer:
         world = self.fresh_world()
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
@@ -171,7 +180,8 @@ class Gateway:
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
-        return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s))
+        fresh_s = since_s + _JUDGED_FOR_S
+        return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s, fresh_s))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, and record it."""
@@ -221,6 +231,10 @@ class Gateway:
         self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
     ) -> Running | None:
         try:
+            now_s = self._clock.monotonic_s()
+            if now_s > opened.fresh_s:
+                # The body came late, or others were answered first: what was good may have ended or been revoked.
+                return self._judge(opened.request, now_s)(caller)
             if self._recorder.trail.full:
                 raise AuditUnavailable(_AUDIT_FULL)
             return answer(opened, caller)

@@ -72,7 +72,9 @@ class _Connection(asyncio.Protocol):
         self.forms: set[asyncio.Future[FormAnswered]] = set()
 
     def send(self, message: bytes) -> None:
-        """Send a frame."""
+        """Send a frame, if anybody is there still."""
+        if self.transport.is_closing():
+            return
         if self.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
             self.transport.abort()  # It reads nothing; its supervisor will see to it.
             return
@@ -304,8 +306,6 @@ class BusServer:
         self._connections.discard(connection)
         for question in connection.questions.values():
             question.cancel()
-        for answering in connection.forms:
-            answering.cancel()
         if connection.hello is not None:
             self._figures.left(connection.hello.instance)
             self._tell_waiting()

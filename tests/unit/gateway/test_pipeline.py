@@ -5,6 +5,7 @@ import json
 import pytest
 from msgspec import structs
 
+from jotgate.core.revocations import Entry, token_handle
 from jotgate.core.snapshot import Limits
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
@@ -211,3 +212,39 @@ def test_every_call_ends_in_exactly_one_record(stage: Stage) -> None:
     ]
     assert [record.row for record in stage.trail.records] == [1, 2, 3, 4]
     assert not stage.gateway.live
+
+
+def test_E04_a_token_that_ends_while_the_body_is_awaited_starts_no_call(stage: Stage) -> None:
+    """A caller may send its head, and the body minutes later; or wait behind others on the same connection."""
+    ends = good(stage, exp=int(stage.clock.now_s()) + 60)
+    answer = stage.gateway.open(request(b'{"model":"a"}', authorization=ends))
+    stage.clock.advance(300)
+    stage.gateway.control_seen()
+    caller = RecordingCaller()
+    assert answer(caller) is None
+    assert (caller.status, code_of(caller)) == (401, "token_expired")
+    assert not stage.one.exchanges
+    assert stage.trail.only.code == "token_expired"
+
+
+def test_E04_a_token_that_is_revoked_while_the_body_is_awaited_starts_no_call(stage: Stage) -> None:
+    asked = request(b'{"model":"a"}', authorization=good(stage, jti="gone"))
+    answer = stage.gateway.open(asked)
+    issuer = stage.world.snapshot.issuers[0].issuer
+    stage.world.verifier.revoked.take([Entry(f"token {token_handle(issuer, 'gone')}", None)])
+    stage.clock.advance(1)
+    caller = RecordingCaller()
+    assert answer(caller) is None
+    assert (caller.status, code_of(caller)) == (401, "token_revoked")
+    assert caller.headers["x-request-id"] == asked.request_id
+    assert not stage.one.exchanges
+
+
+def test_a_body_that_comes_late_is_served_when_the_token_is_good_still(stage: Stage) -> None:
+    answer = stage.gateway.open(request(b'{"model":"a"}', authorization=good(stage)))
+    stage.clock.advance(100)
+    stage.gateway.control_seen()
+    caller = RecordingCaller()
+    assert answer(caller) is not None
+    stage.one.last.answer(200, b"{}")
+    assert caller.status == 200

@@ -17,6 +17,8 @@ from jotgate.store_ports import RevocationRecords, Store
 
 POLL_S: Final = 0.25
 """How often the store is asked whether something was revoked."""
+_STEP_S: Final = 1.0
+"""A clock that goes back by more was set; by less it was only kept right."""
 
 
 def load_revocations(records: RevocationRecords) -> RevokedSet:
@@ -36,6 +38,7 @@ class RevocationFeed:
         self._turn = asyncio.Lock()
         self._tell: Callable[[list[Entry]], None] | None = None
         self._good_s = clock.monotonic_s()
+        self._last_s = clock.now_s()
         self._fault = ""
         self.revoked: Final = revoked
 
@@ -52,7 +55,11 @@ class RevocationFeed:
         """Ask the store for what is new, and tell of it. Raises StoreUnavailable."""
         async with self._turn:
             begun_s = self._clock.monotonic_s()
-            self.revoked.forget(self._clock.now_s())
+            now_s = self._clock.now_s()
+            if now_s < self._last_s - _STEP_S:
+                self.revoked.cursor = 0  # The clock was ahead: what was forgotten meanwhile may count still.
+            self._last_s = now_s
+            self.revoked.forget(now_s)
             versions = await self._access.run(lambda store: store.versions())
             if versions.revocations < self.revoked.cursor:  # The database was restored to what it was earlier.
                 self.revoked.cursor = 0

@@ -1,9 +1,12 @@
 """What was revoked is read whole, then followed in order; a look that fails leaves it as old as it is."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 
+from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
 from jotgate.core.durable import Revocation, RevocationKind, Versions
 from jotgate.core.revocations import Entry
@@ -15,13 +18,15 @@ from jotgate.testing.ports import ManualClock
 
 
 class Flaky(MemoryStore):
-    """A store that can be out of reach, or be put back to what it was."""
+    """A store that can be out of reach, be put back to what it was, or take its time."""
 
     away = False
+    takes: Callable[[], None] = staticmethod(lambda: None)
 
     def versions(self) -> Versions:
         if self.away:
             raise StoreUnavailable("it is away")
+        self.takes()
         return super().versions()
 
     def restore(self) -> None:
@@ -104,3 +109,39 @@ def test_a_store_that_was_restored_is_read_anew_and_nothing_is_unrevoked() -> No
     bench.look()
     assert bench.told == [Entry("token since", None)]
     assert len(bench.feed.revoked) == 4
+
+
+def test_what_is_known_is_as_old_as_the_beginning_of_the_look() -> None:
+    """What was revoked while the store took its time may be missing from its answer."""
+    bench = Bench()
+    bench.store.takes = lambda: bench.clock.advance(7)
+    bench.look()
+    assert bench.feed.age_s == 7
+
+
+def test_a_clock_that_was_ahead_for_a_while_lets_nothing_count_again() -> None:
+    bench = Bench()
+    ends_at_s = int(bench.clock.now_s()) + 60
+    bench.revoke("mine", expires_at_s=ends_at_s)
+    bench.look()
+    ahead = ManualClock(bench.clock.now_s() + 86_400)
+    right, bench.feed._clock = bench.feed._clock, ahead
+    bench.look()
+    assert bench.feed.revoked.spares(("token mine",)), "it has ended, for all that the clock says"
+    bench.feed._clock = right
+    bench.told.clear()
+    bench.look()
+    assert not bench.feed.revoked.spares(("token mine",))
+    assert [entry.name for entry in bench.told] == ["token mine"], "workers are told again"
+
+
+@pytest.mark.parametrize("oldest", ["feed", "revocations", "accounts"])
+def test_control_is_as_old_as_the_oldest_of_what_it_follows(oldest: str) -> None:
+    class Aged(NamedTuple):
+        age_s: float
+
+    parts: dict[str, Any] = {
+        name: Aged(61.5 if name == oldest else 0.1) for name in ("feed", "revocations", "accounts")
+    }
+    nothing: Any = None
+    assert OpenKeys(authority=nothing, access=nothing, **parts).age_s == 61.5

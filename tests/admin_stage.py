@@ -16,6 +16,7 @@ from jotgate.control.admin.mounting import open_admin
 from jotgate.control.admin.replays import Replays
 from jotgate.control.admin.trust import TrustOffice
 from jotgate.control.public import build_public
+from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.config import KeysEntry, Server
 from jotgate.core.durable import Issuance, IssuerRecord
 from jotgate.core.faults import Fault
@@ -106,6 +107,7 @@ class AdminStage:
         )
         admission = Admission(
             lambda token: self._verifier.verify(token, self.clock.now_s()),
+            access,
             Replays(access, self.clock),
             well_known_url(AUDIENCE, PROTECTED_RESOURCE),
         )
@@ -121,8 +123,9 @@ class AdminStage:
         return self.faults.get(url, "")
 
     def token(self, *scopes: str, **claims: object) -> str:
-        """A token of an administrator."""
-        members = {"aud": AUDIENCE, "scope": " ".join(scopes or ("admin:*",)), "sub": "root", "client_id": "ops"}
+        """A token of an administrator; the operator gave it, so that it rests on no account."""
+        given = {"scope": " ".join(scopes or ("admin:*",)), "sub": "root", "client_id": CLI_CLIENT_ID}
+        members = {"aud": AUDIENCE, **given}
         return self.keys.token(**{**members, **claims}).decode()
 
     def ask(self, method: str, path: str, body: Any = None, /, token: str | None = None, **fields: str) -> Response:

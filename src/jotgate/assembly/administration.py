@@ -52,6 +52,7 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
     clock, issuer = SystemClock(), keys.authority.issuer_url
     admission = Admission(
         AdminVerifier(reloader, keys.revocations.revoked).verify,
+        keys.access,
         Replays(keys.access, clock),
         well_known_url(admin_resource(issuer), PROTECTED_RESOURCE),
     )

@@ -2,20 +2,18 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from jotgate.core.accounts import ClientRecord, PrincipalRecord
-from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.families import FoundFamily
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import INTROSPECT
-from jotgate.errors import ClientRefused, GrantRefused, TokenError
+from jotgate.errors import ClientRefused, TokenError
 from jotgate.ports import StoreAccess
-from jotgate.services.accounts import KnownClient, find_client, find_subject
+from jotgate.services.accounts import KnownClient
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.families import Families
 from jotgate.services.own_tokens import OwnToken, OwnTokens
-from jotgate.store_ports import Store
+from jotgate.services.standing import has_subject, stands
 
 
 class Introspected(Struct, frozen=True, kw_only=True):
@@ -72,7 +70,10 @@ class Introspection:
             found = self._tokens.verify(token)
         except TokenError:
             return INACTIVE
-        if not self._concerns(client, found.principal) or not await self._stands(found.principal):
+        principal = found.principal
+        if not self._concerns(client, principal):
+            return INACTIVE
+        if not await self._access.run(lambda store: stands(store, principal)):
             return INACTIVE
         return _tell(found)
 
@@ -84,38 +85,9 @@ class Introspection:
 
     async def _look_up(self, client: KnownClient, token: str) -> Introspected:
         found = await self._families.find_live(token, client.record.name)
-        if found is None or not await self._access.run(lambda store: _has_subject(store, found.family.subject)):
+        if found is None or not await self._access.run(lambda store: has_subject(store, found.family.subject)):
             return INACTIVE
         return _tell_family(found, self._issuer)
-
-    async def _stands(self, principal: Principal) -> bool:
-        return await self._access.run(lambda store: _stands(store, principal))
-
-
-def _stands(store: Store, principal: Principal) -> bool:
-    """Whether nobody is disabled whom a token rests on. An operator's token, and what came of it, may rest on none."""
-    if principal.client_id == CLI_CLIENT_ID:
-        return _has_subject(store, principal.subject, or_none=True)
-    try:
-        find_client(store, principal.client_id)
-    except ClientRefused:
-        return False
-    return _has_subject(store, principal.subject, or_none=_came_of_an_operators(store, principal))
-
-
-def _came_of_an_operators(store: Store, principal: Principal) -> bool:
-    first = store.issuance(principal.ancestors[0]) if principal.ancestors else None
-    return first is not None and first.client_id == CLI_CLIENT_ID
-
-
-def _has_subject(store: Store, subject: str, *, or_none: bool = False) -> bool:
-    """Whether a subject is there and enabled; `or_none`: or is none that is kept."""
-    try:
-        find_subject(store, subject)
-    except GrantRefused:
-        known = store.account(PrincipalRecord, subject) or store.account(ClientRecord, subject)
-        return or_none and known is None
-    return True
 
 
 def _tell(found: OwnToken) -> Introspected:

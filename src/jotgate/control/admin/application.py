@@ -24,6 +24,7 @@ from jotgate.control.admin.shapes import AdminRoute, Call, Handler, Window
 from jotgate.control.answers import problem_response
 from jotgate.core.problem_details import render_details
 from jotgate.errors import InternalError, JotgateError, MethodRefused, RecordChanged, RequestMalformed, UnknownOperation
+from jotgate.ports import StoreAccess
 
 PREFIX: Final = "/admin/api"
 _QUERY_FIELDS_MAX: Final = 16
@@ -31,9 +32,13 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """What guards the admin API. `metadata_url` is where it describes itself (RFC 9728)."""
+    """What guards the admin API. `access` leads to the accounts that tokens rest on.
+
+    `metadata_url` is where it describes itself (RFC 9728).
+    """
 
     verify: Verify
+    access: StoreAccess
     replays: Replays
     metadata_url: str
 
@@ -79,7 +84,8 @@ async def _serve(
     routes: Mapping[str, AdminRoute], handlers: Mapping[str, Handler], admission: Admission, request: Request
 ) -> Response:
     route = routes["GET" if request.method == "HEAD" else request.method]
-    by = admit(admission.verify, request.headers.getlist("authorization"), route, _request_id(request))
+    fields = request.headers.getlist("authorization")
+    by = await admit(admission.verify, admission.access, fields, route, _request_id(request))
     names = read_names(route, request.path_params)
     query = read_query(route, _pairs(request))
     window = read_window(route, query) if route.paged else Window()
@@ -99,8 +105,8 @@ async def _serve(
     else:
         asked = b"\0".join((str(request.url.path).encode(), request.scope["query_string"], raw))
         sent = await admission.replays.once(by, keys[0], asked, route, work)
-    fields = {"Cache-Control": "no-store", **sent.fields}
-    return Response(sent.body, sent.status, fields, media_type="application/json" if sent.body else None)
+    headers = {"Cache-Control": "no-store", **sent.fields}
+    return Response(sent.body, sent.status, headers, media_type="application/json" if sent.body else None)
 
 
 async def _do(route: AdminRoute, handler: Handler, call: Call) -> Sent:

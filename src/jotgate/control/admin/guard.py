@@ -5,18 +5,21 @@ from collections.abc import Callable, Sequence
 from jotgate.control.admin.shapes import AdminRoute, By
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import ADMIN_READ, ADMIN_SCOPES, may_administer
-from jotgate.errors import CredentialsAmbiguous, InsufficientScope
+from jotgate.errors import CredentialsAmbiguous, InsufficientScope, TokenRevoked
 from jotgate.gateway.credentials import bearer_token
+from jotgate.ports import StoreAccess
+from jotgate.services.standing import stands
 
 Verify = Callable[[bytes], Principal]
 """The principal of a token for the admin API. Raises TokenError, and Unavailable where nothing can be known."""
 
 
-def admit(verify: Verify, fields: Sequence[str], route: AdminRoute, request_id: str) -> By:
+async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], route: AdminRoute, request_id: str) -> By:
     """Who calls, who may do what the route is for. `fields` are the Authorization fields of the request.
 
     Raises:
-        TokenError: one subclass for each reason (RFC 6750 s3.1 `invalid_token`).
+        TokenError: one subclass for each reason (RFC 6750 s3.1 `invalid_token`); TokenRevoked too where the token's
+            client or subject, or the tenant of one, is disabled or gone.
         CredentialsAmbiguous: there is more than one token.
         InsufficientScope: the token is good, and not for this.
         Unavailable: the answer cannot be known.
@@ -24,6 +27,11 @@ def admit(verify: Verify, fields: Sequence[str], route: AdminRoute, request_id: 
     if len(fields) > 1:
         raise CredentialsAmbiguous("the Authorization field stands more than once")
     principal = verify(bearer_token(fields[0].encode("latin-1") if fields else None))
+    if not await access.run(lambda store: stands(store, principal)):
+        raise TokenRevoked(
+            "the token's client or subject, or the tenant of one, is disabled or deleted",
+            hint="Ask who administers them",
+        )
     if not _may(principal, route):
         scope = scope_of(route)
         raise InsufficientScope(

@@ -53,7 +53,7 @@ def test_what_is_made_is_found_and_named(stage: AdminStage, noun: str) -> None:
     )
     (event,) = stage.log.events
     assert (event.event, event.actor, event.subject) == (f"{noun[:-1]}.created", "root", name)
-    assert (event.details["client_id"], event.details["request_id"]) == ("ops", "req-1")
+    assert (event.details["client_id"], event.details["request_id"]) == ("jotgate-cli", "req-1")
 
 
 @NOUNS

@@ -7,6 +7,7 @@ from jotgate.core.durable import Issuance
 from jotgate.errors import Code, StoreUnavailable
 from jotgate.stores.memory import MemoryStore
 from tests.admin_stage import AdminStage, code_of
+from tests.token_stage import client
 
 TENANT = {"name": "acme"}
 CI = {"name": "ci", "grants": ["client_credentials"], "scopes": ["ai"]}
@@ -53,8 +54,9 @@ def test_the_same_key_for_another_request_is_refused(stage: AdminStage) -> None:
 
 
 def test_a_key_is_its_callers_own(stage: AdminStage) -> None:
+    stage.store.put_account(client("other"))
     stage.ask("POST", "/tenants", TENANT, idempotency_key="k-1")
-    for token in (stage.token(sub="other"), stage.token(client_id="other")):
+    for token in (stage.token(sub="other"), stage.token(sub="other", client_id="other")):
         answer = stage.ask("POST", "/tenants", TENANT, token=token, idempotency_key="k-1")
         assert code_of(answer) == (409, Code.RECORD_EXISTS)
     less = stage.ask("POST", "/tenants", TENANT, token=stage.token("admin:clients"), idempotency_key="k-1")

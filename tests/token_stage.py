@@ -141,7 +141,7 @@ class TokenStage:
         own = OwnTokens(lambda: self.verifier, self.clock)
         revoker = Revoker(self.access, self.recorder, self.clock, self._look)
         return OAuthDesk(
-            tokens=TokenService(self.clients, self.grants),
+            tokens=TokenService(self.clients, self.grants, self.clock),
             returns=TokenReturns(clients=self.clients, tokens=own, families=self.families, revoker=revoker),
             introspection=Introspection(
                 clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME

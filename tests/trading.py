@@ -61,7 +61,7 @@ class TradingFloor(TokenStage):
             "token_exchange": TokenExchange(presented, way, handout),
             "jwt_bearer": JwtBearer(presented, way, handout),
         }
-        self.service = TokenService(self.clients, self.grants)
+        self.service = TokenService(self.clients, self.grants, self.clock)
         self.put(ClientRecord(name="app", authentication="none", grants=tuple(self.grants), scopes=("ai",)))
         self.put(PrincipalRecord(name="alice", scopes=("ai",)))
         self.put(PrincipalRecord(name=f"ci/{JOB}", scopes=("ai",)))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jotgate.core.accounts import ClientRecord, PrincipalRecord, Role, TenantRecord
+from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, Role, TenantRecord
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.refresh import RefreshRules
 from jotgate.errors import Code, TokenRevoked
@@ -366,3 +366,17 @@ def test_F08_no_access_token_refreshes_anything_expired_or_not(quick: RefreshSta
     assert quick.post("/oauth/token", form, authorization=basic("app")).json()["error"] == "invalid_request"
     form = {"grant_type": "refresh_token", "refresh_token": access}
     assert quick.post("/oauth/token", form, authorization=f"Bearer {access}").json()["error"] == "invalid_client"
+
+
+def test_F01_a_repeat_that_waited_for_its_client_to_be_known_came_in_time(quick: RefreshStage) -> None:
+    """The store may keep it waiting for as long as the grace; the family must not end for that."""
+    first = quick.first()
+    given = quick.successor(first)
+    find = quick.store.account
+
+    def slowly(kind: type[Account], name: str) -> Account | None:
+        quick.clock.advance(11)
+        return find(kind, name)
+
+    quick.store.account = slowly  # type: ignore[method-assign]
+    assert quick.successor(first) == given

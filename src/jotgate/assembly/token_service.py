@@ -68,7 +68,7 @@ def build_oauth(parts: TokenParts) -> OAuthDesk:
     )
     own = OwnTokens(lambda: parts.reloader.effect.verifier, clock)
     return OAuthDesk(
-        tokens=TokenService(clients, grants),
+        tokens=TokenService(clients, grants, clock),
         returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),
         introspection=Introspection(
             clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url

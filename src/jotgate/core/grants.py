@@ -32,13 +32,14 @@ _BEARER: Final = "Bearer"
 class GrantRequest(Struct, frozen=True):
     """A request of a client that has proved who it is and may use the grant.
 
-    `rights` is what it may do now, `peer` the address that the request came from.
+    `rights` is what it may do now, `peer` the address that the request came from, `came_s` when (NumericDate).
     """
 
     client: ClientRecord
     rights: Rights
     form: Form
     peer: str
+    came_s: float
 
 
 class TokenResponse(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
 from jotgate.core.oauth_form import Form
 from jotgate.errors import ClientNotAllowed, GrantUnsupported
+from jotgate.ports import Clock
 from jotgate.services.client_auth import ClientAuthenticator
 
 
@@ -25,8 +26,9 @@ class Grant(Protocol):
 class TokenService:
     """The token endpoint. Immutable; `grants` are those that there are."""
 
-    def __init__(self, clients: ClientAuthenticator, grants: Mapping[GrantName, Grant]) -> None:
+    def __init__(self, clients: ClientAuthenticator, grants: Mapping[GrantName, Grant], clock: Clock) -> None:
         self._clients = clients
+        self._clock = clock
         self._grants = dict(grants)
 
     async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> TokenResponse:
@@ -41,6 +43,7 @@ class TokenService:
             OAuthRefused: it is refused.
             Unavailable: it cannot be known or recorded now.
         """
+        came_s = self._clock.now_s()  # However long it then takes to find out who asks.
         client = await self._clients.authenticate(form, authorization, peer)
         name = GRANT_TYPES.get(form.require("grant_type"))
         grant = None if name is None else self._grants.get(name)
@@ -48,4 +51,4 @@ class TokenService:
             raise GrantUnsupported("there is no such grant here")
         if name not in client.record.grants:
             raise ClientNotAllowed("this client may not use this grant")
-        return await grant.answer(GrantRequest(client.record, client.rights, form, peer))
+        return await grant.answer(GrantRequest(client.record, client.rights, form, peer, came_s))

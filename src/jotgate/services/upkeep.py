@@ -19,7 +19,7 @@ _CHORES: Final[tuple[_Chore, ...]] = (
     lambda store, now_s: store.drop_issuances(now_s - _CLOCKS_S, BATCH),
     lambda store, now_s: store.drop_revocations(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_marks(now_s - _ENDED_S, BATCH),
-    lambda store, now_s: store.erase_successors(now_s - GRACE_MAX_S, BATCH),
+    lambda store, now_s: store.erase_successors(now_s - GRACE_MAX_S - _CLOCKS_S, BATCH),
     lambda store, now_s: store.drop_families(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
 )

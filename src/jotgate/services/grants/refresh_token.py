@@ -41,7 +41,7 @@ class RefreshToken:
             Unavailable: it cannot be known or recorded now.
         """
         text = Secret(request.form.require("refresh_token"))
-        presented = Presentation(text, request.client.name, self._clock.now_s())
+        presented = Presentation(text, request.client.name, request.came_s)
         decision = await self._families.present(presented)
         family = decision.family
         subject = await self._find_subject(family, request.client)

@@ -30,11 +30,12 @@ from jotgate.services.verifier import Verifier
 BARE: Final = "the bare primitive"
 COLD: Final = "jotgate, cold"
 WARM: Final = "jotgate, from its cache"
+SHUFFLED: Final = "jotgate, from its cache, in random order"
 UNREVOKED: Final = "jotgate, from its cache, nothing revoked"
 GROWN: Final = "jotgate, from its cache, each token once after a revocation"
 PYJWT: Final = "PyJWT"
 JOSERFC: Final = "joserfc"
-WAYS: Final = (BARE, COLD, WARM, UNREVOKED, GROWN, PYJWT, JOSERFC)
+WAYS: Final = (BARE, COLD, WARM, SHUFFLED, UNREVOKED, GROWN, PYJWT, JOSERFC)
 
 TOKEN_BYTES: Final = 700
 KEPT_FOR_EACH: Final = 2
@@ -117,11 +118,13 @@ def measure_verifier(rounds: int, cold: int, warm: int) -> Verification:
         UNREVOKED: build_verifier(issuers, room),
         GROWN: build_verifier(issuers, room, revoked=_others_revoked(homes, now_s)),
     }
+    known[SHUFFLED] = known[WARM]
     ways = _cold_ways(homes, tokens[:cold])
     us: dict[str, list[float]] = {name: [] for name in WAYS}
 
     for name, verifier in known.items():
-        ways[name] = _knowing(verifier, tokens[:warm], now_s)
+        asked = sorted(tokens[:warm], key=lambda token: token[::-1]) if name == SHUFFLED else tokens[:warm]
+        ways[name] = _knowing(verifier, asked, now_s)
         ways[name]()
     for number in range(rounds):
         # A verifier that has seen none of the tokens, but is compiled: that is done once for each snapshot.

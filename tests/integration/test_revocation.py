@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
+from jotgate.core.opaque import OPAQUE_BYTES, Mark, make_opaque
 from jotgate.jose import jwt
 from jotgate.jose.jwt import peek_unverified
 from jotgate.jose.keys import SigningKey, signing_key_from_pem
@@ -20,6 +21,7 @@ from tests.integration.exchanges import Caller, records
 _TWO: Final = "[server]\nworkers = 2\n"
 _MASTER: Final = {"JOTGATE_MASTER_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"}
 _BOUND_S: Final = 1.0
+_PERSONAL: Final = make_opaque(Mark.PERSONAL, bytes(range(OPAQUE_BYTES))).reveal()
 _CALLS: Final = 12
 
 StartGateway = Callable[..., Gateway]
@@ -193,7 +195,10 @@ def test_the_list_shows_whose_tokens_live_and_never_a_token(start_gateway: Start
         (["no-such-token", "--yes"], "has issued no token 'no-such-token'"),
         (["x", "--issuer", "nobody", "--yes"], "no issuer 'nobody' is trusted here"),
         (["x", "--issuer", "nobody", "--family"], "--family is for tokens that were issued here"),
-        (["a.b.c"], "a token does not belong on the command line"),
+        (["a.b.c"], "a token or secret does not belong here"),
+        ([_PERSONAL, "--yes"], "jotgate pat revoke"),
+        ([_PERSONAL, "--issuer", "jotgate", "--yes"], "jotgate pat revoke"),
+        (["x", "--yes", "--reason", _PERSONAL], "a token or secret does not belong here"),
         (["x" * 300, "--yes"], "longer than 256 characters"),
     ],
 )
@@ -202,6 +207,7 @@ def test_what_cannot_be_revoked_is_said(start_gateway: StartGateway, arguments: 
     assert done.returncode in {1, 2}
     assert said in done.stderr
     assert "a.b.c" not in done.stderr
+    assert _PERSONAL not in done.stdout + done.stderr
 
 
 def test_a_route_takes_only_the_tokens_that_it_expects(start_gateway: StartGateway) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage, TokenView
     from jotgate.stores.directory import DataDirectory
 
-_DOTS: Final = 2  # of a compact JWS
+_ID_CHARS: Final = 32
 
 
 def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +46,7 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="revoke tokens, and all that was narrowed from them",
         description="Revoke access tokens by their identifiers (claim jti), and with each all that was narrowed from "
         "it. Every worker refuses them within a second. Without --yes it says what that would do, and does nothing.",
-        epilog="example: jotgate token revoke 9Gz2r1T4oVtBq0xM3n5uWg --reason 'laptop lost' --yes",
+        epilog="example: jotgate token revoke 6f1d0c52a9e84b7f93d20b5e7ac41866 --reason 'laptop lost' --yes",
     )
     revoke_parser.add_argument("token_id", nargs="+", metavar="JTI", help="a token's identifier")
     revoke_parser.add_argument(
@@ -73,23 +73,19 @@ def revoke(arguments: argparse.Namespace) -> int:
     """Revoke tokens, or say what that would do."""
     from jotgate.core.token_orders import TokenOrder
 
-    if any(one.count(".") == _DOTS for one in arguments.token_id):
-        raise UsageError(
-            "a token does not belong on the command line",
-            hint="Give its identifier, the claim 'jti', which 'jotgate token verify' shows",
-        )
     if arguments.issuer and arguments.family:
         raise UsageError("--family is for tokens that were issued here", hint="Leave --family or --issuer out")
-    answer = _ask_revoke(
-        arguments,
-        TokenOrder(
+    try:
+        order = TokenOrder(
             token_ids=tuple(arguments.token_id),
             issuer=arguments.issuer,
             families=arguments.family,
             reason=arguments.reason,
             confirmed=arguments.yes,
-        ),
-    )
+        )
+    except CommandError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    answer = _ask_revoke(arguments, order)
     if not answer.done:
         raise UsageError(
             f"this cannot be undone: it {_impact(answer)}", hint="Say that you mean it with --yes" + _advice(answer)
@@ -134,7 +130,7 @@ def _lines(arguments: argparse.Namespace) -> Iterator[str]:
 
     count, elsewhere, columns = 0, [], sys.stdout.isatty() and not arguments.json
     if columns:
-        yield "  ".join(("IDENTIFIER".ljust(22), "STATE".ljust(7), "EXPIRES".ljust(20), "SUBJECT · CLIENT"))
+        yield "  ".join(("IDENTIFIER".ljust(_ID_CHARS), "STATE".ljust(7), "EXPIRES".ljust(20), "SUBJECT · CLIENT"))
     for page in _pages(arguments):
         elsewhere = page.elsewhere
         count += len(page.tokens)
@@ -152,7 +148,7 @@ def _row(one: "TokenView", columns: bool) -> str:
     cells = [one.token_id, one.state, until, plain(one.subject), plain(one.client_id)]
     if not columns:
         return "\t".join(cells)
-    return f"{cells[0]:<22}  {cells[1]:<7}  {until}  {cells[3]} · {cells[4]}"
+    return f"{cells[0]:<{_ID_CHARS}}  {cells[1]:<7}  {until}  {cells[3]} · {cells[4]}"
 
 
 def _pages(arguments: argparse.Namespace) -> "Iterator[TokenPage]":

@@ -10,6 +10,7 @@ from jotgate.core.accounts import ClientAuthentication, ClientRecord, GrantName,
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.grants import OFFLINE_ACCESS
+from jotgate.core.misplaced import holds_token
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.scopes import scope_fault
 from jotgate.errors import KeyRefused
@@ -26,6 +27,7 @@ _NAME_MAX: Final = 256
 _JWKS_BYTES_MAX: Final = 65_536
 _LATER: Final = {"tools": "tools come with MCP routes", "limits": "limits come with quotas"}
 _RESERVED: Final = frozenset({"jotgate", CLI_CLIENT_ID, PERSONAL_CLIENT_ID})  # in the audit log, or in tokens
+_PATH_STEPS: Final = frozenset({".", ".."})  # RFC 3986 s5.2.4: clients take them out of a path
 _SHORT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII)
 _SHORT_FORM: Final = "1 to 128 letters, digits, '.', '_', '~' or '-', the first a letter or digit"
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+", re.ASCII)
@@ -176,10 +178,14 @@ def _subject(name: str) -> Iterator[str]:
     yield from _plain(name)
     if name in _RESERVED:
         yield f"'{name}' is what jotgate calls itself; choose another"
+    if name in _PATH_STEPS:
+        yield f"'{name}' in the path of a URL is a step, not a name; choose another"
 
 
 def _plain(text: str) -> Iterator[str]:
-    if not is_name(text):
+    if holds_token(text):
+        yield "is a token or secret, which does not belong where others can read it"
+    elif not is_name(text):
         yield f"{shown(text)} is no name: 1 to {_NAME_MAX} printable characters, without spaces around them"
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jotgate.core.accounts import AccountChange
+from jotgate.core.misplaced import check_identifiers
 from jotgate.core.principals import Principal
 from jotgate.errors import CommandError
 
@@ -34,7 +35,7 @@ class PersonalOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `roll` counts. `after` is the `id` behind which a `list` begins.
 
     Raises:
-        CommandError: a name is none, or a time is out of its bounds.
+        CommandError: a name is none, or is a token or secret, or a time is out of its bounds.
     """
 
     action: Literal["create", "list", "show", "roll", "revoke"]
@@ -47,6 +48,7 @@ class PersonalOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     after: str = ""
 
     def __post_init__(self) -> None:
+        check_identifiers((self.subject, self.name))
         if self.ttl_s is not None and not 1 <= self.ttl_s <= LIFETIME_MAX_S:
             raise CommandError("a personal token lives at most 365d", hint="Ask for a shorter --ttl")
         if not 0 <= self.overlap_s <= OVERLAP_MAX_S:

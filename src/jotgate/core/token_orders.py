@@ -4,10 +4,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from jotgate.core.misplaced import check_identifiers, token_given
 from jotgate.errors import CommandError
 
 TOKENS_MAX: Final = 100
 _TEXT_MAX: Final = 256
+_DOTS: Final = 2  # of a compact JWS
 
 
 class TokenListing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,7 +56,7 @@ class TokenOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     families that the tokens came of, too.
 
     Raises:
-        CommandError: the reason is no plain text.
+        CommandError: a text is not plain, or a token or secret instead of an identifier.
     """
 
     token_ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=TOKENS_MAX)]
@@ -64,6 +66,10 @@ class TokenOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     confirmed: bool = False
 
     def __post_init__(self) -> None:
+        check_identifiers((*self.token_ids, self.issuer, self.reason))
+        for token_id in self.token_ids:
+            if token_id.count(".") == _DOTS:
+                raise token_given(token_id)
         for text in (*self.token_ids, self.reason):
             if len(text) > _TEXT_MAX or not text.isprintable():
                 raise CommandError(

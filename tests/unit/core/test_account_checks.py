@@ -10,6 +10,7 @@ from msgspec import Raw
 from jotgate.core.account_checks import check_client, check_principal, check_tenant, check_values
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues, client_with, tenant_with
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, Role, SecretDigest, TenantRecord
+from jotgate.core.opaque import OPAQUE_BYTES, Mark, make_opaque
 from jotgate.jose.keys import generate, public_jwk
 
 DEFAULT = TenantRecord(name="default", roles=(Role("reader"),))
@@ -28,6 +29,23 @@ def faults_of(**values: Any) -> dict[str, str]:
     for path, fault in check_client(changed, DEFAULT):
         found[path] = f"{found[path]}; {fault}" if path in found else fault
     return found
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_step_of_a_path_names_nobody(name: str) -> None:
+    (fault,) = check_principal(PrincipalRecord(name=name), DEFAULT)
+    assert fault == ("name", f"'{name}' in the path of a URL is a step, not a name; choose another")
+    assert check_client(msgspec.structs.replace(GOOD, name=name), DEFAULT)
+    assert check_tenant(TenantRecord(name=name))
+
+
+@pytest.mark.parametrize("mark", Mark)
+def test_a_token_or_secret_is_no_name_and_is_not_repeated(mark: Mark) -> None:
+    secret = make_opaque(mark, bytes(range(OPAQUE_BYTES))).reveal()
+    for path, fault in check_values(ClientValues(title=secret), secret):
+        assert path in {"name", "title"}
+        assert "is a token or secret" in fault
+        assert secret not in fault
 
 
 def test_a_good_client_has_no_fault() -> None:

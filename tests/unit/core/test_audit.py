@@ -26,6 +26,7 @@ from jotgate.core.audit import (
     read_head,
     stated_digest,
 )
+from jotgate.core.opaque import OPAQUE_BYTES, Mark, make_opaque
 from jotgate.core.values import Secret
 from jotgate.errors import Evidence
 from tests.audit_logs import START_US, call, close_line, full_call, full_event, open_line
@@ -86,6 +87,21 @@ def test_a_token_never_gets_into_a_row(place: str) -> None:
         assert b"eyJ" not in line
         assert b"(token)" in line
         assert json.loads(line)["row"] == 1
+
+
+@pytest.mark.parametrize("mark", Mark)
+def test_an_opaque_token_or_secret_never_gets_into_a_row_or_an_event(mark: Mark) -> None:
+    secret = make_opaque(mark, bytes(range(OPAQUE_BYTES))).reveal()
+    row = msgspec.structs.replace(call(1), model=f"Bearer {secret}", request_id=secret)
+    event = encode(EventRecord(at=START_US, event="token.revoked", details={"jti": secret}))
+    for line in (encode(row), encode_lines([call(2), row]), event):
+        assert mark.encode() not in line
+        assert b"(token)" in line
+
+
+def test_what_only_begins_like_an_opaque_token_stays() -> None:
+    line = encode(msgspec.structs.replace(call(1), model="jot_x_short jot_longer-than-any-token-of-ours"))
+    assert json.loads(line)["model"] == "jot_x_short jot_longer-than-any-token-of-ours"
 
 
 def test_a_token_never_gets_into_an_event() -> None:

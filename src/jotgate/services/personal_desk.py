@@ -21,7 +21,6 @@ from jotgate.core.personal_tokens import (
 from jotgate.core.revocations import token_handle
 from jotgate.core.rights import Rights, grant_scopes, within_scopes
 from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExists, RecordMissing, ScopeRefused
-from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Entropy
 from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.services.recorder import Recorder
@@ -97,7 +96,7 @@ class PersonalDesk:
             )
         secret = make_opaque(Mark.PERSONAL, self._entropy.random_bytes(OPAQUE_BYTES)).reveal()
         token = PersonalToken(
-            token_id=b64url_encode(self._entropy.random_bytes(_TOKEN_ID_BYTES)).decode("ascii"),
+            token_id=self._entropy.random_bytes(_TOKEN_ID_BYTES).hex(),  # No id looks like an option of a command.
             owner=order.subject,
             name=order.name,
             scopes=_scopes(order.scopes, rights),

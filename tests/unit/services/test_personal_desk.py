@@ -54,6 +54,12 @@ def test_a_new_one_is_shown_once_and_kept_as_a_digest(office: Office) -> None:
     }
 
 
+def test_its_identifier_is_hexadecimal_as_that_of_any_token(office: Office) -> None:
+    office.create()
+    (view,) = office.answer("list").tokens
+    assert len(bytes.fromhex(view.id)) == 16
+
+
 def test_one_lives_for_90_days_if_nothing_is_said(office: Office) -> None:
     (view,) = office.answer("create").tokens
     assert view.expires_at_s - view.created_at_s == 90 * _DAY_S

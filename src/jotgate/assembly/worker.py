@@ -19,7 +19,7 @@ from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
-from jotgate.core.forms import FormAnswered
+from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.edge.surfaces.native import NativeSurface
@@ -86,7 +86,7 @@ class Worker:
         self._control = ControlDoor(control, self._clock)
         self._gateway = Gateway(clock=self._clock, recorder=recorder, instance=self._instance, control=self._control)
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear, lost=self._abandon)
-        self._forms = FormDoor(self._clock, self._control, self._link.send)
+        self._forms = FormDoor(self._clock, self._control, self._hand_in)
         self._key_waits = self._gateway.fetch_keys_by(self._want_keys, loop.call_soon)
         self._worlds = Worlds(
             loop,
@@ -152,7 +152,12 @@ class Worker:
         self._personal.ask_again()
 
     def _abandon(self) -> None:
+        self._newest = None
         self._forms.lost()
+
+    def _hand_in(self, form: FormAsked) -> bool:
+        """Send a form to a control that has spoken: one that is only starting would not hear it for a while."""
+        return self._newest is not None and self._link.send(form)
 
     def _hear(self, message: FromControl) -> None:
         match message:

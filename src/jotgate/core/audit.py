@@ -137,9 +137,9 @@ _open_decoder: Final = msgspec.json.Decoder(OpenRecord)
 def encode(record: CallRecord | EventRecord | OpenRecord | CloseRecord) -> bytes:
     """The record as one JSON object without a line feed, of at most RECORD_BYTES_MAX bytes.
 
-    Text that looks like a JWT, or like an opaque token or secret of jotgate, is replaced, and in a record that is too long each text is cut to 128
-    characters: callers choose some of it (a model name, a subject), and none may fill the log or put a token
-    into it.
+    Text that looks like a JWT, or like an opaque token or secret of jotgate, is replaced, and in a record that is too
+    long each text is cut to 128 characters: callers choose some of it (a model name, a subject), and none may fill the
+    log or put a token into it.
 
     Raises:
         ValueError: the record is too long even so, which only an event with very many details can be.

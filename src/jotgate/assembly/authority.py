@@ -10,7 +10,6 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.assembly.means import Means
-from jotgate.assembly.revocation_feed import load_revocations
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.compiler import compile_issuer
 from jotgate.core.config import Config
@@ -26,6 +25,7 @@ from jotgate.ports import PrivateParts, StoreAccess
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.keyring import KeyEvent, Keyring
 from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import load_revocations
 from jotgate.services.signing import StoredSigners
 from jotgate.services.verifier import Verifier
 from jotgate.store_ports import Facts, Store

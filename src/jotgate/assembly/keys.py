@@ -9,7 +9,7 @@ from jotgate.assembly.account_feed import AccountFeed
 from jotgate.assembly.authority import Authority, open_authority
 from jotgate.assembly.means import Means
 from jotgate.assembly.reload import Reloader
-from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
+from jotgate.assembly.revocation_feed import RevocationFeed
 from jotgate.assembly.store_feed import POLL_S, StoreFeed, read_picture
 from jotgate.assembly.system import SystemClock
 from jotgate.core import key_life
@@ -25,6 +25,7 @@ from jotgate.processes.bus import BusServer
 from jotgate.processes.console import say
 from jotgate.processes.messages import BEAT_INTERVAL_S
 from jotgate.services.key_desk import KeyDesk
+from jotgate.services.revocation import load_revocations
 from jotgate.services.rotation import Rotation
 from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess, ThreadedAccess

@@ -2,7 +2,6 @@
 
 from jotgate.assembly.authority import require_installation
 from jotgate.assembly.offline import opened
-from jotgate.assembly.revocation_feed import load_revocations
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.personal_tokens import PersonalAnswer, PersonalOrder
@@ -10,6 +9,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.revocations import names_of
 from jotgate.services.personal_desk import PersonalDesk
 from jotgate.services.personal_lookup import find_personal
+from jotgate.services.revocation import load_revocations
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.settings import Sources
 

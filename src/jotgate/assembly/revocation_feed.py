@@ -13,20 +13,12 @@ from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
 from jotgate.processes.console import log_error, say
 from jotgate.services.revocation import PAGE, RevokedSet
-from jotgate.store_ports import RevocationRecords, Store
+from jotgate.store_ports import Store
 
 POLL_S: Final = 0.25
 """How often the store is asked whether something was revoked."""
 _STEP_S: Final = 1.0
 """A clock that goes back by more was set; by less it was only kept right."""
-
-
-def load_revocations(records: RevocationRecords) -> RevokedSet:
-    """All that the store says was revoked. Raises StoreUnavailable."""
-    revoked = RevokedSet()
-    while len(revoked.take_rows(records.revocations_after(revoked.cursor, PAGE))) == PAGE:
-        pass
-    return revoked
 
 
 class RevocationFeed:

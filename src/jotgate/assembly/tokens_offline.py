@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from jotgate.assembly.authority import open_authority, require_installation
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.means import means_of
-from jotgate.assembly.revocation_feed import load_revocations
 from jotgate.assembly.system import SystemClock
 from jotgate.core.compiler import compile_issuer
 from jotgate.core.key_life import own_keys
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage
-from jotgate.services.revocation import Revoker
+from jotgate.services.revocation import Revoker, load_revocations
 from jotgate.services.token_desk import OwnName, TokenDesk
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory

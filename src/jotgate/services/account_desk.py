@@ -134,7 +134,7 @@ def _any(store: Store, terms: Terms, order: AccountOrder, kind: type[Account]) -
             return _list(store, terms, order, kind)
         case "show":
             record = find_account(store, kind, order.name)
-            impact = None if order.noun == "tenant" else impact_of(store, record, terms.now_s)
+            impact = None if order.noun == "tenant" else impact_of(store, terms, record)
             return _done(terms, Outcome(record), impact)
         case "enable" | "disable":
             enabled = order.action == "enable"

@@ -21,6 +21,7 @@ from jotgate.core.revocations import token_handle
 from jotgate.errors import RecordChanged, RequestMalformed
 from jotgate.services.administration import NOUNS, Outcome, Terms, check_reach, find_account, missing, scopes_of, update
 from jotgate.services.revocation import end_family
+from jotgate.services.token_desk import read_ledger
 from jotgate.store_ports import Store
 
 _PAGE: Final = 500
@@ -28,11 +29,18 @@ _REASON: Final = "account deleted"
 _Row = TypeVar("_Row")
 
 
-def impact_of(store: Store, record: AnyAccount, now_s: int) -> Impact:
-    """What would end with this account. Nothing is known of tokens made elsewhere. Raises StoreUnavailable."""
-    live = {row.token_id for row in _issuances(store, record, now_s)}
+def impact_of(store: Store, terms: Terms, record: AnyAccount) -> Impact:
+    """What would end with this account: what counts now of its tokens, and of all that was narrowed from them.
+
+    Nothing is known of tokens made elsewhere. Raises StoreUnavailable.
+    """
+    ledger = read_ledger(store, terms.issuer, terms.now_s)
     families = {family.family_id for family in _families(store, record)}
-    return Impact(len(live), len(families), sum(1 for _ in _personal_tokens(store, record)))
+    personal = [one.token_id for one in _personal_tokens(store, record) if one.expires_at_s > terms.now_s]
+    roots = {row.token_id: row for row in _issuances(store, record, terms.now_s)}
+    roots |= {row.token_id: row for family_id in families for row in ledger.come_of(family_id)}
+    roots |= {row.token_id: row for token_id in personal for row in ledger.narrowed_from(token_id)}
+    return Impact(len(ledger.live(roots.values())), len(families), len(personal))
 
 
 def delete_account(
@@ -55,7 +63,7 @@ def delete_account(
     if not find_account(store, kind, name).version:
         raise missing(kind)
     _, last = update(store, kind, name, disable, terms, version=version)
-    impact = impact_of(store, last, terms.now_s)
+    impact = impact_of(store, terms, last)
     _end_all(store, terms, last)
     if not store.drop_account(kind, name, last.version):
         raise RecordChanged(f"the {NOUNS[kind]} was changed by somebody else while its tokens were ended")

@@ -1,6 +1,7 @@
 """Does what is ordered about personal tokens: makes them, lists them, gives them new secrets, revokes them."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExis
 from jotgate.ports import Entropy
 from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.services.recorder import Recorder
+from jotgate.services.token_desk import read_ledger
 from jotgate.store_ports import Store
 
 _TOKEN_ID_BYTES: Final = 16
@@ -74,8 +76,7 @@ class PersonalDesk:
             return self._roll(order, found)
         if order.action == "revoke":
             return self._revoke(found, actor)
-        derived = self._store.count_issuances(IssuanceQuery(live_at_s=self._now_s, parent=found.token_id))
-        return PersonalDone(PersonalAnswer(tokens=(self._view(found),), derived=derived))
+        return PersonalDone(PersonalAnswer(tokens=(self._view(found),), derived=self._count_derived(found)))
 
     def _list(self, order: PersonalOrder) -> PersonalDone:
         found = self._store.personal_tokens(order.subject, order.after, PAGE_ROWS)
@@ -87,8 +88,9 @@ class PersonalDesk:
         owner = self._owner(order.subject)
         rights = owner.rights
         held = self._held(order.subject)
-        if any(one.name == order.name for one in held):
-            raise self._taken(order)
+        for one in held:
+            if one.name == order.name:
+                raise self._taken(order, one.expires_at_s)
         if len(held) >= TOKENS_PER_OWNER_MAX:
             raise CommandError(
                 f"'{order.subject}' has {TOKENS_PER_OWNER_MAX} personal tokens, and nobody may have more",
@@ -144,6 +146,14 @@ class PersonalDesk:
             raise _changed()
         return self._done("personal_token.revoked", found)
 
+    def _count_derived(self, found: PersonalToken) -> int:
+        """How many tokens count now that were narrowed from this one, or from those, however often."""
+        query = IssuanceQuery(live_at_s=self._now_s, parent=found.token_id)
+        if not self._store.find_issuances(query, "", 1):
+            return 0
+        ledger = read_ledger(self._store, self._issuer, self._now_s)
+        return len(ledger.live(ledger.narrowed_from(found.token_id)))
+
     def _done(self, event: str, token: PersonalToken, secret: str = "") -> PersonalDone:
         view = self._view(token)
         details: dict[str, str | int] = {"jti": token.token_id, "name": token.name, "exp": token.expires_at_s}
@@ -184,10 +194,13 @@ class PersonalDesk:
                 return one
         raise RecordMissing(f"'{order.subject}' has no personal token of the name '{order.name}'", hint=_LIST)
 
-    def _taken(self, order: PersonalOrder) -> RecordExists:
+    def _taken(self, order: PersonalOrder, ends_at_s: float = inf) -> RecordExists:
+        hint = "Choose another name, or give that one a new secret: jotgate pat roll"
+        if ends_at_s <= self._now_s:
+            hint = "It has expired: revoke it first, with 'jotgate pat revoke', or choose another name"
         return RecordExists(
             f"'{order.subject}' has a personal token of the name '{order.name}'",
-            hint="Choose another name, or give that one a new secret: jotgate pat roll",
+            hint=hint,
         )
 
     def _view(self, token: PersonalToken) -> PersonalView:

@@ -15,7 +15,7 @@ from jotgate.core.revocations import Entry, claim_of, entry_of, names_of, token_
 from jotgate.errors import TokenRevoked
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.recorder import Recorder
-from jotgate.store_ports import Store
+from jotgate.store_ports import RevocationRecords, Store
 
 PAGE: Final = 1_000
 """So many rows are read, sent or taken at one go."""
@@ -101,6 +101,14 @@ class RevokedSet:
         name = next(name for name in names_of(principal) if name in self._ends)
         claim, got = claim_of(principal, name)
         return TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
+
+
+def load_revocations(records: RevocationRecords) -> RevokedSet:
+    """All that the store says was revoked. Raises StoreUnavailable."""
+    revoked = RevokedSet()
+    while len(revoked.take_rows(records.revocations_after(revoked.cursor, PAGE))) == PAGE:
+        pass
+    return revoked
 
 
 def end_family(store: Store, family: Family, now_s: float, *, reason: str, actor: str) -> bool:

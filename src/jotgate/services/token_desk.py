@@ -14,7 +14,7 @@ from jotgate.core.status import IssuerState
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage, TokenView
 from jotgate.errors import CommandError
 from jotgate.ports import Clock, StoreAccess
-from jotgate.services.revocation import PAGE, Revocable, RevokedSet, Revoker
+from jotgate.services.revocation import PAGE, Revocable, RevokedSet, Revoker, load_revocations
 from jotgate.store_ports import Store
 
 _ANCESTORS_MAX: Final = 16
@@ -115,6 +115,11 @@ class TokenLedger:
         while rows := self._store.find_issuances(query, after, PAGE):
             yield from rows
             after = rows[-1].token_id
+
+
+def read_ledger(store: Store, issuer: str, now_s: float) -> TokenLedger:
+    """What was issued, for who has no current `RevokedSet` at hand: what was revoked is read from the store, whole."""
+    return TokenLedger(store, load_revocations(store), issuer, now_s)
 
 
 class _Plan(Struct, frozen=True):

@@ -9,13 +9,14 @@ import pytest
 
 from jotgate.assembly.account_feed import AccountFeed
 from jotgate.assembly.personal_room import PersonalRoom
-from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
+from jotgate.assembly.revocation_feed import RevocationFeed
 from jotgate.core.accounts import PrincipalRecord, TokenUse
 from jotgate.core.durable import Revocation, RevocationKind
 from jotgate.core.personal_tokens import PersonalAnswer, PersonalOrder
 from jotgate.core.principals import Principal
 from jotgate.errors import AuditUnavailable, Code, JotgateError, StoreUnavailable
 from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import load_revocations
 from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
 from tests.personal import ISSUER, Office

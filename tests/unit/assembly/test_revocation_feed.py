@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from jotgate.assembly.keys import OpenKeys
-from jotgate.assembly.revocation_feed import RevocationFeed, load_revocations
+from jotgate.assembly.revocation_feed import RevocationFeed
 from jotgate.core.durable import Revocation, RevocationKind, Versions
 from jotgate.core.revocations import Entry
 from jotgate.errors import StoreUnavailable
-from jotgate.services.revocation import PAGE
+from jotgate.services.revocation import PAGE, load_revocations
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock

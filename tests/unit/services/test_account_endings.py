@@ -32,9 +32,9 @@ def begin(store: MemoryStore, family_id: str, client_id: str, subject: str) -> N
     store.add_family(family, first)
 
 
-def personal(store: MemoryStore, token_id: str, owner: str) -> None:
+def personal(store: MemoryStore, token_id: str, owner: str, end_s: int = END_S) -> None:
     secret = SecretDigest(token_id.encode(), NOW_S)
-    token = PersonalToken(token_id=token_id, owner=owner, name=token_id, secrets=(secret,), expires_at_s=END_S)
+    token = PersonalToken(token_id=token_id, owner=owner, name=token_id, secrets=(secret,), expires_at_s=end_s)
     assert store.put_personal_token(token) is not None
 
 
@@ -70,7 +70,7 @@ def handles(*token_ids: str) -> set[str]:
 def test_a_client_ends_with_its_tokens_and_families_and_nobody_elses() -> None:
     store = peopled()
     wanted = Impact(live_tokens=2, families=1, personal_tokens=0)
-    assert impact_of(store, find_account(store, ClientRecord, "ci"), NOW_S) == wanted
+    assert impact_of(store, terms(), find_account(store, ClientRecord, "ci")) == wanted
     done = delete_account(store, terms(), ClientRecord, "ci")
     assert (done.event, done.impact) == ("client.deleted", wanted)
     assert done.details == {"live_tokens": 2, "families": 1, "personal_tokens": 0}
@@ -92,6 +92,24 @@ def test_a_principal_ends_with_its_personal_tokens_too() -> None:
     assert [one.owner for one in store.personal_tokens("", "", 9)] == ["bob"]
 
 
+def test_what_is_counted_counts_now_down_to_the_last_child() -> None:
+    store = peopled()
+    rows = [
+        Issuance("child", "ann", "app", "k1", NOW_S, END_S, parent="ann-by-ci"),
+        Issuance("grandchild", "ann", "web", "k1", NOW_S, END_S, parent="child"),
+        Issuance("gone", "ci", "ci", "k1", NOW_S, END_S),
+        Issuance("gone-child", "ci", "app", "k1", NOW_S, END_S, parent="gone"),
+        Issuance("traded", "svc", "app", "k1", NOW_S, END_S, parent="p-ann-1"),
+    ]
+    store.add_issuances(rows)
+    store.revoke([Revocation(RevocationKind.TOKEN, token_handle(ISSUER, "gone"), NOW_S, END_S)])
+    personal(store, "p-ann-old", "ann", NOW_S)
+    assert delete_account(store, terms(), ClientRecord, "ci").impact == Impact(4, 1, 0)
+    # Those that came of the client do not count any more, nor does a personal token that has expired.
+    assert delete_account(store, terms(), PrincipalRecord, "ann").impact == Impact(2, 1, 2)
+    assert [one.owner for one in store.personal_tokens("", "", 9)] == ["bob"]
+
+
 def test_more_is_ended_than_one_reading_has() -> None:
     store = peopled()
     for number in range(1_203):
@@ -106,7 +124,7 @@ def test_the_name_is_free_again_for_either_kind() -> None:
     delete_account(store, terms(), PrincipalRecord, "ann")
     assert create_client(store, terms(), "ann", MACHINE).record.version
     # What the principal had is not the client's.
-    assert impact_of(store, find_account(store, ClientRecord, "ann"), NOW_S).families == 0
+    assert impact_of(store, terms(), find_account(store, ClientRecord, "ann")).families == 0
 
 
 class Failing(MemoryStore):

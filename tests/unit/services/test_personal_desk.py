@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jotgate.core.accounts import ClientRecord, PersonalToken, PrincipalRecord, Role, TenantRecord
-from jotgate.core.durable import Issuance, RevocationKind
+from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.personal_tokens import TOKENS_PER_OWNER_MAX, PersonalOrder
 from jotgate.errors import Code, CommandError, JotgateError, RecordExists, RecordMissing, ScopeRefused
@@ -225,6 +225,9 @@ def test_what_has_expired_is_not_brought_back(office: Office) -> None:
     office.create(ttl_s=60)
     office.clock.advance(60)
     assert "has expired" in refused(office, "roll", ttl_s=_DAY_S).message
+    assert "jotgate pat revoke" in refused(office, "create").hint
+    office.order("revoke")
+    assert office.create()
 
 
 def test_revoking_says_what_it_does_and_leaves_a_row(office: Office) -> None:
@@ -232,11 +235,15 @@ def test_revoking_says_what_it_does_and_leaves_a_row(office: Office) -> None:
     (view,) = office.answer("show").tokens
     now_s = int(office.clock.now_s())
     child = Issuance("child", "alice", "c", "k", now_s, now_s + 60, parent=view.id)
-    office.store.add_issuances([child])
-    assert office.answer("show").derived == 1
+    grandchild = Issuance("grandchild", "alice", "c", "k", now_s, now_s + 60, parent="child")
+    gone = Issuance("gone", "alice", "c", "k", now_s, now_s + 60, parent=view.id)
+    office.store.add_issuances([child, grandchild, gone])
+    assert office.answer("show").derived == 3
+    office.store.revoke([Revocation(RevocationKind.TOKEN, f"{ISSUER} gone", now_s, now_s + 60)])
+    assert office.answer("show").derived == 2
     done = office.order("revoke")
     assert (done.event, done.subject, done.details["name"]) == ("personal_token.revoked", "alice", "ci")
-    (row,) = office.store.revocations_after(0, 10)
+    (_, row) = office.store.revocations_after(0, 10)
     assert (row.kind, row.handle, row.actor) == (RevocationKind.TOKEN, f"{ISSUER} {view.id}", "tester")
     assert row.expires_at_s == view.expires_at_s
     assert office.find(secret).principal is None

@@ -86,7 +86,10 @@ class _Issuers:
 
 
 class AdminStage:
-    """The admin API of `https://gate.example`, at the time of a `ManualClock`. `resolved` is what names lead to."""
+    """The admin API of `https://gate.example`, at the time of a `ManualClock`. `faults` are of what names lead to.
+
+    `looked` is the version of the accounts that were put into effect last.
+    """
 
     def __init__(self, store: Store | None = None) -> None:
         self.store: Store = store or MemoryStore()
@@ -95,6 +98,7 @@ class AdminStage:
         self.keys = make_issuer()
         self.revoked = RevokedSet()
         self.faults: dict[str, str] = {}
+        self.looked = 0
         own = issuer_of(self.keys)
         self._verifier = build_verifier((replace(own, audiences=(AUDIENCE,)),), 2, revoked=self.revoked)
         access, recorder = DirectAccess(self.store), Recorder(self.log, self.clock)
@@ -117,6 +121,7 @@ class AdminStage:
         self.http = TestClient(self.application, base_url=NAME, raise_server_exceptions=False)
 
     async def _look(self) -> None:
+        self.looked = self.store.versions().accounts
         self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, PAGE))
 
     async def _look_up(self, url: str) -> str:

@@ -13,18 +13,13 @@ from jotgate.services.issuer import TokenIssuer
 
 def account_routes(keys: OpenKeys, tokens: TokenIssuer) -> tuple[Route, ...]:
     """The routes for `control.operator`. What an order ends counts nowhere on this machine when it is answered."""
-
-    async def look() -> None:
-        await keys.accounts.look()
-        await keys.revocations.look()
-
     desk = AccountDesk(
         tokens=tokens,
         access=keys.access,
         recorder=keys.authority.recorder,
         clock=SystemClock(),
         entropy=SystemEntropy(),
-        look=look,
+        look=keys.look,
         running=True,
     )
     return (

@@ -62,7 +62,7 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
         keys.authority.recorder,
         clock,
         SystemEntropy(),
-        keys.revocations.look,
+        keys.look,
         keys.revocations.revoked,
     )
     return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up))

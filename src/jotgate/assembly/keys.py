@@ -55,6 +55,11 @@ class OpenKeys(Struct, frozen=True):
         """What a snapshot that is made now says of this installation's keys."""
         return key_life.own_keys(self.feed.picture.ring, SystemClock().now_s())
 
+    async def look(self) -> None:
+        """Put the accounts and revocations of the store into effect on this machine. Raises StoreUnavailable."""
+        await self.accounts.look()
+        await self.revocations.look()
+
     def close(self) -> None:
         """Close the audit log, and the store when it has done what it was asked."""
         self.authority.log.close()

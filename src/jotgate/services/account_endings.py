@@ -19,7 +19,7 @@ from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, Revocation
 from jotgate.core.families import Family
 from jotgate.core.revocations import token_handle
 from jotgate.errors import RecordChanged, RequestMalformed
-from jotgate.services.administration import NOUNS, Outcome, Terms, check_reach, find_account, missing, scopes_of, update
+from jotgate.services.administration import NOUNS, Outcome, Terms, check_account, find_account, missing, update
 from jotgate.services.revocation import end_family
 from jotgate.services.token_desk import read_ledger
 from jotgate.store_ports import Store
@@ -56,7 +56,7 @@ def delete_account(
     """
 
     def disable(found: Account) -> Account:
-        check_reach(terms, scopes_of(store, found))
+        check_account(store, terms, found)
         _check_empty(store, found)
         return replace(found, enabled=False)
 

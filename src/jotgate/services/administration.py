@@ -4,7 +4,7 @@ Plain functions on the store, which may wait for it. Each change is a compare-an
 of it, an `Outcome`, in the audit log before telling anybody.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, Generic
 
 from msgspec import Struct
@@ -25,7 +25,7 @@ from jotgate.core.accounts import (
 )
 from jotgate.core.faults import Fault
 from jotgate.core.rights import rights_of, within_scopes
-from jotgate.core.scopes import ADMIN_SCOPES
+from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 from jotgate.errors import InsufficientScope, RecordChanged, RecordExists, RecordMissing, RequestMalformed
 from jotgate.ports import Entropy
 from jotgate.store_ports import AccountRecords
@@ -36,6 +36,7 @@ NOUNS: Final[Mapping[type[AnyAccount], AccountKind]] = {
     ClientRecord: "client",
 }
 _TRIES: Final = 16
+_PAGE: Final = 500
 
 
 class Terms(Struct, frozen=True):
@@ -103,7 +104,7 @@ def create_tenant(records: AccountRecords, terms: Terms, name: str, values: Tena
     refuse(check_values(values, name))
     record = tenant_with(TenantRecord(name=name, created_at_s=terms.now_s, updated_at_s=terms.now_s), values)
     refuse(check_tenant(record))
-    check_reach(terms, _scopes_of(record.roles))
+    check_account(records, terms, record)
     return Outcome(put_new(records, record), "tenant.created", told(values))
 
 
@@ -152,7 +153,8 @@ def redefine_tenant(
         refuse(check_values(chosen, name))
         record = tenant_with(found, chosen)
         refuse(check_tenant(record))
-        check_reach(terms, _scopes_of(found.roles) | _scopes_of(record.roles))
+        check_account(records, terms, found)
+        check_reach(terms, _scopes_of(record.roles))
         return record
 
     return _changed(update(records, TenantRecord, name, change, terms, version=version), chosen)
@@ -168,7 +170,7 @@ def switch_account(
     """
 
     def change(found: Account) -> Account:
-        check_reach(terms, scopes_of(records, found))
+        check_account(records, terms, found)
         return replace(found, enabled=enabled)
 
     before, after = update(records, kind, name, change, terms, version=version)
@@ -222,9 +224,11 @@ def tenant_of(records: AccountRecords, name: str) -> TenantRecord:
 
 
 def scopes_of(records: AccountRecords, record: AnyAccount) -> frozenset[str]:
-    """What an account lets somebody do; of a tenant: what its roles do."""
+    """What an account lets somebody do; of a tenant: what its roles do, and what its accounts have beside them."""
     if isinstance(record, TenantRecord):
-        return _scopes_of(record.roles)
+        principals = (one.scopes for one in _accounts_of(records, PrincipalRecord, record.name))
+        clients = (one.scopes for one in _accounts_of(records, ClientRecord, record.name))
+        return _scopes_of(record.roles).union(*principals, *clients)
     tenant = records.account(TenantRecord, record.tenant) or TenantRecord(name=record.tenant)
     return rights_of(record, tenant).scopes
 
@@ -245,6 +249,16 @@ def check_reach(terms: Terms, scopes: Collection[str]) -> None:
             f"this account may do what {beyond[0]} allows, and the token may not",
             hint=f"Use a token with the scope {beyond[0]}",
         )
+
+
+def check_account(records: AccountRecords, terms: Terms, record: AnyAccount) -> None:
+    """Refuse to touch an account that may administer more than whoever orders it; a tenant: if one of its may.
+
+    Raises:
+        InsufficientScope, StoreUnavailable: as `check_reach`.
+    """
+    if terms.scopes is not None and ADMIN_ALL not in terms.scopes:
+        check_reach(terms, scopes_of(records, record))
 
 
 def check_stays(before: PrincipalRecord | ClientRecord, after: PrincipalRecord | ClientRecord) -> list[Fault]:
@@ -285,6 +299,13 @@ def _holder(records: AccountRecords, record: AnyAccount) -> AccountKind:
     if isinstance(record, PrincipalRecord) and records.account(ClientRecord, record.name) is not None:
         return "client"
     return NOUNS[type(record)]
+
+
+def _accounts_of(records: AccountRecords, kind: type[Account], tenant: str) -> Iterator[Account]:
+    after = ""
+    while found := records.accounts(kind, after, _PAGE, tenant=tenant):
+        yield from found
+        after = found[-1].name
 
 
 def _scopes_of(roles: Sequence[Role]) -> frozenset[str]:

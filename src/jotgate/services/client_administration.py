@@ -14,11 +14,11 @@ from jotgate.jose.keys import KeySet
 from jotgate.services.administration import (
     Outcome,
     Terms,
+    check_account,
     check_reach,
     check_stays,
     put_new,
     refuse,
-    scopes_of,
     tenant_of,
     told,
     update,
@@ -56,7 +56,7 @@ def change_client(
     refuse(check_values(values, name))
 
     def change(found: ClientRecord) -> ClientRecord:
-        check_reach(terms, scopes_of(records, found))
+        check_account(records, terms, found)
         record = client_with(found, values)
         refuse(check_stays(found, record))
         return _checked(records, terms, record)
@@ -78,7 +78,7 @@ def rotate_secret(
 
     def change(found: ClientRecord) -> ClientRecord:
         nonlocal secret
-        check_reach(terms, scopes_of(records, found))
+        check_account(records, terms, found)
         if not uses_secret(found):
             raise RequestMalformed(
                 f"the client uses no secret, but {found.authentication}",

@@ -13,7 +13,7 @@ class Recorder:
     """Records events. `actor` of an event is who did it: `control`, or the client of a command."""
 
     def __init__(self, log: AuditLog, clock: Clock, along: Mapping[str, str | int] = _NONE) -> None:
-        """`along` stands among the details of each event."""
+        """`along` stands among the details of each event, whose own of the same name are the ones that count."""
         self._log = log
         self._clock = clock
         self._along = along
@@ -29,7 +29,7 @@ class Recorder:
             event=event,
             actor=actor,
             subject=subject,
-            details={**details, **self._along},
+            details={**self._along, **details},
         )
         self._log.append([encode(record)])
         self._log.flush()

@@ -185,6 +185,8 @@ def administered() -> MemoryStore:
     create_client(store, terms(), "robot", ClientValues(grants=("client_credentials",), scopes=("admin:*",)))
     create_client(store, terms(), "plain", MACHINE)
     create_principal(store, terms(), "ann", ANN)
+    create_tenant(store, terms(), "quiet", READER)
+    create_principal(store, terms(), "keeper", PrincipalValues(tenant="quiet", scopes=("admin:keys",)))
     return store
 
 
@@ -209,6 +211,9 @@ ORDERS: Mapping[str, Order] = {
     "create tenant": lambda store, by: create_tenant(store, by, "x", KEEPER),
     "define role": lambda store, by: change_tenant(store, by, "default", KEEPER),
     "drop role": lambda store, by: change_tenant(store, by, "acme", TenantValues(roles=())),
+    "disable a keeper's tenant": lambda store, by: switch_account(store, by, TenantRecord, "quiet", enabled=False),
+    "redefine a keeper's tenant": lambda store, by: change_tenant(store, by, "quiet", TenantValues(title="x")),
+    "keep a tenant that has a keeper": lambda store, by: create_tenant(store, by, "default", READER),
     "disable tenant": lambda store, by: switch_account(store, by, TenantRecord, "acme", enabled=False),
 }
 

@@ -1,6 +1,7 @@
 """The routes of clients, principals and tenants: orders to services.administration and its kin, and their events."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from jotgate.control.admin.reading import page
 from jotgate.control.admin.shapes import By, Call, Done, Handler
 from jotgate.core.account_values import AnyValues, ClientValues, PrincipalValues, TenantValues, given
 from jotgate.core.accounts import Account, AnyAccount, ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.errors import StoreUnavailable
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services import administration, client_administration
 from jotgate.services.account_endings import delete_account
@@ -24,7 +26,8 @@ from jotgate.store_ports import Store
 class Office(Struct, frozen=True):
     """What orders about accounts and tokens are carried out with. `issuer` is the name of this installation.
 
-    `look` puts revocations that the store has into effect on this machine, at once; `revoked` are those.
+    `look` puts the accounts and revocations that the store has into effect on this machine, at once; `revoked` are
+    these revocations.
     """
 
     issuer: str
@@ -47,7 +50,15 @@ class Office(Struct, frozen=True):
     def record(self, by: By, event: str, subject: str, details: Mapping[str, str | int]) -> None:
         """Put a change into the audit log; nothing if `event` is empty. Raises AuditUnavailable."""
         if event:
-            self.recorder.record(event, actor=by.subject, subject=subject, details={**details, **by.details})
+            self.recorder.record(event, actor=by.subject, subject=subject, details={**by.details, **details})
+
+    async def settle(self) -> None:
+        """Put what was done into effect on this machine, before a secret is told, which is told whatever happens.
+
+        Without the store it is within a second that everybody knows, or serves nothing.
+        """
+        with suppress(StoreUnavailable):
+            await self.look()
 
 
 class _Kind(Struct, Generic[Account], frozen=True):
@@ -125,6 +136,7 @@ async def _create(office: Office, kind: _Kind[Any], call: Call) -> Done:
     terms, values = office.terms(call.by), _values(kind, call.body)
     done: Outcome[Any] = await office.access.run(lambda store: kind.create(store, terms, call.body.name, values))
     _record(office, call.by, done)
+    await office.settle()
     content = view_account(done.record, kind.view, office.now_s)
     if isinstance(content, ClientView):
         content = ClientSecret(content, done.secret)
@@ -137,6 +149,7 @@ async def _change(office: Office, kind: _Kind[Any], call: Call) -> Done:
         lambda store: kind.change(store, terms, call.name, call.body, call.version)
     )
     _record(office, call.by, done)
+    await office.look()
     return Done(view_account(done.record, kind.view, office.now_s), done.record.version)
 
 
@@ -156,6 +169,7 @@ async def _switch(office: Office, kind: _Kind[Any], call: Call, *, enabled: bool
         lambda store: switch_account(store, terms, kind.record, call.name, enabled=enabled, version=call.version)
     )
     _record(office, call.by, done)
+    await office.look()
     return Done(view_account(done.record, kind.view, office.now_s), done.record.version)
 
 
@@ -165,6 +179,7 @@ async def _rotate(office: Office, call: Call) -> Done:
         lambda store: client_administration.rotate_secret(store, terms, call.name, call.body.overlap_s, call.version)
     )
     _record(office, call.by, done)
+    await office.settle()
     return Done(ClientSecret(view_account(done.record, ClientView, office.now_s), done.secret), done.record.version)
 
 

@@ -103,7 +103,8 @@ async def _serve(
     elif len(keys) > 1:
         raise RequestMalformed("the Idempotency-Key stands more than once")
     else:
-        asked = b"\0".join((str(request.url.path).encode(), request.scope["query_string"], raw))
+        versions = ", ".join(request.headers.getlist("if-match")).encode("latin-1")
+        asked = b"\0".join((str(request.url.path).encode(), request.scope["query_string"], versions, raw))
         sent = await admission.replays.once(by, keys[0], asked, route, work)
     headers = {"Cache-Control": "no-store", **sent.fields}
     return Response(sent.body, sent.status, headers, media_type="application/json" if sent.body else None)

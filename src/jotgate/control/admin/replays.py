@@ -71,7 +71,8 @@ class Replays:
         """
         if not _KEY.fullmatch(key):
             raise RequestMalformed("the Idempotency-Key is not 1 to 255 printable ASCII characters without spaces")
-        handle = sha256(f"{by.subject}\0{by.client_id}\0{key}".encode()).hexdigest()
+        may = " ".join(sorted(by.scopes))  # Who may do less is not told what came of more.
+        handle = sha256(f"{by.subject}\0{by.client_id}\0{may}\0{key}".encode()).hexdigest()
         digest = sha256(request).digest()
         now_s = int(self._clock.now_s())
         mark = Mark(_KIND, handle, now_s + KEPT_S, msgspec.msgpack.encode(_Kept(digest)))

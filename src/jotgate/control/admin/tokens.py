@@ -7,12 +7,14 @@ from jotgate.control.admin.accounts import Office
 from jotgate.control.admin.bodies import FamilyView, PersonalSecret
 from jotgate.control.admin.reading import page, write_cursor
 from jotgate.control.admin.shapes import Call, Done, Handler, Page
+from jotgate.core.account_checks import is_name
+from jotgate.core.accounts import PrincipalRecord
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.token_orders import TokenView
 from jotgate.errors import CommandError, RecordMissing
-from jotgate.services.administration import check_reach
+from jotgate.services.administration import Terms, check_account, check_reach
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_desk import TokenLedger
@@ -135,8 +137,19 @@ async def _revoke_personal(office: Office, call: Call) -> Done:
 
 
 async def _changed(office: Office, call: Call, order: PersonalOrder) -> Done:
-    answer = (await _order(office, call, order)).record(office.recorder.along(call.by.details), call.by.subject)
+    terms = office.terms(call.by)
+    done = await office.access.run(lambda store: _for_owner(store, terms, order))
+    answer = done.record(office.recorder.along(call.by.details), call.by.subject)
+    await office.settle()
     return Done(PersonalSecret(answer.tokens[0], answer.secret))
+
+
+def _for_owner(store: Store, terms: Terms, order: PersonalOrder) -> PersonalDone:
+    """Do what makes a secret that speaks for somebody, whom whoever orders it must be able to reach."""
+    owner = store.account(PrincipalRecord, order.subject) if is_name(order.subject) else None
+    if owner is not None:  # Of one who is not there the desk says so.
+        check_account(store, terms, owner)
+    return PersonalDesk(store, terms.issuer, terms.entropy, terms.now_s).carry_out(order, actor=terms.actor)
 
 
 async def _order(office: Office, call: Call, order: PersonalOrder) -> PersonalDone:

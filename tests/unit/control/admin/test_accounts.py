@@ -248,8 +248,30 @@ def test_nobody_makes_himself_an_administrator(stage: AdminStage) -> None:
     asked = {"subject": "chief", "name": "mine", "scopes": ["admin:*"]}
     assert code_of(stage.ask("POST", "/personal-tokens", asked, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
     stage.make("/personal-tokens", asked)
-    rolled = stage.ask("POST", "/personal-tokens/chief/mine/roll", {}, token=token)
-    assert code_of(rolled) == (403, Code.INSUFFICIENT_SCOPE)
+    usual = {"subject": "chief", "name": "usual", "scopes": ["ai"]}
+    assert code_of(stage.ask("POST", "/personal-tokens", usual, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
+    stage.make("/personal-tokens", usual)
+    for name in ("mine", "usual"):
+        rolled = stage.ask("POST", f"/personal-tokens/chief/{name}/roll", {}, token=token)
+        assert code_of(rolled) == (403, Code.INSUFFICIENT_SCOPE)
+
+
+def test_an_order_is_in_effect_when_it_is_answered(stage: AdminStage) -> None:
+    token = {"subject": "alice", "name": "laptop"}
+    for method, path, body in (
+        ("POST", "/principals", NEW["principals"]),
+        ("POST", "/clients", CI),
+        ("POST", "/clients/ci/rotate-secret", {}),
+        ("PATCH", "/principals/alice", {"title": "A"}),
+        ("POST", "/personal-tokens", token),
+        ("POST", "/personal-tokens/alice/laptop/roll", {"overlap_s": 0}),
+        ("POST", "/principals/alice/disable", None),
+        ("POST", "/principals/alice/enable", None),
+        ("DELETE", "/clients/ci", None),
+    ):
+        before = stage.looked
+        assert stage.ask(method, path, body, if_match="*").status_code in (200, 201)
+        assert before < stage.looked == stage.store.versions().accounts, path
 
 
 def test_a_change_that_cannot_be_recorded_is_not_told_of(stage: AdminStage) -> None:

@@ -63,6 +63,20 @@ def test_a_key_is_its_callers_own(stage: AdminStage) -> None:
     assert code_of(less) == (403, Code.INSUFFICIENT_SCOPE)
 
 
+def test_who_may_do_less_is_not_answered_as_who_may_do_more(stage: AdminStage) -> None:
+    body = {"name": "chief", "scopes": ["admin:keys"]}
+    assert stage.ask("POST", "/principals", body, idempotency_key="k-1").status_code == 201
+    less = stage.ask("POST", "/principals", body, token=stage.token("admin:principals"), idempotency_key="k-1")
+    assert code_of(less) == (403, Code.INSUFFICIENT_SCOPE)
+
+
+def test_another_version_is_another_request(stage: AdminStage) -> None:
+    stage.make("/tenants", TENANT)
+    assert stage.ask("POST", "/tenants/acme/disable", idempotency_key="k-1", if_match="*").status_code == 200
+    other = stage.ask("POST", "/tenants/acme/disable", idempotency_key="k-1", if_match='"v9"')
+    assert code_of(other) == (422, Code.IDEMPOTENCY_MISMATCH)
+
+
 def test_a_secret_is_neither_kept_nor_repeated() -> None:
     store = _Shown()
     stage = AdminStage(store)

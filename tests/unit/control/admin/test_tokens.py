@@ -71,6 +71,7 @@ def test_families_are_listed_and_ended(stage: AdminStage) -> None:
     assert code_of(stage.ask("POST", "/families/f-9/end")) == (404, Code.RECORD_MISSING)
     (event,) = stage.log.named("family.ended")
     assert (event.actor, event.details["family"], event.details["request_id"]) == ("root", "f-1", "req-1")
+    assert event.details["client_id"] == "app"
 
 
 def test_a_personal_token_is_shown_once_rolled_and_revoked(stage: AdminStage) -> None:

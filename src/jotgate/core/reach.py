@@ -18,8 +18,10 @@ DEPTHS: Final[dict[Reach, int]] = {"public": 0, "private": 1, "loopback": 2}
 
 _SCHEMES: Final = ("https", "http")
 _PORT_MAX: Final = 65_535
-# What clouds tell of a machine, its credentials among it; 169.254.169.254 is link-local.
-_METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+# Where clouds tell of a machine, its credentials among it, or give it orders; 169.254.169.254 is link-local.
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+)
 # Where the last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215), SIIT (RFC 2765 s2.1), IPv4-compatible (RFC
 # 4291 s2.5.5.1).
 _TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))

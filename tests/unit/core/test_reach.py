@@ -29,6 +29,9 @@ from jotgate.core.reach import Reach, Way, may_lead, public_fault, reach_of, spl
         ("64:ff9b::a9fe:a9fe", None),
         ("fd00:ec2::254", None),
         ("100.100.100.200", None),
+        ("168.63.129.16", None),
+        ("::ffff:168.63.129.16", None),
+        ("192.0.0.192", None),
         ("fe80::1%eth0", None),
         ("0.0.0.0", None),  # noqa: S104 - it is refused
         ("::", None),

@@ -9,6 +9,7 @@ from jotgate.core.account_orders import shown
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.accounts import AnyAccount, Role
 from jotgate.core.config import ClaimsEntry
+from jotgate.core.key_checks import SIGNING_ALGORITHMS
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
 
@@ -132,7 +133,7 @@ class NewPersonalToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     subject: Annotated[str, Meta(min_length=1, max_length=256)]
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
     scopes: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
     models: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
     ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
@@ -165,7 +166,7 @@ class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `algorithm` empty: the one of the settings.
     """
 
-    algorithm: str = ""
+    algorithm: Annotated[str, Meta(pattern=f"^({'|'.join(SIGNING_ALGORITHMS)})?$")] = ""
     ahead_s: Annotated[int, Meta(ge=0)] | None = None
 
 

@@ -1,14 +1,19 @@
 """Lets in who may administer: a token of this installation, for the admin API, in the Authorization header alone."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from jotgate.control.admin.shapes import AdminRoute, By
+from jotgate.core.opaque import Mark
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import ADMIN_READ, ADMIN_SCOPES, may_administer
-from jotgate.errors import CredentialsAmbiguous, InsufficientScope, TokenRevoked
+from jotgate.errors import CredentialsAmbiguous, InsufficientScope, TokenError, TokenMalformed, TokenRevoked
 from jotgate.gateway.credentials import bearer_token
 from jotgate.ports import StoreAccess
 from jotgate.services.standing import stands
+
+_COMMAND: Final = "jotgate admin token"
+_OTHER_COMMAND: Final = "jotgate token create --subject NAME"
 
 Verify = Callable[[bytes], Principal]
 """The principal of a token for the admin API. Raises TokenError, and Unavailable where nothing can be known."""
@@ -26,7 +31,7 @@ async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], rout
     """
     if len(fields) > 1:
         raise CredentialsAmbiguous("the Authorization field stands more than once")
-    principal = verify(bearer_token(fields[0].encode("latin-1") if fields else None))
+    principal = _verify(verify, fields)
     if not await access.run(lambda store: stands(store, principal)):
         raise TokenRevoked(
             "the token's client or subject, or the tenant of one, is disabled or deleted",
@@ -37,7 +42,7 @@ async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], rout
         raise InsufficientScope(
             scope,
             f"the token's scopes do not cover this, which needs '{scope}'",
-            hint="Create a token that has it: jotgate admin token",
+            hint=f"Create a token that has it: {_COMMAND}",
         )
     return By(principal.subject, principal.client_id, principal.scopes, request_id)
 
@@ -45,6 +50,20 @@ async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], rout
 def scope_of(route: AdminRoute) -> str:
     """The narrowest scope that is enough for a route."""
     return f"admin:{route.noun}" if route.noun is not None and route.changes else ADMIN_READ
+
+
+def _verify(verify: Verify, fields: Sequence[str]) -> Principal:
+    """Who calls; a refusal leads to a token of the kind that is taken here."""
+    try:
+        token = bearer_token(fields[0].encode("latin-1") if fields else None)
+        if token.startswith(Mark.PERSONAL.encode("ascii")):
+            raise TokenMalformed(
+                "a personal token is not taken here", hint=f"Send an access token: {_COMMAND} makes one"
+            )
+        return verify(token)
+    except TokenError as fault:
+        fault.hint = fault.hint.replace(_OTHER_COMMAND, _COMMAND)
+        raise
 
 
 def _may(principal: Principal, route: AdminRoute) -> bool:

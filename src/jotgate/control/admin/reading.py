@@ -28,6 +28,7 @@ ETAG_PATTERN: Final = '(W/)?"[!#-~]*"'
 """An entity tag (RFC 9110 s8.8.3), without what no tag of ours has."""
 _NAME_CHARS_MAX: Final = 512
 _CURSOR_CHARS_MAX: Final = 4_096
+_FILTER_BYTES_MAX: Final = 512
 _ETAG: Final = re.compile(ETAG_PATTERN)
 _VERSION: Final = re.compile(r'"v([0-9]{1,18})"')
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
@@ -91,7 +92,8 @@ def read_query(route: AdminRoute, pairs: Sequence[tuple[str, str]]) -> dict[str,
             raise RequestMalformed("the query has an unknown parameter", hint=what[0].upper() + what[1:])
         if name in found:
             raise RequestMalformed(f"the parameter '{name}' stands twice in the query")
-        if not value.isprintable() or not 1 <= len(value) <= _CURSOR_CHARS_MAX:
+        most = _CURSOR_CHARS_MAX if name == "cursor" else _FILTER_BYTES_MAX
+        if not value.isprintable() or not 1 <= len(value.encode()) <= most:
             raise RequestMalformed(f"the parameter '{name}' is empty, too long, or not plain text")
         found[name] = value
     return found

@@ -1,7 +1,7 @@
 """The routes of tokens: the ledger of what was issued, refresh-token families, personal tokens."""
 
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from jotgate.control.admin.accounts import Office
 from jotgate.control.admin.bodies import FamilyView, PersonalSecret
@@ -13,7 +13,7 @@ from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.token_orders import TokenView
-from jotgate.errors import CommandError, RecordMissing
+from jotgate.errors import CommandError, RecordMissing, RequestMalformed
 from jotgate.services.administration import Terms, check_account, check_reach
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
@@ -92,7 +92,7 @@ async def _end_family(office: Office, call: Call) -> Done:
 
 async def _list_personal(office: Office, call: Call) -> Done:
     window = call.window
-    order = PersonalOrder(action="list", subject=call.filters.get("subject", ""), after=window.after)
+    order = _read_order(action="list", subject=call.filters.get("subject", ""), after=window.after)
     answer = (await _order(office, call, order)).answer
     pairs = [(one.id, one) for one in answer.tokens]
     found = page("listPersonalTokens", window, pairs)
@@ -104,7 +104,7 @@ async def _list_personal(office: Office, call: Call) -> Done:
 async def _create_personal(office: Office, call: Call) -> Done:
     body = call.body
     check_reach(office.terms(call.by), body.scopes)
-    order = PersonalOrder(
+    order = _read_order(
         action="create",
         subject=body.subject,
         name=body.name,
@@ -157,6 +157,14 @@ async def _order(office: Office, call: Call, order: PersonalOrder) -> PersonalDo
     return await office.access.run(
         lambda store: PersonalDesk(store, office.issuer, office.entropy, now_s).carry_out(order, actor=call.by.subject)
     )
+
+
+def _read_order(**members: Any) -> PersonalOrder:
+    """An order as the request has it. Raises RequestMalformed: it can be none."""
+    try:
+        return PersonalOrder(**members)
+    except CommandError as fault:
+        raise RequestMalformed(fault.message, hint=fault.hint) from None
 
 
 def _named(call: Call, action: Literal["show", "revoke"]) -> PersonalOrder:

@@ -65,6 +65,16 @@ def test_every_wrong_token_is_refused_for_its_reason(stage: AdminStage) -> None:
         answer = stage.ask("GET", "/clients", token=token.decode("latin-1"))
         assert (name, *code_of(answer)) == (name, 401, code)
         assert 'error="invalid_token"' in answer.headers["www-authenticate"] or code == Code.TOKEN_MISSING
+        assert "jotgate token create" not in answer.text
+
+
+def test_a_refusal_leads_to_a_token_that_is_taken_here(stage: AdminStage) -> None:
+    for answer in (stage.http.get("/admin/api/clients"), stage.ask("GET", "/clients", token=stage.token(aud=NAME))):
+        assert answer.status_code == 401
+        assert "jotgate admin token" in answer.json()["detail"]
+    personal = stage.ask("GET", "/clients", token="jot_p_" + "a" * 43)
+    assert code_of(personal) == (401, Code.TOKEN_MALFORMED)
+    assert "personal token is not taken here" in personal.json()["detail"]
 
 
 @pytest.mark.parametrize("audience", [NAME, NAME + "/admin", AUDIENCE + "/", [NAME, "https://files.example"]])

@@ -39,6 +39,13 @@ def test_the_ledger_shows_what_lives_and_by_whom(stage: AdminStage) -> None:
     assert code_of(stage.ask("GET", "/tokens/t-9")) == (404, Code.RECORD_MISSING)
 
 
+@pytest.mark.parametrize("path", ["/tokens", "/families", "/personal-tokens"])
+def test_a_parameter_that_nobody_is_called_is_refused_by_name(stage: AdminStage, path: str) -> None:
+    answer = stage.ask("GET", f"{path}?subject={'a' * 3000}")
+    assert code_of(answer) == (400, Code.REQUEST_MALFORMED)
+    assert "'subject'" in answer.json()["detail"]
+
+
 def test_a_token_is_revoked_with_what_came_of_it(stage: AdminStage) -> None:
     stage.store.add_issuances((stage.issuance("t-1"), stage.issuance("t-2", parent="t-1")))
     assert code_of(stage.ask("POST", "/tokens/t-9/revoke")) == (404, Code.RECORD_MISSING)
@@ -98,7 +105,8 @@ def test_a_personal_token_is_shown_once_rolled_and_revoked(stage: AdminStage) ->
     ("body", "status", "code"),
     [
         ({"subject": "nobody", "name": "x"}, 409, Code.COMMAND),
-        ({"subject": "alice", "name": "a b"}, 409, Code.COMMAND),
+        ({"subject": "alice", "name": "a b"}, 400, Code.REQUEST_MALFORMED),
+        ({"subject": "alice", "name": "a\n"}, 400, Code.REQUEST_MALFORMED),
         ({"subject": "alice", "name": "x", "scopes": ["admin:keys"]}, 400, Code.SCOPE_REFUSED),
         ({"subject": "alice", "name": "x", "ttl_s": 0}, 400, Code.REQUEST_MALFORMED),
         ({"subject": "alice", "name": "taken"}, 409, Code.RECORD_EXISTS),

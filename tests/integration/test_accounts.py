@@ -229,7 +229,47 @@ def test_what_control_refuses_is_said_with_what_to_do(shell: Shell) -> None:
         "  fix  Choose another name, or change the one that is there\n"
     )
     assert "error record_missing: there is no client of this name" in shell.refused("client", "show", "nobody")
-    assert "error request_malformed: limits: limits come" in shell.refused("principal", "set", "ann", "--limit", "5")
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["online", "offline"])
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("client", "create", "ci", "--grant", "password", "--scope", "ai"), "grants: 'password' is no grant"),
+        (("client", "create", "ci", "--grant", "client_credentials"), "scopes: is empty"),
+        (("principal", "create", "ann", "--limit", "5"), "limits: limits come with quotas"),
+        (("principal", "create", ".."), "name: '..' in the path of a URL is a step"),
+        (("tenant", "role", "default", "no name"), "name"),
+    ],
+)
+def test_a_wrong_command_line_is_one_and_says_what_to_do(
+    running: bool, words: tuple[str, ...], fault: str, directory: Path, request: pytest.FixtureRequest
+) -> None:
+    shell: Shell = request.getfixturevalue("shell") if running else Shell(directory / "data")
+    done = shell(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error usage: ")
+    assert fault in done.stderr
+    assert f"  fix  'jotgate {words[0]} {words[1]} --help' says what each option takes\n" in done.stderr
+
+
+def test_where_nothing_was_started_there_is_nothing_to_administer(directory: Path) -> None:
+    for name in ("nowhere", "empty"):
+        (directory / "empty").mkdir(mode=0o700, exist_ok=True)
+        done = Shell(directory / name)("admin", "token")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "there is no jotgate installation in" in done.stderr
+        assert not (directory / name / "keys").exists()
+    assert not (directory / "nowhere").exists()
+
+
+def test_an_administrators_token_is_made_without_a_running_jotgate_which_is_the_next_step(gateway: Gateway) -> None:
+    shell = Shell(gateway.data)
+    assert "next  jotgate status" in shell("admin", "token").stderr
+    assert gateway.stop() == 0
+    done = shell("admin", "token")
+    assert done.stdout.startswith("eyJ")
+    assert "next  jotgate up" in done.stderr
 
 
 def test_a_client_may_have_keys_and_no_private_one_comes_in(shell: Shell, directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from jotgate.assembly.authority import Authority
+from jotgate.assembly.authority import Authority, require_installation
 from jotgate.assembly.offline import opened
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.account_orders import AccountAnswer, AccountOrder
@@ -26,7 +26,13 @@ def order_accounts(directory: DataDirectory, sources: Sources, order: AccountOrd
 
 
 def issue_admin_token(directory: DataDirectory, sources: Sources, order: AdminTokenOrder) -> Issued:
-    """Issue a token for the admin API, and make the installation if this is the first start. Raises as above."""
+    """Issue a token for the admin API.
+
+    Raises:
+        CommandError: there is no installation.
+        ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
+    """
+    require_installation(directory)
     with opened(directory, sources) as (authority, _):
         return asyncio.run(_desk(authority).issue(order))
 

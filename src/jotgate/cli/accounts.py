@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jotgate.cli.common import (
     EXIT_OK,
+    ControlRefusal,
     UsageError,
     add_config_option,
     add_data_option,
@@ -17,7 +18,7 @@ from jotgate.cli.common import (
     sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
-from jotgate.errors import CommandError
+from jotgate.errors import Code, CommandError, JotgateError
 
 if TYPE_CHECKING:
     from jotgate.core.account_orders import AccountAnswer, AccountOrder, Impact, Noun
@@ -110,7 +111,15 @@ def ask(arguments: argparse.Namespace, order: "AccountOrder") -> "AccountAnswer"
 
         return order_accounts(directory, sources(arguments), order)
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/accounts", order, AccountAnswer), open_data)
+    try:
+        return ask_or_open(directory, lambda: ask_control(directory, "/accounts", order, AccountAnswer), open_data)
+    except JotgateError as error:
+        name = error.name if isinstance(error, ControlRefusal) else error.code
+        if name != Code.REQUEST_MALFORMED or error.hint:
+            raise
+        # Values that cannot be: the command line is wrong. What stands in the way elsewhere has advice of its own.
+        hint = f"'jotgate {order.noun} {arguments.action} --help' says what each option takes"
+        raise UsageError(error.message, hint=hint) from None
 
 
 def accounts(answer: "AccountAnswer") -> list[dict[str, Any]]:

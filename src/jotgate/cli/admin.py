@@ -58,14 +58,22 @@ def token(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
     directory = DataDirectory(data_directory(arguments))
+    if not directory.path.exists():
+        raise CommandError(
+            f"there is no jotgate installation in '{directory.path}'",
+            hint="Name its directory with --data or JOTGATE_DATA, or start one: jotgate up",
+        )
 
-    def open_data() -> Issued:
+    def ask() -> tuple[Issued, str]:
+        return ask_control(directory, "/admin-tokens", order, Issued), "jotgate status"
+
+    def open_data() -> tuple[Issued, str]:
         from jotgate.assembly.accounts_offline import issue_admin_token
 
-        return issue_admin_token(directory, sources(arguments), order)
+        return issue_admin_token(directory, sources(arguments), order), "jotgate up"
 
-    issued = ask_or_open(directory, lambda: ask_control(directory, "/admin-tokens", order, Issued), open_data)
+    issued, following = ask_or_open(directory, ask, open_data)
     sys.stdout.write(issued.token + "\n")
     sys.stdout.flush()
-    say_next("jotgate status", arguments, without=("config",))
+    say_next(following, arguments, without=("config",) if following == "jotgate status" else ())
     return EXIT_OK

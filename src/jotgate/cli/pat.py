@@ -251,7 +251,9 @@ def _scopes(given: list[str] | None) -> tuple[str, ...]:
         return ()
     scopes = tuple(" ".join(given).split())
     if not scopes:
-        raise UsageError("--scope names no scope", hint="Leave --scope out for all, or name what the token may do")
+        raise UsageError(
+            "--scope names no scope", hint="Leave --scope out for 'ai', which is every AI call, or name what it may do"
+        )
     return scopes
 
 

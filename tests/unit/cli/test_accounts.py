@@ -48,23 +48,23 @@ def test_what_cannot_be_is_said_with_what_to_do(run: Run) -> None:
     for code, words, wanted in (
         (1, (*CREATE, "--scope", "ai"), "there is a client of this name already"),
         (1, ("principal", "create", "ci"), "there is a client of this name already"),
-        (1, ("client", "create", "b", "--grant", "password", "--scope", "ai"), "'password' is no grant"),
-        (1, ("client", "create", "b", "--grant", "client_credentials"), "'ai' is every AI operation"),
-        (1, ("client", "set", "ci", "--auth", "none"), "may not use client_credentials"),
+        (2, ("client", "create", "b", "--grant", "password", "--scope", "ai"), "'password' is no grant"),
+        (2, ("client", "create", "b", "--grant", "client_credentials"), "'ai' is every AI operation"),
+        (2, ("client", "set", "ci", "--auth", "none"), "may not use client_credentials"),
         (2, ("client", "set", "ci", "--auth", "password"), "invalid choice"),
         (2, ("client", "create", "b", "--scope", "ai"), "--grant"),
-        (1, ("client", "set", "ci", "--tool", "files"), "tools come with MCP routes"),
-        (1, ("principal", "create", "bob", "--limit", "5"), "limits come with quotas"),
+        (2, ("client", "set", "ci", "--tool", "files"), "tools come with MCP routes"),
+        (2, ("principal", "create", "bob", "--limit", "5"), "limits come with quotas"),
         (1, ("principal", "create", "bob", "--tenant", "nowhere"), "there is no tenant of this name"),
-        (1, ("client", "set", "ci", "--access-ttl", "2d"), "from 1 s to 24 h"),
+        (2, ("client", "set", "ci", "--access-ttl", "2d"), "from 1 s to 24 h"),
         (2, ("client", "set", "ci", "--access-ttl", "soon"), "is not a duration"),
         (2, ("client", "set", "ci", "--model", "a", "--every-model"), "say different things"),
-        (1, ("client", "rotate-secret", "ci", "--overlap", "5w"), "at most 30 days"),
+        (2, ("client", "rotate-secret", "ci", "--overlap", "5w"), "at most 30 days"),
         (2, ("client", "delete", "ci"), "the client ci would be deleted, which invalidates 0 live tokens"),
         (1, ("client", "show", "nobody"), "there is no client of this name"),
         (2, ("tenant", "role", "default", "r", "--scope", "x", "--drop"), "neither scopes nor models"),
         (1, ("tenant", "role", "default", "r", "--drop"), "the tenant has no role of this name"),
-        (1, ("tenant", "role", "default", "r", "--scope", "x"), "roles.r.scopes: 'x' is unknown"),
+        (2, ("tenant", "role", "default", "r", "--scope", "x"), "roles.r.scopes: 'x' is unknown"),
         (2, ("admin", "token", "--scope", "ai"), "none of the admin API"),
         (2, ("admin", "token", "--scope", ""), "names no scope"),
         (2, ("admin", "token", "--ttl", "2d"), "at most 24h"),
@@ -92,7 +92,7 @@ def test_each_success_says_what_to_do_next(run: Run) -> None:
         (("principal", "list", "--tenant", "acme"), "jotgate principal create NAME"),
         (("tenant", "create", "acme"), "jotgate tenant show acme"),
         (("client", "delete", "ci", "--yes"), "jotgate client list"),
-        (("admin", "token"), "jotgate status"),
+        (("admin", "token"), "jotgate up"),
     ):
         code, _, said = run(*words)
         assert code == 0, said
@@ -146,7 +146,7 @@ def test_lists_are_set_as_a_whole_and_emptied_by_an_empty_text(run: Run) -> None
 
 def test_names_from_elsewhere_do_not_drive_a_terminal(run: Run) -> None:
     code, _, said = run("principal", "create", "a\x1b[2Jb")
-    assert (code, "\x1b" in said) == (1, False)
+    assert (code, "\x1b" in said) == (2, False)
     assert "\x1b" not in run("principal", "show", "a\x1b[2Jb")[2]
 
 

@@ -369,8 +369,8 @@ def test_another_public_url_than_the_fixed_one_is_refused(directory: Path) -> No
     assert "stopping" in refused.stderr
 
 
-def test_the_key_set_is_the_only_public_path_of_control(gateway: Gateway) -> None:
-    status, answer = request(gateway.url, "GET", "/.well-known/openid-configuration")
+def test_a_path_that_control_does_not_have_is_refused_as_any_other(gateway: Gateway) -> None:
+    status, answer = request(gateway.url, "GET", "/.well-known/security.txt")
     assert (status, answer["error"]["code"]) == (404, "unknown_operation")
     for path in ("/tokens", "/tokens/verify", "/status"):  # The operator's paths are not reached through the edge.
         status, answer = request(gateway.url, "POST", path, content={"subject": "thief"})

@@ -20,7 +20,7 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.config import KeysEntry, Server
 from jotgate.core.durable import Issuance, IssuerRecord
 from jotgate.core.faults import Fault
-from jotgate.core.issuer_book import Book, put_together
+from jotgate.core.issuer_book import Book, faults_of, put_together
 from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
 from jotgate.core.key_checks import key_rules
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
@@ -76,7 +76,7 @@ class _Issuers:
         return put_together(self._ours, (), [look_at(one, {}, Server()) for one in records])
 
     def _examine(self, record: IssuerRecord) -> list[Fault]:
-        return [("", fault) for state in self._book(record).states[-1:] for fault in state.faults]
+        return [fault for state in self._book(record).states[-1:] for fault in faults_of(state)]
 
     async def carry_out(self, order: IssuerOrder, actor: str, details: Mapping[str, str]) -> IssuerAnswer:
         done = carry_out(self._store, order, self._examine, self._clock.now_s())
@@ -112,6 +112,7 @@ class AdminStage:
         admission = Admission(
             lambda token: self._verifier.verify(token, self.clock.now_s()),
             access,
+            recorder,
             Replays(access, self.clock),
             well_known_url(AUDIENCE, PROTECTED_RESOURCE),
         )

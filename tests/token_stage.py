@@ -81,7 +81,8 @@ class EventLog:
         self.lines += lines
 
     def flush(self) -> None:
-        """Nothing waits."""
+        if self.full:
+            raise AuditUnavailable("the disk is full")
 
     def sync(self) -> None:
         """Nothing waits."""

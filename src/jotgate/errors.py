@@ -211,7 +211,7 @@ class ConfigurationError(JotgateError):
     status = 500
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__("\n".join(f"{path}: {fault}" for path, fault in faults))
+        super().__init__("\n".join(f"{path}: {fault}" if path else fault for path, fault in faults))
         self.faults = faults
 
 

@@ -53,6 +53,7 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
     admission = Admission(
         AdminVerifier(reloader, keys.revocations.revoked).verify,
         keys.access,
+        keys.authority.recorder,
         Replays(keys.access, clock),
         well_known_url(admin_resource(issuer), PROTECTED_RESOURCE),
     )

@@ -10,7 +10,7 @@ from msgspec import Struct
 from jotgate.core.config import Server
 from jotgate.core.durable import IssuerRecord
 from jotgate.core.faults import Fault
-from jotgate.core.issuer_book import Book, Kept, put_together
+from jotgate.core.issuer_book import Book, Kept, faults_of, put_together
 from jotgate.core.issuer_compiler import FoundIssuer, check_stored, compile_issuers, iss_of_table
 from jotgate.core.issuer_reader import read_issuer
 from jotgate.core.issuer_secrets import check_guessable, secret_mark, warn_of_ages
@@ -75,7 +75,7 @@ class Issuers:
         """What is wrong with an issuer that is to be kept in the store, by the settings that were read last."""
         others = [one for one in self._records if one.name != record.name]
         book = self._put_together([*others, record])
-        return [("", fault) for state in book.states[-1:] for fault in state.faults]
+        return [fault for state in book.states[-1:] for fault in faults_of(state)]
 
     def _put_together(self, records: Iterable[IssuerRecord]) -> Book:
         if self._basis is None:

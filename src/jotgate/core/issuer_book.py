@@ -61,6 +61,12 @@ def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable
     return Book(tuple(found), tuple(unusable), tuple(states))
 
 
+def faults_of(state: IssuerState) -> list[Fault]:
+    """What is wrong with an issuer, each with the setting that it is about; empty: with all of it."""
+    parts = [fault.partition(": ") for fault in state.faults]
+    return [("", head + colon + rest) if " " in head or not colon else (head, rest) for head, colon, rest in parts]
+
+
 def _clashes(one: Kept, names: set[str], owners: dict[str, str]) -> list[Fault]:
     if one.name in names:
         return [("name", f"is '{one.name}' as in {_IN_FILE}")]

@@ -22,6 +22,14 @@ class Recorder:
         """One that puts these among the details of each event too, such as the request that caused them."""
         return Recorder(self._log, self._clock, {**self._along, **details})
 
+    def check(self) -> None:
+        """Refuse before a change what could not be recorded behind it, as far as the log knows by now.
+
+        Raises:
+            AuditUnavailable: earlier records still wait for the disk, or the log takes no more.
+        """
+        self._log.flush()
+
     def record(self, event: str, *, actor: str, subject: str = "", details: Mapping[str, str | int]) -> None:
         """Append an event and hand it to the system. Raises AuditUnavailable."""
         record = EventRecord(

@@ -25,6 +25,7 @@ from jotgate.control.answers import problem_response
 from jotgate.core.problem_details import render_details
 from jotgate.errors import InternalError, JotgateError, MethodRefused, RecordChanged, RequestMalformed, UnknownOperation
 from jotgate.ports import StoreAccess
+from jotgate.services.recorder import Recorder
 
 PREFIX: Final = "/admin/api"
 _QUERY_FIELDS_MAX: Final = 16
@@ -32,13 +33,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """What guards the admin API. `access` leads to the accounts that tokens rest on.
+    """What guards the admin API. `access` leads to the accounts that tokens rest on, `recorder` to the audit log.
 
     `metadata_url` is where it describes itself (RFC 9728).
     """
 
     verify: Verify
     access: StoreAccess
+    recorder: Recorder
     replays: Replays
     metadata_url: str
 
@@ -91,6 +93,8 @@ async def _serve(
     window = read_window(route, query) if route.paged else Window()
     raw, body = await read_body(route, request)
     version = _read_version(route, request)
+    if route.changes:
+        admission.recorder.check()
     filters = {one.name: query[one.name] for one in route.filters if one.name in query}
     call = Call(by=by, names=names, filters=filters, window=window, version=version, body=body)
 

@@ -274,9 +274,12 @@ def test_an_order_is_in_effect_when_it_is_answered(stage: AdminStage) -> None:
         assert before < stage.looked == stage.store.versions().accounts, path
 
 
-def test_a_change_that_cannot_be_recorded_is_not_told_of(stage: AdminStage) -> None:
+def test_a_change_that_cannot_be_recorded_is_not_made(stage: AdminStage) -> None:
     stage.log.full = True
-    assert code_of(stage.ask("POST", "/clients", CI)) == (503, Code.AUDIT_UNAVAILABLE)
+    assert code_of(stage.ask("POST", "/clients", CI, idempotency_key="k")) == (503, Code.AUDIT_UNAVAILABLE)
+    assert stage.get("/clients")["items"] == []
+    stage.log.full = False
+    assert stage.ask("POST", "/clients", CI, idempotency_key="k").status_code == 201
 
 
 @NOUNS

@@ -174,7 +174,11 @@ def test_a_name_that_leads_inward_now_is_refused(stage: AdminStage) -> None:
     ],
 )
 def test_an_issuer_with_a_fault_is_not_kept(stage: AdminStage, body: object) -> None:
-    assert code_of(stage.ask("POST", "/issuers", body)) == (422, Code.CONFIGURATION)
+    answer = stage.ask("POST", "/issuers", body)
+    assert code_of(answer) == (422, Code.CONFIGURATION)
+    flaws = answer.json()["errors"]
+    assert all(one["member"] and not one["detail"].startswith(one["member"]) for one in flaws), flaws
+    assert not answer.json()["detail"].startswith(":")
     assert list(stage.store.issuers()) == []
 
 

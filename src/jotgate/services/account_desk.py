@@ -10,7 +10,7 @@ from jotgate.core.account_values import TenantValues
 from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.admin_tokens import AdminTokenOrder
 from jotgate.core.claims import CLI_CLIENT_ID, Issued
-from jotgate.errors import CommandError, RecordMissing
+from jotgate.errors import CommandError, RecordChanged, RecordMissing
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services.account_endings import delete_account, impact_of
 from jotgate.services.administration import (
@@ -31,12 +31,16 @@ from jotgate.store_ports import Store
 
 
 class Done(Struct, frozen=True):
-    """What came of an order, and the event for the audit log; an empty one: nothing has changed."""
+    """What came of an order, and the event for the audit log; an empty one: nothing has changed.
+
+    `unfinished` is that of the `Outcome`.
+    """
 
     answer: AccountAnswer
     event: str = ""
     name: str = ""
     details: Mapping[str, str | int] = {}
+    unfinished: str = ""
 
     def __repr__(self) -> str:
         return f"Done({self.event} {self.name})"
@@ -64,6 +68,8 @@ class AccountDesk(Struct, frozen=True):
             self.recorder.record(done.event, actor=CLI_CLIENT_ID, subject=done.name, details=done.details)
         if done.event and not done.answer.secret:  # A secret is told whatever happens: nobody can be told it again.
             await self.look()
+        if done.unfinished:
+            raise RecordChanged(done.unfinished)
         return replace(done.answer, running=self.running)
 
     async def issue(self, order: AdminTokenOrder) -> Issued:
@@ -173,4 +179,4 @@ def _done(terms: Terms, outcome: Outcome[Account], impact: Impact | None = None)
         impact=impact,
         issuer=terms.issuer,
     )
-    return Done(answer, outcome.event, outcome.record.name, outcome.details)
+    return Done(answer, outcome.event, outcome.record.name, outcome.details, outcome.unfinished)

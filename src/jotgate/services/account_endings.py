@@ -18,7 +18,7 @@ from jotgate.core.accounts import (
 from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.revocations import token_handle
-from jotgate.errors import RecordChanged, RequestMalformed
+from jotgate.errors import RequestMalformed
 from jotgate.services.administration import NOUNS, Outcome, Terms, check_account, find_account, missing, update
 from jotgate.services.revocation import end_family
 from jotgate.services.token_desk import read_ledger
@@ -49,6 +49,7 @@ def delete_account(
     """Forget an account, and end what it has: its families, its personal tokens, its tokens that are known to live.
 
     It is disabled first, so that nothing new comes of it meanwhile. One that was cut short can be done again.
+    One that loses a race at its end is `unfinished`.
 
     Raises:
         RecordMissing, RecordChanged, InsufficientScope, StoreUnavailable: as `administration.change_principal`.
@@ -66,7 +67,11 @@ def delete_account(
     impact = impact_of(store, terms, last)
     _end_all(store, terms, last)
     if not store.drop_account(kind, name, last.version):
-        raise RecordChanged(f"the {NOUNS[kind]} was changed by somebody else while its tokens were ended")
+        unfinished = (
+            f"the {NOUNS[kind]} was changed by somebody else while its tokens were ended: it was disabled, and what it "
+            "had has ended, but it is not deleted"
+        )
+        return Outcome(last, f"{NOUNS[kind]}.disabled", _figures(impact), impact=impact, unfinished=unfinished)
     return Outcome(last, f"{NOUNS[kind]}.deleted", _figures(impact), impact=impact)
 
 

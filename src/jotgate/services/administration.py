@@ -57,7 +57,8 @@ class Outcome(Struct, Generic[Account], frozen=True):
     """What came of an order: the account as it is now, or was at last, and the event for the audit log.
 
     `event` empty: nothing has changed. `secret` is a new client secret, to be shown once and kept nowhere. `impact` is
-    what has ended with an account that was deleted.
+    what has ended with an account that was deleted. `unfinished` says why the order was not done to its end; the event
+    tells of what was done. Whoever calls raises RecordChanged with it, when that is recorded and in effect.
     """
 
     record: Account
@@ -65,6 +66,7 @@ class Outcome(Struct, Generic[Account], frozen=True):
     details: Mapping[str, str | int] = {}
     secret: str = ""
     impact: Impact = Impact()
+    unfinished: str = ""
 
     def __repr__(self) -> str:
         return f"Outcome({self.event} {self.record.name})"

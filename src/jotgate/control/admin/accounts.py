@@ -13,7 +13,7 @@ from jotgate.control.admin.reading import page
 from jotgate.control.admin.shapes import By, Call, Done, Handler
 from jotgate.core.account_values import AnyValues, ClientValues, PrincipalValues, TenantValues, given
 from jotgate.core.accounts import Account, AnyAccount, ClientRecord, PrincipalRecord, TenantRecord
-from jotgate.errors import StoreUnavailable
+from jotgate.errors import RecordChanged, StoreUnavailable
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services import administration, client_administration
 from jotgate.services.account_endings import delete_account
@@ -160,6 +160,8 @@ async def _delete(office: Office, kind: _Kind[Any], call: Call) -> Done:
     )
     _record(office, call.by, done)
     await office.look()
+    if done.unfinished:
+        raise RecordChanged(done.unfinished)
     return Done(done.impact)
 
 

@@ -2,15 +2,19 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from httpx2 import Response
+from msgspec.structs import replace
 
-from jotgate.core.accounts import ClientRecord
+from jotgate.core.accounts import ClientRecord, PrincipalRecord
+from jotgate.core.durable import Revocation
 from jotgate.core.opaque import Mark, is_opaque, opaque_digest
 from jotgate.errors import Code
 from jotgate.jose.keys import KeySet, generate
+from jotgate.stores.memory import MemoryStore
 from tests.admin_stage import AdminStage, code_of
 from tests.token_stage import client, principal
 
@@ -254,6 +258,29 @@ def test_nobody_makes_himself_an_administrator(stage: AdminStage) -> None:
     for name in ("mine", "usual"):
         rolled = stage.ask("POST", f"/personal-tokens/chief/{name}/roll", {}, token=token)
         assert code_of(rolled) == (403, Code.INSUFFICIENT_SCOPE)
+
+
+class _Meddled(MemoryStore):
+    """A store in which somebody changes the principal while its tokens are being ended."""
+
+    def revoke(self, rows: Sequence[Revocation]) -> int:
+        found = self.account(PrincipalRecord, "alice")
+        assert found is not None
+        self.put_account(replace(found, title="back"))
+        return super().revoke(rows)
+
+
+def test_a_delete_that_loses_a_race_says_what_was_done_and_records_it() -> None:
+    stage = AdminStage(_Meddled())
+    make(stage, "principals")
+    stage.store.add_issuances((stage.issuance("t-1"),))
+    answer = stage.ask("DELETE", "/principals/alice", if_match="*")
+    assert code_of(answer) == (412, Code.RECORD_CHANGED)
+    assert "it was disabled, and what it had has ended" in answer.json()["detail"]
+    assert stage.get("/principals/alice")["enabled"] is False
+    assert stage.get("/tokens/t-1")["state"] == "revoked"
+    event = stage.log.events[-1]
+    assert (event.event, event.details["live_tokens"]) == ("principal.disabled", 1)
 
 
 def test_an_order_is_in_effect_when_it_is_answered(stage: AdminStage) -> None:

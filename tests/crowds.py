@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from msgspec import structs
 
@@ -53,11 +54,11 @@ class Crowd:
     def standing(self, name: str) -> Standing:
         return self.world.places[name].standing
 
-    def call(self, model: str = "a") -> tuple[RecordingCaller, Running]:
-        """Put a good call through."""
+    def call(self, model: str = "a", tenant: str = "") -> tuple[RecordingCaller, Running]:
+        """Put a good call through, of a token that names this tenant."""
         caller = RecordingCaller()
         body = b'{"model":"%b"}' % model.encode()
-        asked = request(body, authorization=_TOKEN)
+        asked = request(body, authorization=_token(tenant) if tenant else _TOKEN)
         asked.begun_s = self.clock.monotonic_s()
         running = self.gateway.open(asked)(caller)
         assert running is not None
@@ -90,6 +91,11 @@ class _Port(ScriptedPort):
     def begin(self, outbound, events):  # type: ignore[no-untyped-def] # as its base
         self._crowd.sent.append(self._name)
         return super().begin(outbound, events)
+
+
+@cache
+def _token(tenant: str) -> bytes:
+    return b"Bearer " + _ISSUER.token(exp=1_820_000_000, tenant=tenant)
 
 
 def upstream(name: str, **settings: object) -> Upstream:

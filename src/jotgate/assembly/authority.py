@@ -16,7 +16,7 @@ from jotgate.core.config import Config
 from jotgate.core.durable import KeyRing
 from jotgate.core.key_life import own_keys
 from jotgate.core.values import Secret
-from jotgate.errors import CommandError, ConfigurationError
+from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.keystores.local import LocalSigner
 from jotgate.keystores.pem import PemKeystore
@@ -132,10 +132,7 @@ def open_verifier(means: Means, config: Config) -> Verifier:
 def require_installation(directory: DataDirectory) -> None:
     """Refuse a directory in which nothing was ever started. Raises CommandError, DirectoryRefused."""
     if read_installation(directory.prepare()) is None:
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
+        raise directory.missing()
 
 
 def check_name(directory: DataDirectory, config: Config) -> None:

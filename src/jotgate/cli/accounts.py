@@ -101,10 +101,7 @@ def ask(arguments: argparse.Namespace, order: "AccountOrder") -> "AccountAnswer"
 
     directory = DataDirectory(data_directory(arguments))
     if order.action not in _MAKES and not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
+        raise directory.missing()
 
     def open_data() -> AccountAnswer:
         from jotgate.assembly.accounts_offline import order_accounts

@@ -9,7 +9,6 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
     sources,
 )
@@ -43,10 +42,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def token(arguments: argparse.Namespace) -> int:
     """Print a new token for the admin API."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.admin_tokens import AdminTokenOrder
     from jotgate.core.claims import Issued
-    from jotgate.stores.directory import DataDirectory
 
     scopes = words(arguments.scope or [])
     if arguments.scope is not None and not scopes:
@@ -57,12 +55,7 @@ def token(arguments: argparse.Namespace) -> int:
         raise
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    directory = DataDirectory(data_directory(arguments))
-    if not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA, or start one: jotgate up",
-        )
+    directory = find_directory(arguments)
 
     def ask() -> tuple[Issued, str]:
         return ask_control(directory, "/admin-tokens", order, Issued), "jotgate status"

@@ -15,7 +15,6 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
     sources,
 )
@@ -224,16 +223,10 @@ def give(arguments: argparse.Namespace) -> int:
 
 def _ask(arguments: argparse.Namespace, order: "KeyOrder") -> "KeyAnswer":
     """What the running control answers, or what this process does itself under the lock on DATA."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.key_orders import KeyAnswer
-    from jotgate.stores.directory import DataDirectory
 
-    directory = DataDirectory(data_directory(arguments))
-    if not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
+    directory = find_directory(arguments)
 
     def open_data() -> KeyAnswer:
         from jotgate.assembly.offline import tend_keys

@@ -4,6 +4,7 @@ There is no moment at which neither works for long: whoever holds the lock eithe
 gone. So a command tries one, then the other, and again.
 """
 
+import argparse
 import http.client
 import os
 import socket
@@ -15,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from jotgate.cli.common import ControlRefusal
+from jotgate.cli.common import ControlRefusal, data_directory
 from jotgate.core.status import Status
 from jotgate.errors import CommandError
 from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory
@@ -54,6 +55,14 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def find_directory(arguments: argparse.Namespace) -> DataDirectory:
+    """DATA of a command that needs one. Raises CommandError when there is none."""
+    directory = DataDirectory(data_directory(arguments))
+    if not directory.path.exists():
+        raise directory.missing()
+    return directory
 
 
 def ask_or_open(directory: DataDirectory, ask: Callable[[], _Result], open_data: Callable[[], _Result]) -> _Result:

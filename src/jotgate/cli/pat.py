@@ -11,7 +11,6 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
     sources,
 )
@@ -188,16 +187,10 @@ def _ask(arguments: argparse.Namespace, make: "Callable[[], PersonalOrder]") -> 
 
 def _send(arguments: argparse.Namespace, order: "PersonalOrder") -> "PersonalAnswer":
     """What the running control answers, or what this process does itself under the lock on DATA."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.personal_tokens import PersonalAnswer
-    from jotgate.stores.directory import DataDirectory
 
-    directory = DataDirectory(data_directory(arguments))
-    if not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
+    directory = find_directory(arguments)
 
     def open_data() -> PersonalAnswer:
         from jotgate.assembly.personal_offline import order_personal_tokens

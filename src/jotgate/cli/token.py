@@ -135,19 +135,13 @@ def _scopes(given: list[str] | None) -> tuple[str, ...]:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Check a token, and say whom it speaks for."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.claims import TokenText
     from jotgate.core.opaque import Mark
     from jotgate.core.principals import Principal
-    from jotgate.stores.directory import DataDirectory
 
     token = _read_token(arguments)
-    directory = DataDirectory(data_directory(arguments))
-    if not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
+    directory = find_directory(arguments)
 
     def open_data() -> Principal:
         from jotgate.assembly.offline import verify

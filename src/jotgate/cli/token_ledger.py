@@ -11,7 +11,6 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
     sources,
 )
@@ -20,7 +19,6 @@ from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
     from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage, TokenView
-    from jotgate.stores.directory import DataDirectory
 
 _ID_CHARS: Final = 32
 
@@ -165,10 +163,10 @@ def _pages(arguments: argparse.Namespace) -> "Iterator[TokenPage]":
 
 
 def _ask_page(arguments: argparse.Namespace, wanted: "TokenListing") -> "TokenPage":
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.token_orders import TokenPage
 
-    directory = _directory(arguments)
+    directory = find_directory(arguments)
 
     def open_data() -> TokenPage:
         from jotgate.assembly.tokens_offline import list_tokens
@@ -179,10 +177,10 @@ def _ask_page(arguments: argparse.Namespace, wanted: "TokenListing") -> "TokenPa
 
 
 def _ask_revoke(arguments: argparse.Namespace, order: "TokenOrder") -> "TokenAnswer":
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.token_orders import TokenAnswer
 
-    directory = _directory(arguments)
+    directory = find_directory(arguments)
 
     def open_data() -> TokenAnswer:
         from jotgate.assembly.tokens_offline import revoke_tokens
@@ -190,15 +188,3 @@ def _ask_revoke(arguments: argparse.Namespace, order: "TokenOrder") -> "TokenAns
         return revoke_tokens(directory, sources(arguments), order)
 
     return ask_or_open(directory, lambda: ask_control(directory, "/tokens/revoke", order, TokenAnswer), open_data)
-
-
-def _directory(arguments: argparse.Namespace) -> "DataDirectory":
-    from jotgate.stores.directory import DataDirectory
-
-    directory = DataDirectory(data_directory(arguments))
-    if not directory.path.exists():
-        raise CommandError(
-            f"there is no jotgate installation in '{directory.path}'",
-            hint="Name its directory with --data or JOTGATE_DATA",
-        )
-    return directory

@@ -123,6 +123,7 @@ def _upstream(entry: UpstreamEntry, credential: Secret | None, reaches: Mapping[
         reach=reaches[entry.name] if needed else Reach(),
         bounds=Bounds(
             concurrent=entry.max_concurrent,
+            of_one_tenant=entry.max_concurrent_per_tenant,
             connections=entry.max_connections,
             queued=entry.queue_length,
             queue_s=seconds(entry.queue_timeout),

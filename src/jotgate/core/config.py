@@ -160,6 +160,7 @@ class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     idle_timeout: Span = "1m"
     total_timeout: Span = "15m"
     max_concurrent: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 0
+    max_concurrent_per_tenant: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 0
     queue_length: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 100
     queue_timeout: Span = "10s"
     max_connections: Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)] = 0

@@ -32,7 +32,7 @@ def check_bounds(upstreams: Mapping[str, UpstreamEntry], workers: int) -> list[F
     return [
         (f"{path}.{name}", f"is {bound} for {workers} workers, and each needs a share; write 0 for no bound, or more")
         for path, entry in upstreams.items()
-        for name in ("max_concurrent", "max_connections")
+        for name in ("max_concurrent", "max_concurrent_per_tenant", "max_connections")
         if 0 < (bound := getattr(entry, name)) < workers
     ]
 

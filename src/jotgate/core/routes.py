@@ -37,11 +37,12 @@ class Reach(Struct, frozen=True):
 class Bounds(Struct, frozen=True):
     """How much of an upstream is used at once, by all workers together; 0 is no bound.
 
-    A call beyond `concurrent` or `connections` waits in a queue of `queued` calls for at most `queue_s`. Up to
-    `idle_connections` are kept for `idle_s`.
+    A call beyond `concurrent` or `connections`, or beyond `of_one_tenant` of the calls of its tenant, waits in a queue
+    of `queued` calls for at most `queue_s`. Up to `idle_connections` are kept for `idle_s`.
     """
 
     concurrent: int = 0
+    of_one_tenant: int = 0
     connections: int = 0
     queued: int = 100
     queue_s: float = 10.0

@@ -8,9 +8,11 @@ upstream has room for waits its turn; one that none can take is refused.
 from functools import partial
 from typing import Final
 
+from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.attempts import Condition, choose
 from jotgate.core.calls import Outbound, write_body
 from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
+from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.standing import Waiting
@@ -28,7 +30,7 @@ def send_call(relay: Relay, clock: Clock) -> None:
     if not (relay.tried or attempts[0].weight):
         place = call.world.places[attempts[0].upstream]
         standing = place.standing
-        if standing.clear and standing.running < standing.bound:
+        if standing.clear and standing.running < standing.bound and standing.tenants is None:
             _send(relay, 0, place, clock)
             return
     index = find_attempt(relay, clock)
@@ -53,9 +55,9 @@ def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
     call = relay.call
     place = call.world.places[call.route.attempts[index].upstream]
     standing = place.standing
-    exchange, left = relay.exchange, relay.standing
-    relay.exchange = relay.standing = None
-    if standing.running < standing.bound:
+    exchange, left, tenant = relay.exchange, relay.standing, relay.tenant
+    relay.exchange = relay.standing = relay.tenant = None
+    if standing.has_room(_tenant(call)):
         _send(relay, index, place, clock)
     else:
         _wait(relay, clock)
@@ -63,7 +65,7 @@ def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
     if exchange is not None:
         exchange.abort()
     if left is not None:
-        left.leave()
+        left.leave(tenant)
 
 
 def look_again(relay: Relay, clock: Clock) -> None:
@@ -79,7 +81,13 @@ def look_again(relay: Relay, clock: Clock) -> None:
 def _conditions(relay: Relay, now_s: float) -> list[Condition]:
     call = relay.call
     places = call.world.places
-    return [places[one.upstream].standing.condition(one.model, now_s) for one in call.route.attempts]
+    tenant = _tenant(call)
+    return [places[one.upstream].standing.condition(one.model, tenant, now_s) for one in call.route.attempts]
+
+
+def _tenant(call: Call) -> str:
+    """Whose call it is; a token that names no tenant is of the one that everybody is in (core.accounts)."""
+    return call.principal.tenant or DEFAULT_TENANT
 
 
 def _wait(relay: Relay, clock: Clock) -> None:
@@ -90,7 +98,7 @@ def _wait(relay: Relay, clock: Clock) -> None:
         for index, (one, found) in enumerate(zip(call.route.attempts, _conditions(relay, now_s), strict=True))
         if found == "full" and not relay.tried >> index & 1
     }
-    waiting = Waiting(partial(send_call, relay, clock))
+    waiting = Waiting(_tenant(call), partial(send_call, relay, clock))
     for place in full.values():
         place.standing.wait(waiting)
     relay.wait(waiting, now_s + max(place.upstream.bounds.queue_s for place in full.values()))
@@ -110,19 +118,19 @@ def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:
     relay.attempt = index
     relay.tried |= 1 << index
     standing = place.standing
-    if standing.clear:
+    if standing.clear and standing.tenants is None:
         standing.running += 1
     else:
-        standing.enter(clock)
+        relay.tenant = standing.enter(_tenant(call), clock)
     relay.attempted(place, place.port.begin(outbound, relay))
 
 
 def _why_none(relay: Relay, clock: Clock) -> Unavailable:
     now_s = clock.monotonic_s()
     places = relay.call.world.places
-    found = [(places[one.upstream].standing, one.model) for one in relay.call.route.attempts]
-    if any(standing.condition(model, now_s) == "crowded" for standing, model in found):
+    found = [places[one.upstream].standing for one in relay.call.route.attempts]
+    if "crowded" in _conditions(relay, now_s):
         return UpstreamBusy("every upstream of this model is at its bound, and so is the queue before it", hint=_SOON)
     refusal = UpstreamSuspended("every upstream of this model has failed several times in a row", hint=_LATER)
-    refusal.retry_after_s = min(standing.patience_s(now_s) for standing, _ in found)
+    refusal.retry_after_s = min(standing.patience_s(now_s) for standing in found)
     return refusal

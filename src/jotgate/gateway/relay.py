@@ -65,6 +65,7 @@ class Relay:
         "standing",
         "status",
         "streams",
+        "tenant",
         "tried",
         "usage",
     )  # fmt: skip
@@ -83,6 +84,7 @@ class Relay:
         self.tried = 0
         self.place: Place | None = None
         self.standing: Standing | None = None
+        self.tenant: str | None = None  # whose call it is counted as there
         self.exchange: UpstreamExchange | None = None
         self.status = 0
         self.code = ""
@@ -286,8 +288,8 @@ class Relay:
     def _leave(self) -> None:
         standing = self.standing
         if standing is not None:
-            self.standing = None
-            standing.leave()
+            tenant, self.standing, self.tenant = self.tenant, None, None
+            standing.leave(tenant)
 
     def _finish(self, outcome: Outcome) -> None:
         self._settled = True

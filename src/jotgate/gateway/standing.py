@@ -27,13 +27,14 @@ Note = Callable[[str, str], None]
 class Waiting:
     """A call's place in queues, which stands for its exchange until there is one (ports.UpstreamExchange).
 
-    `wake` is called once it has left them, when there is room, or reason to ask somebody else.
+    `wake` is called once it has left them, when there is room, or reason to ask somebody else. `tenant` is whose it is.
     """
 
-    __slots__ = ("_queues", "wake")
+    __slots__ = ("_queues", "tenant", "wake")
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, tenant: str, wake: Callable[[], None]) -> None:
         self._queues: list[deque[Waiting]] = []
+        self.tenant = tenant
         self.wake = wake
 
     def enter(self, queue: "deque[Waiting]") -> None:
@@ -54,13 +55,27 @@ class Waiting:
 
 
 class Standing:
-    """Mutable: the breaker, until when which model rests, how many calls run, the calls that wait.
+    """Mutable: the breaker, until when which model rests, how many calls run and of which tenants, the calls that wait.
 
     `clear`: there is neither trouble nor a rest. `running` and `bound` are calls at once; of a bound that holds for all
-    workers together this one has its share.
+    workers together this one has its share. `tenants` are the running calls by tenant; None: nobody asked for a bound
+    of these yet.
     """
 
-    __slots__ = ("_breaker", "_name", "_note", "_queue", "_queue_max", "_rests", "_rules", "bound", "clear", "running")
+    __slots__ = (
+        "_breaker",
+        "_name",
+        "_note",
+        "_queue",
+        "_queue_max",
+        "_rests",
+        "_rules",
+        "_tenant_bound",
+        "bound",
+        "clear",
+        "running",
+        "tenants",
+    )  # fmt: skip
 
     def __init__(self, upstream: Upstream, slot: int = 0, workers: int = 1, note: Note | None = None) -> None:
         self._name = upstream.name
@@ -70,12 +85,16 @@ class Standing:
         self._queue: deque[Waiting] = deque()
         self.clear = True
         self.running = 0
+        self.tenants: dict[str, int] | None = None
         self.obey(upstream, slot, workers)
 
     def obey(self, upstream: Upstream, slot: int = 0, workers: int = 1) -> None:
         """Go on under these settings: a reload changes neither what runs nor what is known."""
         bounds = upstream.bounds
         self.bound = share_of(bounds.calls, slot, workers) if bounds.calls else _UNBOUND
+        self._tenant_bound = share_of(bounds.of_one_tenant, slot, workers) if bounds.of_one_tenant else _UNBOUND
+        if bounds.of_one_tenant and self.tenants is None:
+            self.tenants = {}  # Counted from now on, and always: what ends is to be what was counted.
         self._queue_max = share_of(bounds.queued, slot, workers) if bounds.queued else 0
         self._rules = upstream.breaker
         if not self._rules.failures:
@@ -94,11 +113,16 @@ class Standing:
         """The breaker's state."""
         return self._breaker.state
 
-    def condition(self, model: str, now_s: float) -> Condition:
-        """Whether a call for this model may be made now, and if not, why."""
+    def has_room(self, tenant: str) -> bool:
+        """Whether a call of this tenant is within the bounds."""
+        running = 0 if self.tenants is None else self.tenants.get(tenant, 0)
+        return self.running < self.bound and running < self._tenant_bound
+
+    def condition(self, model: str, tenant: str, now_s: float) -> Condition:
+        """Whether a call of this tenant for this model may be made now, and if not, why."""
         if not permits(self._breaker, now_s):
             return "suspended"
-        if self.running >= self.bound:
+        if not self.has_room(tenant):
             return "full" if len(self._queue) < self._queue_max else "crowded"
         return "resting" if self._rests and self._rests.get(model, 0.0) > now_s else "free"
 
@@ -108,17 +132,28 @@ class Standing:
 
     # Calls
 
-    def enter(self, clock: Clock) -> None:
-        """A call is sent."""
+    def enter(self, tenant: str, clock: Clock) -> str | None:
+        """A call of this tenant is sent. Returns under which tenant it is counted, for `leave`."""
         self.running += 1
         if not self.clear:
             now_s = clock.monotonic_s()
             self._rests = {model: until_s for model, until_s in self._rests.items() if until_s > now_s}
             self._become(begin(self._breaker, self._rules, now_s))
+        if self.tenants is None:
+            return None
+        self.tenants[tenant] = self.tenants.get(tenant, 0) + 1
+        return tenant
 
-    def leave(self) -> None:
-        """A call is over, or has been taken away; those that wait are let in, or sent elsewhere."""
+    def leave(self, tenant: str | None = None) -> None:
+        """A call is over, or has been taken away; those that wait are let in, or sent elsewhere.
+
+        `tenant` is whose call it was counted as; None: nobody's, as a health check is.
+        """
         self.running -= 1
+        if tenant is not None and self.tenants is not None:
+            left = self.tenants[tenant] = self.tenants[tenant] - 1
+            if not left:
+                del self.tenants[tenant]
         if self._queue:
             self._wake()
 
@@ -127,8 +162,10 @@ class Standing:
         waiting.enter(self._queue)
 
     def _wake(self) -> None:
-        while self._queue and self.running < self.bound:
-            first = self._queue[0]
+        while self.running < self.bound:
+            first = next((one for one in self._queue if self.has_room(one.tenant)), None)
+            if first is None:
+                return
             first.abort()
             first.wake()
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jotgate.errors import DirectoryBusy, DirectoryRefused
+from jotgate.errors import CommandError, DirectoryBusy, DirectoryRefused
 from jotgate.stores.files import PrivateFiles, prepare_directory, refused
 
 SOCKET_PATH_BYTES_MAX: Final = 107
@@ -114,6 +114,13 @@ class DataDirectory(NamedTuple):
         except OSError:
             return ""
         return owner if owner.isdigit() else ""
+
+    def missing(self) -> CommandError:
+        """The error that says that nothing was ever started here."""
+        return CommandError(
+            f"there is no jotgate installation in '{self.path}'",
+            hint="Name its directory with --data or JOTGATE_DATA, or start one: jotgate up",
+        )
 
     def busy(self) -> DirectoryBusy:
         """The error that says which process holds the lock."""

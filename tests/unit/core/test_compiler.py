@@ -65,6 +65,7 @@ def test_an_upstream_keeps_its_bounds_its_breaker_and_its_way() -> None:
     models = ["m"]
     proxy = "http://p:1"
     max_concurrent = 4
+    max_concurrent_per_tenant = 3
     max_connections = 2
     queue_length = 3
     queue_timeout = "5s"
@@ -81,7 +82,7 @@ def test_an_upstream_keeps_its_bounds_its_breaker_and_its_way() -> None:
         config, "http://i", OwnKeys(b"{}", ("ES256",)), 1, Materials(reaches={"first": reach})
     ).upstreams
     assert first.reach == reach
-    assert first.bounds == Bounds(4, 2, 3, 5.0, 9, 1.0)
+    assert first.bounds == Bounds(4, 3, 2, 3, 5.0, 9, 1.0)
     assert first.bounds.calls == 2
     assert (first.breaker, first.health) == (BreakerRules(6, 7.0), HealthCheck("/h", 8.0))
     with pytest.raises(KeyError):  # Never past a proxy for want of it.

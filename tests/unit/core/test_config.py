@@ -10,6 +10,7 @@ from jotgate.core.snapshot import Limits
 from jotgate.errors import Code, ConfigurationError
 
 UPSTREAM = '[[upstreams]]\nname = "one"\nkind = "openai"\nbase_url = "https://h/v1"\nmodels = ["m"]\n'
+PER_TENANT = "max_concurrent_per_tenant"
 
 
 def route(attempts: str, alias: str = "r") -> str:
@@ -101,6 +102,7 @@ def test_upstreams_and_routes_are_read() -> None:
             kind = "openai"
             base_url = "https://h"
             max_concurrent = 4
+            max_concurrent_per_tenant = 2
             queue_length = 0
             queue_timeout = "1s"
             max_connections = 8
@@ -123,6 +125,7 @@ def test_upstreams_and_routes_are_read() -> None:
     )
     (one,), (found,) = config.upstreams, config.routes
     assert (one.models, one.max_concurrent, one.queue_length, one.max_connections) == ((), 4, 0, 8)
+    assert one.max_concurrent_per_tenant == 2
     assert (one.health_path, one.proxy, one.proxy_credential_env) == ("/health?deep=1", "http://[::1]:3128/", "PROXY")
     assert [(one.upstream, one.model, one.weight) for one in found.attempts] == [("one", "m", 2), ("echo", None, 0)]
     assert (found.alias, found.max_attempts, found.retry_unsafe) == ("a", 2, True)
@@ -175,6 +178,8 @@ def test_every_fault_is_told_at_once() -> None:
         (UPSTREAM.replace('models = ["m"]', ""), "upstreams[0].models", "no route names this upstream"),
         (UPSTREAM + "max_concurrent = -1", "upstreams[0].max_concurrent", "a whole number from 0 to 100000"),
         (UPSTREAM + "max_concurrent = 1\n[server]\nworkers = 2", "upstreams[0].max_concurrent", "is 1 for 2 workers"),
+        (UPSTREAM + f"{PER_TENANT} = 0.5", f"upstreams[0].{PER_TENANT}", "a whole number from 0"),
+        (UPSTREAM + f"{PER_TENANT} = 1\n[server]\nworkers = 2", f"upstreams[0].{PER_TENANT}", "is 1 for 2 workers"),
         (UPSTREAM + 'queue_timeout = "2d"', "upstreams[0].queue_timeout", "longer than a day"),
         (UPSTREAM + 'health_path = "health"', "upstreams[0].health_path", 'a path in quotes, such as'),
         (UPSTREAM + 'proxy = "https://p:1"', "upstreams[0].proxy", "is not an http URL with host and port"),

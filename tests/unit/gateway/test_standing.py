@@ -171,7 +171,7 @@ def test_the_operator_is_told_what_becomes_of_a_breaker_and_of_nothing_else() ->
         standing.failed(clock.monotonic_s())
     clock.advance(10)
     for _ in range(2):
-        standing.enter(clock)
+        standing.enter("default", clock)
         standing.answered(ResponseHead(200, [], 0), "m", clock)
     assert told == [("one", "open"), ("one", "trial"), ("one", "closed")]
 

@@ -15,6 +15,7 @@ from jotgate.core.oauth_form import FORM_TYPE, read_form
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import names_of
+from jotgate.core.senders import Sender
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
 from jotgate.jose.keys import KeySet
@@ -135,7 +136,7 @@ class TradingFloor(TokenStage):
         """Ask for tokens; a parameter that is None is left out."""
         fields = {"grant_type": grant_type, "client_id": client, **form}
         body = urlencode({name: value for name, value in fields.items() if value is not None}, doseq=True)
-        return asyncio.run(self.service.answer(read_form(body.encode(), FORM_TYPE), (), "192.0.2.1"))
+        return asyncio.run(self.service.answer(read_form(body.encode(), FORM_TYPE), Sender("192.0.2.1")))
 
     def trade(self, token: str, client: str = "app", /, **form: Any) -> TokenResponse:
         """Trade a token (RFC 8693)."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from jotgate.core.oauth_form import Form
+from jotgate.core.senders import Sender
 from jotgate.errors import ClientRefused
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.keys import generate, public_jwk, signing_key_to_pem
@@ -63,7 +64,7 @@ def test_CA_01_of_twenty_uses_at_once_one_is_taken(store: Store) -> None:
 
     async def use() -> str:
         try:
-            return (await clients.authenticate(form, (), "192.0.2.1")).record.name
+            return (await clients.authenticate(form, Sender("192.0.2.1"))).record.name
         except ClientRefused as refusal:
             return refusal.message
 

@@ -11,6 +11,7 @@ import pytest
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.grants import JWT_URN
 from jotgate.core.oauth_form import Form
+from jotgate.core.senders import Sender
 from jotgate.errors import AuditUnavailable, Code, IssuerUnavailable, OAuthRefused, TokenError
 from jotgate.store_ports import Store
 from jotgate.stores.access import ThreadedAccess
@@ -99,7 +100,7 @@ def test_CA_05_of_many_at_once_one_gets_a_token(store: Store) -> None:
     form = Form({"grant_type": (JWT_BEARER,), "client_id": ("app",), "assertion": (assertion,)})
 
     async def all_at_once() -> list[object]:
-        asked = (floor.service.answer(form, (), "192.0.2.1") for _ in range(20))
+        asked = (floor.service.answer(form, Sender("192.0.2.1")) for _ in range(20))
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
     answers = asyncio.run(all_at_once())

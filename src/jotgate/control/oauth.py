@@ -14,6 +14,7 @@ from jotgate.core.metadata import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PAT
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problems import Problem
+from jotgate.core.senders import Sender
 from jotgate.errors import OAuthRefused, RequestError, Unavailable
 from jotgate.services.introspection import Introspection
 from jotgate.services.token_returns import TokenReturns
@@ -39,15 +40,15 @@ class OAuthDesk:
     ) -> None:
         self.documents: Final = documents
 
-        async def token(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-            return _encode(await tokens.answer(form, authorization, peer))
+        async def token(form: Form, sender: Sender) -> bytes:
+            return _encode(await tokens.answer(form, sender))
 
-        async def revoke(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-            await returns.answer(form, authorization, peer)
+        async def revoke(form: Form, sender: Sender) -> bytes:
+            await returns.answer(form, sender)
             return b""
 
-        async def introspect(form: Form, authorization: tuple[str, ...], peer: str) -> bytes:
-            return _encode(await introspection.answer(form, authorization, peer))
+        async def introspect(form: Form, sender: Sender) -> bytes:
+            return _encode(await introspection.answer(form, sender))
 
         self.asks: Final[Mapping[str, Ask]] = {
             TOKEN_PATH: token,
@@ -59,15 +60,15 @@ class OAuthDesk:
         """The answer to a form, whatever is wrong with it. A fault of jotgate's own is raised."""
         try:
             form = read_form(asked.body, asked.content_type, asked.query)
-            body = await self.asks[asked.path](form, asked.authorization, asked.peer)
+            body = await self.asks[asked.path](form, asked.sender)
         except (OAuthRefused, RequestError, Unavailable) as error:  # All else is a fault of ours, and says where.
             problem = render_oauth(error)
             return FormAnswered(asked.number, problem.status, problem.lines, problem.body)
         return FormAnswered(asked.number, 200, _JSON_LINES if body else _LINES, body)
 
 
-Ask = Callable[[Form, tuple[str, ...], str], Awaitable[bytes]]
-"""Answers the form of a request, its Authorization fields and the address that it comes from, with a body."""
+Ask = Callable[[Form, Sender], Awaitable[bytes]]
+"""Answers a form, and whoever sent it, with a body."""
 
 
 def oauth_routes(desk: OAuthDesk) -> list[Route]:
@@ -87,8 +88,7 @@ def _post(path: str, desk: OAuthDesk) -> Route:
             await request.body(),
             headers.get("content-type", ""),
             request.scope.get("query_string", b""),
-            tuple(headers.getlist("authorization")),
-            headers.get(_PEER, ""),
+            Sender(headers.get(_PEER, ""), tuple(headers.getlist("authorization"))),
         )
         answered = await desk.answer(asked)
         return problem_response(Problem(answered.status, answered.lines, answered.body))

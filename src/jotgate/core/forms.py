@@ -2,11 +2,13 @@
 
 from msgspec import Struct
 
+from jotgate.core.senders import Sender
+
 
 class FormAsked(Struct, frozen=True, tag="form_asked"):
     """One POST of a form, as its head and body came. `number` counts up per worker; the answer names it.
 
-    `peer` is the address that it comes from. The body may hold a secret, and so may `authorization`.
+    The body may hold a secret, and so may what `sender` shows.
     """
 
     number: int
@@ -14,8 +16,7 @@ class FormAsked(Struct, frozen=True, tag="form_asked"):
     body: bytes
     content_type: str = ""
     query: bytes = b""
-    authorization: tuple[str, ...] = ()
-    peer: str = ""
+    sender: Sender = Sender("")
 
     def __repr__(self) -> str:
         return f"FormAsked({self.number}, {self.path})"

@@ -9,6 +9,7 @@ from typing import Final
 from jotgate.core.calls import Request
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.problems import render
+from jotgate.core.senders import Sender
 from jotgate.errors import ControlUnreachable
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor
@@ -78,8 +79,7 @@ class FormDoor:
             request.body,
             headers.get(b"content-type", b"").decode("latin-1"),
             request.query,
-            () if authorization is None else (authorization.decode("latin-1"),),
-            request.peer,
+            Sender(request.peer, () if authorization is None else (authorization.decode("latin-1"),)),
         )
         if not self._send(asked):
             return self._control.run(request, caller)

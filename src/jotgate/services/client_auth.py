@@ -11,6 +11,7 @@ from jotgate.core.client_proofs import ASSERTION_ALGORITHMS, ClientProof, read_p
 from jotgate.core.durable import Mark
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import opaque_digest
+from jotgate.core.senders import Sender
 from jotgate.errors import ClientRefused, KeyRefused, TokenError
 from jotgate.jose import jws, jwt
 from jotgate.jose.jwt import Expectation
@@ -43,8 +44,8 @@ class ClientAuthenticator:
         self._clock = clock
         self._refusals = refusals
 
-    async def authenticate(self, form: Form, authorization: tuple[str, ...], peer: str) -> KnownClient:
-        """The client of a request from the address `peer`; `authorization` are its fields of that name.
+    async def authenticate(self, form: Form, sender: Sender) -> KnownClient:
+        """The client of a request.
 
         1. The request shows one proof (RFC 6749 s2.3).
         2. The client is known and enabled, as its tenant is.
@@ -57,14 +58,14 @@ class ClientAuthenticator:
             StoreUnavailable, AuditUnavailable: it cannot be known, or the refusal cannot be recorded.
         """
         try:
-            proof = read_proof(form, authorization)
+            proof = read_proof(form, sender.authorization)
         except ClientRefused:
-            self._refusals.note(form.one("client_id"), "unreadable", peer)
+            self._refusals.note(form.one("client_id"), "unreadable", sender.peer)
             raise
         try:
             return await self._prove(proof)
         except ClientRefused:
-            self._refusals.note(proof.client_id, proof.method, peer)
+            self._refusals.note(proof.client_id, proof.method, sender.peer)
             raise
 
     async def _prove(self, proof: ClientProof) -> KnownClient:

@@ -7,6 +7,7 @@ from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import INTROSPECT
+from jotgate.core.senders import Sender
 from jotgate.errors import ClientRefused, TokenError
 from jotgate.ports import StoreAccess
 from jotgate.services.accounts import KnownClient
@@ -47,7 +48,7 @@ class Introspection:
         self._access = access
         self._issuer = issuer
 
-    async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> Introspected:
+    async def answer(self, form: Form, sender: Sender) -> Introspected:
         """What a token says.
 
         1. The client proves who it is; one that has nothing to prove it with is told nothing (s2.1).
@@ -60,7 +61,7 @@ class Introspection:
             OAuthRefused: it is refused.
             Unavailable: it cannot be known now, which is not the same as that the token does not count.
         """
-        client = await self._clients.authenticate(form, authorization, peer)
+        client = await self._clients.authenticate(form, sender)
         if client.record.authentication == "none":
             raise ClientRefused("a client that proves nothing is told nothing about tokens")
         token = form.require("token")

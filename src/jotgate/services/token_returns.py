@@ -2,6 +2,7 @@
 
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
+from jotgate.core.senders import Sender
 from jotgate.errors import GrantRefused, RevocationUnsupported, TokenError
 from jotgate.services.accounts import KnownClient
 from jotgate.services.client_auth import ClientAuthenticator
@@ -26,7 +27,7 @@ class TokenReturns:
         self._families = families
         self._revoker = revoker
 
-    async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> None:
+    async def answer(self, form: Form, sender: Sender) -> None:
         """Revoke the token that a request gives back; when this returns, nothing accepts it any more.
 
         1. The client proves who it is; one that has nothing to prove it with says so (s2.1).
@@ -42,7 +43,7 @@ class TokenReturns:
             OAuthRefused: it is refused.
             Unavailable: the token may still count; the client is to try again (s2.2.1).
         """
-        client = await self._clients.authenticate(form, authorization, peer)
+        client = await self._clients.authenticate(form, sender)
         token = form.require("token")
         if is_opaque(Mark.PERSONAL, token):
             raise RevocationUnsupported("a personal token is its owner's", hint="Revoke it with: jotgate pat revoke")

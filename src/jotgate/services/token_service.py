@@ -6,6 +6,7 @@ from typing import Protocol
 from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
 from jotgate.core.oauth_form import Form
+from jotgate.core.senders import Sender
 from jotgate.errors import ClientNotAllowed, GrantUnsupported
 from jotgate.ports import Clock
 from jotgate.services.client_auth import ClientAuthenticator
@@ -31,7 +32,7 @@ class TokenService:
         self._clock = clock
         self._grants = dict(grants)
 
-    async def answer(self, form: Form, authorization: tuple[str, ...], peer: str) -> TokenResponse:
+    async def answer(self, form: Form, sender: Sender) -> TokenResponse:
         """The tokens for a request.
 
         1. The client proves who it is (RFC 6749 s3.2.1).
@@ -44,11 +45,11 @@ class TokenService:
             Unavailable: it cannot be known or recorded now.
         """
         came_s = self._clock.now_s()  # However long it then takes to find out who asks.
-        client = await self._clients.authenticate(form, authorization, peer)
+        client = await self._clients.authenticate(form, sender)
         name = GRANT_TYPES.get(form.require("grant_type"))
         grant = None if name is None else self._grants.get(name)
         if grant is None:
             raise GrantUnsupported("there is no such grant here")
         if name not in client.record.grants:
             raise ClientNotAllowed("this client may not use this grant")
-        return await grant.answer(GrantRequest(client.record, client.rights, form, peer, came_s))
+        return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s))

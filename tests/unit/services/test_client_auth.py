@@ -9,6 +9,7 @@ import pytest
 from jotgate.core.accounts import SecretDigest, TenantRecord
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import opaque_digest
+from jotgate.core.senders import Sender
 from jotgate.errors import AuditUnavailable, ClientRefused
 from jotgate.services import client_auth
 from jotgate.services.accounts import KnownClient
@@ -24,7 +25,7 @@ def stage() -> TokenStage:
 
 
 def authenticate(stage: TokenStage, name: str = "ci", secret: str = SECRET) -> KnownClient:
-    return asyncio.run(stage.clients.authenticate(Form({}), (basic(name, secret),), "192.0.2.1"))
+    return asyncio.run(stage.clients.authenticate(Form({}), Sender("192.0.2.1", (basic(name, secret),))))
 
 
 def digests(*secrets: tuple[str, int | None]) -> tuple[SecretDigest, ...]:
@@ -100,6 +101,6 @@ def test_an_assertion_is_marked_last_so_that_a_wrong_one_stops_no_right_one(stag
     stage.put(key_client())
     form = {name: (value,) for name, value in asserting(assertion(jti="a", aud="https://other.example")).items()}
     with pytest.raises(ClientRefused):
-        asyncio.run(stage.clients.authenticate(Form(form), (), "192.0.2.1"))
+        asyncio.run(stage.clients.authenticate(Form(form), Sender("192.0.2.1")))
     good = {name: (value,) for name, value in asserting(assertion(jti="a")).items()}
-    assert asyncio.run(stage.clients.authenticate(Form(good), (), "192.0.2.1")).record.name == "robot"
+    assert asyncio.run(stage.clients.authenticate(Form(good), Sender("192.0.2.1"))).record.name == "robot"

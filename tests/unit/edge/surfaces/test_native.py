@@ -173,7 +173,7 @@ def test_a_form_crosses_the_bus_and_its_answer_comes_back(path: bytes) -> None:
         b"grant_type=x",
         "application/x-www-form-urlencoded",
     )
-    assert (asked.authorization, asked.peer) == (("Basic eDp5",), "127.0.0.1")
+    assert (asked.sender.authorization, asked.sender.peer) == (("Basic eDp5",), "127.0.0.1")
     assert (caller.status, house.control.exchanges) == (0, [])
     house.forms.answered(FormAnswered(asked.number, 400, b"Cache-Control: no-store\r\n", b"{}"))
     assert (caller.status, caller.body) == (400, b"{}")

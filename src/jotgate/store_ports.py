@@ -152,7 +152,10 @@ class FamilyRecords(Protocol):
         """The one with this identifier."""
 
     def find_family(self, digest: bytes) -> FoundFamily | None:
-        """The family of the token with this digest, that token, and those that came after it; one reading."""
+        """The family of the token with this digest, that token, and the first that came after it; one reading.
+
+        Nothing else of the family is read, however often it was rotated; see `FoundFamily`.
+        """
 
     def rotate_family(self, family: Family, used: RefreshRecord, successor: RefreshRecord) -> bool:
         """Keep that a token was used and has a successor; durable when this returns.

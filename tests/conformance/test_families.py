@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from jotgate.core.families import FoundFamily, RefreshRecord
+from jotgate.core.families import LATER_MAX, FoundFamily, RefreshRecord
 from jotgate.store_ports import Store
 from tests.conformance import sample
 from tests.conformance.records import SEALED, begin, digest, family, fresh, revocation, used
@@ -134,6 +134,23 @@ def test_who_ends_a_family_wins_against_all_who_rotate_it(store: Store) -> None:
     tokens = [token(store, f"f{index}") for index in range(ended.version)]
     assert [one.successor for one in tokens if one is not None] == [None] * ended.version
     assert store.versions().revocations == 1
+
+
+def test_of_an_old_token_no_more_is_read_than_its_answer_can_need(store: Store) -> None:
+    """Whatever a family was used for: an old token of it costs as much as a new one."""
+    begin(store)
+    for version in range(LATER_MAX + 5):
+        assert rotate(store, version, used_at_s=10 + version)
+    behind = store.find_family(digest("f0"))
+    assert behind is not None
+    assert [one.generation for one in behind.later] == list(range(1, LATER_MAX + 1))
+    near = store.find_family(digest(f"f{LATER_MAX}"))
+    assert near is not None
+    assert [one.generation for one in near.later] == list(range(LATER_MAX + 1, LATER_MAX + 6))
+    store.erase_successors(12, 10)
+    erased = store.find_family(digest("f1"))
+    assert erased is not None
+    assert (erased.family.version, erased.token.used_at_s, erased.later) == (LATER_MAX + 5, 11, ())
 
 
 def test_living_families_are_paged_by_client_and_subject(store: Store) -> None:

@@ -3,10 +3,15 @@
 Tokens stand here as SHA-256 digests. Times are whole seconds since the epoch.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
+
+LATER_MAX: Final = 100
+"""So many later tokens are read with one that is looked for. Who is further behind within a grace is too late."""
 
 
 class Family(Struct, frozen=True, kw_only=True):
@@ -53,7 +58,10 @@ class RefreshRecord(Struct, frozen=True, kw_only=True):
 
 
 class FoundFamily(Struct, frozen=True):
-    """A family, the token of it that was looked for, and those of later generations, in order."""
+    """A family, the token of it that was looked for, and the first `LATER_MAX` of later generations, in order.
+
+    There are none for a token without a sealed successor: nobody can be given what came after it.
+    """
 
     family: Family
     token: RefreshRecord

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from jotgate.core.durable import Mark, Revocation
-from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.families import LATER_MAX, Family, FoundFamily, RefreshRecord
 from jotgate.stores.memory_rows import MemoryRows
 
 
@@ -16,7 +16,8 @@ class MemoryFamilies(MemoryRows):
         """Keep a new family."""
         with self._lock:
             self._rows.families.setdefault(family.family_id, family)
-            self._rows.refresh_tokens.setdefault(first.digest, first)
+            if first.digest not in self._rows.refresh_tokens:
+                self._place(first)
 
     def family(self, family_id: str) -> Family | None:
         """The one with this identifier."""
@@ -29,8 +30,12 @@ class MemoryFamilies(MemoryRows):
             token = self._rows.refresh_tokens.get(digest)
             if token is None:
                 return None
-            later = [one for one in self._of(token.family_id) if one.generation > token.generation]
-            return FoundFamily(self._rows.families[token.family_id], token, tuple(later))
+            family = self._rows.families[token.family_id]
+            if token.successor is None:
+                return FoundFamily(family, token)
+            begin = token.generation + 1
+            digests = self._rows.lineages[token.family_id][begin : begin + LATER_MAX]
+            return FoundFamily(family, token, tuple(self._rows.refresh_tokens[one] for one in digests))
 
     def rotate_family(self, family: Family, used: RefreshRecord, successor: RefreshRecord) -> bool:
         """Keep a rotation if the family's version still stands."""
@@ -40,7 +45,7 @@ class MemoryFamilies(MemoryRows):
                 return False
             self._rows.families[family.family_id] = replace(found, version=found.version + 1)
             self._rows.refresh_tokens[used.digest] = used
-            self._rows.refresh_tokens[successor.digest] = successor
+            self._place(successor)
             return True
 
     def end_family(self, family_id: str, ended_at_s: int, revocation: Revocation) -> bool:
@@ -84,8 +89,8 @@ class MemoryFamilies(MemoryRows):
             last = {one.family_id: max(token.expires_at_s for token in self._of(one.family_id)) for one in self._all()}
             ended = sorted((end_s, family_id) for family_id, end_s in last.items() if end_s <= ended_at_s)[:limit]
             for _, family_id in ended:
-                for token in self._of(family_id):
-                    del self._rows.refresh_tokens[token.digest]
+                for digest in self._rows.lineages.pop(family_id):
+                    del self._rows.refresh_tokens[digest]
                 del self._rows.families[family_id]
             return len(ended)
 
@@ -122,7 +127,11 @@ class MemoryFamilies(MemoryRows):
     def _all(self) -> list[Family]:
         return list(self._rows.families.values())
 
+    def _place(self, token: RefreshRecord) -> None:
+        """Keep the newest token of a family."""
+        self._rows.refresh_tokens[token.digest] = token
+        self._rows.lineages.setdefault(token.family_id, []).append(token.digest)
+
     def _of(self, family_id: str) -> list[RefreshRecord]:
         """The tokens of a family, in order."""
-        held = [one for one in self._rows.refresh_tokens.values() if one.family_id == family_id]
-        return sorted(held, key=lambda one: one.generation)
+        return [self._rows.refresh_tokens[one] for one in self._rows.lineages[family_id]]

@@ -28,6 +28,7 @@ class Rows:
     accounts_version: int = 0
     families: dict[str, Family] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshRecord] = field(default_factory=dict)
+    lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
 
 

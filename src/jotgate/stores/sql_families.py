@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Insert, and_, bindparam, case, delete, select, update
 
 from jotgate.core.durable import Mark, Revocation
-from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.families import LATER_MAX, Family, FoundFamily, RefreshRecord
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import FAMILIES, MARKS, REFRESH_TOKENS
 from jotgate.stores.sql_rows import SqlRows, add, build_insert, drop, every, keep_revoked, one, put
@@ -22,6 +22,7 @@ _LATER: Final = (
     select(REFRESH_TOKENS)
     .where(REFRESH_TOKENS.c.family_id == bindparam("sought"), REFRESH_TOKENS.c.generation > bindparam("than"))
     .order_by(REFRESH_TOKENS.c.generation)
+    .limit(LATER_MAX)
 )
 _LAST_S: Final = FAMILIES.c.last_ends_at_s
 _ENDS_S: Final = bindparam("last_s", type_=_LAST_S.type)
@@ -68,6 +69,8 @@ class SqlFamilies(SqlRows):
             family = None if token is None else one(connection, _FAMILY, Family, sought=token.family_id)
             if token is None or family is None:
                 return None
+            if token.successor is None:
+                return FoundFamily(family, token)
             later = every(connection, _LATER, RefreshRecord, sought=token.family_id, than=token.generation)
             return FoundFamily(family, token, later)
 
@@ -88,8 +91,8 @@ class SqlFamilies(SqlRows):
         with writing(self._engine) as connection:
             ended = connection.execute(changed).rowcount == 1
             if ended:
-                same = REFRESH_TOKENS.c.family_id == family_id
-                connection.execute(update(REFRESH_TOKENS).where(same).values(successor=None))
+                sealed = and_(REFRESH_TOKENS.c.family_id == family_id, REFRESH_TOKENS.c.successor.is_not(None))
+                connection.execute(update(REFRESH_TOKENS).where(sealed).values(successor=None))
                 keep_revoked(connection, revocation)
             return ended
 

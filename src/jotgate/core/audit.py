@@ -28,7 +28,7 @@ PREFIX_BYTES: Final = 44  # the digest and the space
 START_DIGEST: Final = bytes(32)
 
 Kind = Literal["open", "call", "event", "checkpoint", "close"]
-Outcome = Literal["complete", "refused", "torn", "caller_gone", "cancelled", "timeout", "failed"]
+Outcome = Literal["complete", "refused", "torn", "caller_gone", "cancelled", "timeout", "failed", "cut"]
 
 _TEXT_CHARS_MAX: Final = 128
 # A compiled pattern finds a few bytes in half the time that `in` takes, and one of two in ten times that.

@@ -64,6 +64,7 @@ def _route(entry: RouteEntry) -> Route:
         retry_unsafe=entry.retry_unsafe,
         credentials=entry.credentials,
         expects=_expectation(entry),
+        ended_tokens=entry.ended_tokens,
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace
+from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace, EndedTokens
 from jotgate.core.snapshot import Limits
 from jotgate.core.values import Secret, parse_duration_s
 
@@ -209,6 +209,7 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     audiences: Audiences = ()
     token_types: TokenTypes = ()
     token_age: Annotated[Span | None, Meta(description='a duration in quotes, such as "15m"')] = None
+    ended_tokens: Annotated[EndedTokens, Meta(description='"cut" or "finish"')] = "cut"
 
 
 class ClaimsEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,9 @@ ATTEMPTS_MAX: Final = 3
 CredentialPlace = Literal["x-api-key", "api-key", "query", "cookie"]
 """Where a route may allow its calls to carry their token, beside the Authorization header."""
 
+EndedTokens = Literal["cut", "finish"]
+"""What becomes of calls that run when their token ends: they are cut, or may run to their end."""
+
 HEALTH: Final = "health"
 """The operation of a health check, which is no caller's."""
 
@@ -100,7 +103,8 @@ class Route(Struct, frozen=True):
 
     `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one. `credentials` are
     the places where its calls may carry their token, beside the Authorization header. `expects` is what it demands of
-    that token; None: no more than the token's issuer does.
+    that token; None: no more than the token's issuer does. `ended_tokens` is what becomes of its running calls when
+    their token is revoked, disabled or expired.
     """
 
     alias: str
@@ -109,3 +113,4 @@ class Route(Struct, frozen=True):
     retry_unsafe: bool = False
     credentials: tuple[CredentialPlace, ...] = ()
     expects: RouteExpectation | None = None
+    ended_tokens: EndedTokens = "cut"

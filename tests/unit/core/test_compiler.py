@@ -105,6 +105,20 @@ def test_a_route_keeps_its_weights_and_its_rules() -> None:
     assert route == Route("a", (Attempt("first", "m", 2), Attempt("echo", "a")), 1, True)
 
 
+def test_a_route_cuts_the_calls_of_ended_tokens_unless_it_says_otherwise() -> None:
+    text = """
+    [[routes]]
+    alias = "plain"
+    attempts = [{ upstream = "echo" }]
+    [[routes]]
+    alias = "lenient"
+    attempts = [{ upstream = "echo" }]
+    ended_tokens = "finish"
+    """
+    by_alias = {route.alias: route.ended_tokens for route in compile_routes(parse(tomllib.loads(text)))}
+    assert by_alias == {"echo": "cut", "plain": "cut", "lenient": "finish"}
+
+
 def test_the_issuer_demands_our_own_tokens() -> None:
     (issuer,) = compile_snapshot(parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b'{"keys":[]}', ("ES256",)), 1).issuers
     assert (issuer.issuer, issuer.audiences, issuer.jwks) == ("http://i", ("http://i",), b'{"keys":[]}')

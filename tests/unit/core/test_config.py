@@ -120,6 +120,7 @@ def test_upstreams_and_routes_are_read() -> None:
             attempts = [{ upstream = "one", model = "m", weight = 2 }, { upstream = "echo" }]
             max_attempts = 2
             retry_unsafe = true
+            ended_tokens = "finish"
             """
         )
     )
@@ -129,6 +130,7 @@ def test_upstreams_and_routes_are_read() -> None:
     assert (one.health_path, one.proxy, one.proxy_credential_env) == ("/health?deep=1", "http://[::1]:3128/", "PROXY")
     assert [(one.upstream, one.model, one.weight) for one in found.attempts] == [("one", "m", 2), ("echo", None, 0)]
     assert (found.alias, found.max_attempts, found.retry_unsafe) == ("a", 2, True)
+    assert found.ended_tokens == "finish"
 
 
 def test_a_fault_of_an_upstream_makes_no_fault_of_the_route_that_names_it() -> None:
@@ -214,6 +216,7 @@ def test_every_fault_is_told_at_once() -> None:
         ),
         (UPSTREAM + route("{ upstream = 'one' }") + 'token_types = [" jwt"]', "routes[0].token_types", "no token has"),
         (UPSTREAM + route("{ upstream = 'one' }") + 'token_age = "0s"', "routes[0].token_age", "a duration"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'ended_tokens = "end"', "routes[0].ended_tokens", "or \"finish\""),
         (
             UPSTREAM + route("{ upstream = 'one' }, { upstream = 'echo', weight = 1 }"),
             "routes[0].attempts[1].weight",

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.lineage import Actor, Confirmation, actor_claim
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.errors import CommandError
 
@@ -63,7 +64,9 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
 
     `models` None: every model. `ttl_s` is its life in seconds, cut at `not_after_s` (NumericDate) if that is given.
     `family` is the refresh-token family that it comes of. `ancestors` are the `jti` of the tokens that it was narrowed
-    from, the oldest first: it counts while all of them do.
+    from, the oldest first, and `origins` what else those can be revoked by: it counts while all of them do. `actors`
+    are who acts by it, the current one first; `may_act` is who may (RFC 8693 s4). `confirmation` is what its bearer
+    must prove.
     """
 
     subject: str
@@ -76,6 +79,10 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     family: str = ""
     ancestors: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    actors: tuple[Actor, ...] = ()
+    may_act: Actor | None = None
+    confirmation: Confirmation | None = None
     not_after_s: int | None = None
 
     def expires_at_s(self, now_s: float) -> int:
@@ -120,6 +127,14 @@ def access_claims(grant: AccessGrant, issuer: str, token_id: str, now_s: float) 
         claims["family"] = grant.family
     if grant.ancestors:
         claims["ancestors"] = list(grant.ancestors)
+    if grant.origins:
+        claims["origins"] = list(grant.origins)
+    if grant.actors:
+        claims["act"] = actor_claim(grant.actors)
+    if grant.may_act is not None:
+        claims["may_act"] = actor_claim((grant.may_act,))
+    if grant.confirmation is not None:
+        claims["cnf"] = {grant.confirmation.method: grant.confirmation.value}
     return claims
 
 

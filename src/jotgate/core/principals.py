@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Final
 
 from msgspec import Struct
 
+from jotgate.core.claim_values import ARRAY, NAME, are_names, is_name, wrong_shape
 from jotgate.core.issuers import ClaimMapping, Path
+from jotgate.core.lineage import Actor, Confirmation
 from jotgate.errors import ClaimRefused
 from jotgate.jose.jwt import Claims
 
@@ -20,7 +22,6 @@ USUAL: Final = ClaimMapping()
 _MODELS: Final = USUAL.models
 _NONE: Final[frozenset[str]] = frozenset()
 _NAMED: Final = "name"
-_ARRAY: Final = "an array of strings"
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 s3.3
 
 
@@ -32,7 +33,9 @@ class Principal(Struct, frozen=True):
     `not_before_s` and `issued_at_s` are NumericDates (RFC 7519 s2); infinite for a token without `exp`, None for one
     without `iat`. `token_type` is its `typ` in lower case without `application/`; empty for a token without.
     `family` is the refresh-token family that it came of, if any; `ancestors` are the tokens that it was narrowed from,
-    the oldest first, as `core.revocations.ancestor_name` calls them. Only our own tokens have these two.
+    the oldest first, as `core.revocations.ancestor_name` calls them, and `origins` what else those can be revoked by.
+    Only our own tokens have these three. `actors` are who acts by it, the current one first and behind it those before
+    (RFC 8693 s4.1); `may_act` is who may (s4.4). `confirmation` is what its bearer must prove, `session` the `sid`.
     """
 
     issuer: str
@@ -51,19 +54,15 @@ class Principal(Struct, frozen=True):
     issued_at_s: float | None = None
     family: str = ""
     ancestors: tuple[str, ...] = ()
-
-
-class Lineage(Struct, frozen=True):
-    """What a token of ours says of where it comes from; see `Principal`."""
-
-    tenant: str = ""
-    roles: frozenset[str] = frozenset()
-    family: str = ""
-    ancestors: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    actors: tuple[Actor, ...] = ()
+    may_act: Actor | None = None
+    confirmation: Confirmation | None = None
+    session: str = ""
 
 
 class Identity(Struct, frozen=True):
-    """What a claims set says through a mapping, which never leads to a family or ancestors. `scopes` None: nothing."""
+    """What a claims set says through a mapping. `scopes` None: nothing."""
 
     subject: str
     client_id: str
@@ -71,8 +70,6 @@ class Identity(Struct, frozen=True):
     scopes: frozenset[str] | None
     models: frozenset[str] | None
     roles: frozenset[str]
-    family: str = ""
-    ancestors: tuple[str, ...] = ()
 
 
 def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identity:
@@ -91,9 +88,6 @@ def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identi
     )
 
 
-_NO_LINEAGE: Final = Lineage()
-
-
 def usual_identity(claims: Claims) -> Identity:
     """What `read_identity` says through the usual mapping, most of which is known of any claims set.
 
@@ -102,30 +96,8 @@ def usual_identity(claims: Claims) -> Identity:
     """
     if claims.sub is None:
         return read_identity(claims.raw, USUAL)
-    return Identity(
-        subject=claims.sub,
-        client_id=claims.client_id or "",
-        tenant="",
-        scopes=None if claims.scope is None else _scope_set(claims.scope),
-        models=_names(claims.raw, _MODELS),
-        roles=_NONE,
-    )
-
-
-def read_lineage(claims: Mapping[str, object]) -> Lineage:
-    """What a verified token of ours says beside the usual; another issuer's claims of these names mean nothing.
-
-    Raises:
-        ClaimRefused: one of them is not of its type.
-    """
-    if not ("tenant" in claims or "roles" in claims or "family" in claims or "ancestors" in claims):
-        return _NO_LINEAGE
-    return Lineage(
-        _own_text(claims, "tenant") if "tenant" in claims else "",
-        frozenset(_own_names(claims, "roles")) if "roles" in claims else _NONE,
-        _own_text(claims, "family") if "family" in claims else "",
-        _own_names(claims, "ancestors") if "ancestors" in claims else (),
-    )
+    scopes = None if claims.scope is None else _scope_set(claims.scope)
+    return Identity(claims.sub, claims.client_id or "", "", scopes, _names(claims.raw, _MODELS), _NONE)
 
 
 @lru_cache(maxsize=64)
@@ -145,25 +117,11 @@ def find(claims: Mapping[str, object], path: Path) -> object:
     found: object = claims if path else None
     for place, name in enumerate(path):
         if not isinstance(found, dict):
-            raise _shape(path[:place], "an object", found)
+            raise wrong_shape(path[:place], "an object", found)
         if name not in found:
             return None
         found = found[name]
     return found
-
-
-def _own_text(claims: Mapping[str, object], name: str) -> str:
-    found = claims[name]
-    if _is_name(found):
-        return found
-    raise _shape((name,), "a non-empty printable string", found)
-
-
-def _own_names(claims: Mapping[str, object], name: str) -> tuple[str, ...]:
-    found = claims[name]
-    if isinstance(found, list) and _are_names(found):
-        return tuple(found)
-    raise _shape((name,), _ARRAY, found)
 
 
 def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:
@@ -172,7 +130,7 @@ def _subject(claims: Mapping[str, object], paths: tuple[Path, ...]) -> str:
         missing = ".".join(paths[parts.index("")]) if parts else "sub"
         raise ClaimRefused(missing, "missing", f"the token has no claim '{missing}' that says whom it speaks for")
     if len(parts) > 1 and any("/" in part for part in parts):  # Two subjects must never become one.
-        raise _shape(paths[0], "a name without a slash", parts)
+        raise wrong_shape(paths[0], "a name without a slash", parts)
     return "/".join(parts)
 
 
@@ -180,9 +138,9 @@ def _text(claims: Mapping[str, object], path: Path) -> str:
     found = find(claims, path) if path else None
     if found is None:
         return ""
-    if _is_name(found):
+    if is_name(found):
         return found
-    raise _shape(path, "a non-empty printable string", found)
+    raise wrong_shape(path, NAME, found)
 
 
 @lru_cache(maxsize=64)
@@ -198,14 +156,14 @@ def _scopes(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
         return None
     if all(map(_SCOPE.fullmatch, scopes)):
         return frozenset(scopes)
-    raise _shape(path, "a list of scopes, an array or one string with single spaces", found)
+    raise wrong_shape(path, "a list of scopes, an array or one string with single spaces", found)
 
 
 def _roles(claims: Mapping[str, object], path: Path) -> frozenset[str]:
     if not path:
         return _NONE
     found = find(claims, path)
-    if isinstance(found, str) and _is_name(found):
+    if isinstance(found, str) and is_name(found):
         return frozenset((found,))
     return _names(claims, path) or _NONE
 
@@ -215,17 +173,17 @@ def _names(claims: Mapping[str, object], path: Path) -> frozenset[str] | None:
     if found is None:
         # A null where names are meant to be says nothing; that nothing be limited needs the claim's absence.
         if path and path[-1] in _owner(claims, path):
-            raise _shape(path, _ARRAY, "null")
+            raise wrong_shape(path, ARRAY, "null")
         return None
     if not isinstance(found, list):
-        raise _shape(path, _ARRAY, found)
-    if _are_names(found):
+        raise wrong_shape(path, ARRAY, found)
+    if are_names(found):
         return frozenset(found)
     names: list[str] = []
     for item in found:
         name = item.get(_NAMED) if isinstance(item, dict) else item
-        if not _is_name(name):
-            raise _shape(path, _ARRAY, item)
+        if not is_name(name):
+            raise wrong_shape(path, ARRAY, item)
         names.append(name)
     return frozenset(names)
 
@@ -234,21 +192,3 @@ def _owner(claims: Mapping[str, object], path: Path) -> Mapping[str, object]:
     """The object that a path's last name would stand in; an empty one where there is none."""
     owner = find(claims, path[:-1]) if path[:-1] else claims
     return owner if isinstance(owner, dict) else {}
-
-
-def _is_name(value: object) -> TypeGuard[str]:
-    """Whether this may go to logs and terminals: without control, formatting or surrogate characters."""
-    return isinstance(value, str) and bool(value) and value.isprintable()
-
-
-def _are_names(values: list[str]) -> bool:
-    """Whether the items of an array, which may be of any type for all that JSON says, are names; at one go."""
-    try:
-        return "".join(values).isprintable() and "" not in values
-    except TypeError:
-        return False
-
-
-def _shape(path: Path, wanted: str, got: object) -> ClaimRefused:
-    name = ".".join(path)
-    return ClaimRefused(name, "invalid", f"the claim '{name}' is not {wanted}").showing(name, wanted, got)

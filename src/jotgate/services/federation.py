@@ -12,15 +12,8 @@ from typing import Final
 from msgspec import structs
 
 from jotgate.core.issuers import OURS, Issuer, SharedSecret
-from jotgate.core.principals import (
-    USUAL,
-    Principal,
-    audience_set,
-    find,
-    read_identity,
-    read_lineage,
-    usual_identity,
-)
+from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
+from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
 from jotgate.core.revocations import names_of
 from jotgate.errors import (
     AlgorithmRefused,
@@ -42,15 +35,14 @@ _NAMELESS: Final = "secret-{}"  # what we call a secret without a kid, by its pl
 class Trusted:
     """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included.
 
-    `names` are all that it can be revoked by; see `core.revocations.names_of`. Mutable in one thing: `spared_at` is the
-    growth of the set of revocations, as it was when that set was last found to spare it; None: not yet.
+    Mutable in what is found out on demand: `names`, and `spared_at`, which is the growth of the set of revocations as
+    it was when that set was last found to spare it; None: not yet.
     """
 
-    __slots__ = ("issuer", "key", "names", "not_after_s", "not_before_s", "principal", "spared_at")
+    __slots__ = ("_names", "issuer", "key", "not_after_s", "not_before_s", "principal", "spared_at")
 
     def __init__(
         self,
-        *,
         issuer: "TrustedIssuer",
         key: VerificationKey,
         principal: Principal,
@@ -62,8 +54,15 @@ class Trusted:
         self.principal: Final = principal
         self.not_before_s: Final = not_before_s
         self.not_after_s: Final = not_after_s
-        self.names: Final = names_of(principal)
         self.spared_at: object = None
+        self._names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it can be revoked by; see `core.revocations.names_of`."""
+        if not self._names:
+            self._names = names_of(self.principal, self.issuer.own_name)
+        return self._names
 
 
 class TrustedIssuer:
@@ -95,6 +94,11 @@ class TrustedIssuer:
         self.keys = KeySet([*_public_keys(content), *_secret_keys(content)])
         self.ends_s = self._next_end(-inf)
 
+    @property
+    def own_name(self) -> str:
+        """The `iss` of this installation, if this is its own; empty for another issuer."""
+        return self.content.issuer if self._ours else ""
+
     def drop_ended(self, now_s: float) -> None:
         """Let go of the keys whose time is over; asked when `ends_s` has come."""
         gone = {kid for kid, end_s in _ends(self.content) if end_s <= now_s}
@@ -124,13 +128,13 @@ class TrustedIssuer:
             raise
         if self.content.equal:
             self._check_equal(claims)
-        principal = self._principal(parsed, claims, key.kid)
+        leeway_s, begin_s = self.content.leeway_s, claims.iat or 0.0
         return Trusted(
-            issuer=self,
-            key=key,
-            principal=principal,
-            not_before_s=max(claims.nbf or 0.0, claims.iat or 0.0) - self.content.leeway_s,
-            not_after_s=inf if claims.exp is None else claims.exp + self.content.leeway_s,
+            self,
+            key,
+            self._principal(parsed, claims, key.kid),
+            (begin_s if claims.nbf is None else max(claims.nbf, begin_s)) - leeway_s,
+            inf if claims.exp is None else claims.exp + leeway_s,
         )
 
     def _unavailable(self, parsed: Jws, claims: Claims, now_s: float) -> IssuerUnavailable:
@@ -155,24 +159,31 @@ class TrustedIssuer:
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
         identity = usual_identity(claims) if self._usual else read_identity(claims.raw, self.content.mapping)
-        lineage = read_lineage(claims.raw) if self._ours else identity
-        return Principal(
-            issuer=claims.iss or self.content.name,
-            subject=identity.subject,
-            client_id=identity.client_id,
-            token_id=claims.jti or sha256(parsed.signing_input).hexdigest(),
-            kid=kid,
-            scopes=self._scopes if identity.scopes is None else identity.scopes,
-            models=identity.models,
-            expires_at_s=inf if claims.exp is None else claims.exp,
-            not_before_s=claims.nbf or 0.0,
-            tenant=lineage.tenant,
-            roles=lineage.roles,
-            audiences=audience_set(claims.aud),
-            token_type="" if parsed.typ is None else media_type(parsed.typ),
-            issued_at_s=claims.iat,
-            family=lineage.family,
-            ancestors=lineage.ancestors,
+        ours, lineage = self._ours, NO_LINEAGE
+        if not LINEAGE_CLAIMS.isdisjoint(claims.raw):
+            lineage = read_lineage(claims.raw, ours=ours)
+        return Principal(  # by place, which costs half of what names do
+            claims.iss or self.content.name,
+            identity.subject,
+            identity.client_id,
+            claims.jti or sha256(parsed.signing_input).hexdigest(),
+            kid,
+            self._scopes if identity.scopes is None else identity.scopes,
+            identity.models,
+            inf if claims.exp is None else claims.exp,
+            claims.nbf or 0.0,
+            lineage.tenant if ours else identity.tenant,
+            lineage.roles if ours else identity.roles,
+            audience_set(claims.aud),
+            "" if parsed.typ is None else media_type(parsed.typ),
+            claims.iat,
+            lineage.family,
+            lineage.ancestors,
+            lineage.origins,
+            lineage.actors,
+            lineage.may_act,
+            lineage.confirmation,
+            lineage.session,
         )
 
     def _next_end(self, now_s: float) -> float:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from jotgate.core.accounts import TenantRecord
+from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.durable import Issuance
 from jotgate.errors import StoreUnavailable
 from jotgate.jose.keys import generate
@@ -14,16 +14,27 @@ from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.issuer import wrong_tokens
 from tests.callers import NAME, NOW_S
+from tests.refreshing import RefreshStage
 from tests.token_stage import FILES, TokenStage, basic, claims_of, client, principal
 
 INTROSPECT: Final = "/oauth/introspect"
 INACTIVE: Final = {"active": False}
+MOVED: Final[tuple[tuple[type[Any], str, dict[str, Any]], ...]] = (
+    (PrincipalRecord, "alice", {"enabled": False}),
+    (PrincipalRecord, "alice", {"tenant": "team"}),
+    (PrincipalRecord, "alice", {"scopes": ("embeddings",)}),
+    (ClientRecord, "app", {"tenant": "team"}),
+    (ClientRecord, "app", {"scopes": ("embeddings",)}),
+    (ClientRecord, "app", {"audiences": ("https://else.example",)}),
+    (ClientRecord, "app", {"grants": ("client_credentials",)}),
+)
+"""What becomes of a refresh token's principal and client, so that a refresh is refused."""
 
 
 def staged(store: Store | None = None) -> TokenStage:
     """With the clients `ci`, `other`, and `files`, which is the resource that tokens may be for."""
     stage = TokenStage(store)
-    stage.put(client(audiences=(NAME, FILES)))
+    stage.put(client(audiences=(NAME, FILES), grants=("client_credentials", "refresh_token")))
     stage.put(client("other"))
     stage.put(client("files", audiences=(FILES,), scopes=("introspect",)))
     return stage
@@ -119,15 +130,45 @@ def test_IN_04_the_client_and_its_tenant_are_looked_at_anew(store: Store) -> Non
     stage = staged(store)
     stage.put(TenantRecord(name="team"))
     stage.put(client(tenant="team", audiences=(FILES,)))
+    stage.put(client("theirs", tenant="team", audiences=(FILES,), scopes=("introspect",)))
     token = stage.token(resource=FILES)
-    assert stage.introspect(token, "files")["active"]
+    assert stage.introspect(token, "theirs")["active"]
     stage.put(client(tenant="team", enabled=False))
-    assert stage.introspect(token, "files") == INACTIVE
-    stage.put(client(tenant="team"))
-    stage.put(TenantRecord(name="team", enabled=False))
-    assert stage.introspect(token, "files") == INACTIVE
+    assert stage.introspect(token, "theirs") == INACTIVE
+    stage.put(client())
+    assert stage.introspect(token, "theirs") == INACTIVE, "of another tenant than the token by now"
     stage.put(client(tenant="gone"))
+    assert stage.introspect(token, "theirs") == INACTIVE
+    stage.put(client(tenant="team"))
+    assert stage.introspect(token, "theirs")["active"]
+
+
+def test_IN_01_a_client_is_told_of_no_token_of_another_tenant(store: Store) -> None:
+    """Not for a resource of its own either, and not by the client of the operator's tenant."""
+    stage = staged(store)
+    stage.put(TenantRecord(name="team"))
+    stage.put(client("theirs", tenant="team", audiences=(FILES,)))
+    stage.put(client("watch", tenant="team", scopes=("introspect",), audiences=(FILES,)))
+    form = {"grant_type": "client_credentials", "resource": FILES}
+    token = stage.post("/oauth/token", form, authorization=basic("theirs")).json()["access_token"]
+    assert stage.introspect(token, "watch")["client_id"] == "theirs"
     assert stage.introspect(token, "files") == INACTIVE
+    assert stage.introspect(stage.token(resource=FILES), "watch") == INACTIVE
+    stage.put(client("theirs"))
+    assert stage.introspect(token, "theirs") == INACTIVE, "it is in another tenant than when it got it"
+
+
+def test_IN_04_a_tenant_that_is_disabled_is_looked_at_anew(store: Store) -> None:
+    stage = staged(store)
+    stage.put(TenantRecord(name="team"))
+    stage.put(principal("alice", tenant="team"))
+    stage.put(client("theirs", tenant="team"))
+    token = stage.keys.token(sub="alice", client_id="theirs", tenant="team").decode()
+    assert stage.introspect(token, "theirs")["sub"] == "alice"
+    stage.put(principal("alice"))
+    assert stage.introspect(token, "theirs") == INACTIVE, "of another tenant than the token by now"
+    stage.put(principal("alice", tenant="team"))
+    assert stage.introspect(token, "theirs")["active"]
 
 
 def test_IN_04_the_subject_is_looked_at_anew(store: Store) -> None:
@@ -189,13 +230,33 @@ def test_IN_08_a_refresh_token_is_told_to_the_client_alone_that_has_it(store: St
     assert stage.introspect(token) == INACTIVE
 
 
-def test_IN_08_nor_one_whose_subject_is_disabled(stage: TokenStage) -> None:
-    stage.put(principal("alice"))
-    terms = FamilyTerms(client_id="ci", subject="alice", scopes=("ai",), audiences=(NAME,))
-    token = asyncio.run(stage.families.begin(terms)).token.reveal()
-    assert stage.introspect(token)["sub"] == "alice"
-    stage.put(principal("alice", enabled=False))
-    assert stage.introspect(token) == INACTIVE
+def test_IN_08_of_a_refresh_token_is_said_what_a_refresh_would_say(store: Store) -> None:
+    stage = RefreshStage(store)
+    stage.put(TenantRecord(name="team"))
+    token = stage.first(audiences=(NAME, FILES))
+
+    def told() -> Any:
+        return stage.introspect(token, "app")
+
+    assert (told()["sub"], told()["scope"], told()["aud"]) == ("alice", "chat.completions models", [NAME, FILES])
+    stage.change(PrincipalRecord, "alice", scopes=("models",), models=("small",))
+    assert (told()["scope"], told()["models"]) == ("models", ["small"])
+    stage.change(ClientRecord, "app", audiences=(FILES,))
+    assert told()["aud"] == FILES
+    for kind, name, members in MOVED:
+        before = stage.store.account(kind, name)
+        assert before is not None
+        stage.change(kind, name, **members)
+        assert told() == INACTIVE, members
+        word = stage.refusal(token)
+        assert word in {"invalid_grant", "invalid_scope", "invalid_target", "unauthorized_client"}, members
+        stage.put(before)
+    assert told()["active"]
+    alice = stage.store.account(PrincipalRecord, "alice")
+    assert alice is not None
+    assert stage.store.drop_account(PrincipalRecord, "alice", alice.version)
+    assert told() == INACTIVE
+    assert stage.refusal(token) == "invalid_grant"
 
 
 def test_what_cannot_be_known_is_not_told_as_inactive() -> None:

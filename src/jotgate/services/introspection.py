@@ -2,19 +2,21 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
+from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import FoundFamily
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import INTROSPECT
 from jotgate.core.senders import Sender
-from jotgate.errors import ClientRefused, TokenError
+from jotgate.errors import ClientRefused, OAuthRefused, TokenError
 from jotgate.ports import StoreAccess
 from jotgate.services.accounts import KnownClient
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.families import Families
 from jotgate.services.own_tokens import OwnToken, OwnTokens
-from jotgate.services.standing import has_subject, stands
+from jotgate.services.refresh_yield import Yield, find_family_subject, find_yield
+from jotgate.services.standing import stands
 
 
 class Introspected(Struct, frozen=True, kw_only=True):
@@ -53,9 +55,10 @@ class Introspection:
 
         1. The client proves who it is; one that has nothing to prove it with is told nothing (s2.1).
         2. The token is good: ours, unexpired, not revoked (s4).
-        3. It concerns the client: it is its own, or, for a client with the scope `introspect`, for a resource of its.
-           A refresh token concerns the client alone that it was given to.
-        4. Its client and its subject are there and enabled, as their tenants are.
+        3. It concerns the client: it is of its tenant, and its own; or, for a client with the scope `introspect`, for
+           a resource of its. A refresh token concerns the client alone that it was given to.
+        4. Its client and its subject are there and enabled, as their tenants are. A refresh token would be answered
+           with an access token, and what that would say is said of it.
 
         Raises:
             OAuthRefused: it is refused.
@@ -79,6 +82,8 @@ class Introspection:
         return _tell(found)
 
     def _concerns(self, client: KnownClient, principal: Principal) -> bool:
+        if (principal.tenant or DEFAULT_TENANT) != client.record.tenant:
+            return False
         if principal.client_id == client.record.name:
             return True
         resources = client.record.audiences or (self._issuer,)
@@ -86,9 +91,15 @@ class Introspection:
 
     async def _look_up(self, client: KnownClient, token: str) -> Introspected:
         found = await self._families.find_live(token, client.record.name)
-        if found is None or not await self._access.run(lambda store: has_subject(store, found.family.subject)):
+        if found is None or "refresh_token" not in client.record.grants:
             return INACTIVE
-        return _tell_family(found, self._issuer)
+        family = found.family
+        try:
+            subject = await self._access.run(lambda store: find_family_subject(store, family, client))
+            yielded = find_yield(family, client, subject, self._issuer)
+        except OAuthRefused:
+            return INACTIVE
+        return _tell_family(found, yielded, self._issuer)
 
 
 def _tell(found: OwnToken) -> Introspected:
@@ -108,16 +119,16 @@ def _tell(found: OwnToken) -> Introspected:
     )
 
 
-def _tell_family(found: FoundFamily, issuer: str) -> Introspected:
-    family = found.family
+def _tell_family(found: FoundFamily, yielded: Yield, issuer: str) -> Introspected:
+    family, models = found.family, yielded.models
     return Introspected(
         active=True,
         iss=issuer,
         sub=family.subject,
         client_id=family.client_id,
-        aud=_audience(family.audiences),
-        scope=" ".join(family.scopes),
-        models=UNSET if family.models is None else family.models,
+        aud=_audience(yielded.target.audiences),
+        scope=" ".join(yielded.target.scopes),
+        models=UNSET if models is None else models,
         iat=found.token.issued_at_s,
         exp=found.token.expires_at_s,
     )

@@ -1,6 +1,6 @@
 """Says whether those whom a good token of ours rests on may still use it: its client, its subject, their tenants."""
 
-from jotgate.core.accounts import ClientRecord, PrincipalRecord
+from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.principals import Principal
 from jotgate.errors import ClientRefused, GrantRefused
@@ -9,18 +9,23 @@ from jotgate.store_ports import Store
 
 
 def stands(store: Store, principal: Principal) -> bool:
-    """Whether nobody is disabled whom a token rests on. An operator's token, and what came of it, may rest on none.
+    """Whether nobody is disabled, or in another tenant by now, whom a token rests on.
+
+    An operator's token, and what came of it, may rest on no record; who has one need only be enabled for the former,
+    which is of no tenant.
 
     Raises:
         StoreUnavailable: it cannot be known.
     """
     if principal.client_id == CLI_CLIENT_ID:
-        return has_subject(store, principal.subject, or_none=True)
+        return _has_subject(store, principal.subject, or_none=True)
+    tenant = principal.tenant or DEFAULT_TENANT
     try:
-        find_client(store, principal.client_id)
+        if find_client(store, principal.client_id).record.tenant != tenant:
+            return False
     except ClientRefused:
         return False
-    return has_subject(store, principal.subject, or_none=_came_of_an_operators(store, principal))
+    return _has_subject(store, principal.subject, tenant, or_none=_came_of_an_operators(store, principal))
 
 
 def _came_of_an_operators(store: Store, principal: Principal) -> bool:
@@ -28,11 +33,11 @@ def _came_of_an_operators(store: Store, principal: Principal) -> bool:
     return first is not None and first.client_id == CLI_CLIENT_ID
 
 
-def has_subject(store: Store, subject: str, *, or_none: bool = False) -> bool:
-    """Whether a subject is there and enabled; `or_none`: or is none that is kept. Raises StoreUnavailable."""
+def _has_subject(store: Store, subject: str, tenant: str = "", *, or_none: bool) -> bool:
+    """Whether a subject is there, enabled and of this tenant, if one is named; `or_none`: or is none that is kept."""
     try:
-        find_subject(store, subject)
+        found = find_subject(store, subject)
     except GrantRefused:
         known = store.account(PrincipalRecord, subject) or store.account(ClientRecord, subject)
         return or_none and known is None
-    return True
+    return tenant in ("", found.record.tenant)

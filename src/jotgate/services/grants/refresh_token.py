@@ -1,19 +1,15 @@
 """The grant of a client that trades a refresh token for the next, and an access token with it (RFC 6749 s6)."""
 
-from jotgate.core.accounts import ClientRecord
 from jotgate.core.claims import AccessGrant
-from jotgate.core.families import Family
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
 from jotgate.core.refresh import Presentation
-from jotgate.core.resources import Target, grant_target
-from jotgate.core.rights import Rights
 from jotgate.core.values import Secret
-from jotgate.errors import GrantRefused, TargetRefused
 from jotgate.ports import Clock, StoreAccess
-from jotgate.services.accounts import KnownSubject, find_subject
+from jotgate.services.accounts import KnownClient
 from jotgate.services.families import Families
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.refresh_yield import find_family_subject, find_yield
 
 
 class RefreshToken:
@@ -43,48 +39,23 @@ class RefreshToken:
         text = Secret(request.form.require("refresh_token"))
         presented = Presentation(text, request.client.name, request.came_s)
         decision = await self._families.present(presented)
-        family = decision.family
-        subject = await self._find_subject(family, request.client)
-        rights = subject.rights.within(request.rights).within(_rights_of(family))
-        target = self._grant_target(request, family, rights.scopes)
+        family, client = decision.family, KnownClient(request.client, request.rights)
+        subject = await self._access.run(lambda store: find_family_subject(store, family, client))
+        scope, _ = split_offline(request.form.one("scope"))
+        resources = request.form.many("resource")
+        found = find_yield(family, client, subject, self._issuer.issuer, resources=resources, scope=scope)
         grant = AccessGrant(
             subject=family.subject,
             client_id=family.client_id,
-            scopes=target.scopes,
-            audiences=target.audiences,
+            scopes=found.target.scopes,
+            audiences=found.target.audiences,
             ttl_s=request.client.access_ttl_s,
-            models=None if rights.models is None else tuple(sorted(rights.models)),
+            models=found.models,
             tenant=family.tenant,
-            roles=rights.roles,
+            roles=found.rights.roles,
             family=family.family_id,
             not_after_s=family.ends_at_s,
         )
         issued = await self._issuer.issue(grant, actor=request.client.name)
         successor = await self._families.carry_out(presented, decision)
         return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal())
-
-    async def _find_subject(self, family: Family, client: ClientRecord) -> KnownSubject:
-        found = await self._access.run(lambda store: find_subject(store, family.subject))
-        if not found.record.tenant == client.tenant == family.tenant:
-            raise GrantRefused("whom this speaks for, or the client, is of another tenant now")
-        return found
-
-    def _grant_target(self, request: GrantRequest, family: Family, scopes: frozenset[str]) -> Target:
-        """Without `resource` it is all of the family's; without `scope` all that makes sense there."""
-        permitted = request.client.audiences or (self._issuer.issuer,)
-        allowed = tuple(audience for audience in family.audiences if audience in permitted)
-        if not allowed:
-            raise TargetRefused("no resource that this was granted for is this client's any more")
-        scope, _ = split_offline(request.form.one("scope"))
-        return grant_target(
-            request.form.many("resource") or allowed,
-            scope,
-            allowed=allowed,
-            scopes=scopes,
-            issuer=self._issuer.issuer,
-        )
-
-
-def _rights_of(family: Family) -> Rights:
-    """What was granted to a family: it never grows."""
-    return Rights(frozenset(family.scopes), None if family.models is None else frozenset(family.models))

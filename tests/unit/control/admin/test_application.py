@@ -105,7 +105,7 @@ def test_an_administrator_who_is_disabled_or_deleted_is_out_at_once(stage: Admin
     stage.store.put_account(TenantRecord(name="acme"))
     stage.store.put_account(replace(client("ops", scopes=("admin:clients",)), tenant="acme"))
     stage.store.put_account(replace(principal("ann", scopes=("admin:clients",)), tenant="acme"))
-    token = stage.token("admin:clients", sub="ann", client_id="ops")
+    token = stage.token("admin:clients", sub="ann", client_id="ops", tenant="acme")
     assert stage.ask("GET", "/clients", token=token).status_code == 200
     assert stage.ask(method, path, if_match="*").status_code == 200
     answer = stage.ask("GET", "/clients", token=token)

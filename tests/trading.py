@@ -14,7 +14,7 @@ from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.oauth_form import FORM_TYPE, read_form
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import names_of
+from jotgate.core.revocations import token_name
 from jotgate.core.senders import Sender
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
@@ -155,7 +155,7 @@ class TradingFloor(TokenStage):
     async def _verify(self, token: bytes) -> Principal:
         if token.startswith(b"jot_p_"):
             found = find_personal(self.store, token, NAME, self.clock.now_s())
-            assert self.revoked.spares(names_of(found)), "what is revoked is not there any more"
+            assert self.revoked.spares((token_name(found),)), "what is revoked is not there any more"
             return found
         return await SeekingVerifier(lambda: self.verifier, self._wanted, self.clock).verify(token)
 

@@ -134,6 +134,7 @@ class RevocationKind(StrEnum):
     SUBJECT = "subject"
     TENANT = "tenant"
     KEY = "key"
+    SESSION = "session"
 
 
 class Revocation(Struct, frozen=True):

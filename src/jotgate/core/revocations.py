@@ -6,30 +6,39 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.durable import Revocation, RevocationKind
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.claims import AccessGrant
+from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.principals import Principal
 from jotgate.jose.jwt import LEEWAY_S_MAX
 
 _CHARS_MAX: Final = 512  # of four bytes at most in UTF-8: what a database can hold in an index
 _TOKEN: Final = f"{RevocationKind.TOKEN} "  # Formatting a member of an enumeration takes microseconds.
 _FAMILY: Final = f"{RevocationKind.FAMILY} "
-_FOREIGN: Final = " "  # stands in every handle and in no token id of ours
+_CLIENT: Final = f"{RevocationKind.CLIENT} "
+_SUBJECT: Final = f"{RevocationKind.SUBJECT} "
+_TENANT: Final = f"{RevocationKind.TENANT} "
+_KEY: Final = f"{RevocationKind.KEY} "
+_SESSION: Final = f"{RevocationKind.SESSION} "
+_FOREIGN: Final = " "  # stands in every handle that says whose it is, and in no token id of ours
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One thing that no longer counts, by its `name`. From `ends_at_s` on (NumericDate) nothing can meet it.
 
-    None: never.
+    None: never. `before_s` None: it counts no longer at all; else a watermark: of what was issued then or earlier.
     """
 
     name: str
     ends_at_s: int | None
+    before_s: int | None = None
 
 
 def token_handle(issuer: str, token_id: str) -> str:
     """What a revocation of a token names: whose it is, and its `jti` or the identity of one without (kind TOKEN).
 
-    `issuer` is the `iss`, or jotgate's name for an issuer whose tokens carry none; see `Principal`.
+    `issuer` is the `iss`, or jotgate's name for an issuer whose tokens carry none; see `Principal`. A subject, a key
+    and a session of an issuer are named alike: by `sub`, `kid` and `sid` (kinds SUBJECT, KEY, SESSION).
     """
     handle = f"{issuer}{_FOREIGN}{token_id}"
     return handle if len(handle) <= _CHARS_MAX else f"sha256{_FOREIGN}{sha256(handle.encode()).hexdigest()}"
@@ -50,31 +59,103 @@ def ancestor_handle(own_issuer: str, ancestor: str) -> str:
 def entry_of(row: Revocation) -> Entry:
     """What a set keeps of a row. A token counts until its `exp` and the leeway of its issuer; so long it is kept."""
     ends_at_s = None if row.expires_at_s is None else row.expires_at_s + LEEWAY_S_MAX
-    return Entry(f"{row.kind} {row.handle}", ends_at_s)
+    return Entry(f"{row.kind} {row.handle}", ends_at_s, row.before_s)
 
 
-def names_of(principal: Principal) -> tuple[str, ...]:
-    """All that a token can be met by: itself, its family, the tokens that it was narrowed from; in this order."""
-    return names_for(principal.issuer, principal.token_id, principal.family, principal.ancestors)
+def token_name(principal: Principal) -> str:
+    """What a token alone is met by."""
+    return _TOKEN + token_handle(principal.issuer, principal.token_id)
 
 
-def names_for(issuer: str, token_id: str, family: str, ancestors: Iterable[str]) -> tuple[str, ...]:
-    """The same for a token of which this is known; `family` empty: of none."""
-    names = [_TOKEN + token_handle(issuer, token_id)]
-    if family:
-        names.append(_FAMILY + family)
-    if ancestors:
-        names += [_TOKEN + ancestor_handle(issuer, one) for one in ancestors]
+def names_of(principal: Principal, own_issuer: str) -> tuple[str, ...]:
+    """All that a token can be met by: itself, its family, the tokens that it was narrowed from, and whose it is.
+
+    `own_issuer` is the `iss` of this installation, whose clients and tenants its own tokens name.
+    """
+    issuer = principal.issuer
+    names = [_TOKEN + token_handle(issuer, principal.token_id)]
+    if principal.family:
+        names.append(_FAMILY + principal.family)
+    if principal.ancestors:
+        names += [_TOKEN + ancestor_handle(issuer, one) for one in principal.ancestors]
+    names += _holders(principal, own_issuer)
+    names += principal.origins
     return tuple(names)
+
+
+def _holders(principal: Principal, own_issuer: str) -> list[str]:
+    """Whose a token is: its subject, the key that signed it, its session, its client, its tenant."""
+    issuer = principal.issuer
+    names = [_SUBJECT + token_handle(issuer, principal.subject)]
+    if principal.kid:
+        names.append(_KEY + token_handle(issuer, principal.kid))
+    if principal.session:
+        names.append(_SESSION + token_handle(issuer, principal.session))
+    if issuer == own_issuer:
+        names += (_CLIENT + principal.client_id, _TENANT + (principal.tenant or DEFAULT_TENANT))
+    elif principal.tenant:
+        names.append(_TENANT + principal.tenant)
+    return names
+
+
+def origins_for(grant: AccessGrant, parent: Principal, own_issuer: str) -> tuple[str, ...]:
+    """The `origins` of a token that is granted for another: whose that one is and came of, as far as it is not its own.
+
+    So whatever ends the parent ends the child, and what is narrowed from that.
+    """
+    own = {
+        _SUBJECT + token_handle(own_issuer, grant.subject),
+        _CLIENT + grant.client_id,
+        _TENANT + grant.tenant,
+    }
+    inherited = dict.fromkeys((*parent.origins, *_holders(parent, own_issuer)))
+    return tuple(name for name in inherited if name not in own)
+
+
+def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str]) -> tuple[str, ...]:
+    """What a token of ours can be met by, as far as the ledger knows.
+
+    `line` are the tokens that it was narrowed from: their rows, or of those that have none how it names them.
+    """
+    names = [_TOKEN + token_handle(own_issuer, row.token_id)]
+    if row.family:
+        names.append(_FAMILY + row.family)
+    names += _issued_holders(own_issuer, row)
+    for one in line:
+        if isinstance(one, str):
+            names.append(_TOKEN + ancestor_handle(own_issuer, one))
+        else:
+            names += (_TOKEN + token_handle(own_issuer, one.token_id), *_issued_holders(own_issuer, one))
+    return tuple(dict.fromkeys(names))
+
+
+def _issued_holders(own_issuer: str, row: Issuance) -> tuple[str, ...]:
+    return (
+        _SUBJECT + token_handle(own_issuer, row.subject),
+        _CLIENT + row.client_id,
+        _KEY + token_handle(own_issuer, row.kid),
+    )
 
 
 def claim_of(principal: Principal, name: str) -> tuple[str, str]:
     """The claim by which a token is met, and what it says there; `name` is one of its `names_of`."""
-    place = names_of(principal).index(name)
-    if place == 0:
+    if name in principal.origins:
+        return "origins", name
+    kind = name.partition(" ")[0]
+    if kind == RevocationKind.TOKEN:
+        return _token_claim(principal, name)
+    return {
+        RevocationKind.FAMILY: ("family", principal.family),
+        RevocationKind.CLIENT: ("client_id", principal.client_id),
+        RevocationKind.SUBJECT: ("sub", principal.subject),
+        RevocationKind.TENANT: ("tenant", principal.tenant or DEFAULT_TENANT),
+        RevocationKind.KEY: ("kid", principal.kid),
+        RevocationKind.SESSION: ("sid", principal.session),
+    }[RevocationKind(kind)]
+
+
+def _token_claim(principal: Principal, name: str) -> tuple[str, str]:
+    if name == token_name(principal):
         return "jti", principal.token_id
-    if principal.family:
-        if place == 1:
-            return "family", principal.family
-        place -= 1
-    return "ancestors", principal.ancestors[place - 1]
+    handles = {_TOKEN + ancestor_handle(principal.issuer, one): one for one in principal.ancestors}
+    return "ancestors", handles[name]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import names_of
 from jotgate.errors import ClaimRefused
 from jotgate.jose import jws, jwt
 from jotgate.jose.jwt import Claims
@@ -41,6 +40,5 @@ class OwnTokens:
         if not all(claims.aud) or not claims.aud:
             raise ClaimRefused("aud", "invalid", "the token is for nobody")
         trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)
-        if not verifier.revoked.spares(names_of(trusted.principal)):
-            raise verifier.revoked.refusal(trusted.principal)
+        verifier.revoked.check(trusted.principal, trusted.names, own.content.leeway_s)
         return OwnToken(trusted.principal, claims)

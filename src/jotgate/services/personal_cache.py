@@ -13,7 +13,7 @@ from msgspec import Struct
 from jotgate.core.accounts import DEFAULT_TENANT, TokenUse
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import names_of
+from jotgate.core.revocations import token_name
 from jotgate.errors import TokenUnresolved
 from jotgate.services.personal_lookup import find_form, malformed, read_finding
 from jotgate.services.revocation import RevokedSet
@@ -29,7 +29,7 @@ _GENERATIONS: Final = 2
 
 
 class _Held(Struct, frozen=True):
-    """One answer. `names` are what the token can be revoked by."""
+    """One answer. `names` are what the token is revoked by; what its owner's state means for it, control has said."""
 
     finding: PersonalFinding
     principal: Principal
@@ -103,7 +103,7 @@ class PersonalTokens:
             return read_finding(found.finding, now_s)
         principal = found.principal
         if not self._spares(found.names):
-            raise self._revoked.refusal(principal)
+            self._revoked.check(principal, found.names, 0)
         uses = self._uses
         if len(uses) < USES_MAX or principal.token_id in uses:
             uses[principal.token_id] = (now_s, peer)
@@ -118,7 +118,7 @@ class PersonalTokens:
             self._refusals[digest] = (now_s + REFUSAL_S, finding)
             return
         self._refusals.pop(digest, None)
-        self._keep(digest, _Held(finding, principal, finding.until_s, names_of(principal)))
+        self._keep(digest, _Held(finding, principal, finding.until_s, (token_name(principal),)))
 
     def forget(self, news: AccountNews) -> None:
         """Hold nothing that is about what has changed; what else is held is as new as these news."""

@@ -11,7 +11,7 @@ from jotgate.core.claims import LIFETIME_DEFAULT_S
 from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import Entry, claim_of, entry_of, names_of, token_handle
+from jotgate.core.revocations import Entry, claim_of, entry_of, token_handle
 from jotgate.errors import TokenRevoked
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.recorder import Recorder
@@ -23,33 +23,47 @@ PAGE: Final = 1_000
 _FORGET_MAX: Final = 1_000
 _MINUTE_S: Final = 60
 _NEVER: Final = 1 << 62
+_ALL: Final = 1 << 62  # a watermark that nothing is issued after
+_UNKNOWN: Final = -1
 _MEANINGS: Final = {
     "jti": "the token was revoked",
     "family": "the refresh-token family that the token came of was revoked",
     "ancestors": "a token that this one was narrowed from was revoked",
+    "client_id": "what was issued to the token's client was revoked",
+    "sub": "what was issued for whom the token speaks for was revoked",
+    "tenant": "what was issued in the token's tenant was revoked",
+    "kid": "what the key that signed the token has signed was revoked",
+    "sid": "the session that the token came of has ended",
+    "origins": "a token that this one was narrowed from was revoked, as its holder, its key or its session was",
 }
 
 
 class RevokedSet:
-    """What was revoked and can still be met. Mutable: that, and the number of the last row that it has taken.
+    """What was revoked and can still be met. Mutable: that, the number of the last row that it has taken, who follows.
 
-    `spares` says whether none of the names that it is given, those of `core.revocations.names_of`, was revoked; it is
-    one operation of a dictionary. `growth` is another object after each addition, so that who was told once need not
-    ask again until then.
+    `spares` says whether nothing is known of any of the names that it is given, those of `core.revocations.names_of`;
+    it is one operation of a dictionary. What is not spared may be met by a watermark alone, or not: `check` says so.
+    `growth` is another object after each addition, so that who was told once need not ask again until then.
     """
 
-    __slots__ = ("_by_minute", "_ends", "_minutes", "cursor", "growth", "spares")
+    __slots__ = ("_before", "_by_minute", "_ends", "_followers", "_minutes", "cursor", "growth", "spares")
 
     def __init__(self) -> None:
         self._ends: dict[str, int] = {}  # the minute from which on a name means nothing
+        self._before: dict[str, int] = {}  # the watermarks among them; the others count no longer at all
         self._by_minute: dict[int, list[str]] = {}
         self._minutes: list[int] = []  # a heap of the keys of the former
+        self._followers: list[Callable[[Sequence[Entry]], None]] = []
         self.cursor = 0
         self.growth = object()
         self.spares: Final[Callable[[Iterable[str]], bool]] = self._ends.keys().isdisjoint
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def follow(self, told: Callable[[Sequence[Entry]], None]) -> None:
+        """Have somebody told of what comes in from now on, after each addition; never of what was in before."""
+        self._followers.append(told)
 
     def take_rows(self, rows: Sequence[Revocation]) -> list[Entry]:
         """Take rows of the store, which come in the order of their numbers. Returns them as entries."""
@@ -60,24 +74,46 @@ class RevokedSet:
         return entries
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Take entries. One that is there already stays for as long as either says."""
-        for entry in entries:
-            minute = _NEVER if entry.ends_at_s is None else -(-entry.ends_at_s // _MINUTE_S)
-            if self._ends.get(entry.name, -1) >= minute:
-                continue
-            self._ends[entry.name] = minute
+        """Take entries. What was there of a name stays for as long, and reaches as far, as any of them says."""
+        added = [entry for entry in entries if self._add(entry)]
+        if added:
             self.growth = object()
-            if minute == _NEVER:
-                continue
-            if minute not in self._by_minute:
-                self._by_minute[minute] = []
-                heappush(self._minutes, minute)
-            self._by_minute[minute].append(entry.name)
+            for told in self._followers:
+                told(added)
+
+    def _add(self, entry: Entry) -> bool:
+        """Take one; False: all that it says was known."""
+        name = entry.name
+        minute = _NEVER if entry.ends_at_s is None else -(-entry.ends_at_s // _MINUTE_S)
+        before_s = _ALL if entry.before_s is None else entry.before_s
+        known = self._ends.get(name, _UNKNOWN)
+        reached_s = _UNKNOWN if known == _UNKNOWN else self._before.get(name, _ALL)
+        if known >= minute and reached_s >= before_s:
+            return False
+        if max(reached_s, before_s) < _ALL:
+            self._before[name] = max(reached_s, before_s)
+        else:
+            self._before.pop(name, None)
+        if minute > known:
+            self._ends[name] = minute
+            self._forget_at(minute, name)
+        return True
+
+    def _forget_at(self, minute: int, name: str) -> None:
+        if minute == _NEVER:
+            return
+        if minute not in self._by_minute:
+            self._by_minute[minute] = []
+            heappush(self._minutes, minute)
+        self._by_minute[minute].append(name)
 
     def entries(self) -> list[Entry]:
         """All that is in it, as it is now."""
-        ends = list(self._ends.items())
-        return [Entry(name, None if minute == _NEVER else minute * _MINUTE_S) for name, minute in ends]
+        before = self._before
+        return [
+            Entry(name, None if minute == _NEVER else minute * _MINUTE_S, before.get(name))
+            for name, minute in list(self._ends.items())
+        ]
 
     def forget(self, now_s: float) -> None:
         """Let go of some of what means nothing any more; to be called a few times a second."""
@@ -89,6 +125,7 @@ class RevokedSet:
             for name in names[-left:]:
                 if self._ends.get(name) == minute:
                     del self._ends[name]
+                    self._before.pop(name, None)
             gone = min(left, len(names))
             del names[len(names) - gone :]
             left -= gone
@@ -96,11 +133,31 @@ class RevokedSet:
                 del self._by_minute[minute]
                 heappop(self._minutes)
 
-    def refusal(self, principal: Principal) -> TokenRevoked:
-        """What is said of a token that is not spared."""
-        name = next(name for name in names_of(principal) if name in self._ends)
-        claim, got = claim_of(principal, name)
-        return TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
+    def find(self, names: Iterable[str], issued_at_s: float | None, leeway_s: float) -> str | None:
+        """The first of a token's names by which it is met; None: it counts.
+
+        A watermark meets what was issued until then, give or take what clocks may differ by, and what does not say
+        when it was issued.
+        """
+        for name in names:
+            if name in self._ends:
+                before_s = self._before.get(name, _ALL)
+                if issued_at_s is None or issued_at_s <= before_s + leeway_s:
+                    return name
+        return None
+
+    def check(self, principal: Principal, names: Iterable[str], leeway_s: float) -> None:
+        """Refuse a token that counts no longer; `names` are those of its that concern whoever asks.
+
+        Raises:
+            TokenRevoked: it is met by one of them.
+        """
+        if self.spares(names):
+            return
+        name = self.find(names, principal.issued_at_s, leeway_s)
+        if name is not None:
+            claim, got = claim_of(principal, name)
+            raise TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
 
 
 def load_revocations(records: RevocationRecords) -> RevokedSet:

@@ -9,7 +9,7 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
 from jotgate.core.issuers import OURS
-from jotgate.core.revocations import names_for, token_handle
+from jotgate.core.revocations import issued_names, token_handle
 from jotgate.core.status import IssuerState
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage, TokenView
 from jotgate.errors import CommandError
@@ -96,18 +96,18 @@ class TokenLedger:
     def _state(self, row: Issuance) -> Literal["live", "revoked", "ended"]:
         if row.expires_at_s <= self._now_s:
             return "ended"
-        ancestors = tuple(self._ancestors(row))
-        spared = self._revoked.spares(names_for(self._issuer, row.token_id, row.family or "", ancestors))
-        return "live" if spared else "revoked"
+        names = issued_names(self._issuer, row, self._line(row))
+        met = None if self._revoked.spares(names) else self._revoked.find(names, row.issued_at_s, 0)
+        return "live" if met is None else "revoked"
 
-    def _ancestors(self, row: Issuance) -> Iterator[str]:
+    def _line(self, row: Issuance) -> Iterator[Issuance | str]:
         """The tokens that it was narrowed from, as far as they are known."""
         parent = row.parent
         for _ in range(_ANCESTORS_MAX):
             if parent is None:
                 return
-            yield parent
             found = self.find(parent)
+            yield parent if found is None else found
             parent = None if found is None else found.parent
 
     def _issuances(self, query: IssuanceQuery) -> Iterator[Issuance]:

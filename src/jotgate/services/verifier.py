@@ -99,6 +99,6 @@ class Verifier:
 
     def _check_revoked(self, found: Trusted) -> None:
         growth = self.revoked.growth
-        if not self.revoked.spares(found.names):
-            raise self.revoked.refusal(found.principal)
+        if self.revoked and not self.revoked.spares(found.names):
+            self.revoked.check(found.principal, found.names, found.issuer.content.leeway_s)
         found.spared_at = growth  # What it spares, it spares until something is added to it.

@@ -1,56 +1,125 @@
-"""A token is met by itself, by its family and by every token that it was narrowed from, and by nothing else."""
+"""A token is met by itself, by what it came of, and by whose it is, and by nothing else; its children by all that too."""
 
+import pytest
 from msgspec.structs import replace
 
-from jotgate.core.durable import Revocation, RevocationKind
+from jotgate.core.claims import AccessGrant
+from jotgate.core.durable import Issuance, Revocation, RevocationKind
+from jotgate.core.principals import Principal
 from jotgate.core.revocations import (
     Entry,
     ancestor_handle,
     ancestor_name,
     claim_of,
     entry_of,
+    issued_names,
     names_of,
+    origins_for,
     token_handle,
+    token_name,
 )
 from tests.callers import NAME, principal
+
+ELSEWHERE = "https://other.example"
+GRANT = AccessGrant(subject="bob", client_id="app", scopes=("ai",), audiences=(NAME,), ttl_s=60)
 
 
 def revoked(kind: RevocationKind, handle: str) -> str:
     return entry_of(Revocation(kind, handle, 1)).name
 
 
-def test_a_token_is_met_by_itself_its_family_and_its_ancestors() -> None:
-    whose = replace(principal(), family="f", ancestors=("a", "https://other.example b"))
+def test_a_token_is_met_by_itself_by_what_it_came_of_and_by_whose_it_is() -> None:
+    whose = replace(
+        principal(),
+        tenant="acme",
+        session="s-1",
+        family="f",
+        ancestors=("a", f"{ELSEWHERE} b"),
+        origins=("client parent",),
+    )
     met = {
         "jti": (revoked(RevocationKind.TOKEN, token_handle(NAME, "t-1")), "t-1"),
         "family": (revoked(RevocationKind.FAMILY, "f"), "f"),
-        "a": (revoked(RevocationKind.TOKEN, token_handle(NAME, "a")), "a"),
-        "b": (revoked(RevocationKind.TOKEN, token_handle("https://other.example", "b")), "https://other.example b"),
+        "ancestors": (revoked(RevocationKind.TOKEN, token_handle(NAME, "a")), "a"),
+        "ancestors ": (revoked(RevocationKind.TOKEN, token_handle(ELSEWHERE, "b")), f"{ELSEWHERE} b"),
+        "sub": (revoked(RevocationKind.SUBJECT, token_handle(NAME, "alice")), "alice"),
+        "kid": (revoked(RevocationKind.KEY, token_handle(NAME, "k-1")), "k-1"),
+        "sid": (revoked(RevocationKind.SESSION, token_handle(NAME, "s-1")), "s-1"),
+        "client_id": (revoked(RevocationKind.CLIENT, "jotgate-cli"), "jotgate-cli"),
+        "tenant": (revoked(RevocationKind.TENANT, "acme"), "acme"),
+        "origins": (revoked(RevocationKind.CLIENT, "parent"), "client parent"),
     }
-    assert names_of(whose) == tuple(name for name, _ in met.values())
+    assert names_of(whose, NAME) == tuple(name for name, _ in met.values())
+    assert token_name(whose) == met["jti"][0]
     for claim, (name, got) in met.items():
-        assert claim_of(whose, name) == (claim if claim in {"jti", "family"} else "ancestors", got)
+        assert claim_of(whose, name) == (claim.strip(), got)
 
 
 def test_handles_of_two_kinds_or_of_two_issuers_are_never_one() -> None:
-    assert revoked(RevocationKind.TOKEN, "x") != revoked(RevocationKind.FAMILY, "x")
-    assert names_of(principal()) != names_of(replace(principal(), issuer="https://other.example"))
+    assert len({revoked(kind, "x") for kind in RevocationKind}) == len(RevocationKind)
+    here, there = principal(), replace(principal(), issuer=ELSEWHERE)
+    assert set(names_of(here, NAME)).isdisjoint(names_of(there, NAME))
 
 
-def test_a_token_without_family_names_its_ancestors_in_place() -> None:
-    whose = replace(principal(), ancestors=("a", "b"))
-    assert [claim_of(whose, name) for name in names_of(whose)] == [
-        ("jti", "t-1"),
-        ("ancestors", "a"),
-        ("ancestors", "b"),
-    ]
+def test_tokens_of_others_name_no_client_of_ours_and_a_tenant_if_they_are_mapped_to_one() -> None:
+    there = replace(principal(), issuer=ELSEWHERE, client_id="app")
+    assert not [name for name in names_of(there, NAME) if name.startswith(("client ", "tenant "))]
+    assert "tenant acme" in names_of(replace(there, tenant="acme"), NAME)
+    assert {"client jotgate-cli", "tenant default"} <= set(names_of(principal(), NAME))
 
 
 def test_children_name_our_tokens_by_their_jti_and_others_by_whose_they_are_too() -> None:
-    ours, theirs = principal(), replace(principal(), issuer="https://other.example")
+    ours, theirs = principal(), replace(principal(), issuer=ELSEWHERE)
     assert ancestor_name(NAME, ours) == "t-1"
     for parent in (ours, theirs):
         assert ancestor_handle(NAME, ancestor_name(NAME, parent)) == token_handle(parent.issuer, "t-1")
+
+
+@pytest.mark.parametrize("issuer", [NAME, ELSEWHERE])
+def test_whatever_ends_a_parent_ends_its_child(issuer: str) -> None:
+    parent = replace(principal(), issuer=issuer, tenant="acme", session="s", family="f", origins=("key x y",))
+    ancestors = (*parent.ancestors, ancestor_name(NAME, parent))
+    child = grown(replace(GRANT, ancestors=ancestors, family="f", origins=origins_for(GRANT, parent, NAME)))
+    assert set(names_of(parent, NAME)) <= set(names_of(child, NAME))
+    again = replace(GRANT, subject="carol", client_id="third")
+    grandchild = grown(
+        replace(
+            again,
+            ancestors=(*child.ancestors, child.token_id),
+            family="f",
+            origins=origins_for(again, child, NAME),
+        )
+    )
+    assert set(names_of(child, NAME)) <= set(names_of(grandchild, NAME))
+
+
+def test_a_child_does_not_say_twice_whose_it_is() -> None:
+    grant = replace(GRANT, subject="alice", client_id="jotgate-cli")
+    assert origins_for(grant, principal(), NAME) == (f"key {NAME} k-1",)
+
+
+def grown(grant: AccessGrant) -> Principal:
+    """What is granted, as a token says it that another key has signed."""
+    return replace(
+        principal(subject=grant.subject),
+        client_id=grant.client_id,
+        token_id="of-" + grant.client_id,
+        kid="k-2",
+        family=grant.family,
+        ancestors=grant.ancestors,
+        origins=grant.origins,
+    )
+
+
+def test_the_ledger_knows_the_same_names_of_what_was_issued() -> None:
+    child = Issuance("c", "alice", "app", "k-2", 1, 2, parent="p", family="f")
+    parent = Issuance("p", "bob", "web", "k-1", 1, 2)
+    found = issued_names(NAME, child, [parent, f"{ELSEWHERE} b"])
+    whose = replace(
+        principal(), token_id="c", client_id="app", kid="k-2", family="f", ancestors=(f"{ELSEWHERE} b", "p"),
+        origins=(f"subject {NAME} bob", "client web", f"key {NAME} k-1"),
+    )  # fmt: skip
+    assert set(found) == set(names_of(whose, NAME)) - {"tenant default"}
 
 
 def test_a_long_identity_of_another_issuer_has_a_handle_that_can_be_stored() -> None:
@@ -65,3 +134,4 @@ def test_an_entry_lasts_until_no_leeway_keeps_the_token_any_more() -> None:
     row = Revocation(RevocationKind.FAMILY, "f", 1, expires_at_s=1_000)
     assert entry_of(row) == Entry("family f", 1_060)
     assert entry_of(replace(row, expires_at_s=None)) == Entry("family f", None)
+    assert entry_of(replace(row, before_s=900)) == Entry("family f", 1_060, 900)

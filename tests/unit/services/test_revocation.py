@@ -10,6 +10,7 @@ from jotgate.core.accounts import ClientRecord
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.revocations import Entry, names_of, token_handle
+from jotgate.errors import TokenRevoked
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import PAGE, RevokedSet, Revoker, end_family
 from jotgate.stores.access import DirectAccess
@@ -26,7 +27,7 @@ def token_row(token_id: str, expires_at_s: int | None, number: int = 0) -> Revoc
 
 
 def names(token_id: str) -> tuple[str, ...]:
-    return names_of(replace(principal(), token_id=token_id))
+    return names_of(replace(principal(), token_id=token_id), NAME)
 
 
 def test_what_was_taken_is_not_spared_and_all_else_is() -> None:
@@ -36,7 +37,7 @@ def test_what_was_taken_is_not_spared_and_all_else_is() -> None:
     assert (revoked.cursor, len(revoked)) == (5, 2)
     assert not revoked.spares(names("a"))
     assert not revoked.spares(names("b"))
-    assert not revoked.spares(names_of(replace(principal(), token_id="c", ancestors=("x", "a"))))
+    assert not revoked.spares(names_of(replace(principal(), token_id="c", ancestors=("x", "a")), NAME))
     assert revoked.spares(names("c"))
     other = RevokedSet()
     other.take(told)
@@ -81,9 +82,59 @@ def test_much_that_ends_at_once_is_forgotten_in_steps_of_bounded_work() -> None:
 def test_a_refusal_names_the_claim_and_never_the_others() -> None:
     revoked = RevokedSet()
     revoked.take_rows([token_row("a", None)])
-    refusal = revoked.refusal(replace(principal(), token_id="c", ancestors=("x", "a")))
-    assert (refusal.claim, refusal.got) == ("ancestors", "a")
-    assert refusal.message == "a token that this one was narrowed from was revoked"
+    whose = replace(principal(), token_id="c", ancestors=("x", "a"))
+    with pytest.raises(TokenRevoked) as refused:
+        revoked.check(whose, names_of(whose, NAME), 0)
+    assert (refused.value.claim, refused.value.got) == ("ancestors", "a")
+    assert refused.value.message == "a token that this one was narrowed from was revoked"
+
+
+def test_a_watermark_meets_what_was_issued_until_then_and_what_does_not_say_when() -> None:
+    revoked = RevokedSet()
+    revoked.take_rows([Revocation(RevocationKind.CLIENT, "app", 1, before_s=1_000)])
+    assert not revoked.spares(("client app",))
+    for issued_at_s, leeway_s, met in ((1_000, 0, True), (1_005, 5, True), (1_005.5, 5, False), (None, 0, True)):
+        assert (revoked.find(("x", "client app"), issued_at_s, leeway_s) is not None) is met
+    whose = replace(principal(), client_id="app", issued_at_s=1_001)
+    revoked.check(whose, names_of(whose, NAME), 0)
+    with pytest.raises(TokenRevoked, match="what was issued to the token's client was revoked"):
+        revoked.check(whose, names_of(whose, NAME), 1)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_watermarks_the_later_counts_and_what_counts_not_at_all_counts_most(order: int) -> None:
+    rows = [Revocation(RevocationKind.CLIENT, "app", 1, before_s=before_s) for before_s in (1_000, 2_000)][::order]
+    revoked, other = RevokedSet(), RevokedSet()
+    revoked.take_rows(rows)
+    assert [entry.before_s for entry in revoked.entries()] == [2_000]
+    both = [*rows, Revocation(RevocationKind.CLIENT, "app", 1)][::order]
+    revoked.take_rows(both)
+    assert [entry.before_s for entry in revoked.entries()] == [None]
+    other.take(revoked.entries())
+    assert other.find(("client app",), 9_999, 0) == "client app"
+
+
+def test_a_watermark_is_forgotten_as_whole_as_it_was_taken() -> None:
+    revoked = RevokedSet()
+    revoked.take_rows([Revocation(RevocationKind.TENANT, "acme", 1, 6_000, before_s=5_000)])
+    revoked.forget(6_120)
+    assert len(revoked) == 0
+    revoked.take_rows([Revocation(RevocationKind.TENANT, "acme", 1, 9_000)])
+    assert revoked.find(("tenant acme",), 8_000, 0) == "tenant acme"
+
+
+def test_who_follows_is_told_of_what_is_new_and_of_what_reaches_further() -> None:
+    revoked = RevokedSet()
+    told: list[object] = []
+    revoked.take([Entry("token a", None)])
+    revoked.follow(told.append)
+    growth = revoked.growth
+    revoked.take([Entry("token a", None), Entry("token a", 60)])
+    assert (told, revoked.growth) == ([], growth)
+    revoked.take([Entry("token a", None), Entry("client b", 600, 5), Entry("token c", None)])
+    revoked.take([Entry("client b", 600, 7)])
+    assert told == [[Entry("client b", 600, 5), Entry("token c", None)], [Entry("client b", 600, 7)]]
+    assert revoked.growth is not growth
 
 
 class Lines:

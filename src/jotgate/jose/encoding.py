@@ -99,12 +99,28 @@ def encode_object(members: Mapping[str, object], what: str) -> bytes:
     Raises:
         TokenMalformed: something in it has no strict JSON form.
     """
+    return write_object(members, what)[0]
+
+
+def write_object(members: Mapping[str, object], what: str) -> tuple[bytes, dict[str, object]]:
+    """As `encode_object`; with the text comes what `parse_object` reads out of it."""
+    try:
+        raw = _encode(members)
+        found = _read_flat(raw)
+        # A flat object that comes back as it was given says what it should. Whatever does not is written strictly.
+        if found == members and len(found) <= MEMBERS_MAX:
+            return raw, found
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return _write_strictly(members, what)
+
+
+def _write_strictly(members: Mapping[str, object], what: str) -> tuple[bytes, dict[str, object]]:
     try:
         raw = dumps(dict(members), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError):
         raise TokenMalformed(f"the {what} has a value without a JSON form") from None
-    parse_object(raw, what)
-    return raw
+    return raw, parse_object(raw, what)
 
 
 class _NotStrict(ValueError):

@@ -102,10 +102,9 @@ def sign(header: Mapping[str, object], payload: bytes, key: SigningKey, *, with_
         AlgorithmRefused, KeyUnknown: `header` has an `alg` or a `kid` that is not the key's.
         TokenMalformed: the result is not one that `parse` takes.
     """
-    signing_input = prepare(header, payload, key.verification_key, with_kid=with_kid)
-    token = signing_input + b"." + b64url_encode(key.sign(signing_input))
-    parse(token)
-    return token
+    public = key.verification_key
+    signing_input = prepare(header, payload, public, with_kid=with_kid)
+    return attach(signing_input, key.sign(signing_input), public, trusted=True)
 
 
 def prepare(header: Mapping[str, object], payload: bytes, key: VerificationKey, *, with_kid: bool = True) -> bytes:
@@ -117,21 +116,40 @@ def prepare(header: Mapping[str, object], payload: bytes, key: VerificationKey, 
     members = {**header, "alg": key.algorithm.name, "kid": key.kid}
     if not with_kid:
         del members["kid"]
-    return b64url_encode(encode_object(members, "token's header")) + b"." + b64url_encode(payload)
+    return _protect(members) + b"." + b64url_encode(payload)
+
+
+def prepare_typed(typ: str, payload: bytes, key: VerificationKey) -> bytes:
+    """As `prepare`, with `typ` as the one other member of the header."""
+    return _protect_typed(typ, key.algorithm.name, key.kid) + b"." + b64url_encode(payload)
 
 
 def attach(signing_input: bytes, signature: bytes, key: VerificationKey, *, trusted: bool = False) -> bytes:
-    """The compact JWS of a signing input and the signature that was made over it; it is verified unless `trusted`.
+    """The compact JWS of what `prepare` made and the signature over it, which is verified unless it is `trusted`.
 
     Raises:
         SignatureInvalid: the signature is not this key's: nothing that does not verify leaves.
-        TokenMalformed: the result is not one that `parse` takes.
+        TokenMalformed: the result is longer than `parse` takes.
     """
     if not trusted and not key.verify(signing_input, signature):
         raise SignatureInvalid("the signature that was made is not that of the key that was to sign")
     token = signing_input + b"." + b64url_encode(signature)
-    parse(token)
+    if len(token) > TOKEN_BYTES_MAX:
+        raise TokenMalformed(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
     return token
+
+
+def _protect(members: Mapping[str, object]) -> bytes:
+    """A header as it stands in a token, of which `parse` has nothing to say."""
+    protected = b64url_encode(encode_object(members, "token's header"))
+    _parse_header(protected)
+    return protected
+
+
+@lru_cache(maxsize=64)
+def _protect_typed(typ: str, alg: str, kid: str) -> bytes:
+    """All tokens of one type that a key signs have the same header."""
+    return _protect({"typ": typ, "alg": alg, "kid": kid})
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from jotgate.errors import ClaimRefused, ConfigurationError, TokenExpired, TokenImmature, TokenMalformed
 from jotgate.jose import jws
 from jotgate.jose.algorithms import ALGORITHMS, READABLE
-from jotgate.jose.encoding import encode_object, parse_object
+from jotgate.jose.encoding import parse_object, write_object
 from jotgate.jose.jws import Jws
 from jotgate.jose.keys import KeySet, SigningKey, VerificationKey
 
@@ -127,7 +127,10 @@ def read_claims(payload: bytes) -> Claims:
         TokenMalformed: not one strict JSON object.
         ClaimRefused: a registered claim is not of its type.
     """
-    raw = parse_object(payload, "claims set")
+    return _typed(parse_object(payload, "claims set"))
+
+
+def _typed(raw: Mapping[str, object]) -> Claims:
     return _read_usual(raw) or _read_each(raw)
 
 
@@ -206,12 +209,12 @@ def prepare(claims: Mapping[str, object], typ: str, key: VerificationKey) -> byt
     Raises:
         TokenMalformed, ClaimRefused: as `sign`.
     """
-    return jws.prepare({"typ": typ}, _payload(claims), key)
+    return jws.prepare_typed(typ, _payload(claims), key)
 
 
 def _payload(claims: Mapping[str, object]) -> bytes:
-    payload = encode_object(claims, "claims set")
-    read_claims(payload)
+    payload, written = write_object(claims, "claims set")
+    _typed(written)
     return payload
 
 

@@ -2,6 +2,9 @@
 
 import json
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -168,6 +171,9 @@ def test_a_string_without_an_end_is_read_in_linear_time() -> None:
         {"a": object()},
         {"a": 10**20},
         {"a": [{1}]},
+        {"a": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"a": Decimal(1)},
+        {"a": UUID(int=1)},
     ],
     ids=str,
 )

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +14,7 @@ import pytest
 
 from jotgate.testing.running import Gateway, run_command, until
 from tests.docs.pages import pages
-from tests.integration.exchanges import Answer, Caller, records
+from tests.integration.exchanges import Answer, Caller, exchange, records
 from tests.integration.test_readme import place, type_in
 
 __all__ = ["place"]
@@ -114,6 +116,40 @@ def read(caller: Caller, gateway: Gateway, url: str) -> Any:
     answer = caller("GET", url.removeprefix(gateway.url), headers={"X-Forwarded-Host": "evil.example"})
     assert answer.status == 200
     return json.loads(answer.body)
+
+
+def test_what_the_edge_refuses_of_oauth_clients_it_refuses_in_their_words(gateway: Gateway, call: Call) -> None:
+    caller = call(gateway)
+    form = {"Content-Type": _FORM}
+    refused = {
+        "body_too_large": caller("POST", "/oauth/token", b"a" * 65_537, headers=form),
+        "method_refused": caller("GET", "/oauth/token"),
+        "unknown_operation": caller("POST", "/oauth/authorize", b"", headers=form),
+    }
+    two = b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\nAuthorization: Basic eDp5\r\n\r\n"
+    head, _, body = exchange(gateway, two).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error_uri"].endswith("#credentials_ambiguous")
+    for code, answer in refused.items():
+        told = json.loads(answer.body)
+        assert (told["error"], told["error_uri"]) == ("invalid_request", f"docs/errors.md#{code}")
+        assert answer.all("cache-control") == ["no-store"]
+
+
+def test_a_form_is_refused_in_its_words_while_control_is_gone(gateway: Gateway, call: Call) -> None:
+    caller = call(gateway)
+    os.kill(gateway.pids["supervisor"], signal.SIGSTOP)  # Nobody starts another control meanwhile.
+    try:
+        os.kill(gateway.pids["control"], signal.SIGKILL)
+        (gateway.data / "edge.sock").rename(gateway.data / "edge.away")
+        answer = post(caller, "/oauth/token", "x", grant_type="client_credentials")
+        (gateway.data / "edge.away").rename(gateway.data / "edge.sock")
+    finally:
+        os.kill(gateway.process.pid, signal.SIGCONT)
+    told = json.loads(answer.body)
+    assert (answer.status, told["error"]) == (503, "temporarily_unavailable")
+    assert told["error_uri"].endswith("#control_unreachable")
+    assert (answer.all("retry-after"), answer.all("cache-control")) == (["1"], ["no-store"])
 
 
 def test_no_secret_is_in_the_log_or_in_the_audit_log(gateway: Gateway, call: Call) -> None:

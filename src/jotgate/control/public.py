@@ -1,6 +1,6 @@
 """What control answers through the edge: the issuer's key set, and routes that it is given.
 
-Any other path is refused in the native form.
+Any other path is refused, in the dialect that belongs to it.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jotgate.control.answers import problem_response
+from jotgate.core.dialects import render_at
 from jotgate.core.key_set import KeySetDocument, is_fresh
-from jotgate.core.problems import render
-from jotgate.errors import InternalError, MethodRefused, UnknownOperation
+from jotgate.errors import InternalError, JotgateError, MethodRefused, UnknownOperation
 
 _JWKS_TYPE: Final = "application/jwk-set+json"
 
@@ -39,13 +39,17 @@ def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute) -> S
 
 
 async def _refuse(request: Request, exception: Exception) -> Response:
+    refusal: JotgateError = UnknownOperation("this path is not one that jotgate serves")
     if isinstance(exception, HTTPException) and exception.status_code == MethodRefused.status:
-        allowed = (exception.headers or {}).get("Allow", "GET")
-        if "POST" in allowed:
-            return problem_response(render(MethodRefused("POST", "this path takes POST only")))
-        return problem_response(render(MethodRefused("GET, HEAD", "this path takes GET only")))
-    return problem_response(render(UnknownOperation("this path is not one that jotgate serves")))
+        posts = "POST" in (exception.headers or {}).get("Allow", "GET")
+        allowed = ("POST", "this path takes POST only") if posts else ("GET, HEAD", "this path takes GET only")
+        refusal = MethodRefused(*allowed)
+    return problem_response(render_at(_path(request), refusal))
 
 
 async def _fail(request: Request, exception: Exception) -> Response:
-    return problem_response(render(InternalError("jotgate failed to answer this request")))
+    return problem_response(render_at(_path(request), InternalError("jotgate failed to answer this request")))
+
+
+def _path(request: Request) -> bytes:
+    return str(request.scope["path"]).encode()

@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.problems import Problem, further_lines, scrub
-from jotgate.errors import ClientRefused, OAuthRefused, RequestError, Unavailable
+from jotgate.errors import ClientRefused, JotgateError, OAuthRefused, Unavailable
 
 CLIENT_CHALLENGE: Final = b'Basic realm="jotgate", charset="UTF-8"'
 _PAGE: Final = "docs/errors.md#"
+_FAULTS: Final = 500
+"""From this status on it is not the client's."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -19,7 +21,7 @@ class _Refused(Struct, frozen=True):
     error_uri: str
 
 
-def render_oauth(error: OAuthRefused | RequestError | Unavailable) -> Problem:
+def render_oauth(error: JotgateError) -> Problem:
     """The error as an OAuth client may see it: its word, message and hint, and where docs/errors.md has its code.
 
     A client that is not known is told how clients prove themselves, whatever it tried (RFC 9110 s11.6.1).
@@ -32,9 +34,9 @@ def render_oauth(error: OAuthRefused | RequestError | Unavailable) -> Problem:
     return Problem(error.status, lines + further_lines(error), body)
 
 
-def _word(error: OAuthRefused | RequestError | Unavailable) -> str:
+def _word(error: JotgateError) -> str:
     if isinstance(error, OAuthRefused):
         return error.error
     if isinstance(error, Unavailable):
         return "temporarily_unavailable"
-    return "invalid_request"
+    return "invalid_request" if error.status < _FAULTS else "server_error"

@@ -8,7 +8,7 @@ from typing import Final
 
 from jotgate.core.calls import Request
 from jotgate.core.forms import FormAnswered, FormAsked
-from jotgate.core.problems import render
+from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.senders import Sender
 from jotgate.errors import ControlUnreachable
 from jotgate.gateway.headers import request_id_line
@@ -39,7 +39,7 @@ class _Form:
 
     def fail(self) -> None:
         """Tell the caller that it will not be answered."""
-        problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
+        problem = render_oauth(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
         self.answer(problem.status, problem.lines, problem.body)
 
     def caller_gone(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jotgate.core.calls import Outbound, Request, ResponseHead
-from jotgate.core.problems import render
+from jotgate.core.dialects import render_at
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
 from jotgate.gateway.headers import request_id_line
 from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
@@ -42,12 +42,24 @@ _DEADLINE_S: Final = 10.0
 class Passage:
     """One request on its way to control and back. Mutable: it is the state of a request in progress."""
 
-    __slots__ = ("_begun", "_caller", "_deadline_s", "_exchange", "_line", "_told", "bytes_out", "settled", "status")
+    __slots__ = (
+        "_begun",
+        "_caller",
+        "_deadline_s",
+        "_exchange",
+        "_line",
+        "_path",
+        "_told",
+        "bytes_out",
+        "settled",
+        "status",
+    )
 
     def __init__(
-        self, caller: Caller, request_id: str, deadline_s: float, told: "Callable[[Passage], None] | None"
+        self, caller: Caller, request: Request, deadline_s: float, told: "Callable[[Passage], None] | None"
     ) -> None:
-        self._line = request_id_line(request_id)
+        self._path = request.path
+        self._line = request_id_line(request.request_id)
         self._caller = caller
         self._deadline_s = deadline_s
         self._exchange: UpstreamExchange | None = None
@@ -86,7 +98,8 @@ class Passage:
         if self._begun:
             self._caller.abort()
         else:
-            problem = render(ControlUnreachable("the control process does not answer", hint="Try again in a moment"))
+            fault = ControlUnreachable("the control process does not answer", hint="Try again in a moment")
+            problem = render_at(self._path, fault)
             self.status = problem.status
             self._caller.respond(problem.status, self._line + problem.lines, problem.body)
         self._settle()
@@ -136,7 +149,7 @@ class ControlDoor:
 
         `told` gets the passage when it has ended.
         """
-        passage = Passage(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S, told)
+        passage = Passage(caller, request, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
         lines += request_id_line(request.request_id)

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.calls import Request
+from jotgate.core.dialects import render_at
 from jotgate.core.operations import METRICS, Operation, find_operation
 from jotgate.core.principals import Principal
-from jotgate.core.problems import render
 from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
@@ -281,7 +281,8 @@ class Gateway:
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
         world = self._world
-        problem = render(refusal, request.request_id, "" if world is None else world.metadata_url)
+        metadata_url = "" if world is None else world.metadata_url
+        problem = render_at(request.path, refusal, request.request_id, metadata_url)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -14,8 +14,8 @@ import msgspec
 from jotgate.core.accounts import TokenUse
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
-from jotgate.core.problems import render
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import AuditUnavailable, InternalError
@@ -382,5 +382,5 @@ class BusServer:
             return
         context = {"message": "a form met an unexpected fault", "exception": fault}
         asyncio.get_running_loop().call_exception_handler(context)
-        problem = render(InternalError("jotgate failed to answer this request"))
+        problem = render_oauth(InternalError("jotgate failed to answer this request"))
         connection.send(frame(FormAnswered(number, problem.status, problem.lines, problem.body)))

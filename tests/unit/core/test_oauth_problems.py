@@ -11,13 +11,12 @@ from jotgate.errors import (
     ClientRefused,
     GrantRefused,
     GrantUnsupported,
+    InternalError,
+    JotgateError,
     OAuthMalformed,
-    OAuthRefused,
-    RequestError,
     ScopeRefused,
     StoreUnavailable,
     TargetRefused,
-    Unavailable,
 )
 
 
@@ -33,9 +32,10 @@ from jotgate.errors import (
         (TargetRefused("a"), 400, "invalid_target"),
         (BodyTooLarge("a"), 413, "invalid_request"),
         (StoreUnavailable("a"), 503, "temporarily_unavailable"),
+        (InternalError("a"), 500, "server_error"),
     ],
 )
-def test_each_error_has_its_word(error: OAuthRefused | RequestError | Unavailable, status: int, word: str) -> None:
+def test_each_error_has_its_word(error: JotgateError, status: int, word: str) -> None:
     problem = render_oauth(error)
     said = json.loads(problem.body)
     assert (problem.status, said["error"], said["error_uri"]) == (status, word, f"docs/errors.md#{error.code}")

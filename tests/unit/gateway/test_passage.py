@@ -85,7 +85,9 @@ def test_an_answer_in_pieces_passes_in_pieces(door: Door) -> None:
 def test_a_control_that_does_not_answer_is_a_503(door: Door, written: bool) -> None:
     passage = door.ask()
     door.port.last.fail(UpstreamUnavailable("x", debug="/data/edge.sock"), written=written)
-    assert (door.caller.status, json.loads(door.caller.body)["error"]["code"]) == (503, "control_unreachable")
+    told = json.loads(door.caller.body)
+    assert (door.caller.status, told["error"]) == (503, "temporarily_unavailable")
+    assert told["error_uri"].endswith("#control_unreachable")
     assert door.caller.headers["retry-after"] == "1"
     assert door.caller.headers["x-request-id"] == "ask-1"
     assert b"edge.sock" not in door.caller.body
@@ -137,7 +139,7 @@ def test_control_is_given_up_at_the_deadline(door: Door) -> None:
 
 def test_a_passage_that_was_never_sent_has_nothing_to_stop() -> None:
     caller = RecordingCaller()
-    passage = Passage(caller, "ask-1", 5.0, None)
+    passage = Passage(caller, request(path=b"/admin/"), 5.0, None)
     passage.caller_paused()
     passage.caller_resumed()
     passage.check_deadline(5.1)

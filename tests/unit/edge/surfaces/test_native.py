@@ -9,7 +9,16 @@ from jotgate.core.calls import Request
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.snapshot import Limits
 from jotgate.edge.surfaces.native import NativeSurface
-from jotgate.errors import JotgateError
+from jotgate.errors import (
+    BodyTooLarge,
+    ControlUnreachable,
+    CredentialsAmbiguous,
+    InternalError,
+    JotgateError,
+    RequestLate,
+    TooManyConnections,
+    UpstreamUnavailable,
+)
 from jotgate.gateway.forms import FORMS_AT_ONCE, FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
@@ -181,6 +190,45 @@ def test_a_form_crosses_the_bus_and_its_answer_comes_back(path: bytes) -> None:
     assert b"Cache-Control: no-store" in caller.lines
 
 
+def oauth_code_of(caller: RecordingCaller) -> str:
+    """The code of a refusal that is the object of RFC 6749 s5.2."""
+    told = json.loads(caller.body)
+    assert told.keys() == {"error", "error_description", "error_uri"}
+    assert caller.headers["cache-control"] == "no-store"
+    return str(told["error_uri"].rpartition("#")[2])
+
+
+@pytest.mark.parametrize(
+    ("refusal", "word"),
+    [
+        (BodyTooLarge("x"), "invalid_request"),
+        (CredentialsAmbiguous("x"), "invalid_request"),
+        (TooManyConnections("x"), "invalid_request"),
+        (RequestLate("x"), "invalid_request"),
+        (ControlUnreachable("x"), "temporarily_unavailable"),
+        (InternalError("x"), "server_error"),
+    ],
+)
+def test_whoever_refuses_an_oauth_client_does_so_in_its_words(refusal: JotgateError, word: str) -> None:
+    house = House()
+    for path in (b"/oauth/token", b"/oauth/revoke?token=x", b"/oauth/introspect", b"/oauth/else"):
+        caller = RecordingCaller()
+        house.surface.refuse(request(method=b"POST", path=path), refusal, caller)
+        assert (caller.status, oauth_code_of(caller)) == (refusal.status, refusal.code)
+        assert json.loads(caller.body)["error"] == word
+    for path in (b"/oauth", b"/v1/models", b"/admin/oauth/"):
+        house.surface.refuse(request(method=b"POST", path=path), refusal, caller := RecordingCaller())
+        assert json.loads(caller.body)["error"]["code"] == refusal.code
+
+
+def test_a_form_that_goes_over_http_is_refused_in_its_words_when_control_is_gone() -> None:
+    house = House()
+    house.listens = False
+    caller = house.ask(form_of())
+    house.control.last.fail(UpstreamUnavailable("x"), written=True)
+    assert (caller.status, oauth_code_of(caller)) == (503, "control_unreachable")
+
+
 def test_another_method_than_post_goes_where_all_else_goes() -> None:
     house = House()
     house.get(b"/oauth/token")
@@ -205,7 +253,7 @@ def test_a_form_whose_control_is_gone_is_answered_503() -> None:
     house = House()
     caller = house.ask(form_of())
     house.forms.lost()
-    assert (caller.status, json.loads(caller.body)["error"]["code"]) == (503, "control_unreachable")
+    assert (caller.status, oauth_code_of(caller)) == (503, "control_unreachable")
     house.forms.answered(FormAnswered(house.asked[0].number, 200, b"", b"late"))
     assert caller.status == 503, "once"
 

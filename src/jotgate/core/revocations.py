@@ -98,18 +98,34 @@ def _holders(principal: Principal, own_issuer: str) -> list[str]:
     return names
 
 
-def origins_for(grant: AccessGrant, parent: Principal, own_issuer: str) -> tuple[str, ...]:
+def family_name(family_id: str) -> str:
+    """What all that came of a refresh-token family is met by."""
+    return _FAMILY + family_id
+
+
+def holder_names(own_issuer: str, client_id: str, subject: str, tenant: str) -> tuple[str, ...]:
+    """What tokens of ours are met by for whose they are, and refresh-token families as well."""
+    return (_CLIENT + client_id, _SUBJECT + token_handle(own_issuer, subject), _TENANT + tenant)
+
+
+def inherited_names(own_issuer: str, ancestors: Iterable[str], origins: Iterable[str]) -> tuple[str, ...]:
+    """What is met by these ancestors and origins of a token of ours, or of a family, whatever it is met by itself."""
+    return (*(_TOKEN + ancestor_handle(own_issuer, one) for one in ancestors), *origins)
+
+
+def origins_for(
+    grant: AccessGrant, parent: Principal, own_issuer: str, acting: Principal | None = None
+) -> tuple[str, ...]:
     """The `origins` of a token that is granted for another: whose that one is and came of, as far as it is not its own.
 
-    So whatever ends the parent ends the child, and what is narrowed from that.
+    `acting` is the token of who acts by it, all of whose names are among them. So whatever ends one of them ends the
+    child, and what is narrowed from that.
     """
-    own = {
-        _SUBJECT + token_handle(own_issuer, grant.subject),
-        _CLIENT + grant.client_id,
-        _TENANT + grant.tenant,
-    }
-    inherited = dict.fromkeys((*parent.origins, *_holders(parent, own_issuer)))
-    return tuple(name for name in inherited if name not in own)
+    own = holder_names(own_issuer, grant.client_id, grant.subject, grant.tenant)
+    inherited = [*parent.origins, *_holders(parent, own_issuer)]
+    if acting is not None:
+        inherited += names_of(acting, own_issuer)
+    return tuple(name for name in dict.fromkeys(inherited) if name not in own)
 
 
 def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str]) -> tuple[str, ...]:

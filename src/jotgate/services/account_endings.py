@@ -1,4 +1,4 @@
-"""Deletes accounts, and ends what was given to them: families, personal tokens, and tokens that are known to live."""
+"""Deletes accounts, and ends what was given to them: tokens, families, personal tokens."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -18,10 +18,11 @@ from jotgate.core.accounts import (
 from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.revocations import token_handle
+from jotgate.core.watermarks import account_watermarks
 from jotgate.errors import RequestMalformed
 from jotgate.services.administration import NOUNS, Outcome, Terms, check_account, find_account, missing, update
 from jotgate.services.revocation import end_family
-from jotgate.services.token_desk import read_ledger
+from jotgate.services.token_desk import TokenLedger, read_ledger
 from jotgate.store_ports import Store
 
 _PAGE: Final = 500
@@ -34,7 +35,10 @@ def impact_of(store: Store, terms: Terms, record: AnyAccount) -> Impact:
 
     Nothing is known of tokens made elsewhere. Raises StoreUnavailable.
     """
-    ledger = read_ledger(store, terms.issuer, terms.now_s)
+    return _impact(store, terms, record, read_ledger(store, terms.issuer, terms.now_s))
+
+
+def _impact(store: Store, terms: Terms, record: AnyAccount, ledger: TokenLedger) -> Impact:
     families = {family.family_id for family in _families(store, record)}
     personal = [one.token_id for one in _personal_tokens(store, record) if one.expires_at_s > terms.now_s]
     roots = {row.token_id: row for row in _issuances(store, record, terms.now_s)}
@@ -46,10 +50,11 @@ def impact_of(store: Store, terms: Terms, record: AnyAccount) -> Impact:
 def delete_account(
     store: Store, terms: Terms, kind: type[Account], name: str, version: int | None = None
 ) -> Outcome[Account]:
-    """Forget an account, and end what it has: its families, its personal tokens, its tokens that are known to live.
+    """Forget an account, and end what it has: its tokens, its families, its personal tokens.
 
-    It is disabled first, so that nothing new comes of it meanwhile. One that was cut short can be done again.
-    One that loses a race at its end is `unfinished`.
+    It is disabled first, so that nothing new comes of it meanwhile; what is in flight then ends too, as it says that
+    it was issued at that time. Its tokens end next, before anything is counted. One that was cut short can be done
+    again. One that loses a race at its end is `unfinished`.
 
     Raises:
         RecordMissing, RecordChanged, InsufficientScope, StoreUnavailable: as `administration.change_principal`.
@@ -64,7 +69,9 @@ def delete_account(
     if not find_account(store, kind, name).version:
         raise missing(kind)
     _, last = update(store, kind, name, disable, terms, version=version)
-    impact = impact_of(store, terms, last)
+    ledger = read_ledger(store, terms.issuer, terms.now_s)
+    store.revoke(account_watermarks(last, terms.issuer, terms.now_s, reason=_REASON, actor=terms.actor))
+    impact = _impact(store, terms, last, ledger)
     _end_all(store, terms, last)
     if not store.drop_account(kind, name, last.version):
         unfinished = (
@@ -80,9 +87,6 @@ def _end_all(store: Store, terms: Terms, record: AnyAccount) -> None:
         end_family(store, family, terms.now_s, reason=_REASON, actor=terms.actor)
     for one in _personal_tokens(store, record):
         store.drop_personal_token(one.token_id, one.version, _revocation(terms, one.token_id, one.expires_at_s))
-    rows = [_revocation(terms, row.token_id, row.expires_at_s) for row in _issuances(store, record, terms.now_s)]
-    for start in range(0, len(rows), _PAGE):
-        store.revoke(rows[start : start + _PAGE])
 
 
 def _revocation(terms: Terms, token_id: str, expires_at_s: int) -> Revocation:

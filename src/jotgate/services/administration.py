@@ -26,9 +26,10 @@ from jotgate.core.accounts import (
 from jotgate.core.faults import Fault
 from jotgate.core.rights import rights_of, within_scopes
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
+from jotgate.core.watermarks import account_watermarks
 from jotgate.errors import InsufficientScope, RecordChanged, RecordExists, RecordMissing, RequestMalformed
 from jotgate.ports import Entropy
-from jotgate.store_ports import AccountRecords
+from jotgate.store_ports import AccountRecords, Store
 
 NOUNS: Final[Mapping[type[AnyAccount], AccountKind]] = {
     TenantRecord: "tenant",
@@ -37,6 +38,7 @@ NOUNS: Final[Mapping[type[AnyAccount], AccountKind]] = {
 }
 _TRIES: Final = 16
 _PAGE: Final = 500
+_DISABLED: Final = "account disabled"
 
 
 class Terms(Struct, frozen=True):
@@ -163,19 +165,24 @@ def redefine_tenant(
 
 
 def switch_account(
-    records: AccountRecords, terms: Terms, kind: type[Account], name: str, *, enabled: bool, version: int | None = None
+    store: Store, terms: Terms, kind: type[Account], name: str, *, enabled: bool, version: int | None = None
 ) -> Outcome[Account]:
     """Enable or disable an account; what is so already stays as it is. It counts from the next grant on.
+
+    What an account was issued ends when it is disabled, and does not come back with it. That is done after the
+    change, so that nothing is issued in between; one that was cut short can be done again.
 
     Raises:
         RecordMissing, RecordChanged, InsufficientScope, StoreUnavailable: as `change_principal`.
     """
 
     def change(found: Account) -> Account:
-        check_account(records, terms, found)
+        check_account(store, terms, found)
         return replace(found, enabled=enabled)
 
-    before, after = update(records, kind, name, change, terms, version=version)
+    before, after = update(store, kind, name, change, terms, version=version)
+    if not enabled:
+        store.revoke(account_watermarks(after, terms.issuer, terms.now_s, reason=_DISABLED, actor=terms.actor))
     event = "" if before.enabled is enabled else f"{NOUNS[kind]}.{'enabled' if enabled else 'disabled'}"
     return Outcome(after, event)
 

@@ -1,19 +1,29 @@
 """With an account ends what was given to it, and what that is can be told before and after."""
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.accounts import Account, ClientRecord, PersonalToken, PrincipalRecord, SecretDigest, TenantRecord
+from jotgate.core.claims import LIFETIME_MAX_S, AccessGrant
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
-from jotgate.core.revocations import token_handle
+from jotgate.core.revocations import names_of, origins_for, token_handle
 from jotgate.errors import InsufficientScope, RecordChanged, RecordMissing, RequestMalformed, StoreUnavailable
 from jotgate.services.account_endings import delete_account, impact_of
-from jotgate.services.administration import change_principal, create_principal, create_tenant, find_account
+from jotgate.services.administration import (
+    change_principal,
+    create_principal,
+    create_tenant,
+    find_account,
+    switch_account,
+)
 from jotgate.services.client_administration import create_client
+from jotgate.services.revocation import load_revocations
 from jotgate.stores.memory import MemoryStore
 from tests.administering import ISSUER, MACHINE, NOW_S, terms
+from tests.callers import principal
 
 END_S = NOW_S + 3_600
 
@@ -75,19 +85,22 @@ def test_a_client_ends_with_its_tokens_and_families_and_nobody_elses() -> None:
     assert (done.event, done.impact) == ("client.deleted", wanted)
     assert done.details == {"live_tokens": 2, "families": 1, "personal_tokens": 0}
     assert store.account(ClientRecord, "ci") is None
-    assert revoked(store, RevocationKind.TOKEN) == handles("own", "ann-by-ci")
+    assert revoked(store, RevocationKind.CLIENT) == {"ci"}
+    assert revoked(store, RevocationKind.SUBJECT) == handles("ci")
     assert revoked(store, RevocationKind.FAMILY) == {"f-ann-ci"}
     assert [one.family_id for one in store.families("", "", "", 9)] == ["f-ann-app", "f-bob-app"]
     assert [one.owner for one in store.personal_tokens("", "", 9)] == ["ann", "ann", "bob"]
-    (row, *_) = [row for row in store.revocations_after(0, 100) if row.kind is RevocationKind.TOKEN]
-    assert (row.expires_at_s, row.reason, row.actor) == (END_S, "account deleted", "jotgate-cli")
+    (row,) = [row for row in store.revocations_after(0, 100) if row.kind is RevocationKind.CLIENT]
+    assert (row.before_s, row.expires_at_s) == (NOW_S, NOW_S + LIFETIME_MAX_S)
+    assert (row.reason, row.actor) == ("account deleted", "jotgate-cli")
 
 
 def test_a_principal_ends_with_its_personal_tokens_too() -> None:
     store = peopled()
     done = delete_account(store, terms(), PrincipalRecord, "ann")
     assert (done.event, done.impact) == ("principal.deleted", Impact(2, 2, 2))
-    assert revoked(store, RevocationKind.TOKEN) == handles("ann-by-ci", "ann-by-app", "p-ann-1", "p-ann-2")
+    assert revoked(store, RevocationKind.SUBJECT) == handles("ann")
+    assert revoked(store, RevocationKind.TOKEN) == handles("p-ann-1", "p-ann-2")
     assert revoked(store, RevocationKind.FAMILY) == {"f-ann-ci", "f-ann-app"}
     assert [one.owner for one in store.personal_tokens("", "", 9)] == ["bob"]
 
@@ -116,7 +129,7 @@ def test_more_is_ended_than_one_reading_has() -> None:
         issue(store, f"t{number:04}", "bob", "elsewhere")
     done = delete_account(store, terms(), PrincipalRecord, "bob")
     assert done.impact.live_tokens == 1_204
-    assert len(store.revocations_after(0, 9_999)) == 1_204 + 1 + 1
+    assert len(store.revocations_after(0, 9_999)) == 1 + 1 + 1, "a watermark, a family and a personal token"
 
 
 def test_the_name_is_free_again_for_either_kind() -> None:
@@ -142,7 +155,8 @@ def test_one_that_was_cut_short_is_disabled_and_can_be_done_again() -> None:
         delete_account(failing, terms(), PrincipalRecord, "ann")
     assert find_account(store, PrincipalRecord, "ann").enabled is False
     delete_account(store, terms(), PrincipalRecord, "ann")
-    assert revoked(store, RevocationKind.TOKEN) == handles("ann-by-ci", "ann-by-app", "p-ann-1", "p-ann-2")
+    assert revoked(store, RevocationKind.SUBJECT) == handles("ann")
+    assert revoked(store, RevocationKind.TOKEN) == handles("p-ann-1", "p-ann-2")
 
 
 class Reviving(MemoryStore):
@@ -206,9 +220,56 @@ def test_nobody_deletes_who_administers_more_than_he_does() -> None:
     assert find_account(store, PrincipalRecord, "root").enabled
 
 
-def test_a_revocation_says_what_it_is_of() -> None:
-    """The handle is the one by which a token is met."""
+def met(store: MemoryStore, *, issued_at_s: int, **whose: str) -> bool:
+    """Whether a token of ours with these claims counts no longer."""
+    token = replace(principal(), issuer=ISSUER, issued_at_s=issued_at_s, **whose)
+    return load_revocations(store).find(names_of(token, ISSUER), token.issued_at_s, 5) is not None
+
+
+_HELD = (
+    (ClientRecord, "ci", {"client_id": "ci"}),
+    (ClientRecord, "ci", {"subject": "ci"}),
+    (PrincipalRecord, "ann", {"subject": "ann"}),
+    (TenantRecord, "acme", {"tenant": "acme"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "name", "whose"),
+    [(how, *one) for how in ("disabled", "deleted") for one in _HELD] + [("disabled", TenantRecord, "default", {})],
+)
+def test_what_an_account_was_issued_ends_with_it_and_what_is_issued_later_counts(
+    how: str, kind: type[Account], name: str, whose: dict[str, str]
+) -> None:
     store = peopled()
-    delete_account(store, terms(), ClientRecord, "ci")
-    row = Revocation(RevocationKind.TOKEN, token_handle(ISSUER, "own"), NOW_S, END_S)
-    assert any((one.kind, one.handle) == (row.kind, row.handle) for one in store.revocations_after(0, 100))
+    create_tenant(store, terms(), "acme", TenantValues())
+    assert not met(store, issued_at_s=NOW_S - 60, **whose)
+    if how == "deleted":
+        delete_account(store, terms(), kind, name)
+    else:
+        assert switch_account(store, terms(), kind, name, enabled=False).event.endswith("disabled")
+    assert met(store, issued_at_s=NOW_S - 60, **whose)
+    assert met(store, issued_at_s=NOW_S + 5, **whose), "what was in flight then, or comes of a clock that is ahead"
+    assert not met(store, issued_at_s=NOW_S + 6, **whose)
+    assert not met(store, issued_at_s=NOW_S - 60, **dict.fromkeys(whose or {"tenant": ""}, "else"))
+
+
+def test_to_disable_again_ends_what_was_left_by_one_that_was_cut_short() -> None:
+    store = peopled()
+    failing = Failing()
+    failing._rows = store._rows
+    with pytest.raises(StoreUnavailable):
+        switch_account(failing, terms(), ClientRecord, "ci", enabled=False)
+    assert not met(store, issued_at_s=NOW_S, client_id="ci")
+    assert switch_account(store, terms(), ClientRecord, "ci", enabled=False).event == ""
+    assert met(store, issued_at_s=NOW_S, client_id="ci")
+
+
+def test_what_was_traded_from_a_disabled_clients_token_ends_with_it() -> None:
+    store = peopled()
+    parent = replace(principal(), issuer=ISSUER, subject="ann", client_id="ci")
+    grant = AccessGrant(subject="ann", client_id="app", scopes=("ai",), audiences=(ISSUER,), ttl_s=60)
+    origins = origins_for(grant, parent, ISSUER)
+    switch_account(store, terms(), ClientRecord, "ci", enabled=False)
+    child = replace(principal(), issuer=ISSUER, subject="ann", client_id="app", origins=origins, issued_at_s=NOW_S)
+    assert load_revocations(store).find(names_of(child, ISSUER), NOW_S, 0) == "client ci"

@@ -22,13 +22,19 @@
     │   │   ├── TokenExpired            `exp` has passed
     │   │   ├── TokenImmature           `nbf` or `iat` lies in the future
     │   │   ├── TokenRevoked            it, an ancestor or its family was revoked; its owner is disabled
-    │   │   └── TokenUnknown            no personal token has this text
+    │   │   ├── TokenUnknown            no personal token has this text
+    │   │   ├── TokenBound              it is bound to a key or certificate that the request does not prove
+    │   │   └── ProofRefused            RFC 9449 s7.1 invalid_dpop_proof
+    │   │       └── ProofNonceWanted    … use_dpop_nonce: it must have the nonce that goes back
     │   ├── PermissionRefused           403; the principal is known and may not
     │   │   ├── InsufficientScope       RFC 6750 s3.1 insufficient_scope
-    │   │   └── ModelNotPermitted       the token's `models` claim does not name the model
+    │   │   ├── ModelNotPermitted       the token's `models` claim does not name the model
+    │   │   └── PolicyDenied            a policy of the operator refuses, or none allows
     │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
     │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
     │   │   ├── GrantUnsupported · RevocationUnsupported · ScopeRefused · TargetRefused
+    │   │   ├── DpopRefused · DpopNonceWanted · BindingRequired     RFC 9449 s5, s8; RFC 8705 s3
+    │   │   ├── AuthorizationDetailsRefused         RFC 9396 s5
     │   │   └── SubjectTokenRefused     RFC 8693 s2.2.2: the token that is to be traded is no good
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
@@ -43,7 +49,8 @@
     │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
-    │   │   └── TokenUnresolved         … about a personal token that is not held
+    │   │   ├── TokenUnresolved         … about a personal token that is not held
+    │   │   └── ProofUnmarked           … whether a DPoP proof was used before
     │   ├── StoreUnavailable            the store does not answer
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
     └── InternalError                   500; the only wrapper of the unexpected
@@ -59,6 +66,7 @@ from jotgate.failures import (
     ControlUnreachable,
     IssuerUnavailable,
     NotReady,
+    ProofUnmarked,
     StoreUnavailable,
     TokenUnresolved,
     Unavailable,
@@ -72,8 +80,12 @@ from jotgate.failures import (
 )
 from jotgate.fault import Evidence, JotgateError
 from jotgate.oauth_refusals import (
+    AuthorizationDetailsRefused,
+    BindingRequired,
     ClientNotAllowed,
     ClientRefused,
+    DpopNonceWanted,
+    DpopRefused,
     GrantRefused,
     GrantUnsupported,
     OAuthMalformed,
@@ -102,7 +114,10 @@ from jotgate.refusals import (
     ModelNotPermitted,
     OriginRefused,
     PermissionRefused,
+    PolicyDenied,
     PreconditionRequired,
+    ProofNonceWanted,
+    ProofRefused,
     RecordChanged,
     RecordExists,
     RecordMissing,
@@ -112,6 +127,7 @@ from jotgate.refusals import (
     RequestMalformed,
     SecretShown,
     SignatureInvalid,
+    TokenBound,
     TokenEncrypted,
     TokenError,
     TokenExpired,
@@ -129,6 +145,8 @@ __all__ = [
     "AddressUnavailable",
     "AlgorithmRefused",
     "AuditUnavailable",
+    "AuthorizationDetailsRefused",
+    "BindingRequired",
     "BodyTooLarge",
     "ClaimFault",
     "ClaimRefused",
@@ -142,6 +160,8 @@ __all__ = [
     "CredentialsAmbiguous",
     "DirectoryBusy",
     "DirectoryRefused",
+    "DpopNonceWanted",
+    "DpopRefused",
     "EncodingRefused",
     "Evidence",
     "GrantRefused",
@@ -165,7 +185,11 @@ __all__ = [
     "OAuthRefused",
     "OriginRefused",
     "PermissionRefused",
+    "PolicyDenied",
     "PreconditionRequired",
+    "ProofNonceWanted",
+    "ProofRefused",
+    "ProofUnmarked",
     "RecordChanged",
     "RecordExists",
     "RecordMissing",
@@ -181,6 +205,7 @@ __all__ = [
     "StoreUnavailable",
     "SubjectTokenRefused",
     "TargetRefused",
+    "TokenBound",
     "TokenEncrypted",
     "TokenError",
     "TokenExpired",

@@ -68,6 +68,12 @@ class TokenUnresolved(ControlUnreachable):
         self.digest = digest
 
 
+class ProofUnmarked(ControlUnreachable):
+    """The request's DPoP proof is good in itself, and control has not said yet that it is in time and was not used."""
+
+    default_hint = "Try again in a moment, with a new proof"
+
+
 class AuditUnavailable(Unavailable):
     """The audit buffer is full: nothing is let through unrecorded."""
 

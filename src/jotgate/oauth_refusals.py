@@ -64,6 +64,31 @@ class RevocationUnsupported(OAuthRefused):
     error = "unsupported_token_type"
 
 
+class DpopRefused(OAuthRefused):
+    """`invalid_dpop_proof` (RFC 9449 s5): the proof that came with the request is refused."""
+
+    code = Code.DPOP_REFUSED
+    error = "invalid_dpop_proof"
+
+
+class DpopNonceWanted(OAuthRefused):
+    """`use_dpop_nonce` (RFC 9449 s8): the proof must have the `nonce` that goes back in the field DPoP-Nonce."""
+
+    code = Code.DPOP_NONCE_WANTED
+    error = "use_dpop_nonce"
+
+    def __init__(self, nonce: str, message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.nonce = nonce
+
+
+class BindingRequired(OAuthRefused):
+    """`invalid_request`: the client's tokens must be bound, and the request proves nothing to bind them to."""
+
+    code = Code.BINDING_REQUIRED
+    error = "invalid_request"
+
+
 class ScopeRefused(OAuthRefused):
     """`invalid_scope`: more is asked for than may be granted, or what is unknown."""
 
@@ -76,3 +101,10 @@ class TargetRefused(OAuthRefused):
 
     code = Code.TARGET_REFUSED
     error = "invalid_target"
+
+
+class AuthorizationDetailsRefused(OAuthRefused):
+    """`invalid_authorization_details` (RFC 9396 s5): they are not understood, or ask for more than may be granted."""
+
+    code = Code.AUTHORIZATION_DETAILS_REFUSED
+    error = "invalid_authorization_details"

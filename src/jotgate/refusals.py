@@ -136,6 +136,41 @@ class TokenUnknown(TokenError):
     foreign_hint = "Send the newest text of the token"
 
 
+class TokenBound(TokenError):
+    """The token is bound to a key or a certificate (RFC 9449 s7.1, RFC 8705 s3), which the request does not prove.
+
+    `by_key`: it is bound to a key, or was sent as if it were.
+    """
+
+    code = Code.TOKEN_BOUND
+    default_hint = "Send it as its holder: docs/proof-of-possession.md says what must come with it"
+    foreign_hint = default_hint
+
+    def __init__(self, message: str, *, by_key: bool, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.by_key = by_key
+
+
+class ProofRefused(TokenError):
+    """RFC 9449 s7.1 `invalid_dpop_proof`: the proof is malformed, of another request or key, too old, or was used."""
+
+    code = Code.PROOF_REFUSED
+    default_hint = "Make a new proof for each request: docs/proof-of-possession.md has what stands in one"
+    foreign_hint = default_hint
+
+
+class ProofNonceWanted(ProofRefused):
+    """RFC 9449 s9 `use_dpop_nonce`: the proof must have the `nonce` that goes back in the field DPoP-Nonce."""
+
+    code = Code.PROOF_NONCE_WANTED
+    default_hint = "Send the request again, with a new proof whose 'nonce' is that of the field DPoP-Nonce"
+    foreign_hint = default_hint
+
+    def __init__(self, nonce: str, message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.nonce = nonce
+
+
 class PermissionRefused(Refusal):
     """A known principal may not do this."""
 
@@ -157,6 +192,17 @@ class ModelNotPermitted(PermissionRefused):
 
     code = Code.MODEL_NOT_PERMITTED
     default_hint = "GET /v1/models lists the models this token may use"
+
+
+class PolicyDenied(PermissionRefused):
+    """A policy of the operator refuses the call, or none allows it. `policy` names it, for the operator alone."""
+
+    code = Code.POLICY_DENIED
+    default_hint = "Ask the operator of this gateway; another token of the same kind is refused too"
+
+    def __init__(self, policy: str, message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.policy = policy
 
 
 class RequestError(Refusal):

@@ -91,6 +91,7 @@ def compile_edge(config: Config, tls: TlsMaterial | None) -> Edge:
         hsts=tls is not None and not is_loopback(server.host),
         credential_cookie=server.credential_cookie if any("cookie" in one.credentials for one in config.routes) else "",
         tls=tls,
+        certificate_field=server.client_certificate_field,
     )
 
 

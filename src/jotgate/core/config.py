@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace, EndedTokens
-from jotgate.core.snapshot import Limits
+from jotgate.core.snapshot import CertificateField, Limits
 from jotgate.core.values import Secret, parse_duration_s
 
 ECHO: Final = "echo"
@@ -55,6 +55,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     forwarded_fields: Annotated[
         Literal["x-forwarded", "forwarded"], Meta(description='"x-forwarded" or "forwarded"')
     ] = "x-forwarded"
+    client_certificate_field: Annotated[
+        CertificateField, Meta(description='"", "client-cert" or "x-ssl-client-cert"')
+    ] = ""
     behind_proxy: Annotated[bool, Meta(description="true or false")] = False
     credential_cookie: Annotated[
         str, Meta(description="a cookie's name, 1 to 64 letters, digits, '_' or '-'", pattern=r"^[A-Za-z0-9_-]{1,64}\Z")
@@ -68,6 +71,9 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     key: Text = ""
     client_ca: Text = ""
     min_version: Annotated[Literal["1.2", "1.3"], Meta(description='"1.2" or "1.3"')] = "1.2"
+    client_certificates: Annotated[
+        Literal["required", "optional"], Meta(description='"required" or "optional"')
+    ] = "required"
 
 
 class Cors(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +146,13 @@ class TokensEntry(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_grace: Leeway = "10s"
     refresh_idle: Span = "30d"
     refresh_life: Span = "90d"
+
+
+class DpopEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[dpop]`: what is demanded of the proofs that come with bound tokens."""
+
+    nonce: Annotated[Literal["off", "required"], Meta(description='"off" or "required"')] = "off"
+    proof_age: Span = "60s"
 
 
 class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -279,6 +292,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreEntry = StoreEntry()
     keys: KeysEntry = KeysEntry()
     tokens: TokensEntry = TokensEntry()
+    dpop: DpopEntry = DpopEntry()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
     upstreams: tuple[UpstreamEntry, ...] = ()

@@ -10,6 +10,7 @@ from msgspec import Struct
 from jotgate.core.config import (
     ECHO,
     Cors,
+    DpopEntry,
     IssuerRules,
     KeysEntry,
     Metrics,
@@ -26,7 +27,7 @@ from jotgate.core.key_checks import check_keys
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
-from jotgate.core.token_checks import check_tokens
+from jotgate.core.token_checks import check_dpop, check_tokens
 
 _LEEWAY_MAX_S: Final = 60
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -59,6 +60,8 @@ def check_section(section: Struct) -> list[Fault]:
             return check_keys(section)
         case TokensEntry():
             return check_tokens(section)
+        case DpopEntry():
+            return check_dpop(section)
     return []
 
 

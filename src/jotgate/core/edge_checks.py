@@ -23,6 +23,8 @@ def check_proxies(server: Server) -> list[Fault]:
                 f"needs {path}: write the addresses of the proxies there, or every caller looks like the proxy",
             )
         )
+    if server.client_certificate_field and not server.trusted_proxies:
+        faults.append(("server.client_certificate_field", f"needs {path}: nobody else is believed what it says"))
     return faults
 
 
@@ -34,6 +36,8 @@ def check_tls(tls: Tls) -> list[Fault]:
         return [("tls.cert", "is missing beside tls.key; write the path of the certificate, with its chain")]
     if tls.client_ca and not tls.cert:
         return [("tls.client_ca", "stands without tls.cert and tls.key, and nobody is asked for a certificate then")]
+    if tls.client_certificates == "optional" and not tls.client_ca:
+        return [("tls.client_certificates", "needs tls.client_ca, without which nobody is asked for a certificate")]
     return []
 
 

@@ -28,7 +28,7 @@ def server_context(material: TlsMaterial) -> ssl.SSLContext:
         context.load_cert_chain(certificates, key)
     if material.client_ca:
         context.load_verify_locations(cadata=material.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if material.client_optional else ssl.CERT_REQUIRED
     return context
 
 

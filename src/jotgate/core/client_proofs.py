@@ -3,7 +3,6 @@
 A request does so in one way; nothing here is checked but its form.
 """
 
-import base64
 import binascii
 from typing import Final
 
@@ -71,7 +70,7 @@ def _read_basic(value: str) -> ClientProof:
     if scheme.lower() != "basic":
         raise ClientRefused("clients authenticate with HTTP Basic, or in the form; no other scheme is taken here")
     try:
-        pair = base64.b64decode(credentials.strip(" ").encode("ascii"), validate=True)
+        pair = binascii.a2b_base64(credentials.strip(" ").encode("ascii"), strict_mode=True)
         name, colon, secret = pair.partition(b":")
         if not colon:
             raise ClientRefused("the credentials of HTTP Basic are not a name, a colon and a secret")

@@ -12,6 +12,7 @@ from msgspec import Struct
 from jotgate.errors import CommandError
 
 _BYTES_MAX: Final = 2048
+_NESTING: Final = (tuple, Struct)
 
 PAIRED_BYTES_MAX: Final = 1024
 """For texts of which two stand in one row of an index: PostgreSQL's rows of an index have 2704 bytes at most."""
@@ -91,7 +92,10 @@ class IssuerRecord(Struct, frozen=True):
 
 
 class Issuance(Struct, frozen=True):
-    """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family."""
+    """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family.
+
+    `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for.
+    """
 
     token_id: str
     subject: str
@@ -203,15 +207,16 @@ def check_texts(record: Struct, bytes_max: int = _BYTES_MAX) -> None:
 
 
 def _are_storable(values: tuple[object, ...], bytes_max: int) -> bool:
-    for value in values:
-        if isinstance(value, str):
-            if not _is_storable(value, bytes_max):
-                return False
-        elif isinstance(value, tuple | Struct):
-            inner = value if isinstance(value, tuple) else msgspec.structs.astuple(value)
-            if not _are_storable(inner, bytes_max):
-                return False
-    return True
+    texts = [value for value in values if isinstance(value, str)]
+    # All texts of a record together are mostly shorter than one may be.
+    if not _is_storable("".join(texts), bytes_max) and not all(_is_storable(text, bytes_max) for text in texts):
+        return False
+    inner = [value for value in values if isinstance(value, _NESTING)]
+    return not inner or all(_are_storable(_members(value), bytes_max) for value in inner)
+
+
+def _members(value: tuple[object, ...] | Struct) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else msgspec.structs.astuple(value)
 
 
 def _is_storable(text: str, bytes_max: int) -> bool:

@@ -31,8 +31,7 @@ class Form(Struct, frozen=True):
         Raises:
             OAuthMalformed: it holds characters that no parameter has.
         """
-        found = self.many(name)
-        return found[0] if found else ""
+        return self.many(name)[0] if name in self.values else ""
 
     def require(self, name: str) -> str:
         """The value of a parameter that must be there. Raises OAuthMalformed."""
@@ -43,7 +42,9 @@ class Form(Struct, frozen=True):
 
     def many(self, name: str) -> tuple[str, ...]:
         """All values of a parameter, in order. Raises OAuthMalformed as `one`."""
-        found = self.values.get(name, ())
+        found = self.values.get(name)
+        if found is None:
+            return ()
         if not all(map(str.isprintable, found)):
             raise OAuthMalformed(f"the parameter '{name}' holds characters that no parameter has")
         return found
@@ -61,24 +62,23 @@ def read_form(body: bytes, content_type: str, query: bytes = b"") -> Form:
     """
     if query:
         raise OAuthMalformed("the URL has a query", hint="Send all parameters in the body: URLs end up in logs")
-    kind, _, further = content_type.partition(";")
-    if kind.strip().lower() != FORM_TYPE or not _is_utf8(further):
+    if content_type != FORM_TYPE and not _is_form(content_type):
         raise OAuthMalformed(f"the body is not of the type {FORM_TYPE}", hint=f"Send Content-Type: {FORM_TYPE}")
     if len(body) > FORM_BYTES_MAX:
         raise OAuthMalformed(f"the form is longer than {FORM_BYTES_MAX} bytes")
     pairs = body.split(b"&") if body else []
     if len(pairs) > PARAMETERS_MAX:
         raise OAuthMalformed(f"the form has more than {PARAMETERS_MAX} parameters")
-    seen: dict[str, list[str]] = {}
+    given: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
-        name, _, value = pair.partition(b"=")
-        seen.setdefault(decode(name), []).append(decode(value))
-    for key, found in seen.items():
-        if len(found) > 1 and key not in REPEATABLE:
-            shown = f"the parameter '{key}'" if key.isidentifier() and key.isascii() else "a parameter"
+        escaped, _, value = pair.partition(b"=")
+        name = decode(escaped)
+        before = given.get(name)
+        if before is not None and name not in REPEATABLE:
+            shown = f"the parameter '{name}'" if name.isidentifier() and name.isascii() else "a parameter"
             raise OAuthMalformed(f"{shown} stands twice")
-    given = {key: tuple(filter(None, found)) for key, found in seen.items()}
-    return Form({key: found for key, found in given.items() if found})
+        given[name] = (*(before or ()), decode(value)) if value else before or ()
+    return Form({name: found for name, found in given.items() if found})
 
 
 def decode(octets: bytes) -> str:
@@ -89,9 +89,10 @@ def decode(octets: bytes) -> str:
     """
     if not octets.isascii():
         raise OAuthMalformed("the form holds octets that are not escaped")
-    pieces = octets.replace(b"+", b" ").split(b"%")
-    if len(pieces) == 1:
-        return pieces[0].decode("ascii")  # As most are.
+    spaced = octets.replace(b"+", b" ")
+    if b"%" not in spaced:
+        return spaced.decode("ascii")  # As most are.
+    pieces = spaced.split(b"%")
     if any(len(piece) < 2 or not _HEX.issuperset(piece[:2]) for piece in pieces[1:]):
         raise OAuthMalformed("the form holds a '%' without two hexadecimal digits behind it")
     try:
@@ -100,7 +101,8 @@ def decode(octets: bytes) -> str:
         raise OAuthMalformed("the form is not UTF-8") from None
 
 
-def _is_utf8(parameters: str) -> bool:
-    """Whether the parameters of the media type say nothing but that the form is UTF-8."""
-    text = parameters.strip().lower().replace(" ", "").replace('"', "")
-    return text in ("", "charset=utf-8")
+def _is_form(content_type: str) -> bool:
+    """Whether a media type is that of a form, and its parameters say nothing but that it is UTF-8."""
+    kind, _, further = content_type.partition(";")
+    parameters = further.strip().lower().replace(" ", "").replace('"', "")
+    return kind.strip().lower() == FORM_TYPE and parameters in ("", "charset=utf-8")

@@ -1,5 +1,6 @@
 """Which resources a token is for, and which scopes make sense there (RFC 8707, RFC 9068 s3): both only ever shrink."""
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ def admin_resource(issuer: str) -> str:
     return issuer + _ADMIN_PATH
 
 
+@lru_cache(maxsize=1_024)
 def grant_target(
     resources: tuple[str, ...], scope: str, *, allowed: tuple[str, ...], scopes: frozenset[str], issuer: str
 ) -> Target:

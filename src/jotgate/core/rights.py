@@ -36,14 +36,16 @@ def rights_of(account: PrincipalRecord | ClientRecord, tenant: TenantRecord) -> 
     Roles that all name models give those together. One that the tenant does not define gives no scope and no model:
     nobody may do more because a role has gone.
     """
+    own = None if account.models is None else frozenset(account.models)
+    if not account.roles:
+        return Rights(frozenset(account.scopes), own)
     defined = {role.name: role for role in tenant.roles}
     roles = [defined[name] for name in account.roles if name in defined]
     scopes = frozenset(account.scopes).union(*(role.scopes for role in roles))
     lists = [defined[name].models if name in defined else () for name in account.roles]
     given: frozenset[str] | None = None
-    if lists and None not in lists:
+    if None not in lists:
         given = frozenset(name for names in lists for name in names or ())
-    own = None if account.models is None else frozenset(account.models)
     return Rights(scopes, _both(own, given), tuple(role.name for role in roles))
 
 

@@ -1,11 +1,15 @@
 """Finds who may get tokens, and what they may do now: asked anew at each grant, as anybody may have been disabled."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.rights import Rights, rights_of
 from jotgate.errors import ClientRefused, GrantRefused
 from jotgate.store_ports import AccountRecords
+
+_UNKEPT: Final = TenantRecord(name=DEFAULT_TENANT)
 
 
 class KnownClient(Struct, frozen=True):
@@ -52,4 +56,4 @@ def find_subject(records: AccountRecords, subject: str) -> KnownSubject:
 
 def _tenant(records: AccountRecords, name: str) -> TenantRecord | None:
     """The tenant; the default one need not be kept."""
-    return records.account(TenantRecord, name) or (TenantRecord(name=name) if name == DEFAULT_TENANT else None)
+    return records.account(TenantRecord, name) or (_UNKEPT if name == DEFAULT_TENANT else None)

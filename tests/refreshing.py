@@ -29,7 +29,12 @@ class RefreshStage(TokenStage):
         super().__init__(store)
         self.rules = RefreshRules()
         self.families = Families(
-            self.access, clock=self.clock, entropy=Chance(), recorder=self.recorder, rules=lambda: self.rules
+            self.access,
+            clock=self.clock,
+            entropy=Chance(),
+            recorder=self.recorder,
+            rules=lambda: self.rules,
+            roots=self.roots.fault,
         )
         self.grants["refresh_token"] = RefreshToken(self.families, self.issuer, self.access, self.clock)
         for name in ("app", "other"):

@@ -30,6 +30,7 @@ from jotgate.ports import Signer
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
+from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
@@ -124,8 +125,14 @@ class TokenStage:
             entropy=Chance(),
             recorder=self.recorder,
         )
+        self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)
         self.families = Families(
-            self.access, clock=self.clock, entropy=Chance(), recorder=self.recorder, rules=RefreshRules
+            self.access,
+            clock=self.clock,
+            entropy=Chance(),
+            recorder=self.recorder,
+            rules=RefreshRules,
+            roots=self.roots.fault,
         )
         self.clients = ClientAuthenticator(
             access=self.access,

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core.families import LATER_MAX, FoundFamily, RefreshRecord
+from jotgate.core.lineage import Actor
 from jotgate.store_ports import Store
 from tests.conformance import sample
 from tests.conformance.records import SEALED, begin, digest, family, fresh, revocation, used
@@ -40,6 +41,21 @@ def test_a_family_comes_back_as_it_was_kept(store: Store) -> None:
     assert store.find_family(sample.USED.digest) == FoundFamily(rotated, sample.USED, (sample.SUCCESSOR,))
     assert store.find_family(sample.SUCCESSOR.digest) == FoundFamily(rotated, sample.SUCCESSOR)
     assert store.families("", "", "", 10) == (rotated,)
+
+
+def test_what_a_family_comes_of_comes_back_as_it_was_kept(store: Store) -> None:
+    kept = replace(
+        family(),
+        ancestors=("t-1", "https://ci.example j-1"),
+        origins=("subject https://ci.example job", "family \u2603"),
+        actors=(Actor("agent", client_id="app"), Actor("before", "https://else.example")),
+        may_act=Actor("agent"),
+        voucher="ci",
+    )
+    store.add_family(kept, fresh())
+    assert store.family("f") == kept
+    assert rotate(store, 0)
+    assert store.family("f") == replace(kept, version=1)
 
 
 def test_nobody_knows_a_family_or_a_token_that_there_is_not(store: Store) -> None:

@@ -42,7 +42,9 @@ class Machine:
         self.clock = clock
         self.log = EventLog()
         recorder = Recorder(self.log, clock)
-        self.families = Families(self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules)
+        self.families = Families(
+            self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules, roots=lambda family: ""
+        )
         self.revoker = Revoker(self.access, recorder, clock, _look)
 
     async def refresh(self, text: Secret) -> str:

@@ -96,6 +96,18 @@ def check_tokens(store: Store) -> None:
     assert store.mark(sample.MARK, 0) == sample.MARK
 
 
+def test_families_that_were_begun_before_remember_whose_word_they_rest_on(address: StoreAddress) -> None:
+    """All of them were, until 0003, begun with a token of another issuer."""
+    sample.load(address, "0002")
+    execute(address, "UPDATE jotgate_families SET subject = 'ci/repo:a/b'")
+    migrate(address)
+    store = open_store(address)
+    found = store.family("f")
+    assert found is not None
+    assert (found.subject, found.voucher, found.ancestors, found.may_act) == ("ci/repo:a/b", "ci", (), None)
+    store.close()
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address: StoreAddress, revision: str) -> None:
     sample.load(address, revision)

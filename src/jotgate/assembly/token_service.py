@@ -15,6 +15,7 @@ from jotgate.core.token_checks import refresh_rules
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
+from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.grants.jwt_bearer import JwtBearer
 from jotgate.services.grants.refresh_token import RefreshToken
@@ -45,12 +46,16 @@ def open_parts(
 ) -> TokenParts:
     """What there is one of in control."""
     clock, recorder = SystemClock(), keys.authority.recorder
+    roots = FamilyRoots(
+        keys.revocations.revoked, lambda: reloader.effect.verifier.federation, keys.authority.issuer_url
+    )
     families = Families(
         keys.access,
         clock=clock,
         entropy=SystemEntropy(),
         recorder=recorder,
         rules=lambda: refresh_rules(reloader.effect.config.tokens),
+        roots=roots.fault,
     )
     revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
     return TokenParts(keys, reloader, verify, issuer, families, revoker)

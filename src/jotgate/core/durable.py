@@ -105,6 +105,7 @@ class Issuance(Struct, frozen=True):
     expires_at_s: int
     parent: str | None = None
     family: str | None = None
+    actor: str | None = None
 
     def __post_init__(self) -> None:
         check_texts(self)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
+from jotgate.core.lineage import Actor
 
 LATER_MAX: Final = 100
 """So many later tokens are read with one that is looked for. Who is further behind within a grace is too late."""
@@ -18,7 +19,9 @@ class Family(Struct, frozen=True, kw_only=True):
     """One family. What is granted to it never grows: `scopes`, `models` and `audiences` bound all its tokens.
 
     `ends_at_s` is its absolute limit; a token that is not used for `idle_s` ends too. `version` counts rotations.
-    `ended_at_s` None: it lives.
+    `ended_at_s` None: it lives. `ancestors`, `origins`, `actors` and `may_act` are those of all its tokens; see
+    `Principal`. `voucher` is the issuer, by jotgate's word for it, on whose word it rests whom they speak for; empty:
+    none but us.
     """
 
     family_id: str
@@ -33,6 +36,11 @@ class Family(Struct, frozen=True, kw_only=True):
     ends_at_s: int
     ended_at_s: int | None = None
     version: int = 0
+    ancestors: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    actors: tuple[Actor, ...] = ()
+    may_act: Actor | None = None
+    voucher: str = ""
 
     def __post_init__(self) -> None:
         check_texts(self, PAIRED_BYTES_MAX)

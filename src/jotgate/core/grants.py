@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.accounts import ClientRecord, GrantName
+from jotgate.core.call_details import CallDetails
 from jotgate.core.claims import AccessGrant, Issued
 from jotgate.core.oauth_form import Form
 from jotgate.core.rights import Rights
@@ -51,15 +52,25 @@ class TokenResponse(Struct, frozen=True, kw_only=True):
     scope: str
     refresh_token: str | UnsetType = UNSET
     issued_token_type: str | UnsetType = UNSET
+    authorization_details: tuple[CallDetails, ...] | UnsetType = UNSET
 
     def __repr__(self) -> str:
         return f"TokenResponse(scope={self.scope!r}, expires_in={self.expires_in})"
 
 
 def answer_with(
-    issued: Issued, grant: AccessGrant, now_s: float, *, refresh_token: str = "", issued_token_type: str = ""
+    issued: Issued,
+    grant: AccessGrant,
+    now_s: float,
+    *,
+    refresh_token: str = "",
+    issued_token_type: str = "",
+    details: CallDetails | None = None,
 ) -> TokenResponse:
-    """The answer that hands out a new token, and with it a refresh token if there is one."""
+    """The answer that hands out a new token, and with it a refresh token if there is one.
+
+    `details` is what the request bounded it by, all of which was granted (RFC 9396 s7).
+    """
     return TokenResponse(
         access_token=issued.token,
         token_type=_BEARER,
@@ -67,4 +78,5 @@ def answer_with(
         scope=" ".join(grant.scopes),
         refresh_token=refresh_token or UNSET,
         issued_token_type=issued_token_type or UNSET,
+        authorization_details=UNSET if details is None else (details,),
     )

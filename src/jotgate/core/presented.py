@@ -14,8 +14,8 @@ from jotgate.core.rights import Rights
 from jotgate.errors import ClaimRefused
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE, Claims
 
-_BINDING: Final = ("act", "authorization_details", "cnf", "may_act")
-"""Claims that bind a token to somebody or something of which the new one would not speak: it would be worth more."""
+_BINDING: Final = ("authorization_details", "cnf")
+"""Claims that bind a token to something of which the new one would not speak: it would be worth more."""
 
 
 class Presented(Struct, frozen=True, kw_only=True):
@@ -24,7 +24,8 @@ class Presented(Struct, frozen=True, kw_only=True):
     `issuer_name` is jotgate's word for its issuer, `OURS` for our own tokens. `subject` is the name that its principal
     has here: of another issuer, `ISSUER/SUB`. `scopes` are those that it is bounded by; None: it is no access token
     and says nothing of scopes, so that it proves who somebody is and no more. `ancestor` is how a token that is
-    narrowed from it names it.
+    narrowed from it names it. `voucher` is the other issuer, by jotgate's word for it, on whose word it rests whom the
+    token speaks for; empty: none.
     """
 
     principal: Principal
@@ -32,6 +33,7 @@ class Presented(Struct, frozen=True, kw_only=True):
     subject: str
     scopes: frozenset[str] | None
     ancestor: str
+    voucher: str = ""
 
     @property
     def own(self) -> bool:
@@ -80,6 +82,7 @@ def read_presented(principal: Principal, claims: Claims, issuer: Issuer, own_iss
         subject=principal.subject if issuer.name == OURS else f"{issuer.name}/{principal.subject}",
         scopes=_bounding_scopes(principal, claims, issuer),
         ancestor=ancestor_name(own_issuer, principal),
+        voucher="" if issuer.name == OURS else issuer.name,
     )
 
 

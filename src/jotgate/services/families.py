@@ -13,6 +13,7 @@ from msgspec import Struct
 from jotgate.core import refresh
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import Family, FoundFamily
+from jotgate.core.lineage import Actor
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
 from jotgate.core.refresh import Presentation, RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import NONCE_BYTES
@@ -34,7 +35,10 @@ _AGAIN: Final = "Get a new one as the first was got; this one will never be take
 
 
 class FamilyTerms(Struct, frozen=True, kw_only=True):
-    """What a family is granted: the bounds of all its tokens, and whom they speak for."""
+    """What a family is granted: the bounds of all its tokens, whom they speak for, and what it comes of; see `Family`.
+
+    `ends_at_s` is when it ends at the latest (NumericDate); None: when the rules say.
+    """
 
     client_id: str
     subject: str
@@ -42,6 +46,12 @@ class FamilyTerms(Struct, frozen=True, kw_only=True):
     audiences: tuple[str, ...]
     models: tuple[str, ...] | None = None
     tenant: str = DEFAULT_TENANT
+    ancestors: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    actors: tuple[Actor, ...] = ()
+    may_act: Actor | None = None
+    ends_at_s: int | None = None
+    voucher: str = ""
 
 
 class Begun(Struct, frozen=True):
@@ -52,7 +62,10 @@ class Begun(Struct, frozen=True):
 
 
 class Families:
-    """Begins and rotates families. `rules` says how they live, as it is set at that moment."""
+    """Begins and rotates families. `rules` says how they live, as it is set at that moment.
+
+    `roots` says what has become of that which a family comes of; see `FamilyRoots`.
+    """
 
     def __init__(
         self,
@@ -62,12 +75,14 @@ class Families:
         entropy: Entropy,
         recorder: Recorder,
         rules: Callable[[], RefreshRules],
+        roots: Callable[[Family], str],
     ) -> None:
         self._access = access
         self._clock = clock
         self._entropy = entropy
         self._recorder = recorder
         self._rules = rules
+        self._roots = roots
 
     async def begin(self, terms: FamilyTerms) -> Begun:
         """A new family, on file when this returns.
@@ -76,6 +91,7 @@ class Families:
             AuditUnavailable, StoreUnavailable: it cannot be recorded.
         """
         now_s, rules = int(self._clock.now_s()), self._rules()
+        ends_at_s = now_s + rules.life_s
         family = Family(
             family_id=self._entropy.random_bytes(_ID_BYTES).hex(),  # No base64url: that may begin like an option.
             client_id=terms.client_id,
@@ -86,7 +102,12 @@ class Families:
             audiences=terms.audiences,
             idle_s=rules.idle_s,
             created_at_s=now_s,
-            ends_at_s=now_s + rules.life_s,
+            ends_at_s=ends_at_s if terms.ends_at_s is None else min(ends_at_s, terms.ends_at_s),
+            ancestors=terms.ancestors,
+            origins=terms.origins,
+            actors=terms.actors,
+            may_act=terms.may_act,
+            voucher=terms.voucher,
         )
         token = self._make()
         await self._access.run(lambda store: store.add_family(family, refresh.first(family, token)))
@@ -100,11 +121,15 @@ class Families:
         return await self._access.run(lambda store: store.find_family(opaque_digest(text)))
 
     async def find_live(self, text: str, client_id: str) -> FoundFamily | None:
-        """The same if the token is this client's and is the one that counts. Raises StoreUnavailable."""
+        """The same if the token is this client's, is the one that counts, and so does what it comes of.
+
+        Raises:
+            StoreUnavailable: it cannot be known.
+        """
         found = await self.find(text)
         if found is None or found.family.client_id != client_id or not refresh.counts(found, self._clock.now_s()):
             return None
-        return found
+        return None if self._roots(found.family) else found
 
     async def present(self, presented: Presentation) -> Rotate | Repeat:
         """What becomes of a token that is presented; one that is reused ends its family.
@@ -120,6 +145,9 @@ class Families:
         if isinstance(decision, Reuse):
             await self._end_reused(decision)
             raise GrantRefused("the refresh token was used before, and all that came of it is revoked", hint=_AGAIN)
+        fault = self._roots(decision.family)
+        if fault:
+            raise GrantRefused(f"the refresh token is refused: {fault}", hint=_AGAIN)
         return decision
 
     async def carry_out(self, presented: Presentation, decision: Rotate | Repeat) -> Secret:

@@ -47,6 +47,7 @@ class TokenIssuer:
                 expires_at_s=expires_at_s,
                 parent=grant.ancestors[-1] if grant.ancestors else None,
                 family=grant.family or None,
+                actor=grant.actors[0].subject if grant.actors else None,
             )
         )
         claims = access_claims(grant, self._issuer, token_id, now_s)
@@ -63,6 +64,13 @@ class TokenIssuer:
                 "models": "all" if grant.models is None else " ".join(grant.models),
                 "exp": expires_at_s,
                 "kid": signer.key.kid,
+                **_descent(grant),
             },
         )
         return Issued(token.decode("ascii"), token_id, expires_at_s)
+
+
+def _descent(grant: AccessGrant) -> dict[str, str]:
+    """What the audit log has of a token that came of another: that one, and who acts, the current actor first."""
+    found = {"parent": grant.ancestors[-1]} if grant.ancestors else {}
+    return {**found, "act": " < ".join(one.subject for one in grant.actors)} if grant.actors else found

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.opaque import Mark
@@ -43,8 +45,15 @@ class PresentedTokens:
         if token.startswith(Mark.PERSONAL):
             return present_own(principal, self._issuer)
         claims = jwt.read_claims(jws.parse(octets).payload)  # What was verified just now.
-        issuer = self._federation().find(claims.iss).content
-        return read_presented(principal, claims, issuer, self._issuer)
+        federation = self._federation()
+        presented = read_presented(principal, claims, federation.find(claims.iss).content, self._issuer)
+        return replace(presented, voucher=_voucher(federation, presented)) if presented.own else presented
+
+
+def _voucher(federation: Federation, presented: Presented) -> str:
+    """The issuer that a token of ours was once got by, as the name of whom it speaks for tells."""
+    named, found, _ = presented.subject.partition("/")
+    return named if found and any(one.content.name == named for one in federation.issuers) else ""
 
 
 def find_bearer(store: Store, presented: Presented, client: ClientRecord) -> KnownSubject | None:

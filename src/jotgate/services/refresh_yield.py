@@ -1,7 +1,10 @@
 """What a refresh-token family yields at this moment: the one answer for whoever refreshes, and for whoever asks."""
 
+from typing import Final
+
 from msgspec import Struct
 
+from jotgate.core.call_details import CallDetails, bound_by
 from jotgate.core.families import Family
 from jotgate.core.resources import Target, grant_target
 from jotgate.core.rights import Rights
@@ -22,6 +25,17 @@ class Yield(Struct, frozen=True):
         return None if self.rights.models is None else tuple(sorted(self.rights.models))
 
 
+class Wish(Struct, frozen=True):
+    """What is asked for. Without `resources` it is all of the family's, without `scope` all that makes sense there."""
+
+    resources: tuple[str, ...] = ()
+    scope: str = ""
+    details: CallDetails | None = None
+
+
+ALL: Final = Wish()
+
+
 def find_family_subject(records: AccountRecords, family: Family, client: KnownClient) -> KnownSubject:
     """Whom a family speaks for, in the tenant of then, which is the client's too.
 
@@ -40,22 +54,18 @@ def find_yield(
     client: KnownClient,
     subject: KnownSubject,
     issuer: str,
-    *,
-    resources: tuple[str, ...] = (),
-    scope: str = "",
+    wish: Wish = ALL,
 ) -> Yield:
-    """What is granted of that for which is asked; what the family was given stays as it is.
-
-    Without `resources` it is all of the family's, without `scope` all that makes sense there. `issuer` is our name.
+    """What is granted of that for which is asked; what the family was given stays as it is. `issuer` is our name.
 
     Raises:
-        TargetRefused, ScopeRefused: it is not granted, or nothing is left.
+        TargetRefused, ScopeRefused, AuthorizationDetailsRefused: it is not granted, or nothing is left.
     """
     given = Rights(frozenset(family.scopes), None if family.models is None else frozenset(family.models))
-    rights = subject.rights.within(client.rights).within(given)
+    scope, rights = bound_by(wish.details, wish.scope, subject.rights.within(client.rights).within(given))
     permitted = client.record.audiences or (issuer,)
     allowed = tuple(audience for audience in family.audiences if audience in permitted)
     if not allowed:
         raise TargetRefused("no resource that this was granted for is this client's any more")
-    target = grant_target(resources or allowed, scope, allowed=allowed, scopes=rights.scopes, issuer=issuer)
+    target = grant_target(wish.resources or allowed, scope, allowed=allowed, scopes=rights.scopes, issuer=issuer)
     return Yield(target, rights)

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -75,6 +75,7 @@ ISSUANCES: Final = Table(
     Column("expires_at_s", BigInteger, nullable=False),
     Column("parent", _TEXT),
     Column("family", _TEXT),
+    Column("actor", _TEXT),
     Index("jotgate_issuances_subject", "subject", "expires_at_s"),
     Index("jotgate_issuances_client", "client_id", "expires_at_s"),
     Index("jotgate_issuances_parent", "parent"),
@@ -203,6 +204,11 @@ FAMILIES: Final = Table(
     Column("version", BigInteger, nullable=False),
     # When the last of its tokens ends: the family is forgotten then.
     Column("last_ends_at_s", BigInteger, nullable=False),
+    Column("ancestors", Packed, nullable=False),
+    Column("origins", Packed, nullable=False),
+    Column("actors", Packed, nullable=False),
+    Column("may_act", Packed),
+    Column("voucher", _TEXT, nullable=False),
     Index("jotgate_families_client", "client_id", "family_id"),
     Index("jotgate_families_subject", "subject", "family_id"),
     Index("jotgate_families_end", "last_ends_at_s"),

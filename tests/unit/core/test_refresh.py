@@ -152,8 +152,7 @@ def test_texts_show_in_no_repr() -> None:
 
 
 def test_who_is_further_behind_than_is_read_is_too_late() -> None:
-    """Within its grace a token may have been overtaken many times; where the one that counts is not read, nobody is
-    given one that was used."""
+    """Where the token that counts was not read, nobody is given one that was used."""
     rows = lineage(NOW_S + 100, NOW_S + 101, NOW_S + 102)
     found = FoundFamily(FAMILY, rows[0], tuple(rows[1:3]))
     assert refresh.decide(found, Presentation(TEXTS[0], "app", NOW_S + 103), 10) == Reuse(FAMILY, rows[0])

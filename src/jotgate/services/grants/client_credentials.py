@@ -1,5 +1,6 @@
 """The grant of a client that acts for itself (RFC 6749 s4.4)."""
 
+from jotgate.core.call_details import bound_by, read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.resources import grant_target
@@ -19,19 +20,22 @@ class ClientCredentials:
         """The token.
 
         1. The client is confidential: it has proved more than its name (s4.4).
-        2. The resources are among its own (RFC 8707 s2.2), the scopes too (s3.3), and fit them (RFC 9068 s3).
+        2. The resources are among its own (RFC 8707 s2.2), the scopes too (s3.3), and fit them (RFC 9068 s3); it may
+           have what it bounds the token by (RFC 9396 s5).
         3. The token speaks for the client; no refresh token goes with it (s4.4.3).
 
         Raises:
-            ClientNotAllowed, TargetRefused, ScopeRefused: it is not granted.
+            ClientNotAllowed, TargetRefused, ScopeRefused, AuthorizationDetailsRefused: it is not granted.
             Unavailable: it cannot be recorded now.
         """
-        client, rights = request.client, request.rights
+        client = request.client
         if client.authentication == "none":
             raise ClientNotAllowed("a client that proves nothing may not act for itself")
+        details = read_details(request.form)
+        scope, rights = bound_by(details, request.form.one("scope"), request.rights)
         target = grant_target(
             request.form.many("resource"),
-            request.form.one("scope"),
+            scope,
             allowed=client.audiences,
             scopes=rights.scopes,
             issuer=self._issuer.issuer,
@@ -47,4 +51,4 @@ class ClientCredentials:
             roles=rights.roles,
         )
         issued = await self._issuer.issue(grant, actor=client.name)
-        return answer_with(issued, grant, self._clock.now_s())
+        return answer_with(issued, grant, self._clock.now_s(), details=details)

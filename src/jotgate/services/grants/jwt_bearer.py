@@ -9,7 +9,7 @@ from jotgate.core.presented import Presented
 from jotgate.errors import GrantRefused, TokenError
 from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import StoreAccess
-from jotgate.services.handout import Ask, Handout
+from jotgate.services.handout import Handout, ask_of
 from jotgate.services.presented_tokens import PresentedTokens, find_bearer
 
 ASSERTION_MARK: Final = "assertion"
@@ -29,7 +29,7 @@ class JwtBearer:
 
         1. There is an assertion (RFC 7521 s4.1).
         2. It is good by the rules of the issuer that it names, which is trusted and another than we (RFC 7523 s3).
-        3. It is for us alone, and it ends (s3, numbers 3 and 4).
+        3. It is for us alone, it ends (s3, numbers 3 and 4), and it does not say who may act by it.
         4. Whom it speaks for is known here and may have tokens (number 2).
         5. What is granted is within what it says, the client and the record.
         6. It was not used before (number 7); only what passed all else uses it up.
@@ -38,17 +38,19 @@ class JwtBearer:
         Raises:
             OAuthMalformed: there is no assertion.
             GrantRefused: it is no good (RFC 7521 s4.1.1: `invalid_grant`).
-            ScopeRefused, TargetRefused: more is asked for than it, the client and the record allow.
+            ScopeRefused, TargetRefused, AuthorizationDetailsRefused: more is asked for than it, the client and the
+                record allow.
             Unavailable: it cannot be known or recorded now.
         """
         presented = await self._read(request.form.require("assertion"))
         self._check_audience(presented)
+        _check_actor(presented)
         end_s = _end(presented)
         bearer = await self._access.run(lambda store: find_bearer(store, presented, request.client))
-        ask = Ask(request, request.form.many("resource"), request.client.audiences)
+        ask = ask_of(request, request.form.many("resource"), request.client.audiences)
         grant = self._handout.decide(ask, presented, bearer)
         await self._use_up(presented, end_s)
-        return await self._handout.hand_out(grant, presented, offline=ask.offline)
+        return await self._handout.hand_out(grant, presented, ask)
 
     async def _read(self, assertion: str) -> Presented:
         try:
@@ -78,6 +80,15 @@ class JwtBearer:
         now_s = int(self._handout.now_s())
         if await self._access.run(lambda store: store.mark(mark, now_s)) is not None:
             raise GrantRefused("the assertion is refused: it was used before", hint="Get a new one for each request")
+
+
+def _check_actor(presented: Presented) -> None:
+    """Refuse an assertion that names who may act by it (RFC 8693 s4.4): nobody proves here to be that one."""
+    if presented.principal.may_act is not None:
+        raise GrantRefused(
+            "the assertion is refused: its claim 'may_act' says who may act by it",
+            hint="Trade it with the grant token-exchange, as that one",
+        )
 
 
 def _end(presented: Presented) -> int:

@@ -1,5 +1,6 @@
 """The grant of a client that trades a refresh token for the next, and an access token with it (RFC 6749 s6)."""
 
+from jotgate.core.call_details import read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
@@ -9,7 +10,7 @@ from jotgate.ports import Clock, StoreAccess
 from jotgate.services.accounts import KnownClient
 from jotgate.services.families import Families
 from jotgate.services.issuer import TokenIssuer
-from jotgate.services.refresh_yield import find_family_subject, find_yield
+from jotgate.services.refresh_yield import Wish, find_family_subject, find_yield
 
 
 class RefreshToken:
@@ -25,7 +26,8 @@ class RefreshToken:
         """The tokens.
 
         1. The refresh token is this client's, and counts, or did so within its grace; one that is reused ends its
-           family, which is durable before this refuses (RFC 6749 s10.4, RFC 9700 s4.14.2).
+           family, which is durable before this refuses (RFC 6749 s10.4, RFC 9700 s4.14.2). So does all that the family
+           comes of: the tokens before it, who acts, and the issuer that vouched for whom it speaks for.
         2. Whom it speaks for may have tokens yet, in the tenant of then, as the client; what they may do is read anew.
         3. The resources are among the family's (RFC 8707 s2.2), the scopes too (s6), and all of them are still theirs
            and the client's. What the family was given stays as it is.
@@ -33,7 +35,7 @@ class RefreshToken:
         5. The refresh token is replaced. If the answer is lost, the same request is given the same one again.
 
         Raises:
-            OAuthMalformed, GrantRefused, TargetRefused, ScopeRefused: it is not granted.
+            OAuthMalformed, GrantRefused, TargetRefused, ScopeRefused, AuthorizationDetailsRefused: it is not granted.
             Unavailable: it cannot be known or recorded now.
         """
         text = Secret(request.form.require("refresh_token"))
@@ -42,8 +44,8 @@ class RefreshToken:
         family, client = decision.family, KnownClient(request.client, request.rights)
         subject = await self._access.run(lambda store: find_family_subject(store, family, client))
         scope, _ = split_offline(request.form.one("scope"))
-        resources = request.form.many("resource")
-        found = find_yield(family, client, subject, self._issuer.issuer, resources=resources, scope=scope)
+        wish = Wish(request.form.many("resource"), scope, read_details(request.form))
+        found = find_yield(family, client, subject, self._issuer.issuer, wish)
         grant = AccessGrant(
             subject=family.subject,
             client_id=family.client_id,
@@ -54,8 +56,12 @@ class RefreshToken:
             tenant=family.tenant,
             roles=found.rights.roles,
             family=family.family_id,
+            ancestors=family.ancestors,
+            origins=family.origins,
+            actors=family.actors,
+            may_act=family.may_act,
             not_after_s=family.ends_at_s,
         )
         issued = await self._issuer.issue(grant, actor=request.client.name)
         successor = await self._families.carry_out(presented, decision)
-        return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal())
+        return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal(), details=wish.details)

@@ -1,0 +1,64 @@
+"""A token that is narrowed from another: what it comes of, and when it ends. It counts while all of that does."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from jotgate.core.claims import AccessGrant
+from jotgate.core.presented import Presented
+from jotgate.core.revocations import family_name, origins_for
+from jotgate.errors import SubjectTokenRefused
+
+NARROWINGS_MAX: Final = 8
+"""So many tokens may stand one behind the other: all are looked up at each call, and their names make tokens long."""
+
+ORIGINS_MAX: Final = 64
+ORIGINS_CHARS_MAX: Final = 4_096
+"""So much of where a token comes from may stand in it, beside its ancestors."""
+
+_NAME_BYTES_MAX: Final = 1_000  # as a store takes it, with room for what stands before it
+
+
+def descend(
+    grant: AccessGrant, presented: Presented, acting: Presented | None, own_issuer: str, now_s: float
+) -> AccessGrant:
+    """The same as a child of a presented token, and of the actor token that came with it, if one did.
+
+    It names all that can revoke either, and ends with whichever ends first.
+
+    Raises:
+        SubjectTokenRefused: one of them has ended, or too many tokens stand behind the child already.
+    """
+    if len(presented.lineage) > NARROWINGS_MAX:
+        raise SubjectTokenRefused(f"the subject token was narrowed {NARROWINGS_MAX} times before")
+    ends = [one.ends_at_s for one in (presented, acting) if one is not None and one.ends_at_s is not None]
+    if ends and min(ends) <= now_s:  # Their issuers' leeway is not passed on.
+        raise SubjectTokenRefused("the subject token, or the actor token, is refused: it has expired")
+    actor = None if acting is None else acting.principal
+    grant = replace(
+        grant,
+        ancestors=presented.lineage,
+        origins=origins_for(grant, presented.principal, own_issuer, actor),
+        family=presented.principal.family,
+        not_after_s=min(ends, default=None),
+    )
+    check_size(grant)
+    return grant
+
+
+def check_size(grant: AccessGrant) -> None:
+    """Refuse what would make tokens longer than servers take, or could not be kept. Raises SubjectTokenRefused."""
+    if len(grant.origins) > ORIGINS_MAX or sum(map(len, grant.origins)) > ORIGINS_CHARS_MAX:
+        raise SubjectTokenRefused(
+            "the tokens that are presented come of too much to be named in one", hint="Narrow one that was made earlier"
+        )
+    parties = grant.actors if grant.may_act is None else (*grant.actors, grant.may_act)
+    texts = [text for one in parties for text in (one.subject, one.issuer, one.client_id)]
+    if any(len(text.encode()) > _NAME_BYTES_MAX for text in (*texts, *grant.ancestors, *grant.origins)):
+        raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")
+
+
+def in_family(grant: AccessGrant, family_id: str) -> AccessGrant:
+    """The same in a refresh-token family of its own; that of its parent is where it comes from."""
+    came_of = (family_name(grant.family),) if grant.family else ()
+    return replace(grant, family=family_id, origins=tuple(dict.fromkeys((*grant.origins, *came_of))))

@@ -1,0 +1,30 @@
+"""What refresh-token families come of, and who acts by a token.
+
+A revision stands alone: it names no table of `stores.schema`, which goes on changing, and is not edited once released.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    """Add the columns."""
+    op.add_column("jotgate_issuances", sa.Column("actor", _TEXT))
+    _add_to_families()
+
+
+def _add_to_families() -> None:
+    for name in ("ancestors", "origins", "actors"):
+        op.add_column("jotgate_families", sa.Column(name, sa.Text, nullable=False, server_default="[]"))
+    op.add_column("jotgate_families", sa.Column("may_act", sa.Text))
+    op.add_column("jotgate_families", sa.Column("voucher", _TEXT, nullable=False, server_default=""))
+    # All families until now were begun with a token of another issuer, whose name stands before a principal's own.
+    families = sa.table("jotgate_families", sa.column("subject", sa.Text), sa.column("voucher", sa.Text))
+    place = sa.func.instr if op.get_bind().dialect.name == "sqlite" else sa.func.strpos
+    slash = place(families.c.subject, "/")
+    op.execute(families.update().where(slash > 1).values(voucher=sa.func.substr(families.c.subject, 1, slash - 1)))

@@ -15,7 +15,7 @@ from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
 from jotgate.ports import Running
-from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedExchange, ScriptedPort
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedExchange, ScriptedPort, at_once
 from tests.callers import issuer_of, make_issuer, request
 
 _ISSUER = make_issuer()
@@ -39,7 +39,7 @@ class Crowd:
             routes=(Route("a", tuple(attempts)),),
         )
         recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w0")
-        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0")
+        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0", soon=at_once)
         self.world = self.swap()
 
     def swap(self, **changes: object) -> World:

@@ -8,9 +8,10 @@ from jotgate.core.snapshot import Limits
 from jotgate.errors import JotgateError
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
+from jotgate.gateway.waits import Soon
 from jotgate.ports import Running
 from jotgate.testing.issuer import TestIssuer
-from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort, at_once
 from tests.callers import make_issuer, make_world, request
 
 FIRST_BYTE_S: Final = 20.0
@@ -22,14 +23,14 @@ _ISSUER: Final = make_issuer()
 class Stage:
     """A gateway with two upstreams, `one` and `two`: alias `a` is tried at both, `b` at `two` alone."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.clock = ManualClock()
+    def __init__(self, limits: Limits | None = None, clock: ManualClock | None = None, soon: Soon = at_once) -> None:
+        self.clock = clock or ManualClock()
         self.trail = MemoryTrail()
         self.one = ScriptedPort()
         self.two = ScriptedPort()
         self.issuer: TestIssuer = _ISSUER
         recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w0")
-        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0")
+        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w0", soon=soon)
         self.world = make_world(
             self.issuer,
             {"one": self.one, "two": self.two},

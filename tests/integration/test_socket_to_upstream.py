@@ -84,7 +84,8 @@ async def working(*one: Answer, two: list[Answer] | None = None) -> AsyncIterato
             upstreams=tuple(upstreams.values()),
             routes=(Route("a", (Attempt("one", "m-1"), Attempt("two", "m-2"))),),
         )
-        gateway = Gateway(clock=clock, recorder=CallRecorder(clock=clock, trail=trail, instance="w"), instance="w")
+        recorder = CallRecorder(clock=clock, trail=trail, instance="w")
+        gateway = Gateway(clock=clock, recorder=recorder, instance="w", soon=loop.call_soon)
         gateway.swap(build_world(snapshot, {name: Place(upstreams[name], ports[name]) for name in ports}, None))
         connections: set[OpenConnection] = set()
         door = ControlDoor(ScriptedPort(), clock)

@@ -15,6 +15,7 @@ class PersonalLink:
         self._tokens = tokens
         self._link = link
         self._clock = clock
+        self._cuts = gateway.cuts
         self._waits = gateway.find_tokens_by(self._ask, soon)
         self.ask_again = self._waits.ask_again
 
@@ -22,10 +23,12 @@ class PersonalLink:
         """Take what control says."""
         if isinstance(message, AccountsChanged):
             self._tokens.forget(message.news)
+            self._cuts.accounts_changed(message.news)
             return
         finding = message.finding
         if finding is not None:
             self._tokens.learn(message.digest, finding, self._clock.now_s())
+        self._cuts.answered(message.digest)
         good = finding is not None and finding.principal is not None
         self._waits.answered(message.digest, reached=finding is not None, good=good)
 

@@ -28,6 +28,7 @@ from jotgate.errors import (
     TokenUnresolved,
 )
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
+from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.passage import ControlDoor, Passage
@@ -81,7 +82,13 @@ class Gateway:
     """All calls of one worker. Mutable: the world, the live calls and those that wait, when control spoke."""
 
     def __init__(
-        self, *, clock: Clock, recorder: CallRecorder, instance: str, control: ControlDoor | None = None
+        self,
+        *,
+        clock: Clock,
+        recorder: CallRecorder,
+        instance: str,
+        soon: Soon,
+        control: ControlDoor | None = None,
     ) -> None:
         self._clock = clock
         self._control = control
@@ -91,6 +98,7 @@ class Gateway:
         self._control_seen_s = -math.inf
         self._requests = 0
         self.live: set[Relay] = set()
+        self.cuts: Final = Cuts(self.live, clock, soon)
         self._key_waits: KeyWaits | None = None
         self._token_waits: TokenWaits | None = None
 
@@ -102,6 +110,7 @@ class Gateway:
     def find_tokens_by(self, ask: Callable[[bytes], object], soon: Soon) -> TokenWaits:
         """Let requests wait for what control says of a personal token: `ask` asks it; see `TokenWaits`."""
         self._token_waits = TokenWaits(self._clock, self, ask=ask, soon=soon)
+        self.cuts.ask = ask
         return self._token_waits
 
     @property
@@ -110,11 +119,12 @@ class Gateway:
         return self._world
 
     def swap(self, world: World) -> None:
-        """Let calls that begin from now on see this world; running calls keep theirs.
+        """Let calls that begin from now on see this world; running calls keep theirs while their token counts in it.
 
         It is no fresher than control says that it is; where control has said nothing yet, it is fresh.
         """
         self._world = world
+        self.cuts.swap(world)
         if self._control_seen_s == -math.inf:
             self.control_seen()
 
@@ -218,6 +228,7 @@ class Gateway:
                 waiting.append(relay)
         for relay in sorted(waiting, key=_begun_s):
             look_again(relay, self._clock)
+        self.cuts.tick()
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
@@ -289,4 +300,6 @@ class Gateway:
 
     def _settle(self, relay: Relay) -> None:
         self.live.discard(relay)
+        if relay.watch is not None:
+            self.cuts.settled(relay)
         self._recorder.settled(relay)

@@ -96,6 +96,7 @@ class CallRecorder:
             usage.completion_tokens,
             len(request.body),
             relay.bytes_out,
+            relay.evidence,
         )
         self._tally.settled(record, relay.upstream_us())
         if record.code and self._journal is not None:

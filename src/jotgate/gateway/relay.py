@@ -13,9 +13,11 @@ from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
+    Evidence,
     InternalError,
     JotgateError,
     NotReady,
+    TokenError,
     Unavailable,
     UpstreamBusy,
     UpstreamError,
@@ -24,7 +26,8 @@ from jotgate.errors import (
     UpstreamTorn,
 )
 from jotgate.gateway.admission import Call
-from jotgate.gateway.headers import content_type, has_coding, lines_to_caller
+from jotgate.gateway.headers import content_type, has_coding, lines_to_caller, request_id_line
+from jotgate.gateway.live_calls import Watch
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
@@ -59,6 +62,7 @@ class Relay:
         "call",
         "code",
         "debug",
+        "evidence",
         "exchange",
         "outcome",
         "place",
@@ -68,6 +72,7 @@ class Relay:
         "tenant",
         "tried",
         "usage",
+        "watch",
     )  # fmt: skip
 
     def __init__(
@@ -89,10 +94,12 @@ class Relay:
         self.status = 0
         self.code = ""
         self.debug = ""
+        self.evidence: Evidence | None = None
         self.outcome: Outcome = "complete"
         self.streams = False
         self.bytes_out = 0
         self.usage = UNKNOWN
+        self.watch: Watch | None = None  # by what its token can end, once it has run for a moment
         self._caller = caller
         self._clock = clock
         self._next = next_attempt
@@ -177,6 +184,13 @@ class Relay:
         self._abort_exchange()
         self.status = self.status or _STATUS_CALLER_GONE
         self._finish("caller_gone")
+
+    def cut(self, refusal: TokenError) -> None:
+        """End the call, as its token has ended: the upstream is asked no longer, and the caller is told."""
+        if not self._settled:
+            self._abort_exchange()
+            self.evidence = refusal.evidence
+            self._fail(refusal, "cut")
 
     def cancel(self) -> None:
         """Give the call up because jotgate stops: the caller is told, the call is settled."""
@@ -267,11 +281,11 @@ class Relay:
     def _fail(self, error: JotgateError, outcome: Outcome) -> None:
         self.code = error.code
         self.debug = error.debug
-        problem = render(error)
+        request_id = self.call.request.request_id
+        problem = render(error, request_id, self.call.world.metadata_url)
         if not self._begun:
             self.status = problem.status
-            request_id = self.call.request.request_id.encode("ascii")
-            self._caller.respond(problem.status, b"X-Request-Id: %b\r\n" % request_id + problem.lines, problem.body)
+            self._caller.respond(problem.status, request_id_line(request_id) + problem.lines, problem.body)
         else:
             if self._tellable:
                 # The answer may have broken off within a line: the empty line ends whatever event that was.

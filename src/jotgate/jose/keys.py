@@ -212,6 +212,11 @@ class KeySet:
     def __contains__(self, key: VerificationKey) -> bool:
         return self._by_kid.get(key.kid) is key
 
+    def has_same(self, key: VerificationKey) -> bool:
+        """Whether a key of this `kid` is in it that is known to be the same; of secrets that is not known."""
+        known = self._by_kid.get(key.kid)
+        return known is not None and _is_same(known, key)
+
     def with_algorithm(self, alg: str) -> tuple[VerificationKey, ...]:
         """The keys of one algorithm: for a token that names no key."""
         return tuple(key for key in self._by_kid.values() if key.algorithm.name == alg)

@@ -28,7 +28,7 @@ USES_MAX: Final = 4_096
 _GENERATIONS: Final = 2
 
 
-class _Held(Struct, frozen=True):
+class Held(Struct, frozen=True):
     """One answer. `names` are what the token is revoked by; what its owner's state means for it, control has said."""
 
     finding: PersonalFinding
@@ -43,11 +43,11 @@ class _Generation:
     __slots__ = ("about", "held", "taken")
 
     def __init__(self) -> None:
-        self.held: dict[bytes, _Held] = {}
+        self.held: dict[bytes, Held] = {}
         self.about: dict[tuple[str, str], set[bytes]] = {}
         self.taken = 0
 
-    def keep(self, digest: bytes, one: _Held) -> None:
+    def keep(self, digest: bytes, one: Held) -> None:
         self.taken += 1
         self.held[digest] = one
         for record in _records(one):
@@ -109,6 +109,17 @@ class PersonalTokens:
             uses[principal.token_id] = (now_s, peer)
         return principal
 
+    def look_again(self, token: bytes, now_s: float) -> Held:
+        """What is held of a token that a running call came with, which is no further use. Raises as `resolve` does."""
+        digest = sha256(token).digest()
+        self.lookups += 1
+        found = self._young.held.get(digest) or self._find_old(digest)
+        if found is None:
+            raise self._miss(digest, now_s)
+        read_finding(found.finding, now_s)
+        self._revoked.check(found.principal, found.names, 0)
+        return found
+
     def learn(self, digest: bytes, finding: PersonalFinding, now_s: float) -> None:
         """Take control's answer about a token."""
         principal = finding.principal
@@ -118,7 +129,7 @@ class PersonalTokens:
             self._refusals[digest] = (now_s + REFUSAL_S, finding)
             return
         self._refusals.pop(digest, None)
-        self._keep(digest, _Held(finding, principal, finding.until_s, (token_name(principal),)))
+        self._keep(digest, Held(finding, principal, finding.until_s, (token_name(principal),)))
 
     def forget(self, news: AccountNews) -> None:
         """Hold nothing that is about what has changed; what else is held is as new as these news."""
@@ -135,13 +146,13 @@ class PersonalTokens:
         uses, self._uses = self._uses, {}
         return [TokenUse(token_id, int(used_at_s), peer) for token_id, (used_at_s, peer) in uses.items()]
 
-    def _find_old(self, digest: bytes) -> _Held | None:
+    def _find_old(self, digest: bytes) -> Held | None:
         found = self._old.held.get(digest)
         if found is not None:
             self._keep(digest, found)
         return found
 
-    def _keep(self, digest: bytes, one: _Held) -> None:
+    def _keep(self, digest: bytes, one: Held) -> None:
         if self._young.taken >= self._generation_size:
             self._old, self._young = self._young, _Generation()
         self._young.keep(digest, one)
@@ -155,7 +166,7 @@ class PersonalTokens:
         return TokenUnresolved(digest, "whether this personal token counts cannot be known now", hint="Try again soon")
 
 
-def _records(one: _Held) -> tuple[tuple[str, str], ...]:
+def _records(one: Held) -> tuple[tuple[str, str], ...]:
     principal = one.principal
     return (
         ("personal_token", principal.token_id),

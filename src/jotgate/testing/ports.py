@@ -4,6 +4,7 @@ Each keeps its port's contract and fails the test that breaks it: nothing is wri
 ended, and no upstream is told anything after its answer.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -33,6 +34,11 @@ class ManualClock:
         """Let time pass on both clocks."""
         self._now_s += span_s
         self._monotonic_s += span_s
+
+
+def at_once(thing: Callable[[], None]) -> None:
+    """Do now what an event loop would do soon."""
+    thing()
 
 
 class RecordingCaller:

@@ -9,7 +9,7 @@ from jotgate.core.revocations import Entry, token_handle
 from jotgate.core.snapshot import Limits
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
-from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, at_once
 from tests.callers import request
 from tests.stages import Stage
 
@@ -135,7 +135,8 @@ def test_one_model_is_shown_by_its_path(stage: Stage) -> None:
 
 def test_before_the_first_snapshot_nothing_is_answered() -> None:
     clock, trail, caller = ManualClock(), MemoryTrail(), RecordingCaller()
-    gateway = Gateway(clock=clock, recorder=CallRecorder(clock=clock, trail=trail, instance="w"), instance="w")
+    recorder = CallRecorder(clock=clock, trail=trail, instance="w")
+    gateway = Gateway(clock=clock, recorder=recorder, instance="w", soon=at_once)
     stage = Stage()
     stage.gateway = gateway
     assert gateway.world is None

@@ -23,7 +23,7 @@ from jotgate.gateway.forms import FORMS_AT_ONCE, FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
-from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort, at_once
 from tests.callers import make_issuer, make_world, request
 
 _ISSUER = make_issuer()
@@ -41,6 +41,7 @@ class House:
             clock=self.clock,
             recorder=CallRecorder(clock=self.clock, trail=self.trail, instance="w"),
             instance="w",
+            soon=at_once,
         )
         if ready:
             limits = Limits(max_staleness_s=60)

@@ -1,0 +1,199 @@
+"""Ends running calls whose token has ended meanwhile: revoked, disabled, expired, or signed with a key that is gone.
+
+Whether a token has ended is asked as for a new call, of the newest world; the index of live calls only says which ones
+to ask about. A short call is never looked at: what has run for a tick is taken into the index, and looked at then, so
+that nothing falls between its admission and the index. The work is done in steps, so that a cut of thousands does not
+hold up the others.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.opaque import Mark
+from jotgate.core.personal_tokens import AccountNews
+from jotgate.core.principals import Principal
+from jotgate.core.revocations import Entry, names_of
+from jotgate.errors import IssuerUnavailable, TokenError, TokenUnresolved
+from jotgate.gateway.admission import Call
+from jotgate.gateway.credentials import find_token
+from jotgate.gateway.live_calls import TICKS_PER_S, UNWATCHED, Life, LiveCalls, Name
+from jotgate.gateway.relay import Relay
+from jotgate.gateway.waits import Soon
+from jotgate.gateway.world import World
+from jotgate.ports import Clock
+from jotgate.services.evidence import examine
+from jotgate.services.federation import Federation
+
+QUESTIONS_MAX: Final = 256
+"""So many personal tokens control is asked about at once."""
+PATIENCE_S: Final = 2.0
+"""For so long an answer is waited for before it is asked again."""
+
+_STEP_S: Final = 0.001
+_PERSONAL: Final = Mark.PERSONAL.encode("ascii")
+_EVERY_PERSONAL: Final = ("personal",)
+
+
+class Cuts:
+    """What is to be looked at, in the order in which it came. Mutable: that, the index, what control is being asked.
+
+    `live` are the calls that run, kept by the gateway. `soon` does the next step in a coming turn of the event loop;
+    `ask` asks control about the personal token with a digest.
+    """
+
+    def __init__(self, live: Collection[Relay], clock: Clock, soon: Soon) -> None:
+        self._live = live
+        self._clock = clock
+        self._soon = soon
+        self._index: LiveCalls[Relay] = LiveCalls()
+        self._queue: deque[Relay] = deque()
+        self._queued: set[Relay] = set()
+        self._stepping = False
+        self._world: World | None = None
+        self._asked: dict[bytes, float] = {}
+        self.ask: Callable[[bytes], object] | None = None
+
+    def swap(self, world: World) -> None:
+        """Look at calls by this world from now on, and at those whose key it has no longer."""
+        before, self._world = self._world, world
+        if before is not None and before.verifier is not world.verifier:
+            self._suspect(name for name in _gone(before.verifier.federation, world.verifier.federation))
+
+    def revoked(self, entries: Sequence[Entry]) -> None:
+        """Look at the calls of what was revoked just now."""
+        self._suspect(entry.name for entry in entries)
+        self._look_at(self._young())
+
+    def accounts_changed(self, news: AccountNews) -> None:
+        """Look at the calls of personal tokens of which something has changed."""
+        self._suspect([_EVERY_PERSONAL] if news.everything else [(one.kind, one.name) for one in news.changes])
+
+    def answered(self, digest: bytes) -> None:
+        """Control has answered about a personal token; its calls are looked at again at the next tick."""
+        self._asked.pop(digest, None)
+
+    def tick(self) -> None:
+        """Look at what has run for long enough, and at what ends now. Called a few times a second."""
+        now_s = self._clock.monotonic_s()
+        for digest in [one for one, until_s in self._asked.items() if until_s <= now_s]:
+            del self._asked[digest]
+        self._look_at(self._index.take_ending(self._clock.now_s()))
+        self._look_at(self._young())
+
+    def settled(self, relay: Relay) -> None:
+        """The call, which was watched, has ended."""
+        if relay.watch is not None:
+            self._index.remove(relay, relay.watch)
+
+    def _young(self) -> list[Relay]:
+        return [relay for relay in self._live if relay.watch is None]
+
+    def _suspect(self, names: Iterable[Name]) -> None:
+        for name in names:
+            self._look_at(self._index.named(name))
+
+    def _look_at(self, relays: Collection[Relay]) -> None:
+        new = [one for one in relays if one not in self._queued]
+        if not new:
+            return
+        self._queued.update(new)
+        # What waits goes first: the room that a cut makes would else be given to a call that is cut next.
+        self._queue.extendleft([one for one in new if one.waits])
+        self._queue.extend([one for one in new if not one.waits])
+        if not self._stepping:
+            self._stepping = True
+            self._soon(self._step)
+
+    def _step(self) -> None:
+        end_s = self._clock.monotonic_s() + _STEP_S
+        while self._queue:
+            relay = self._queue.popleft()
+            self._queued.discard(relay)
+            if relay in self._live:
+                self._look(relay)
+            if self._clock.monotonic_s() >= end_s:
+                break
+        self._stepping = bool(self._queue)
+        if self._stepping:
+            self._soon(self._step)
+
+    def _look(self, relay: Relay) -> None:
+        """Cut the call if its token has ended, else watch it by what is known of the token now."""
+        call, world, now_s = relay.call, self._world, self._clock.now_s()
+        if call.route.ended_tokens == "finish":
+            relay.watch = UNWATCHED
+            return
+        assert world is not None, "no call runs before there is one"
+        try:
+            life = _life(call, world, now_s)
+        except TokenError as refusal:
+            relay.cut(refusal)
+            return
+        except TokenUnresolved as unknown:
+            self._ask(unknown.digest)
+            life = _unsure(call, world, now_s)
+        except IssuerUnavailable:
+            life = _unsure(call, world, now_s)
+        if relay.watch is not None:
+            self._index.remove(relay, relay.watch)
+        relay.watch = self._index.add(relay, life)
+
+    def _ask(self, digest: bytes) -> None:
+        """Ask control about a personal token, of which nothing is held at the moment."""
+        if self.ask is not None and digest not in self._asked and len(self._asked) < QUESTIONS_MAX:
+            self._asked[digest] = self._clock.monotonic_s() + PATIENCE_S
+            self.ask(digest)
+
+
+def _life(call: Call, world: World, now_s: float) -> Life:
+    """What can end the token of a call that runs.
+
+    Raises:
+        TokenError: it has ended; it has its evidence.
+        TokenUnresolved, IssuerUnavailable: that cannot be known now.
+    """
+    request = call.request
+    token = find_token(request, call.world.credentials)
+    try:
+        if token.startswith(_PERSONAL):
+            held = world.personal.look_again(token, now_s)
+            return Life((*held.names, *_personal_names(held.principal)), held.until_s)
+        found = world.verifier.look_again(token, now_s)
+    except TokenError as refusal:
+        examine(token, refusal, world.verifier.federation, now_s, request.credential_place)
+        raise
+    key = _key_name(found.issuer.content.name, found.key.kid)
+    return Life((*found.names, key), min(found.not_after_s, found.issuer.ends_s))
+
+
+def _unsure(call: Call, world: World, now_s: float) -> Life:
+    """The same where it cannot be known: it is looked at again soon."""
+    names = names_of(call.principal, world.snapshot.issuers[0].issuer)
+    return Life((*names, *_personal_names(call.principal)), now_s + 1 / TICKS_PER_S)
+
+
+def _personal_names(principal: Principal) -> tuple[Name, ...]:
+    """The accounts on which a personal token rests, as `AccountNews` names them."""
+    return (
+        _EVERY_PERSONAL,
+        ("personal_token", principal.token_id),
+        ("principal", principal.subject),
+        ("tenant", principal.tenant or DEFAULT_TENANT),
+    )
+
+
+def _key_name(issuer: str, kid: str) -> Name:
+    return ("key", issuer, kid)
+
+
+def _gone(before: Federation, after: Federation) -> list[Name]:
+    """The keys that an issuer had and has no longer."""
+    held = {one.content.name: one.keys for one in after.issuers}
+    return [
+        _key_name(one.content.name, key.kid)
+        for one in before.issuers
+        for key in one.keys.keys
+        if one.content.name not in held or not held[one.content.name].has_same(key)
+    ]

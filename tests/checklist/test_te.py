@@ -117,7 +117,7 @@ def test_TE_04_two_ways_at_once_are_refused_even_when_both_are_good(stage: Token
         ({"client_id": "robot", "client_secret": SECRET, **asserting(assertion())}, {}),
     ):
         assert said(stage.post(TOKEN, {**GRANT, **form}, **fields)) == (400, "invalid_request")
-    assert stage.log.events == []
+    assert {one.event for one in stage.log.events} == {"token.refused"}
 
 
 def test_TE_05_credentials_in_the_body_are_taken_and_in_the_query_never(stage: TokenStage) -> None:
@@ -183,6 +183,49 @@ def test_TE_06_a_fault_of_ours_says_nothing_of_what_is_inside(stage: TokenStage)
     assert answer.json()["error"] == "server_error"
     assert answer.json()["error_uri"].endswith(f"#{Code.INTERNAL}")
     assert "jotgate is not" not in answer.text
+
+
+def test_a_refused_request_for_a_token_is_recorded_without_what_it_held(stage: TokenStage) -> None:
+    """Who asked as far as it is proved, for which grant, how it was refused, and from where."""
+    stage.ask("password", username="alice", password="hunter2")
+    stage.ask("refresh_token", refresh_token="jot_r_" + "A" * 43)
+    stage.ask(scope="admin:*", secret="hunter2")
+    stage.ask(resource="https://unknown.example")
+    stage.post(TOKEN, {**GRANT, "client_id": "ci", "client_secret": SECRET}, authorization=basic("ci"))
+    stage.post(TOKEN, b"grant_type=%zz")
+    told = [
+        (one.actor, one.details.get("grant"), one.details["error"], one.details["code"], one.details["peer"])
+        for one in stage.log.named("token.refused")
+    ]
+    assert told == [
+        ("ci", None, "unsupported_grant_type", "grant_unsupported", "192.0.2.7"),
+        ("ci", "refresh_token", "unsupported_grant_type", "grant_unsupported", "192.0.2.7"),
+        ("ci", "client_credentials", "invalid_scope", "scope_refused", "192.0.2.7"),
+        ("ci", "client_credentials", "invalid_target", "target_refused", "192.0.2.7"),
+        ("", None, "invalid_request", "oauth_malformed", "192.0.2.7"),
+        ("", None, "invalid_request", "oauth_malformed", "192.0.2.7"),
+    ]
+    assert not any(word in str(stage.log.lines) for word in ("hunter2", "jot_r_", SECRET, "alice"))
+
+
+def test_a_client_that_proved_nothing_is_recorded_as_such_alone(stage: TokenStage) -> None:
+    stage.post(TOKEN, GRANT, authorization=basic("ci", "wrong"))
+    assert len(stage.log.named("client.refused")) == 1
+    assert stage.log.named("token.refused") == []
+
+
+def test_a_flood_of_refused_requests_fills_no_disk_and_costs_those_that_are_granted_nothing(stage: TokenStage) -> None:
+    for _ in range(100):
+        stage.ask("password")
+    assert len(stage.log.named("token.refused")) == 60
+    before = len(stage.log.lines)
+    assert stage.ask().status_code == 200
+    assert [one.event for one in stage.log.events[before:]] == ["token.issued"]
+
+
+def test_a_refusal_that_cannot_be_recorded_is_not_said(stage: TokenStage) -> None:
+    stage.log.full = True
+    assert said(stage.ask("password")) == (503, "temporarily_unavailable")
 
 
 @pytest.mark.parametrize("grant", ["password", "implicit", "authorization_code", "token", "Client_Credentials"])

@@ -40,15 +40,20 @@ class OAuthDesk:
     ) -> None:
         self.documents: Final = documents
 
-        async def token(form: Form, sender: Sender) -> bytes:
-            return _encode(await tokens.answer(form, sender))
+        async def token(asked: FormAsked) -> bytes:
+            try:
+                form = _read(asked)
+            except OAuthRefused as refusal:
+                tokens.unread(refusal, asked.sender)
+                raise
+            return _encode(await tokens.answer(form, asked.sender))
 
-        async def revoke(form: Form, sender: Sender) -> bytes:
-            await returns.answer(form, sender)
+        async def revoke(asked: FormAsked) -> bytes:
+            await returns.answer(_read(asked), asked.sender)
             return b""
 
-        async def introspect(form: Form, sender: Sender) -> bytes:
-            return _encode(await introspection.answer(form, sender))
+        async def introspect(asked: FormAsked) -> bytes:
+            return _encode(await introspection.answer(_read(asked), asked.sender))
 
         self.asks: Final[Mapping[str, Ask]] = {
             TOKEN_PATH: token,
@@ -59,16 +64,19 @@ class OAuthDesk:
     async def answer(self, asked: FormAsked) -> FormAnswered:
         """The answer to a form, whatever is wrong with it. A fault of jotgate's own is raised."""
         try:
-            form = read_form(asked.body, asked.content_type, asked.query)
-            body = await self.asks[asked.path](form, asked.sender)
+            body = await self.asks[asked.path](asked)
         except (OAuthRefused, RequestError, Unavailable) as error:  # All else is a fault of ours, and says where.
             problem = render_oauth(error)
             return FormAnswered(asked.number, problem.status, problem.lines, problem.body)
         return FormAnswered(asked.number, 200, _JSON_LINES if body else _LINES, body)
 
 
-Ask = Callable[[Form, Sender], Awaitable[bytes]]
-"""Answers a form, and whoever sent it, with a body."""
+Ask = Callable[[FormAsked], Awaitable[bytes]]
+"""Answers a form with a body."""
+
+
+def _read(asked: FormAsked) -> Form:
+    return read_form(asked.body, asked.content_type, asked.query)
 
 
 def oauth_routes(desk: OAuthDesk) -> list[Route]:

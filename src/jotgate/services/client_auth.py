@@ -42,7 +42,7 @@ class ClientAuthenticator:
         self._access = access
         self._issuer = issuer
         self._clock = clock
-        self._refusals = refusals
+        self.refusals: Final = refusals
 
     async def authenticate(self, form: Form, sender: Sender) -> KnownClient:
         """The client of a request.
@@ -60,12 +60,12 @@ class ClientAuthenticator:
         try:
             proof = read_proof(form, sender.authorization)
         except ClientRefused:
-            self._refusals.note(form.one("client_id"), "unreadable", sender.peer)
+            self.refusals.note(form.one("client_id"), "unreadable", sender.peer)
             raise
         try:
             return await self._prove(proof)
         except ClientRefused:
-            self._refusals.note(proof.client_id, proof.method, sender.peer)
+            self.refusals.note(proof.client_id, proof.method, sender.peer)
             raise
 
     async def _prove(self, proof: ClientProof) -> KnownClient:

@@ -1,40 +1,35 @@
-"""Records clients that failed to prove who they are, without letting whoever fails often fill the audit log."""
+"""Records whom the token service refused: who is not known to be a client, and what a client may not have."""
 
 from typing import Final
 
+from jotgate.errors import OAuthRefused
 from jotgate.ports import Clock
 from jotgate.services.recorder import Recorder
+from jotgate.services.refusal_log import RefusalLog
 
-RECORDED_PER_MINUTE: Final = 60
-_MINUTE_S: Final = 60.0
 _CHARS_MAX: Final = 256
 
 
 class ClientRefusals:
-    """Takes note of refusals. Mutable: how many were recorded in this minute, and how many were not since the last."""
+    """Takes note of refusals. Its logs bound how many are recorded; see `RefusalLog`."""
 
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
-        self._recorder = recorder
-        self._clock = clock
-        self._begun_s = clock.monotonic_s()
-        self._recorded = 0
-        self._left_out = 0
+        self._clients = RefusalLog(recorder, clock, "client.refused")
+        self._grants = RefusalLog(recorder, clock, "token.refused")
 
     def note(self, client_id: str, method: str, peer: str) -> None:
-        """Record that a request did not prove to be of the client that it names; its next event tells those left out.
+        """Record that a request did not prove to be of the client that it names. Raises AuditUnavailable."""
+        self._clients.note(client_id[:_CHARS_MAX], {"method": method, "peer": peer})
+
+    def note_grant(self, refusal: OAuthRefused, peer: str, *, client_id: str = "", grant: str = "") -> None:
+        """Record that a request for tokens was refused, without a word of what it held.
+
+        `client_id` is the client that it is known to be of, `grant` the grant that there is; empty: none yet.
 
         Raises:
             AuditUnavailable: it cannot be recorded.
         """
-        now_s = self._clock.monotonic_s()
-        if now_s - self._begun_s >= _MINUTE_S:
-            self._begun_s, self._recorded = now_s, 0
-        if self._recorded >= RECORDED_PER_MINUTE:
-            self._left_out += 1
-            return
-        details: dict[str, str | int] = {"method": method, "peer": peer}
-        if self._left_out:
-            details["left_out"] = self._left_out
-        self._recorder.record("client.refused", actor=client_id[:_CHARS_MAX], details=details)
-        self._recorded += 1
-        self._left_out = 0
+        details: dict[str, str | int] = {"error": refusal.error, "code": refusal.code, "peer": peer}
+        if grant:
+            details["grant"] = grant
+        self._grants.note(client_id, details, key=client_id)

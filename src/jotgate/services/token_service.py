@@ -7,7 +7,7 @@ from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
 from jotgate.core.oauth_form import Form
 from jotgate.core.senders import Sender
-from jotgate.errors import ClientNotAllowed, GrantUnsupported
+from jotgate.errors import ClientNotAllowed, ClientRefused, GrantUnsupported, OAuthRefused
 from jotgate.ports import Clock
 from jotgate.services.client_auth import ClientAuthenticator
 
@@ -33,7 +33,7 @@ class TokenService:
         self._grants = dict(grants)
 
     async def answer(self, form: Form, sender: Sender) -> TokenResponse:
-        """The tokens for a request.
+        """The tokens for a request. That it was refused stands in the audit log before it is said.
 
         1. The client proves who it is (RFC 6749 s3.2.1).
         2. The grant is one that there is (s5.2, `unsupported_grant_type`).
@@ -45,11 +45,23 @@ class TokenService:
             Unavailable: it cannot be known or recorded now.
         """
         came_s = self._clock.now_s()  # However long it then takes to find out who asks.
-        client = await self._clients.authenticate(form, sender)
-        name = GRANT_TYPES.get(form.require("grant_type"))
-        grant = None if name is None else self._grants.get(name)
-        if grant is None:
-            raise GrantUnsupported("there is no such grant here")
-        if name not in client.record.grants:
-            raise ClientNotAllowed("this client may not use this grant")
-        return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s))
+        client_id, name = "", None
+        try:
+            client = await self._clients.authenticate(form, sender)
+            client_id = client.record.name
+            name = GRANT_TYPES.get(form.require("grant_type"))
+            grant = None if name is None else self._grants.get(name)
+            if grant is None:
+                raise GrantUnsupported("there is no such grant here")
+            if name not in client.record.grants:
+                raise ClientNotAllowed("this client may not use this grant")
+            return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s))
+        except ClientRefused:
+            raise  # It was recorded where it was found out.
+        except OAuthRefused as refusal:
+            self._clients.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=name or "")
+            raise
+
+    def unread(self, refusal: OAuthRefused, sender: Sender) -> None:
+        """Record that a request was refused whose form could not be read. Raises AuditUnavailable."""
+        self._clients.refusals.note_grant(refusal, sender.peer)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
+import msgspec
 from msgspec.structs import replace
 
 from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord
@@ -14,7 +15,7 @@ from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.oauth_form import FORM_TYPE, read_form
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import token_name
+from jotgate.core.revocations import personal_names
 from jotgate.core.senders import Sender
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
@@ -147,6 +148,10 @@ class TradingFloor(TokenStage):
         """Present an assertion (RFC 7523 s2.1)."""
         return self.grant(JWT_BEARER, client, assertion=assertion, **form)
 
+    def encoded(self, answer: TokenResponse) -> bytes:
+        """An answer as it goes out."""
+        return msgspec.json.encode(answer)
+
     @property
     def issued(self) -> int:
         """How many tokens were issued so far."""
@@ -155,7 +160,7 @@ class TradingFloor(TokenStage):
     async def _verify(self, token: bytes) -> Principal:
         if token.startswith(b"jot_p_"):
             found = find_personal(self.store, token, NAME, self.clock.now_s())
-            assert self.revoked.spares((token_name(found),)), "what is revoked is not there any more"
+            assert self.revoked.spares(personal_names(found)), "what is revoked is not there any more"
             return found
         return await SeekingVerifier(lambda: self.verifier, self._wanted, self.clock).verify(token)
 

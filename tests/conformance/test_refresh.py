@@ -43,7 +43,7 @@ class Machine:
         self.log = EventLog()
         recorder = Recorder(self.log, clock)
         self.families = Families(
-            self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules, roots=lambda family: ""
+            self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules, roots=lambda _: ""
         )
         self.revoker = Revoker(self.access, recorder, clock, _look)
 

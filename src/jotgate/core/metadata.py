@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientAuthentication, GrantName
+from jotgate.core.call_details import CALL_TYPE
 from jotgate.core.client_proofs import ASSERTION_ALGORITHMS
 from jotgate.core.grants import GRANT_TYPES
 from jotgate.core.operations import SCOPES
@@ -50,6 +51,7 @@ class _ServerMetadata(Struct, frozen=True, kw_only=True):
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
     introspection_endpoint_auth_methods_supported: tuple[str, ...] = _CONFIDENTIAL
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
+    authorization_details_types_supported: tuple[str, ...] = (CALL_TYPE,)
     protected_resources: tuple[str, ...]
 
 

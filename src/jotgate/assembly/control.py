@@ -22,12 +22,13 @@ from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
+from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
-from jotgate.assembly.token_routes import open_token_desk, token_routes
+from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
 from jotgate.assembly.upkeep import keep_tidy
 from jotgate.control.metrics import build_metrics, metrics_route
@@ -147,6 +148,7 @@ async def _serve(
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
     personal = open_personal_room(keys, bus, clock)
+    proofs = open_proof_desk(keys, reloader, bus)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -189,6 +191,7 @@ async def _serve(
         loop.create_task(keep_tidy(keys.access, clock)),
         loop.create_task(keys.accounts.keep()),
         loop.create_task(personal.keep()),
+        loop.create_task(keep_watch(proofs, keys)),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)
@@ -233,7 +236,9 @@ def _build_server(
             orders=(
                 order_route("/personal-tokens", PersonalOrder, personal.carry_out),
                 *account_routes(keys, tokens),
-                *token_routes(open_token_desk(keys, reloader, parts.revoker)),
+                *token_routes(
+                    open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)
+                ),
             ),
         ),
         public=build_public(

@@ -6,7 +6,7 @@ from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.personal_tokens import PersonalAnswer, PersonalOrder
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import token_name
+from jotgate.core.revocations import personal_names
 from jotgate.services.personal_desk import PersonalDesk
 from jotgate.services.personal_lookup import find_personal
 from jotgate.services.revocation import load_revocations
@@ -38,5 +38,5 @@ def verify_personal(directory: DataDirectory, sources: Sources, token: bytes) ->
     with opened(directory, sources) as (authority, _):
         found = find_personal(authority.store, token, authority.issuer_url, SystemClock().now_s())
         revoked = load_revocations(authority.store)
-        revoked.check(found, (token_name(found),), 0)
+        revoked.check(found, personal_names(found), 0)
         return found

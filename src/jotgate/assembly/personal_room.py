@@ -16,7 +16,7 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import AccountNews, PersonalAnswer, PersonalFinding, PersonalOrder
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import token_name
+from jotgate.core.revocations import personal_names
 from jotgate.errors import StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
 from jotgate.processes.bus import BusServer
@@ -126,7 +126,7 @@ class PersonalRoom:
             now_s = self._clock.now_s()
             found = await self._access.run(lambda store: find_personal(store, token, self._issuer, now_s))
             revoked = self._revocations.revoked
-            revoked.check(found, (token_name(found),), 0)
+            revoked.check(found, personal_names(found), 0)
             return found
 
         return verify

@@ -9,11 +9,14 @@ from jotgate.assembly.authority import open_authority, require_installation
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.means import means_of
 from jotgate.assembly.system import SystemClock
+from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.compiler import compile_issuer
+from jotgate.core.holder_orders import HolderAnswer, HolderOrder
 from jotgate.core.key_life import own_keys
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage
+from jotgate.services.holder_desk import HolderDesk
 from jotgate.services.revocation import Revoker, load_revocations
-from jotgate.services.token_desk import OwnName, TokenDesk
+from jotgate.services.token_desk import Installation, OwnName, TokenDesk
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -28,8 +31,8 @@ def list_tokens(directory: DataDirectory, sources: Sources, wanted: TokenListing
         CommandError: there is no installation.
         ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
     """
-    with _desk(directory, sources) as desk:
-        return asyncio.run(desk.list(wanted))
+    with _parts(directory, sources) as parts:
+        return asyncio.run(TokenDesk(*parts).list(wanted))
 
 
 def revoke_tokens(directory: DataDirectory, sources: Sources, order: TokenOrder) -> TokenAnswer:
@@ -38,8 +41,14 @@ def revoke_tokens(directory: DataDirectory, sources: Sources, order: TokenOrder)
     Raises:
         CommandError: as `TokenDesk.revoke`; and as `list_tokens`.
     """
-    with _desk(directory, sources) as desk:
-        return asyncio.run(desk.revoke(order))
+    with _parts(directory, sources) as parts:
+        return asyncio.run(TokenDesk(*parts).revoke(order))
+
+
+def revoke_tokens_of(directory: DataDirectory, sources: Sources, order: HolderOrder) -> HolderAnswer:
+    """Revoke what a client, a subject, a tenant or a key was issued; as `revoke_tokens`."""
+    with _parts(directory, sources) as parts:
+        return asyncio.run(HolderDesk(*parts).revoke(order, CLI_CLIENT_ID))
 
 
 async def _look() -> None:
@@ -47,7 +56,10 @@ async def _look() -> None:
 
 
 @contextmanager
-def _desk(directory: DataDirectory, sources: Sources) -> Iterator[TokenDesk]:
+def _parts(
+    directory: DataDirectory, sources: Sources
+) -> Iterator[tuple[DirectAccess, Revoker, SystemClock, Installation]]:
+    """What the desks are made of."""
     os.umask(0o077)
     require_installation(directory)
     settings = load_settings(sources)
@@ -59,13 +71,8 @@ def _desk(directory: DataDirectory, sources: Sources) -> Iterator[TokenDesk]:
         ours = compile_issuer(config, authority.issuer_url, own_keys(authority.ring, clock.now_s()))
         states = issuers.read(settings, config.server, ours).states
         access = DirectAccess(authority.store)
-        yield TokenDesk(
-            access,
-            Revoker(access, authority.recorder, clock, _look),
-            clock,
-            revoked=load_revocations(authority.store),
-            own=OwnName(authority.issuer_url, authority.shared),
-            others=lambda: states,
-        )
+        own = OwnName(authority.issuer_url, authority.shared)
+        here = Installation(own, load_revocations(authority.store), lambda: states)
+        yield access, Revoker(access, authority.recorder, clock, _look), clock, here
     finally:
         authority.close()

@@ -20,6 +20,7 @@ _SUBJECT: Final = f"{RevocationKind.SUBJECT} "
 _TENANT: Final = f"{RevocationKind.TENANT} "
 _KEY: Final = f"{RevocationKind.KEY} "
 _SESSION: Final = f"{RevocationKind.SESSION} "
+_PERSONAL: Final = "personal tokens of "
 _FOREIGN: Final = " "  # stands in every handle that says whose it is, and in no token id of ours
 
 
@@ -59,12 +60,35 @@ def ancestor_handle(own_issuer: str, ancestor: str) -> str:
 def entry_of(row: Revocation) -> Entry:
     """What a set keeps of a row. A token counts until its `exp` and the leeway of its issuer; so long it is kept."""
     ends_at_s = None if row.expires_at_s is None else row.expires_at_s + LEEWAY_S_MAX
-    return Entry(f"{row.kind} {row.handle}", ends_at_s, row.before_s)
+    return Entry(handle_name(row.kind, row.handle), ends_at_s, row.before_s)
 
 
 def token_name(principal: Principal) -> str:
     """What a token alone is met by."""
     return _TOKEN + token_handle(principal.issuer, principal.token_id)
+
+
+def personal_names(principal: Principal) -> tuple[str, ...]:
+    """What a personal token is met by: itself, and what its owner, or everybody in the owner's tenant, had of them.
+
+    Not by what ends other tokens of theirs when they are disabled: it counts again when they are enabled.
+    """
+    tenant = principal.tenant or DEFAULT_TENANT
+    return (
+        token_name(principal),
+        _SUBJECT + personal_handle(principal.subject),
+        _TENANT + personal_handle(tenant),
+    )
+
+
+def personal_handle(holder: str) -> str:
+    """What a revocation names of the personal tokens of a principal (kind SUBJECT), or of a tenant's (kind TENANT)."""
+    return _PERSONAL + holder
+
+
+def handle_name(kind: str, handle: str) -> str:
+    """The name under which a set has what was revoked."""
+    return f"{kind} {handle}"
 
 
 def names_of(principal: Principal, own_issuer: str) -> tuple[str, ...]:

@@ -82,13 +82,15 @@ class TokenAnswer(Struct, frozen=True, kw_only=True):
     """What the order does, or would do. `tokens` are those that it names, as far as they are known here.
 
     `live` is how many tokens it invalidates that still count, those too that came of the ones it names; None: that
-    cannot be known, as they were made elsewhere. `derived` are those among them that nobody named. `families` are the
-    refresh-token families of the tokens that live on, and give new tokens.
+    cannot be known, as they were made elsewhere. `derived` are those among them that nobody named. `more`: the count
+    was ended, and there are more. `families` are the refresh-token families of the tokens that live on, and give new
+    tokens.
     """
 
     tokens: list[TokenView]
     live: int | None
     derived: int
+    more: bool
     families: list[str]
     ended_families: list[str]
     done: bool

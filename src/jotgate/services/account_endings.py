@@ -22,7 +22,7 @@ from jotgate.core.watermarks import account_watermarks
 from jotgate.errors import RequestMalformed
 from jotgate.services.administration import NOUNS, Outcome, Terms, check_account, find_account, missing, update
 from jotgate.services.revocation import end_family
-from jotgate.services.token_desk import TokenLedger, read_ledger
+from jotgate.services.token_ledger import TokenLedger, read_ledger
 from jotgate.store_ports import Store
 
 _PAGE: Final = 500

@@ -13,7 +13,7 @@ from msgspec import Struct
 from jotgate.core.accounts import DEFAULT_TENANT, TokenUse
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import token_name
+from jotgate.core.revocations import personal_names
 from jotgate.errors import TokenUnresolved
 from jotgate.services.personal_lookup import find_form, malformed, read_finding
 from jotgate.services.revocation import RevokedSet
@@ -129,7 +129,7 @@ class PersonalTokens:
             self._refusals[digest] = (now_s + REFUSAL_S, finding)
             return
         self._refusals.pop(digest, None)
-        self._keep(digest, Held(finding, principal, finding.until_s, (token_name(principal),)))
+        self._keep(digest, Held(finding, principal, finding.until_s, personal_names(principal)))
 
     def forget(self, news: AccountNews) -> None:
         """Hold nothing that is about what has changed; what else is held is as new as these news."""

@@ -25,7 +25,7 @@ from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExis
 from jotgate.ports import Entropy
 from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.services.recorder import Recorder
-from jotgate.services.token_desk import read_ledger
+from jotgate.services.token_ledger import read_ledger
 from jotgate.store_ports import Store
 
 _TOKEN_ID_BYTES: Final = 16

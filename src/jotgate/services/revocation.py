@@ -109,11 +109,7 @@ class RevokedSet:
 
     def entries(self) -> list[Entry]:
         """All that is in it, as it is now."""
-        before = self._before
-        return [
-            Entry(name, None if minute == _NEVER else minute * _MINUTE_S, before.get(name))
-            for name, minute in list(self._ends.items())
-        ]
+        return [entry for entry in map(self.entry, list(self._ends)) if entry is not None]
 
     def forget(self, now_s: float) -> None:
         """Let go of some of what means nothing any more; to be called a few times a second."""
@@ -145,6 +141,17 @@ class RevokedSet:
                 if issued_at_s is None or issued_at_s <= before_s + leeway_s:
                     return name
         return None
+
+    def counts(self, names: Sequence[str], issued_at_s: float) -> bool:
+        """Whether what has these names, and was issued then, is met by none of them; no clock differs."""
+        return self.spares(names) or self.find(names, issued_at_s, 0) is None
+
+    def entry(self, name: str) -> Entry | None:
+        """What is known of a name."""
+        minute = self._ends.get(name)
+        if minute is None:
+            return None
+        return Entry(name, None if minute == _NEVER else minute * _MINUTE_S, self._before.get(name))
 
     def check(self, principal: Principal, names: Iterable[str], leeway_s: float) -> None:
         """Refuse a token that counts no longer; `names` are those of its that concern whoever asks.
@@ -209,6 +216,21 @@ class Revocable(Struct, frozen=True):
     subject: str = ""
 
 
+class Holder(Struct, frozen=True, kw_only=True):
+    """Whose tokens are to be revoked: those of a client, a subject, a tenant, a key or a session, of that `name`.
+
+    `issuer` is whose it is, by what `Principal` calls it; of a client and a tenant it is ours. `handles` are what rows
+    name it by. `before_s`: what was issued then or earlier; None: whatever is. After `expires_at_s` all that has ended.
+    """
+
+    kind: RevocationKind
+    name: str
+    issuer: str = ""
+    handles: tuple[str, ...]
+    before_s: int | None
+    expires_at_s: int | None
+
+
 class Revoker:
     """Revokes while control runs. Immutable. `look` puts what the store has into effect on this machine, at once."""
 
@@ -253,6 +275,28 @@ class Revoker:
         for one in tokens:
             details = {"issuer": one.issuer, "jti": one.token_id, "reason": reason}
             self._recorder.record("token.revoked", actor=actor, subject=one.subject, details=details)
+        await self._look()
+
+    async def revoke_holder(self, holder: Holder, *, reason: str, actor: str) -> None:
+        """Revoke what somebody or something was issued, in effect as above. Raises as `revoke_token`."""
+        now_s = int(self._clock.now_s())
+        rows = [
+            Revocation(
+                kind=holder.kind,
+                handle=handle,
+                revoked_at_s=now_s,
+                expires_at_s=holder.expires_at_s,
+                before_s=holder.before_s,
+                reason=reason,
+                actor=actor,
+            )
+            for handle in holder.handles
+        ]
+        await self._access.run(lambda store: store.revoke(rows))
+        details: dict[str, str | int] = {"kind": str(holder.kind), "name": holder.name, "reason": reason}
+        details |= {"issuer": holder.issuer} if holder.issuer else {}
+        details |= {} if holder.before_s is None else {"before": holder.before_s}
+        self._recorder.record("tokens.revoked", actor=actor, details=details)
         await self._look()
 
     async def end_family(self, family: Family, *, reason: str, actor: str) -> bool:

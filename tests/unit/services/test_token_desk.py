@@ -1,11 +1,12 @@
 """What a revocation would invalidate is counted to the last child; of what was made elsewhere it is unknown."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import pytest
 
-from jotgate.core.durable import Issuance, RevocationKind
+from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.revocations import token_handle
 from jotgate.core.status import IssuerState
@@ -13,12 +14,15 @@ from jotgate.core.token_orders import TokenListing, TokenOrder
 from jotgate.errors import CommandError
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import RevokedSet, Revoker
-from jotgate.services.token_desk import OwnName, TokenDesk
+from jotgate.services.token_desk import Installation, OwnName, TokenDesk
+from jotgate.services.token_impact import COUNT_MAX
+from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
 from tests.callers import NAME
 
+T = TypeVar("T")
 _ELSEWHERE = "https://other.example"
 _FAMILY = Family(family_id="f", client_id="c", subject="s", idle_s=60, created_at_s=1, ends_at_s=9)
 
@@ -39,26 +43,57 @@ class Lines:
     def close(self) -> None: ...
 
 
+class Watched(MemoryStore):
+    """A store that says what was asked of it, and where a visit to it ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = ""
+
+    def revoke(self, rows: Sequence[Revocation]) -> int:
+        self.asked += "r"
+        return super().revoke(rows)
+
+    def find_issuances(self, query: IssuanceQuery, after: str, limit: int) -> Sequence[Issuance]:
+        self.asked += "f"
+        return super().find_issuances(query, after, limit)
+
+
+class Visits(DirectAccess):
+    """The way to such a store."""
+
+    def __init__(self, store: Watched) -> None:
+        super().__init__(store)
+        self._watched = store
+
+    async def run(self, work: Callable[[Store], T]) -> T:
+        found = await super().run(work)
+        self._watched.asked += " "
+        return found
+
+
 class Office:
     """A desk, its store, and what was issued there."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.store = Watched()
         self.log = Lines()
         self.revoked = RevokedSet()
-        clock, access = ManualClock(), DirectAccess(self.store)
+        clock, access = ManualClock(), Visits(self.store)
         self.now_s = int(clock.now_s())
         self.desk = TokenDesk(
             access,
             Revoker(access, Recorder(self.log, clock), clock, self.look),
             clock,
-            revoked=self.revoked,
-            own=OwnName(NAME, shared=False),
-            others=lambda: [
-                IssuerState("other", _ELSEWHERE, "file", True, "jwks", "", []),
-                IssuerState("nameless", "", "file", True, "secret", "", []),
-            ],
+            Installation(OwnName(NAME, shared=False), self.revoked, self.others),
         )
+
+    @staticmethod
+    def others() -> list[IssuerState]:
+        return [
+            IssuerState("other", _ELSEWHERE, "file", True, "jwks", "", []),
+            IssuerState("nameless", "", "file", True, "secret", "", []),
+        ]
 
     async def look(self) -> None:
         self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, 100))
@@ -159,3 +194,23 @@ def test_more_than_a_page_is_listed_page_by_page(office: Office) -> None:
         seen += [one.token_id for one in page.tokens]
         after, pages = page.after, pages + 1
     assert (pages, len(seen), len(set(seen))) == (2, 1_508, 1_508)
+
+
+def test_a_token_with_very_many_children_is_revoked_first_and_counted_afterwards_in_short_steps() -> None:
+    office = Office()
+    store = office.store
+    office.issue("root")
+    children = [
+        Issuance(f"c{number:05d}", "s", "c", "k", office.now_s, office.now_s + 60, parent="root")
+        for number in range(COUNT_MAX + 200)
+    ]
+    store.add_issuances(children)
+    asking = asyncio.run(office.desk.revoke(TokenOrder(token_ids=("root",))))
+    assert (asking.live, asking.more, asking.done) == (COUNT_MAX, True, False)
+    store.asked = ""
+    done = asyncio.run(office.desk.revoke(TokenOrder(token_ids=("root",), confirmed=True)))
+    assert (done.live, done.derived, done.more) == (COUNT_MAX, COUNT_MAX - 1, True)
+    assert "f" not in store.asked[: store.asked.index("r")]
+    assert max(map(len, store.asked.split())) <= 50
+    again = asyncio.run(office.desk.revoke(TokenOrder(token_ids=("root",), confirmed=True)))
+    assert again.live == 0, "all of them were revoked before"

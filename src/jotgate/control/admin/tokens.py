@@ -17,7 +17,7 @@ from jotgate.errors import CommandError, RecordMissing, RequestMalformed
 from jotgate.services.administration import Terms, check_account, check_reach
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
-from jotgate.services.token_desk import TokenLedger
+from jotgate.services.token_ledger import TokenLedger
 from jotgate.store_ports import Store
 
 _REASON: Final = "revoked by an administrator"
@@ -65,7 +65,7 @@ async def _revoke_token(office: Office, call: Call) -> Done:
 
 
 def _ledger(office: Office, store: Store) -> TokenLedger:
-    return TokenLedger(store, office.revoked, office.issuer, office.now_s)
+    return TokenLedger(store, office.revoked.counts, office.issuer, office.now_s)
 
 
 async def _find_token(office: Office, token_id: str) -> Issuance:

@@ -76,7 +76,7 @@ class Listener:
         edge, around = snapshot.edge, self._around
         around.limits = snapshot.limits
         around.heads = HeadWriter(self._clock, hsts=edge.hsts)
-        around.proxies = Proxies(edge.trusted_proxies, edge.forwarded_fields)
+        around.proxies = Proxies(edge.trusted_proxies, edge.forwarded_fields, edge.certificate_field)
         around.application = ProxiedSurface(self._within(edge), around)
         self._newest = edge.tls
 

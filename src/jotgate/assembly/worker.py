@@ -16,6 +16,7 @@ import uvloop
 
 from jotgate.assembly.listening import Listener
 from jotgate.assembly.personal_link import PersonalLink
+from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
@@ -42,6 +43,7 @@ from jotgate.processes.messages import (
     Hello,
     KeysAnswered,
     KeysWanted,
+    ProofJudged,
     Revoked,
     Settled,
     TokenAnswered,
@@ -104,6 +106,7 @@ class Worker:
         )
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
+        self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         native = NativeSurface(self._gateway, self._control, self._forms)
@@ -157,6 +160,7 @@ class Worker:
         self._send_batches(self._auditor.unwritten())
         self._key_waits.ask_again()
         self._personal.ask_again()
+        self._proofs.ask_again()
 
     def _abandon(self) -> None:
         self._newest = None
@@ -181,6 +185,8 @@ class Worker:
                 self._forms.answered(message)
             case AccountsChanged() | TokenAnswered():
                 self._personal.hear(message)
+            case ProofJudged():
+                self._proofs.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():

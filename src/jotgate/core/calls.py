@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from jotgate.core.possession import Possession
 from jotgate.errors import RequestMalformed
 
 BODY_DEPTH_MAX: Final = 64
@@ -30,7 +31,8 @@ class Request(Struct):
     `headers` has lower-case names; the edge has refused repeated fields that may not repeat. `body` is there when the
     whole of it is read, `request_id` and `operation` as soon as they are known. `begun_s` is monotonic.
     `body_bytes_max` is set where less than `limits.body_bytes` is taken. `credential_place` says where the token stood;
-    empty: in the Authorization header.
+    empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
+    token came with the scheme DPoP.
     """
 
     method: bytes
@@ -44,6 +46,8 @@ class Request(Struct):
     operation: str = ""
     body_bytes_max: int | None = None
     credential_place: str = ""
+    certificate: bytes = b""
+    possession: Possession | None = None
 
 
 class Outbound(Struct, frozen=True):

@@ -6,13 +6,17 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.dpop import PROOF_ALGORITHMS
 from jotgate.errors import (
     CredentialsAmbiguous,
     InsufficientScope,
     JotgateError,
     MethodRefused,
     PermissionRefused,
+    ProofNonceWanted,
+    ProofRefused,
     RequestMalformed,
+    TokenBound,
     TokenError,
     TokenMissing,
     Unavailable,
@@ -85,9 +89,13 @@ def further_lines(error: JotgateError) -> bytes:
 
 
 def challenge_of(error: JotgateError) -> bytes:
-    """RFC 6750 s3: each parameter once, quoted; without credentials the challenge carries no error."""
+    """RFC 6750 s3, RFC 9449 s7.1: each parameter once, quoted; without credentials the challenge carries no error."""
     if isinstance(error, TokenMissing):
         return b'Bearer realm="jotgate"'
+    if isinstance(error, ProofRefused):
+        return _dpop(b"use_dpop_nonce" if isinstance(error, ProofNonceWanted) else b"invalid_dpop_proof", error)
+    if isinstance(error, TokenBound) and error.by_key:
+        return _dpop(b"invalid_token", error)
     if isinstance(error, TokenError):
         return _bearer(b"invalid_token", error)
     if isinstance(error, CredentialsAmbiguous):
@@ -101,6 +109,14 @@ def challenge_of(error: JotgateError) -> bytes:
 
 def _bearer(code: bytes, error: JotgateError) -> bytes:
     return b'Bearer realm="jotgate", error="%b", error_description="%b"' % (code, scrub(error.message))
+
+
+def _dpop(code: bytes, error: JotgateError) -> bytes:
+    return b'DPoP realm="jotgate", error="%b", error_description="%b", algs="%b"' % (
+        code,
+        scrub(error.message),
+        " ".join(PROOF_ALGORITHMS).encode("ascii"),
+    )
 
 
 def scrub(text: str) -> bytes:

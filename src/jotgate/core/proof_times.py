@@ -60,7 +60,7 @@ class Judged(Struct, frozen=True):
 def judge_time(iat: float, nonce_at_s: float | None, now_s: float, epoch_s: float, rules: ProofRules) -> Judged:
     """Judge the time of a proof. All times are NumericDates (RFC 7519 s2); `nonce_at_s` is that of a genuine nonce.
 
-    A nonce says on this side's clock when its proof was made at the earliest, and so the proof's own clock may be wrong.
+    A nonce says by this side's clock when its proof was made at the earliest: the proof's own clock may then be wrong.
     """
     if abs(iat - now_s) > CLOCK_ERROR_MAX_S:
         return Judged("late")

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from jotgate.core.calls import Request
+from jotgate.core.snapshot import CertificateField
+from jotgate.edge.certificate_fields import read_certificate
 
 Family = Literal["x-forwarded", "forwarded"]
 
@@ -74,8 +76,10 @@ class Proxies:
     it was sent, and most have the same few.
     """
 
-    def __init__(self, networks: Iterable[str], family: Family) -> None:
+    def __init__(self, networks: Iterable[str], family: Family, certificate_field: CertificateField = "") -> None:
+        """`certificate_field` is where they write the certificate of the caller; empty: they say nothing of it."""
         self._networks = tuple(ipaddress.ip_network(text) for text in networks)
+        self._certificate_field = certificate_field
         self.nobody = not self._networks
         self.harmless: set[bytes] = set()
         self._family = family
@@ -96,10 +100,13 @@ class Proxies:
     def hear(self, request: Request) -> bool:
         """Take from a request what it says of its caller: `peer` becomes the caller's if a trusted proxy says so.
 
-        What may not be believed is dropped from the header fields. Returns whether a trusted proxy sent the request.
+        So does `certificate`: that of a proxy's connection is the proxy's own. What may not be believed is dropped from
+        the header fields. Returns whether a trusted proxy sent the request.
         """
         headers = request.headers
         trusted = self.trusts(request.peer)
+        if trusted:
+            request.certificate = read_certificate(headers, self._certificate_field)
         if self.harmless.issuperset(headers):
             return trusted
         for name in headers.keys() - self.harmless:

@@ -26,6 +26,7 @@ from jotgate.errors import (
     UnknownModel,
 )
 from jotgate.gateway.credentials import find_token, refuse_list, require_place
+from jotgate.gateway.possession import require_possession
 from jotgate.gateway.world import World
 from jotgate.services.evidence import examine
 
@@ -54,14 +55,19 @@ def authenticate(request: Request, operation: Operation, world: World, now_s: fl
         CredentialsAmbiguous, OriginRefused: see `find_token`.
         IssuerUnavailable: the keys of the token's issuer are out of reach.
         TokenUnresolved: it is a personal token, of which control has to be asked.
+        ProofUnmarked: control has to be asked about the proof that came with it.
     """
     token = find_token(request, world.credentials)
     if request.credential_place and not operation.forwarded:
         require_place(request, None)
     try:
         if token[:_MARK_BYTES] == _PERSONAL:
-            return world.personal.resolve(token, now_s, request.peer)
-        return world.verifier.verify(token, now_s)
+            principal = world.personal.resolve(token, now_s, request.peer)
+        else:
+            principal = world.verifier.verify(token, now_s)
+        if principal.confirmation is not None or request.possession is not None:
+            require_possession(request, token, principal, world.snapshot.issuers[0].issuer or "")
+        return principal
     except (TokenError, IssuerUnavailable) as refusal:
         refuse_list(token)
         examine(token, refusal, world.verifier.federation, now_s, request.credential_place)

@@ -13,12 +13,14 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from jotgate.core.calls import Request
+from jotgate.core.possession import Possession
 from jotgate.core.routes import CredentialPlace, Route
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import CredentialsAmbiguous, OriginRefused, TokenMalformed, TokenMissing
 
 # RFC 6750 s2.1 and RFC 9110 s11.1: the scheme is case-insensitive, then one or more spaces.
 _SCHEME: Final = re.compile(rb"bearer +", re.IGNORECASE)
+_PROVEN: Final = re.compile(rb"dpop +", re.IGNORECASE)  # RFC 9449 s7.1
 # A scheme (RFC 9110 s5.6.2: a token) behind a comma and before white space begins a second credential.
 _SECOND: Final = re.compile(rb",[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]+[^ \t,]")
 _KEYS: Final[tuple[CredentialPlace, ...]] = ("x-api-key", "api-key")
@@ -63,6 +65,8 @@ def compile_rules(snapshot: Snapshot) -> CredentialRules:
 def find_token(request: Request, rules: CredentialRules) -> bytes:
     """The one token of a request; `credential_place` says then where it stood, if not in the Authorization header.
 
+    `possession` is there then if it has the scheme DPoP.
+
     Raises:
         TokenMissing: there is none, or it stands where no route takes it.
         TokenMalformed: the scheme stands alone.
@@ -81,7 +85,11 @@ def find_token(request: Request, rules: CredentialRules) -> bytes:
         found = tuple(_elsewhere(request, rules))
         if found:
             return _only(request, found, rules)
-    return bearer_token(headers.get(b"authorization"))
+    value = headers.get(b"authorization")
+    try:
+        return bearer_token(value)
+    except TokenMissing:
+        return _proven_token(request, value or b"")
 
 
 def bearer_token(value: bytes | None) -> bytes:
@@ -103,6 +111,20 @@ def bearer_token(value: bytes | None) -> bytes:
         if value.strip(b" \t").lower() == b"bearer":
             raise TokenMalformed("the Authorization field holds no token")
         raise TokenMissing("the Authorization field is not of the Bearer scheme")
+    return value[found.end() :]
+
+
+def _proven_token(request: Request, value: bytes) -> bytes:
+    """The token behind the scheme DPoP. Raises as `bearer_token`."""
+    found = _PROVEN.match(value)
+    if found is None:
+        if value.strip(b" \t").lower() == b"dpop":
+            raise TokenMalformed("the Authorization field holds no token")
+        if not value:
+            raise TokenMissing("the request carries no bearer token")
+        raise TokenMissing("the Authorization field is not of the Bearer scheme")
+    if request.possession is None:
+        request.possession = Possession()
     return value[found.end() :]
 
 

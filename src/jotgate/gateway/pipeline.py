@@ -17,6 +17,7 @@ from jotgate.core.calls import Request
 from jotgate.core.dialects import render_at
 from jotgate.core.operations import METRICS, Operation, find_operation
 from jotgate.core.principals import Principal
+from jotgate.core.proof_times import Sight
 from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
@@ -25,6 +26,7 @@ from jotgate.errors import (
     JotgateError,
     KeyUnpublished,
     NotReady,
+    ProofUnmarked,
     TokenUnresolved,
 )
 from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
@@ -32,6 +34,7 @@ from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.passage import ControlDoor, Passage
+from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.token_waits import TokenWaits
@@ -101,6 +104,7 @@ class Gateway:
         self.cuts: Final = Cuts(self.live, clock, soon)
         self._key_waits: KeyWaits | None = None
         self._token_waits: TokenWaits | None = None
+        self._proof_waits: ProofWaits | None = None
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -112,6 +116,11 @@ class Gateway:
         self._token_waits = TokenWaits(self._clock, self, ask=ask, soon=soon)
         self.cuts.ask = ask
         return self._token_waits
+
+    def judge_proofs_by(self, ask: Callable[[int, Sight], object], soon: Soon) -> ProofWaits:
+        """Let requests wait for what control says of their DPoP proofs: `ask` asks it; see `ProofWaits`."""
+        self._proof_waits = ProofWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
+        return self._proof_waits
 
     @property
     def world(self) -> World | None:
@@ -187,6 +196,10 @@ class Gateway:
             if self._token_waits is None:
                 raise
             return self._token_waits.join(request, refusal)
+        except ProofUnmarked as refusal:
+            if self._proof_waits is None:
+                raise
+            return self._proof_waits.join(request, refusal)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
@@ -218,7 +231,7 @@ class Gateway:
         Called a few times a second.
         """
         now_s = self._clock.monotonic_s()
-        for waits in (self._key_waits, self._token_waits):
+        for waits in (self._key_waits, self._token_waits, self._proof_waits):
             if waits is not None:
                 waits.check_deadlines(now_s)
         waiting: list[Relay] = []
@@ -232,7 +245,7 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
-        for waits in (self._key_waits, self._token_waits):
+        for waits in (self._key_waits, self._token_waits, self._proof_waits):
             if waits is not None:
                 waits.cancel_all()
         for relay in tuple(self.live):

@@ -7,24 +7,21 @@ closed: the worker keeps its rows, comes back, and sends them again.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Final, Protocol, cast
-
-import msgspec
+from typing import Final, Protocol
 
 from jotgate.core.accounts import TokenUse
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import AuditUnavailable, InternalError
 from jotgate.ports import AuditLog, FigureSink
 from jotgate.processes.console import say
-from jotgate.processes.frames import FrameReader
 from jotgate.processes.messages import (
     BEAT_INTERVAL_S,
-    FRAME_BYTES_MAX,
     AccountsChanged,
     AuditBatch,
     AuditWritten,
@@ -33,6 +30,8 @@ from jotgate.processes.messages import (
     Hello,
     KeysAnswered,
     KeysWanted,
+    ProofJudged,
+    ProofShown,
     Revoked,
     Settled,
     TokenAnswered,
@@ -42,75 +41,14 @@ from jotgate.processes.messages import (
     frame,
     read_from_worker,
 )
+from jotgate.processes.worker_connection import WorkerConnection
 from jotgate.services.revocation import PAGE, RevokedSet
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
 _NO_FETCH_S: Final = 60.0
 _GREETING: Final = -1
-_UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
-_Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked
-
-
-class _Connection(asyncio.Protocol):
-    """One worker: what it sent and what of that was confirmed."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, received: Callable[["_Connection", bytes | bytearray], None], lost: "_Told") -> None:
-        self._received = received
-        self._lost = lost
-        self._frames = FrameReader(FRAME_BYTES_MAX)
-        self._drained = asyncio.Event()
-        self._drained.set()
-        self.hello: Hello | None = None
-        self.greeted = False
-        self.settled: Settled | None = None
-        self.taken = 0
-        self.confirmed = 0
-        self.questions: dict[str | bytes | int, asyncio.Task[None]] = {}
-        self.forms: set[asyncio.Future[FormAnswered]] = set()
-
-    def send(self, message: bytes) -> None:
-        """Send a frame, if anybody is there still."""
-        if self.transport.is_closing():
-            return
-        if self.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
-            self.transport.abort()  # It reads nothing; its supervisor will see to it.
-            return
-        self.transport.write(message)
-
-    async def drained(self) -> None:
-        """Wait until what was sent is mostly on its way."""
-        await self._drained.wait()
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for payload in self._frames.feed(data):
-                self._received(self, payload)
-        except (ValueError, msgspec.DecodeError) as error:  # UnicodeDecodeError is a ValueError
-            say(f"a worker broke the rules of the bus and is cut off: {error}")
-            self.transport.abort()
-        except AuditUnavailable:
-            self.transport.abort()
-
-    def pause_writing(self) -> None:
-        self._drained.clear()
-
-    def resume_writing(self) -> None:
-        self._drained.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
-        self._drained.set()  # If the worker died, the supervisor says so.
-        self._lost(self)
-
-
-_Told = Callable[[_Connection], None]
+_Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown
 
 
 def _fresh() -> float:
@@ -132,6 +70,10 @@ class RecordDesk(Protocol):
 
 async def _fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
     return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
+
+
+async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it is
+    return Verdict("unknown")
 
 
 class BusServer:
@@ -160,8 +102,9 @@ class BusServer:
         self._revoked = RevokedSet()
         self._records: RecordDesk | None = None
         self._forms: Callable[[FormAsked], Awaitable[FormAnswered]] | None = None
+        self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
         self._said = asyncio.Event()
-        self._connections: set[_Connection] = set()
+        self._connections: set[WorkerConnection] = set()
         self._server: asyncio.Server | None = None
         self._fault = ""
 
@@ -195,6 +138,10 @@ class BusServer:
     def serve_forms(self, answer: Callable[[FormAsked], Awaitable[FormAnswered]]) -> None:
         """Let workers hand forms to the token service."""
         self._forms = answer
+
+    def serve_proofs(self, judge: Callable[[Sight], Awaitable[Verdict]]) -> None:
+        """Let workers ask what becomes of DPoP proofs."""
+        self._judge_proof = judge
 
     def serve_records(self, desk: RecordDesk) -> None:
         """Let workers ask this desk."""
@@ -234,8 +181,8 @@ class BusServer:
     async def start(self, listener: socket.socket) -> None:
         """Accept workers on a listening Unix socket."""
 
-        def connect() -> _Connection:
-            connection = _Connection(self._read, self._leave)
+        def connect() -> WorkerConnection:
+            connection = WorkerConnection(self._read, self._leave)
             self._connections.add(connection)
             return connection
 
@@ -289,7 +236,7 @@ class BusServer:
             say(fault or "the audit log is written again")
         self._fault = fault
 
-    def _read(self, connection: _Connection, payload: bytes | bytearray) -> None:
+    def _read(self, connection: WorkerConnection, payload: bytes | bytearray) -> None:
         message = read_from_worker(payload)
         if isinstance(message, Hello):
             self._greet(connection, message)
@@ -302,7 +249,7 @@ class BusServer:
                 self._complain(error.message)
                 raise
 
-    def _leave(self, connection: _Connection) -> None:
+    def _leave(self, connection: WorkerConnection) -> None:
         self._connections.discard(connection)
         for question in connection.questions.values():
             question.cancel()
@@ -310,12 +257,12 @@ class BusServer:
             self._figures.left(connection.hello.instance)
             self._tell_waiting()
 
-    def _greet(self, connection: _Connection, hello: Hello) -> None:
+    def _greet(self, connection: WorkerConnection, hello: Hello) -> None:
         connection.hello = hello
         self._figures.greeted(hello.slot, hello.instance)
         self._ask(connection, _GREETING, self._tell_all(connection, hello))
 
-    async def _tell_all(self, connection: _Connection, hello: Hello) -> None:
+    async def _tell_all(self, connection: WorkerConnection, hello: Hello) -> None:
         """Tell a worker all that it must know before it serves. What is revoked meanwhile is told to it too."""
         entries = self._revoked.entries()
         for place in range(0, len(entries), PAGE):
@@ -329,13 +276,15 @@ class BusServer:
         if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
             connection.send(frame(Beat(self._age_s())))
 
-    def _take(self, connection: _Connection, hello: Hello, message: _Further) -> None:
+    def _take(self, connection: WorkerConnection, hello: Hello, message: _Further) -> None:
         match message:
             case AuditBatch(number, text):
                 self._log.append(text.split(b"\n"))
                 connection.taken = number
             case FormAsked():
                 self._answer_form(connection, message)
+            case ProofShown(number, sight):
+                self._ask(connection, number, self._answer_proof(connection, number, sight))
             case Settled():
                 connection.settled = message
                 self._tell_waiting()
@@ -348,7 +297,7 @@ class BusServer:
             case Figures(counts, gauges):
                 self._figures.took(hello.instance, counts, gauges)
 
-    def _ask(self, connection: _Connection, key: str | bytes | int, answer: Coroutine[None, None, None]) -> None:
+    def _ask(self, connection: WorkerConnection, key: str | bytes | int, answer: Coroutine[None, None, None]) -> None:
         if key in connection.questions:
             answer.close()
             return
@@ -356,15 +305,18 @@ class BusServer:
         connection.questions[key] = question
         question.add_done_callback(lambda _: connection.questions.pop(key, None))
 
-    async def _answer(self, connection: _Connection, issuer: str) -> None:
+    async def _answer(self, connection: WorkerConnection, issuer: str) -> None:
         outcome = await self._wanted(issuer)
         connection.send(frame(KeysAnswered(issuer, outcome.reached, outcome.useless_s)))
 
-    async def _answer_token(self, connection: _Connection, digest: bytes) -> None:
+    async def _answer_token(self, connection: WorkerConnection, digest: bytes) -> None:
         finding = None if self._records is None else await self._records.find(digest)
         connection.send(frame(TokenAnswered(digest, finding)))
 
-    def _answer_form(self, connection: _Connection, asked: FormAsked) -> None:
+    async def _answer_proof(self, connection: WorkerConnection, number: int, sight: Sight) -> None:
+        connection.send(frame(ProofJudged(number, await self._judge_proof(sight))))
+
+    def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
         if self._forms is None:
             return  # The worker waits no longer than its deadline.
         answering = asyncio.ensure_future(self._forms(asked))
@@ -372,7 +324,7 @@ class BusServer:
         answering.add_done_callback(lambda done: self._send_form(connection, asked.number, done))
 
     @staticmethod
-    def _send_form(connection: _Connection, number: int, answering: "asyncio.Future[FormAnswered]") -> None:
+    def _send_form(connection: WorkerConnection, number: int, answering: "asyncio.Future[FormAnswered]") -> None:
         connection.forms.discard(answering)
         if answering.cancelled():
             return

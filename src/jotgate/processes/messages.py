@@ -16,6 +16,7 @@ from jotgate.core.accounts import TokenUse
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
@@ -119,14 +120,30 @@ class TokensUsed(Struct, frozen=True, tag="tokens_used"):
     uses: list[TokenUse]
 
 
+class ProofShown(Struct, frozen=True, tag="proof_shown"):
+    """A worker was shown a DPoP proof that is good in itself. `number` counts up per worker; the answer names it."""
+
+    number: int
+    sight: Sight
+
+
+class ProofJudged(Struct, frozen=True, tag="proof_judged"):
+    """What becomes of that proof; one that is "fresh" is used by now, for all workers and all machines."""
+
+    number: int
+    verdict: Verdict
+
+
 class AccountsChanged(Struct, frozen=True, tag="accounts_changed"):
     """What the worker holds of these is out of date. It comes first, and then as soon as control knows."""
 
     news: AccountNews
 
 
-FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked
-FromControl = World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged | FormAnswered
+FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown
+FromControl = (
+    World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged | FormAnswered | ProofJudged
+)
 
 
 def _reveal(value: object) -> str:

@@ -68,6 +68,8 @@ class Connection(RequestReader):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        tls = transport.get_extra_info("ssl_object")
+        self._certificate = b"" if tls is None else tls.getpeercert(binary_form=True) or b""
 
     def data_received(self, data: bytes) -> None:
         start = 0

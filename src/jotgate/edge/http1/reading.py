@@ -54,6 +54,7 @@ class RequestReader(asyncio.Protocol, ABC):
         self._limits = surroundings.limits
         self._parser = httptools.HttpRequestParser(self)
         self._peer = ""
+        self._certificate = b""
         # The bytes being parsed, and those of an unfinished head that were parsed before them.
         self._segment = b""
         self._early = bytearray()
@@ -156,6 +157,8 @@ class RequestReader(asyncio.Protocol, ABC):
             self._refuse_now(Request(method, self._target, b"", {}, self._peer, begun_s), refusal)
             return
         self._request = request = Request(method, path, query, headers, self._peer, begun_s)
+        if self._certificate:
+            request.certificate = self._certificate
         self._field_bytes = 0
         self._upgrading = self._parser.should_upgrade()
         if self._upgrading:

@@ -1,0 +1,21 @@
+"""What a request shows to prove that the token in it is its sender's own."""
+
+from hashlib import sha256
+
+from msgspec import Struct
+
+from jotgate.core.dpop import Proof
+from jotgate.core.proof_times import Verdict
+from jotgate.jose.encoding import b64url_encode
+
+
+class Possession(Struct):
+    """That a request has the scheme DPoP. Mutable: its proof, once that was read and found good; what control said."""
+
+    proof: Proof | None = None
+    verdict: Verdict | None = None
+
+
+def certificate_hash(certificate: bytes) -> str:
+    """The `x5t#S256` of a certificate in DER (RFC 8705 s3.1)."""
+    return b64url_encode(sha256(certificate).digest()).decode("ascii")

@@ -1,0 +1,76 @@
+"""Control's end of one connection to a worker: frames in, frames out, and what is under way for it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+
+from jotgate.core.forms import FormAnswered
+from jotgate.errors import AuditUnavailable
+from jotgate.processes.console import say
+from jotgate.processes.frames import FrameReader
+from jotgate.processes.messages import FRAME_BYTES_MAX, Hello, Settled
+
+_UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
+
+
+class WorkerConnection(asyncio.Protocol):
+    """One worker. Mutable: what it sent, what of that was confirmed, and what it waits for."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, received: Callable[["WorkerConnection", bytes | bytearray], None], lost: "_Told") -> None:
+        self._received = received
+        self._lost = lost
+        self._frames = FrameReader(FRAME_BYTES_MAX)
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self.hello: Hello | None = None
+        self.greeted = False
+        self.settled: Settled | None = None
+        self.taken = 0
+        self.confirmed = 0
+        self.questions: dict[str | bytes | int, asyncio.Task[None]] = {}
+        self.forms: set[asyncio.Future[FormAnswered]] = set()
+
+    def send(self, message: bytes) -> None:
+        """Send a frame, if anybody is there still."""
+        if self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
+            self.transport.abort()  # It reads nothing; its supervisor will see to it.
+            return
+        self.transport.write(message)
+
+    async def drained(self) -> None:
+        """Wait until what was sent is mostly on its way."""
+        await self._drained.wait()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._frames.feed(data):
+                self._received(self, payload)
+        except (ValueError, msgspec.DecodeError) as error:  # UnicodeDecodeError is a ValueError
+            say(f"a worker broke the rules of the bus and is cut off: {error}")
+            self.transport.abort()
+        except AuditUnavailable:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        self._drained.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        self._drained.set()  # If the worker died, the supervisor says so.
+        self._lost(self)
+
+
+_Told = Callable[[WorkerConnection], None]

@@ -15,6 +15,7 @@ from jotgate.cli.common import (
     sources,
 )
 from jotgate.cli.records import plain, print_lines
+from jotgate.cli.token_holders import add_holder_options, count_of, find_holder, revoke_of
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "revoke",
         help="revoke tokens, and all that was narrowed from them",
         description="Revoke access tokens by their identifiers (claim jti), and with each all that was narrowed from "
-        "it. Every worker refuses them within a second. Without --yes it says what that would do, and does nothing.",
+        "it; or all that a client, a subject, a tenant or a key was issued. Every worker refuses them within a second. "
+        "Without --yes it says what that would do, and does nothing.",
         epilog="example: jotgate token revoke 6f1d0c52a9e84b7f93d20b5e7ac41866 --reason 'laptop lost' --yes",
     )
-    revoke_parser.add_argument("token_id", nargs="+", metavar="JTI", help="a token's identifier")
+    revoke_parser.add_argument("token_id", nargs="*", metavar="JTI", help="a token's identifier")
+    add_holder_options(revoke_parser)
     revoke_parser.add_argument(
         "--issuer", default="", metavar="NAME", help="who issued them, if another issuer did: its name here, or its iss"
     )
@@ -71,6 +74,13 @@ def revoke(arguments: argparse.Namespace) -> int:
     """Revoke tokens, or say what that would do."""
     from jotgate.core.token_orders import TokenOrder
 
+    kind = find_holder(arguments)
+    if kind is not None:
+        return revoke_of(arguments, kind)
+    if not arguments.token_id:
+        raise UsageError(
+            "no token is named", hint="Give the identifier of one, or --client, --subject, --tenant or --key"
+        )
     if arguments.issuer and arguments.family:
         raise UsageError("--family is for tokens that were issued here", hint="Leave --family or --issuer out")
     try:
@@ -108,8 +118,8 @@ def _impact(answer: "TokenAnswer") -> str:
         here = f"; {derived} here would go with them" if answer.derived and not answer.done else ""
         here = f"; {derived} here went with them" if answer.derived and answer.done else here
         return f"invalidates tokens of another issuer, how many of them live is unknown here{here}"
-    more = f", {derived} among them" if answer.derived else ""
-    return f"invalidates {_count(answer.live, 'live token', 'live tokens')}{more}{families}"
+    more = f", {derived} among them" if answer.derived and not answer.more else ""
+    return f"invalidates {count_of(answer.live, answer.more)}{more}{families}"
 
 
 def _advice(answer: "TokenAnswer") -> str:

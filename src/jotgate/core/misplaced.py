@@ -5,12 +5,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from jotgate.core.opaque import Mark
-from jotgate.errors import CommandError
+from jotgate.errors import CommandError, TokenMalformed
+from jotgate.jose.encoding import b64url_decode, parse_object
 
 TOKEN_TEXT: Final = re.compile(
     r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*|jot_[a-z]_[A-Za-z0-9_-]{16,}", re.ASCII
 )
 """What looks like a JWT, and what jotgate's opaque tokens and secrets look like, whatever stands around it."""
+
+_WHOLE: Final = re.compile(
+    r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|jot_[a-z]_[A-Za-z0-9_-]{16,}", re.ASCII
+)
+_PARTS: Final = re.compile(r"(?<![A-Za-z0-9_-])(?=([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*\.)", re.ASCII)
+"""The first part of what may be a compact JWS or JWE, wherever in a text that begins."""
 
 _ADVICE: Final = {
     Mark.PERSONAL: "Revoke it by its name: jotgate pat revoke NAME --subject OWNER; see 'jotgate pat list'",
@@ -32,6 +39,30 @@ def check_identifiers(texts: Iterable[str]) -> None:
         found = TOKEN_TEXT.search(text)
         if found is not None:
             raise token_given(found[0])
+
+
+def check_foreign_identifiers(texts: Iterable[str]) -> None:
+    """Refuse what holds a whole token or secret; anything else may be another issuer's `jti`, dots and all.
+
+    Raises:
+        CommandError: it does not repeat it.
+    """
+    for text in texts:
+        found = _WHOLE.search(text)
+        if found is not None:
+            raise token_given(found[0])
+        for parts in _PARTS.finditer(text):
+            if _is_header(parts[1]):
+                raise token_given(parts[1])
+
+
+def _is_header(part: str) -> bool:
+    """Whether it is a JSON object in base64url (RFC 7515 s3.1)."""
+    try:
+        parse_object(b64url_decode(part.encode("ascii")), "header")
+    except TokenMalformed:
+        return False
+    return True
 
 
 def token_given(token: str) -> CommandError:

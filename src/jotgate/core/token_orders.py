@@ -4,12 +4,13 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from jotgate.core.misplaced import check_identifiers, token_given
+from jotgate.core.misplaced import check_foreign_identifiers, check_identifiers
 from jotgate.errors import CommandError
 
 TOKENS_MAX: Final = 100
 _TEXT_MAX: Final = 256
-_DOTS: Final = 2  # of a compact JWS
+_FOREIGN_MAX: Final = 4_096
+"""Whatever a token of another issuer may have as its `jti` (RFC 7519 s4.1.7); longer ones fit no header."""
 
 
 class TokenListing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,7 +26,10 @@ class TokenListing(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class TokenView(Struct, frozen=True, kw_only=True):
-    """One token as it stands: `ended` is past its `exp`, `revoked` may be so by its family or by an ancestor."""
+    """One token as it stands: `ended` is past its `exp`, `revoked` may be so by its family or by an ancestor.
+
+    `actor` is who acts by it; null: whom it speaks for.
+    """
 
     token_id: str
     subject: str
@@ -36,6 +40,7 @@ class TokenView(Struct, frozen=True, kw_only=True):
     state: Literal["live", "revoked", "ended"]
     parent: str | None = None
     family: str | None = None
+    actor: str | None = None
 
 
 class TokenPage(Struct, frozen=True):
@@ -66,15 +71,17 @@ class TokenOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     confirmed: bool = False
 
     def __post_init__(self) -> None:
-        check_identifiers((*self.token_ids, self.issuer, self.reason))
-        for token_id in self.token_ids:
-            if token_id.count(".") == _DOTS:
-                raise token_given(token_id)
-        for text in (*self.token_ids, self.reason):
-            if len(text) > _TEXT_MAX or not text.isprintable():
+        check_identifiers((self.issuer, self.reason))
+        if self.issuer:
+            check_foreign_identifiers(self.token_ids)
+        else:
+            check_identifiers(self.token_ids)
+        longest = _FOREIGN_MAX if self.issuer else _TEXT_MAX
+        for text, most in ((self.reason, _TEXT_MAX), *((one, longest) for one in self.token_ids)):
+            if len(text) > most or not text.isprintable():
                 raise CommandError(
-                    f"an identifier or the reason is longer than {_TEXT_MAX} characters, or is no plain text",
-                    hint="'jotgate token list' shows the identifiers of tokens",
+                    f"an identifier or the reason is longer than {most} characters, or is no plain text",
+                    hint="'jotgate token list' shows the identifiers of tokens; name who issued others with --issuer",
                 )
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from jotgate.core.durable import Revocation, RevocationKind
 from jotgate.core.misplaced import check_identifiers, holds_token
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, make_opaque
 from jotgate.core.personal_tokens import PersonalOrder
+from jotgate.core.revocations import token_handle
 from jotgate.core.token_orders import TokenOrder
 from jotgate.errors import CommandError
 
@@ -49,9 +51,26 @@ def test_no_token_is_taken_for_an_issuer(token: str) -> None:
         TokenOrder(token_ids=("0f",), issuer=token)
 
 
-def test_a_jws_with_any_header_is_a_token() -> None:
+@pytest.mark.parametrize("token", ["IHt9.e30.c2ln", "Bearer IHt9.e30.c2ln", "IHt9.a.b.c.d", "x.IHt9.e30.c2ln"])
+def test_a_jws_with_any_header_is_a_token(token: str) -> None:
     with pytest.raises(CommandError, match="a token or secret does not belong here"):
-        TokenOrder(token_ids=("IHs.e30.c2ln",))
+        TokenOrder(token_ids=(token,), issuer="corp")
+
+
+@pytest.mark.parametrize(
+    "token_id", ["a.b.c", "1700000000.42.7", "eyJpZCI6MX0.abc", "x" * 3_000, "urn:example:a.b.c:d", "W10.e30.c2ln"]
+)
+def test_whatever_is_no_whole_token_may_be_the_identifier_of_another_issuers(token_id: str) -> None:
+    order = TokenOrder(token_ids=(token_id,), issuer="corp", confirmed=True)
+    Revocation(RevocationKind.TOKEN, token_handle("https://corp.example", order.token_ids[0]), 1)
+
+
+def test_identifiers_of_our_own_are_short_and_plain() -> None:
+    for token_id in ("x" * 257, "eyJpZCI6MX0.abc"):
+        with pytest.raises(CommandError):
+            TokenOrder(token_ids=(token_id,))
+    with pytest.raises(CommandError, match="longer than 4096 characters"):
+        TokenOrder(token_ids=("x" * 4_097,), issuer="corp")
 
 
 @pytest.mark.parametrize(

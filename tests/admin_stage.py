@@ -56,7 +56,7 @@ class _Keys:
         Keyring(store, self._parts, clock).open("ES256")
 
     async def carry_out(self, order: KeyOrder, actor: str, details: Mapping[str, str]) -> KeyAnswer:
-        desk = KeyDesk(self._store, self._parts, self._clock, self._rules, alone=True)
+        desk = KeyDesk(self._store, self._parts, self._clock, self._rules, issuer=NAME, alone=True)
         done = desk.carry_out(order)
         for event in done.events:
             self._recorder.record(event.name, actor=actor, details={"kid": event.kid, **details})

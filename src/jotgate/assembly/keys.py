@@ -135,7 +135,8 @@ class KeyRoom:
         rules = key_rules(self._reloader.effect.config.keys)
 
         def desk(store: Store) -> KeyDesk:
-            return KeyDesk(store, self._authority.parts, self._clock, rules, alone=False)
+            issuer = self._authority.issuer_url
+            return KeyDesk(store, self._authority.parts, self._clock, rules, issuer=issuer, alone=False)
 
         outcome = await self._access.run(lambda store: desk(store).carry_out(order))
         self._authority.tell(outcome.events, actor, details)

@@ -49,12 +49,17 @@ def verify(directory: DataDirectory, sources: Sources, token: bytes) -> Principa
     try:
         return verifier.verify(token, SystemClock().now_s())
     except TokenError as refusal:
-        if _is_foreign(token, verifier.federation):
-            refusal.message = (
-                f"{refusal.message}; no jotgate runs here, and only a running one judges other issuers' tokens"
-            )
-            refusal.hint = "Start jotgate on this directory, and check the token again"
+        tell_of_foreign(refusal, token, verifier.federation)
         raise
+
+
+def tell_of_foreign(refusal: TokenError, token: bytes, federation: Federation) -> None:
+    """Say with a refusal why a token of another issuer can only be refused where no jotgate runs."""
+    if _is_foreign(token, federation):
+        refusal.message = (
+            f"{refusal.message}; no jotgate runs here, and only a running one judges other issuers' tokens"
+        )
+        refusal.hint = "Start jotgate on this directory, and check the token again"
 
 
 def _is_foreign(token: bytes, federation: Federation) -> bool:
@@ -74,7 +79,12 @@ def tend_keys(directory: DataDirectory, sources: Sources, order: KeyOrder) -> Ke
     require_installation(directory)
     with opened(directory, sources) as (authority, config):
         desk = KeyDesk(
-            authority.store, authority.parts, SystemClock(), key_rules(config.keys), alone=not authority.shared
+            authority.store,
+            authority.parts,
+            SystemClock(),
+            key_rules(config.keys),
+            issuer=authority.issuer_url,
+            alone=not authority.shared,
         )
         outcome = desk.carry_out(order)
         authority.tell(outcome.events, CLI_CLIENT_ID)

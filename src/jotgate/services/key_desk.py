@@ -7,10 +7,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core import key_life
-from jotgate.core.durable import IssuanceQuery, KeyRecord, KeyRing, KeyState
+from jotgate.core.claims import LIFETIME_MAX_S
+from jotgate.core.durable import IssuanceQuery, KeyRecord, KeyRing, KeyState, Revocation, RevocationKind
 from jotgate.core.key_checks import check_ahead, check_algorithm
 from jotgate.core.key_life import KeyRules
 from jotgate.core.key_orders import KeyOrder, KeyView, view
+from jotgate.core.revocations import token_handle
 from jotgate.errors import CommandError, DirectoryRefused, KeyRefused
 from jotgate.jose.imports import read_key
 from jotgate.jose.keys import SigningKey, signing_key_to_pem
@@ -34,14 +36,18 @@ class Outcome(Struct, frozen=True):
 class KeyDesk:
     """Takes orders about the keys in one store. Immutable. Plain calls, which may wait for the database.
 
-    `alone`: no process but this one can be using the keys, so that a new one need not be made known before it signs.
+    `issuer` is the `iss` of this installation. `alone`: no process but this one can be using the keys, so that a new
+    one need not be made known before it signs.
     """
 
-    def __init__(self, store: Store, parts: PrivateParts, clock: Clock, rules: KeyRules, *, alone: bool) -> None:
+    def __init__(
+        self, store: Store, parts: PrivateParts, clock: Clock, rules: KeyRules, *, issuer: str, alone: bool
+    ) -> None:
         self._keyring = Keyring(store, parts, clock)
         self._store = store
         self._parts = parts
         self._rules = rules
+        self._issuer = issuer
         self._alone = alone
 
     def carry_out(self, order: KeyOrder) -> Outcome:
@@ -64,7 +70,7 @@ class KeyDesk:
                     self._keyring.change(lambda ring: key_life.retire(ring, order.kid, self._keyring.now_s)), order.kid
                 )
             case "revoke":
-                return self._told(self._keyring.revoke(order.kid, order.algorithm or self._rules.algorithm), order.kid)
+                return self._revoke(order)
             case "import":
                 return self._import(order)
             case "export":
@@ -101,6 +107,20 @@ class KeyDesk:
 
         done = self._keyring.make(order.algorithm or self._rules.algorithm, _bounded(place))
         return self._told(done, made[0])
+
+    def _revoke(self, order: KeyOrder) -> Outcome:
+        """Refuse a key, and with what it signed all that was narrowed from that, whoever signed it."""
+        done = self._keyring.revoke(order.kid, order.algorithm or self._rules.algorithm)
+        now_s = int(self._keyring.now_s)
+        row = Revocation(
+            kind=RevocationKind.KEY,
+            handle=token_handle(self._issuer, order.kid),
+            revoked_at_s=now_s,
+            expires_at_s=now_s + LIFETIME_MAX_S,
+            reason="key revoked",
+        )
+        self._store.revoke([row])
+        return self._told(done, order.kid)
 
     def _promote(self, kid: str) -> Outcome:
         now_s = self._keyring.now_s

@@ -6,15 +6,19 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core import key_life
+from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, KeyState
 from jotgate.core.key_life import KeyRules
 from jotgate.core.key_orders import KeyOrder
+from jotgate.core.revocations import names_of, origins_for
 from jotgate.errors import CommandError, KeyRefused
 from jotgate.jose.keys import generate, public_jwk, signing_key_to_pem
 from jotgate.services.key_desk import KeyDesk
 from jotgate.services.keyring import Keyring
+from jotgate.services.revocation import load_revocations
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
+from tests.callers import NAME, principal
 from tests.parts import MemoryParts
 
 DAY_S = 86_400
@@ -27,7 +31,7 @@ class Bench:
         self.store = MemoryStore()
         self.parts = MemoryParts(seals=seals)
         self.clock = ManualClock()
-        self.desk = KeyDesk(self.store, self.parts, self.clock, KeyRules("ES256"), alone=alone)
+        self.desk = KeyDesk(self.store, self.parts, self.clock, KeyRules("ES256"), issuer=NAME, alone=alone)
         Keyring(self.store, self.parts, self.clock).open("ES256")
         self.first = self.store.key_ring().keys[0].kid
 
@@ -112,12 +116,24 @@ def test_what_cannot_be_done_changes_nothing() -> None:
 def test_a_new_key_waits_no_longer_than_the_schedule_can(rotate_after_s: int, longest_s: int) -> None:
     bench = Bench()
     rules = KeyRules("ES256", rotate_after_s)
-    desk = KeyDesk(bench.store, bench.parts, bench.clock, rules, alone=False)
+    desk = KeyDesk(bench.store, bench.parts, bench.clock, rules, issuer=NAME, alone=False)
     with pytest.raises(CommandError, match=f"may wait {longest_s} s at most") as caught:
         desk.carry_out(KeyOrder(action="rotate", ahead_s=longest_s + 1))
     assert "--ahead" in caught.value.hint
     assert len(bench.store.key_ring().keys) == 1
     desk.carry_out(KeyOrder(action="rotate", ahead_s=longest_s))
+
+
+def test_what_a_revoked_key_has_signed_takes_along_what_another_key_has_signed_for_it() -> None:
+    bench = Bench(alone=True)
+    bench.desk.carry_out(KeyOrder(action="revoke", kid=bench.first))
+    parent = replace(principal(), kid=bench.first)
+    grant = AccessGrant(subject="alice", client_id="app", scopes=("ai",), audiences=(NAME,), ttl_s=60)
+    child = replace(principal(), client_id="app", token_id="c", kid="new", origins=origins_for(grant, parent, NAME))
+    revoked = load_revocations(bench.store)
+    late_s = bench.clock.now_s() + 3_600
+    assert revoked.find(names_of(child, NAME), late_s, 0) == f"key {NAME} {bench.first}"
+    assert revoked.find(names_of(replace(child, origins=()), NAME), late_s, 0) is None
 
 
 def test_no_more_keys_are_published_than_verifiers_take() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.durable import RevocationKind
 from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import AccountNews
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import Entry, names_of
+from jotgate.core.revocations import Entry, handle_name, names_of, personal_names, token_handle
 from jotgate.errors import IssuerUnavailable, TokenError, TokenUnresolved
 from jotgate.gateway.admission import Call
 from jotgate.gateway.credentials import find_token
@@ -48,8 +49,7 @@ class Cuts:
         self._clock = clock
         self._soon = soon
         self._index: LiveCalls[Relay] = LiveCalls()
-        self._queue: deque[Relay] = deque()
-        self._queued: set[Relay] = set()
+        self._queue: deque[list[Relay]] = deque()
         self._stepping = False
         self._world: World | None = None
         self._asked: dict[bytes, float] = {}
@@ -64,7 +64,7 @@ class Cuts:
     def revoked(self, entries: Sequence[Entry]) -> None:
         """Look at the calls of what was revoked just now."""
         self._suspect(entry.name for entry in entries)
-        self._look_at(self._young())
+        self.look_at([relay for relay in self._live if relay.watch is None])
 
     def accounts_changed(self, news: AccountNews) -> None:
         """Look at the calls of personal tokens of which something has changed."""
@@ -75,54 +75,58 @@ class Cuts:
         self._asked.pop(digest, None)
 
     def tick(self) -> None:
-        """Look at what has run for long enough, and at what ends now. Called a few times a second."""
+        """Look at what ends now. Called a few times a second."""
         now_s = self._clock.monotonic_s()
         for digest in [one for one, until_s in self._asked.items() if until_s <= now_s]:
             del self._asked[digest]
-        self._look_at(self._index.take_ending(self._clock.now_s()))
-        self._look_at(self._young())
+        self.look_at(self._index.take_ending(self._clock.now_s()))
+
+    def look_at(self, relays: list[Relay]) -> None:
+        """Look at these calls soon: those that are not watched yet, or whose token may have ended."""
+        if relays:
+            self._queue.append(relays)
+            self._go_on()
 
     def settled(self, relay: Relay) -> None:
         """The call, which was watched, has ended."""
         if relay.watch is not None:
             self._index.remove(relay, relay.watch)
 
-    def _young(self) -> list[Relay]:
-        return [relay for relay in self._live if relay.watch is None]
-
     def _suspect(self, names: Iterable[Name]) -> None:
         for name in names:
-            self._look_at(self._index.named(name))
+            found = list(self._index.named(name))
+            # What waits goes first: the room that a cut makes would else be given to a call that is cut next.
+            waiting = [one for one in found if one.place is None]
+            if waiting:
+                self._queue.appendleft(waiting)
+            self.look_at(found)
 
-    def _look_at(self, relays: Collection[Relay]) -> None:
-        new = [one for one in relays if one not in self._queued]
-        if not new:
-            return
-        self._queued.update(new)
-        # What waits goes first: the room that a cut makes would else be given to a call that is cut next.
-        self._queue.extendleft([one for one in new if one.waits])
-        self._queue.extend([one for one in new if not one.waits])
-        if not self._stepping:
+    def _go_on(self) -> None:
+        if self._queue and not self._stepping:
             self._stepping = True
             self._soon(self._step)
 
     def _step(self) -> None:
-        end_s = self._clock.monotonic_s() + _STEP_S
-        while self._queue:
-            relay = self._queue.popleft()
-            self._queued.discard(relay)
+        try:
+            self._look_for(_STEP_S)
+        finally:  # A fault that nobody foresaw is told by the event loop; the other calls are looked at all the same.
+            self._stepping = False
+            self._go_on()
+
+    def _look_for(self, span_s: float) -> None:
+        end_s = self._clock.monotonic_s() + span_s
+        while self._queue and self._clock.monotonic_s() < end_s:
+            batch = self._queue[0]
+            relay = batch.pop()
+            if not batch:
+                self._queue.popleft()
             if relay in self._live:
                 self._look(relay)
-            if self._clock.monotonic_s() >= end_s:
-                break
-        self._stepping = bool(self._queue)
-        if self._stepping:
-            self._soon(self._step)
 
     def _look(self, relay: Relay) -> None:
         """Cut the call if its token has ended, else watch it by what is known of the token now."""
         call, world, now_s = relay.call, self._world, self._clock.now_s()
-        if call.route.ended_tokens == "finish":
+        if call.ended_tokens == "finish":
             relay.watch = UNWATCHED
             return
         assert world is not None, "no call runs before there is one"
@@ -159,22 +163,24 @@ def _life(call: Call, world: World, now_s: float) -> Life:
     try:
         if token.startswith(_PERSONAL):
             held = world.personal.look_again(token, now_s)
-            return Life((*held.names, *_personal_names(held.principal)), held.until_s)
+            return Life((*held.names, *_accounts(held.principal)), held.until_s)
         found = world.verifier.look_again(token, now_s)
     except TokenError as refusal:
         examine(token, refusal, world.verifier.federation, now_s, request.credential_place)
         raise
-    key = _key_name(found.issuer.content.name, found.key.kid)
-    return Life((*found.names, key), min(found.not_after_s, found.issuer.ends_s))
+    return Life(found.names, min(found.not_after_s, found.issuer.ends_s))
 
 
 def _unsure(call: Call, world: World, now_s: float) -> Life:
     """The same where it cannot be known: it is looked at again soon."""
-    names = names_of(call.principal, world.snapshot.issuers[0].issuer)
-    return Life((*names, *_personal_names(call.principal)), now_s + 1 / TICKS_PER_S)
+    principal = call.principal
+    names: tuple[Name, ...] = (*personal_names(principal), *_accounts(principal))
+    if principal.kid:
+        names = names_of(principal, world.snapshot.issuers[0].issuer)
+    return Life(names, now_s + 1 / TICKS_PER_S)
 
 
-def _personal_names(principal: Principal) -> tuple[Name, ...]:
+def _accounts(principal: Principal) -> tuple[Name, ...]:
     """The accounts on which a personal token rests, as `AccountNews` names them."""
     return (
         _EVERY_PERSONAL,
@@ -184,15 +190,11 @@ def _personal_names(principal: Principal) -> tuple[Name, ...]:
     )
 
 
-def _key_name(issuer: str, kid: str) -> Name:
-    return ("key", issuer, kid)
-
-
 def _gone(before: Federation, after: Federation) -> list[Name]:
-    """The keys that an issuer had and has no longer."""
+    """The keys that an issuer had and has no longer, as revocations name them."""
     held = {one.content.name: one.keys for one in after.issuers}
     return [
-        _key_name(one.content.name, key.kid)
+        handle_name(RevocationKind.KEY, token_handle(one.content.issuer or one.content.name, key.kid))
         for one in before.issuers
         for key in one.keys.keys
         if one.content.name not in held or not held[one.content.name].has_same(key)

@@ -48,6 +48,7 @@ _AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrec
 _CALLER_GONE: Final = 499
 _JUDGED_FOR_S: Final = 0.5
 """A token is looked at again when its call begins so much later than its head came."""
+_CHECKED_AT_ONCE: Final = 1_000
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
@@ -100,6 +101,7 @@ class Gateway:
         self._world: World | None = None
         self._control_seen_s = -math.inf
         self._requests = 0
+        self._soon = soon
         self.live: set[Relay] = set()
         self.cuts: Final = Cuts(self.live, clock, soon)
         self._key_waits: KeyWaits | None = None
@@ -234,14 +236,26 @@ class Gateway:
         for waits in (self._key_waits, self._token_waits, self._proof_waits):
             if waits is not None:
                 waits.check_deadlines(now_s)
-        waiting: list[Relay] = []
-        for relay in tuple(self.live):
+        self.cuts.tick()
+        self._check_some(list(self.live), [], now_s)
+
+    def _check_some(self, left: list[Relay], waiting: list[Relay], now_s: float) -> None:
+        """Check so many of the calls that are left as hold up no other; behind the last, those that wait are sent."""
+        young: list[Relay] = []
+        for relay in left[-_CHECKED_AT_ONCE:]:
             relay.check_deadlines(now_s)
+            if relay.watch is None:
+                young.append(relay)
             if relay.waits:
                 waiting.append(relay)
+        self.cuts.look_at(young)
+        del left[-_CHECKED_AT_ONCE:]
+        if left:
+            self._soon(partial(self._check_some, left, waiting, now_s))
+            return
         for relay in sorted(waiting, key=_begun_s):
-            look_again(relay, self._clock)
-        self.cuts.tick()
+            if relay.waits:
+                look_again(relay, self._clock)
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""

@@ -19,6 +19,7 @@ from jotgate.core.durable import (
     Versions,
 )
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.policy_values import KeptPolicies, PolicyRecord
 
 
 class Facts(Protocol):
@@ -180,6 +181,19 @@ class FamilyRecords(Protocol):
         """Forget at most `limit` families whose last token had ended at this second; returns how many."""
 
 
+class PolicyRecords(Protocol):
+    """The policies that are kept in the store, as a whole. All raise StoreUnavailable."""
+
+    def policies(self) -> KeptPolicies:
+        """All of them in their order."""
+
+    def put_policies(self, version: int, records: Sequence[PolicyRecord]) -> int | None:
+        """Keep these, each of another name, in place of all if the whole still has this version.
+
+        Returns the new version of the whole, which those get whose own is 0; None when somebody else was first.
+        """
+
+
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
 
@@ -205,6 +219,7 @@ class Store(
     AccountRecords,
     PersonalTokenRecords,
     FamilyRecords,
+    PolicyRecords,
     Marks,
     Protocol,
 ):

@@ -31,6 +31,7 @@ from jotgate.core.durable import (
     RevocationKind,
 )
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.policy_values import PolicyRecord
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
@@ -130,6 +131,12 @@ SUCCESSOR: Final = RefreshRecord(
 MARK: Final = Mark("jti", "https://ci.example assertion", 4_000_000_000, b"\x00\xff")
 
 
+POLICIES: Final = (
+    PolicyRecord("second", b'{"name":"second","effect":"allow"}', created_at_s=37),
+    PolicyRecord("first", b"\x00\xff", created_at_s=38),
+)
+
+
 def fill(store: Store) -> None:
     """Keep one of everything."""
     store.fix_fact("issuer", "https://gateway.example")
@@ -138,6 +145,7 @@ def fill(store: Store) -> None:
     store.add_issuances(ISSUANCES)
     store.revoke(REVOCATIONS)
     fill_tokens(store)
+    store.put_policies(0, POLICIES)
 
 
 def fill_tokens(store: Store) -> None:

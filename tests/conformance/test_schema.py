@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.durable import IssuanceQuery, Versions
 from jotgate.core.families import FoundFamily
+from jotgate.core.policy_values import KeptPolicies
 from jotgate.errors import Code, StoreRefused
 from jotgate.store_ports import Store
 from jotgate.stores import migrator, opening
@@ -122,12 +123,16 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     assert store.find_issuances(IssuanceQuery(live_at_s=0), "", 10) == tuple(reversed(sample.ISSUANCES))
     numbered = tuple(structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))
     assert store.revocations_after(0, 10) == numbered
-    assert store.versions() == Versions(1, 1, 2, 0 if revision < "0002" else 4)
+    assert store.versions() == Versions(1, 1, 2, 0 if revision < "0002" else 4, 0 if revision < "0003" else 1)
     if revision < "0002":
         assert store.accounts_after(0, 10) == ()
         # What came with 0002 is there now, and works.
         sample.fill_tokens(store)
     check_tokens(store)
+    if revision < "0003":
+        assert store.policies() == KeptPolicies(0, ())
+        store.put_policies(0, sample.POLICIES)
+    assert store.policies() == KeptPolicies(1, tuple(structs.replace(one, version=1) for one in sample.POLICIES))
     store.close()
 
 

@@ -26,6 +26,7 @@ from jotgate.core.config import (
     UpstreamEntry,
 )
 from jotgate.core.config_reader import parse
+from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
 from tests.docs.test_cli import sections
@@ -45,6 +46,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
     "issuers": IssuerEntry,
+    "policies": PolicyEntry,
 }
 
 
@@ -85,6 +87,12 @@ def test_the_settings_of_an_attempt_are_named() -> None:
 def test_the_settings_of_a_claims_table_are_named() -> None:
     text = sections(pages()["docs/configuration.md"].text)["issuers"]
     assert [field.name for field in msgspec.structs.fields(ClaimsEntry) if f"`{field.name}`" not in text] == []
+
+
+@pytest.mark.parametrize("kind", [WindowEntry, AgeEntry])
+def test_the_settings_of_the_tables_in_a_policy_are_named(kind: type[msgspec.Struct]) -> None:
+    text = sections(pages()["docs/configuration.md"].text)["policies"]
+    assert [field.name for field in msgspec.structs.fields(kind) if f"`{field.name}`" not in text] == []
 
 
 def test_the_examples_are_sound() -> None:

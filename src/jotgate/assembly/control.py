@@ -23,6 +23,7 @@ from jotgate.assembly.loading import Loaded
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.proof_room import keep_watch, open_proof_desk
+from jotgate.assembly.policies import PolicyReader
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
@@ -82,6 +83,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     remote = RemoteKeys(directory.path)
     opened: list[OpenKeys] = []
 
+    policies = PolicyReader()
     def open_once(found: Loaded) -> OpenKeys:
         if not opened:
             means = means_at_start(directory, sources, started_with, assignment.url, found.settings)
@@ -94,11 +96,12 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         check_name(directory, config)
         if faults := check_bound(host, config.server, config.tls):
             raise ConfigurationError(faults)
-        materials = Materials(found.settings.credentials, found.settings.reaches, found.tls)
         bound = replace(config, server=replace(config.server, host=host))
         own = open_once(found)
         snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
+        kept = policies.read(found.settings, own.feed.picture.policies)
+        materials = Materials(found.settings.credentials, found.settings.reaches, found.tls, kept)
         issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)

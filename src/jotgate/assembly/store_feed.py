@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRing, KeyState, Versions
 from jotgate.core.key_life import is_published, own_keys
+from jotgate.core.policy_values import KeptPolicies
 from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
 from jotgate.processes.console import log_error, say
@@ -28,6 +29,7 @@ class Picture(Struct, frozen=True):
     versions: Versions
     ring: KeyRing
     issuers: tuple[IssuerRecord, ...]
+    policies: KeptPolicies = KeptPolicies(0, ())
 
 
 class Publication(Struct, frozen=True):
@@ -40,7 +42,7 @@ class Publication(Struct, frozen=True):
 def read_picture(store: Store) -> Picture:
     """Read the store. Raises StoreUnavailable."""
     versions = store.versions()
-    return Picture(versions, store.key_ring(), tuple(store.issuers()))
+    return Picture(versions, store.key_ring(), tuple(store.issuers()), store.policies())
 
 
 class StoreFeed:
@@ -81,7 +83,7 @@ class StoreFeed:
         async with self._turn:
             begun_s = self._clock.monotonic_s()
             versions = await self._access.run(lambda store: store.versions())
-            if (versions.keys, versions.issuers) != self._seen():
+            if (versions.keys, versions.issuers, versions.policies) != self._seen():
                 await self._take(await self._access.run(read_picture), renew)
             if self._applied is not None:
                 self._good_s = begun_s
@@ -98,15 +100,17 @@ class StoreFeed:
             else:
                 self._complain(None)
 
-    def _seen(self) -> tuple[int, int] | None:
-        return None if self._applied is None else (self._applied.keys, self._applied.issuers)
+    def _seen(self) -> tuple[int, int, int] | None:
+        seen = self._applied
+        return None if seen is None else (seen.keys, seen.issuers, seen.policies)
 
     async def _take(self, picture: Picture, renew: Callable[[], Awaitable[int | None]]) -> None:
         now_s = self._clock.now_s()
         self._tell_of_damage(picture.ring)
         picture = replace(picture, ring=_with_signer(picture.ring, self.picture.ring))
         before, self.picture = self.picture, picture
-        same = own_keys(before.ring, now_s) == own_keys(picture.ring, now_s) and before.issuers == picture.issuers
+        same = own_keys(before.ring, now_s) == own_keys(picture.ring, now_s)
+        same = same and (before.issuers, before.policies) == (picture.issuers, picture.policies)
         if same and self._applied is not None:
             self._applied = picture.versions  # As when a key is to verify for longer: no worker need know.
             return

@@ -47,6 +47,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     is the token's `jti`, `kid` the key that verified it. `code` is the refusal's or failure's code.
     `tokens_in` and `tokens_out` are the upstream's usage figures, None when it gave none; the byte counts are
     those of the bodies. `refused` is what is known of a token that was refused; what that token says is unverified.
+    `policy` is the one that refused the call, or let it go on although what was revoked was not known.
     """
 
     at: int
@@ -72,6 +73,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     bytes_in: int = 0
     bytes_out: int = 0
     refused: Evidence | None = None
+    policy: str = ""
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

@@ -32,7 +32,7 @@ class Request(Struct):
     whole of it is read, `request_id` and `operation` as soon as they are known. `begun_s` is monotonic.
     `body_bytes_max` is set where less than `limits.body_bytes` is taken. `credential_place` says where the token stood;
     empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
-    token came with the scheme DPoP.
+    token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
     """
 
     method: bytes
@@ -48,6 +48,7 @@ class Request(Struct):
     credential_place: str = ""
     certificate: bytes = b""
     possession: Possession | None = None
+    stale: bool = False
 
 
 class Outbound(Struct, frozen=True):

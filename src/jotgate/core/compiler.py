@@ -12,6 +12,7 @@ from jotgate.core.config_checks import is_loopback
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
+from jotgate.core.policy_values import PolicySet
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
@@ -24,6 +25,7 @@ class Materials(Struct, frozen=True):
     credentials: Mapping[str, Secret] = {}
     reaches: Mapping[str, Reach] = {}
     tls: TlsMaterial | None = None
+    policies: PolicySet = PolicySet()
 
 
 _NONE: Final = Materials()
@@ -43,6 +45,7 @@ def compile_snapshot(
         routes=compile_routes(config),
         limits=config.limits,
         edge=compile_edge(config, materials.tls),
+        policies=materials.policies,
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace, EndedTokens
 from jotgate.core.snapshot import CertificateField, Limits
 from jotgate.core.values import Secret, parse_duration_s
@@ -272,6 +273,7 @@ class IssuerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         dict[str, str | bool | int] | None,
         Meta(description="a table of claim = the text, whole number, true or false that it must be"),
     ] = None
+    logout_audiences: Annotated[tuple[str, ...], Meta(description="a list of texts in quotes")] = ()
     refresh: Span = "5m"
     cooldown: Span = "30s"
     fetches_per_minute: Annotated[int, Meta(description="a whole number from 1 to 600", ge=1, le=600)] = 10
@@ -298,6 +300,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()
+    policies: tuple[PolicyEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

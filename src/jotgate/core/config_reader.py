@@ -10,6 +10,8 @@ from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
+from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.policy_reader import read_policies
 from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes
 from jotgate.core.tables import LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
 from jotgate.errors import ConfigurationError
@@ -31,7 +33,8 @@ _SHARED_SECRET: Final = (
 class Reading(Struct, frozen=True):
     """What a document says. `config` is None when there are faults.
 
-    `tls` and `server` are those tables, if they alone are sound; `issuers` are the sound entries by their path.
+    `tls` and `server` are those tables, if they alone are sound; `issuers` and `policies` are the sound entries by
+    their path.
     """
 
     config: Config | None
@@ -39,6 +42,7 @@ class Reading(Struct, frozen=True):
     faults: tuple[Fault, ...]
     issuers: Mapping[str, IssuerEntry] = {}
     server: Server | None = None
+    policies: Mapping[str, PolicyEntry] = {}
 
 
 def parse(document: Mapping[str, object]) -> Config:
@@ -77,6 +81,8 @@ def read(document: Mapping[str, object]) -> Reading:
     content["routes"] = tuple(routes.values())
     issuers = read_issuers(document.get("issuers", []), faults)
     content["issuers"] = tuple(issuers.values())
+    policies = read_policies(document.get("policies", []), faults)
+    content["policies"] = tuple(policies.values())
     server, tls = content.get("server"), content.get("tls")
     if isinstance(server, Server):
         faults += check_bounds(upstreams, server.workers)
@@ -91,6 +97,7 @@ def read(document: Mapping[str, object]) -> Reading:
         tuple(faults),
         issuers,
         server if isinstance(server, Server) else None,
+        policies,
     )
 
 

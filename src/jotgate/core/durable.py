@@ -181,6 +181,7 @@ class Versions(Struct, frozen=True):
     issuers: int
     revocations: int
     accounts: int = 0
+    policies: int = 0
 
 
 class Mark(Struct, frozen=True):

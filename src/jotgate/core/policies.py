@@ -1,37 +1,283 @@
 """Authorization as a pure decision: principal and call in, Allow or Deny out.
 
-While no operator has written a policy, the one shipped here stands: allow what the token's scopes and its `models`
-claim name, deny everything else.
+A token's own scopes and `models` bound it always, and no policy widens it. Within that, the first policy that denies
+refuses; else the first that allows decides; what none speaks of is refused. What cannot be known, as the age of a token
+without `iat`, is taken against the caller: it lets a policy that denies fit, and none that allows.
 """
 
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import tzinfo
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.circumstances import Circumstances, Networks, find_networks, is_of_age, is_open, is_within
+from jotgate.core.durable import RevocationKind
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
+from jotgate.core.policy_values import ANYTHING, Binding, Policy, Window
 from jotgate.core.principals import Principal
+from jotgate.core.routes import EndedTokens
+from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 
 
 class Allow(Struct, frozen=True):
-    """The call may go on."""
+    """The call may go on. `policy` says so; empty: the shipped one.
+
+    `ended_tokens` is what becomes of its answer when the token ends; None: what the route says. `stale`: it may go on
+    although what was revoked is not known.
+    """
+
+    policy: str = ""
+    ended_tokens: EndedTokens | None = None
+    stale: bool = False
 
 
 class Deny(Struct, frozen=True):
-    """The call may not go on. `reason` says which condition failed, `wanted` what would have met it."""
+    """The call may not go on.
 
-    reason: Literal["scope", "model"]
-    wanted: str
+    `reason` says which condition failed, `wanted` the scope or model that would have met it, or for a policy what its
+    author tells the caller. `policy` is the one that refuses; empty: none allows.
+    """
+
+    reason: Literal["scope", "model", "policy"]
+    wanted: str = ""
+    policy: str = ""
 
 
 Decision = Allow | Deny
 ALLOW: Final = Allow()
+UNALLOWED: Final = Deny("policy")
+"""No policy speaks of the call."""
 
 
 def authorize(principal: Principal, operation: str, model: str) -> Decision:
-    """Decide whether the principal may run the operation on the model (empty: the operation names none)."""
+    """Decide by the token alone whether it may run the operation on the model (empty: the operation names none)."""
     scopes = principal.scopes
     if operation not in scopes and (ALL_OPERATIONS_SCOPE not in scopes or operation == METRICS):
         return Deny("scope", operation)
     if model and principal.models is not None and model not in principal.models:
         return Deny("model", model)
     return ALLOW
+
+
+class Rule(Struct, frozen=True):
+    """One policy that speaks of a principal and a call, at certain circumstances; without any: always."""
+
+    decision: Decision
+    networks: Networks | None = None
+    windows: tuple[Window, ...] = ()
+    older_s: int | None = None
+    younger_s: int | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """What policies say of a principal and a call. `settled`: whatever the circumstances are.
+
+    Else the first of `denies` that fits, or then the first of `allows`.
+    """
+
+    settled: Decision | None = None
+    denies: tuple[Rule, ...] = ()
+    allows: tuple[Rule, ...] = ()
+
+
+_VERDICT_UNALLOWED: Final = Verdict(UNALLOWED)
+_EXPANDED: Final = {
+    ALL_OPERATIONS_SCOPE: SCOPES - {METRICS},
+    ADMIN_ALL: ADMIN_SCOPES,
+}
+_Field = Literal[
+    "subjects", "clients", "actors", "tenants", "models", "routes", "roles", "issuers", "scopes", "operations"
+]
+_FIELDS: Final[tuple[_Field, ...]] = (
+    "subjects", "clients", "actors", "tenants", "models", "routes", "roles", "issuers", "scopes", "operations",
+)  # fmt: skip
+"""By what a policy is found, that first which tells most apart."""
+_HEREDITARY: Final = frozenset({"subjects", "clients", "tenants", "issuers"})
+"""What the tokens that a token was narrowed from have been may be what refuses it too."""
+_DIGEST: Final = "sha256"  # stands in a name whose words are too long to be kept
+
+
+class Policies:
+    """Policies, found by what they name exactly. `aliases` are those of the routes, `zones` the clocks of windows."""
+
+    def __init__(self, policies: Sequence[Policy], aliases: Set[str], zones: Mapping[str, tzinfo]) -> None:
+        self.policies: Final = policies
+        self._aliases = aliases
+        self._zones = zones
+        self._rest: list[int] = []
+        self._found: dict[_Field, dict[str, list[int]]] = {}
+        for place, policy in enumerate(policies):
+            self._file(place, policy)
+        self.stale: Final = any(one.stale for one in policies)
+        """Whether one of them allows something while what was revoked is not known."""
+
+    def verdict(self, principal: Principal, operation: str, model: str) -> Verdict:
+        """What they say of the principal, an operation, and the model that a call names (empty: none)."""
+        bound = authorize(principal, operation, model)
+        if isinstance(bound, Deny):
+            return Verdict(bound)
+        own = _traits(principal, operation, model, model if model in self._aliases else "")
+        whole = _with_inherited(own, principal)
+        denies: list[Rule] = []
+        allows: list[Rule] = []
+        for policy in self._candidates(whole):
+            denied = policy.effect == "deny"
+            rules = denies if denied else allows
+            if (rules and _is_final(rules[-1])) or not _speaks_of(policy, whole if denied else own, principal):
+                continue
+            rules.append(_rule(policy))
+            if denied and _is_final(rules[-1]):
+                break
+        return _conclude(denies, allows)
+
+    def settle(self, verdict: Verdict, principal: Principal, now: Circumstances) -> Decision:
+        """What a verdict comes to."""
+        if verdict.settled is not None:
+            return verdict.settled
+        for rule in verdict.denies:
+            if self._fits(rule, principal, now, unknown=True):
+                return rule.decision
+        for rule in verdict.allows:
+            if self._fits(rule, principal, now, unknown=False):
+                return rule.decision
+        return UNALLOWED
+
+    def decide(self, principal: Principal, operation: str, model: str, now: Circumstances) -> Decision:
+        """Both at once."""
+        return self.settle(self.verdict(principal, operation, model), principal, now)
+
+    def _file(self, place: int, policy: Policy) -> None:
+        for field in _FIELDS:
+            patterns: tuple[str, ...] = getattr(policy, field)
+            if patterns and not any(one.endswith(ANYTHING) for one in patterns):
+                found = self._found.setdefault(field, {})
+                for one in patterns:
+                    found.setdefault(one, []).append(place)
+                return
+        self._rest.append(place)
+
+    def _candidates(self, traits: "_Traits") -> Iterator[Policy]:
+        """Those that may speak of a call, in their order."""
+        places = set(self._rest)
+        for field, found in self._found.items():
+            if traits.unreadable and field in _HEREDITARY:
+                places.update(place for named in found.values() for place in named)
+            for value in traits.values[field]:
+                places.update(found.get(value, ()))
+        policies = self.policies
+        return (policies[place] for place in sorted(places))
+
+    def _fits(self, rule: Rule, principal: Principal, now: Circumstances, *, unknown: bool) -> bool:
+        """Whether the circumstances are those of a rule; `unknown` is what holds where that cannot be known."""
+        if rule.networks is not None and not is_within(rule.networks, now.address, unknown=unknown):
+            return False
+        if rule.windows and not is_open(rule.windows, self._zones, now.now_s, unknown=unknown):
+            return False
+        age_s = None
+        if principal.issued_at_s is not None and not principal.ancestors:
+            # Else a token is as old as the first that it was narrowed from, which it does not say.
+            age_s = now.now_s - principal.issued_at_s
+        return is_of_age(age_s, rule.older_s, rule.younger_s, unknown=unknown)
+
+
+class _Traits(Struct, frozen=True):
+    """What a principal and a call are, by the member of a policy that speaks of it.
+
+    `unreadable`: something of a token that it was narrowed from is not known.
+    """
+
+    values: Mapping[_Field, Set[str]]
+    unreadable: bool = False
+
+    def meet(self, field: _Field, patterns: tuple[str, ...]) -> bool:
+        """Whether one of these is what one of the patterns says."""
+        if self.unreadable and field in _HEREDITARY:
+            return True
+        heads = tuple(one.removesuffix(ANYTHING) for one in patterns if one.endswith(ANYTHING))
+        return any(value in patterns or value.startswith(heads) for value in self.values[field])
+
+
+def _traits(principal: Principal, operation: str, model: str, route: str) -> _Traits:
+    actor = principal.actors[0].subject if principal.actors else ""  # Those before it decide nothing (RFC 8693 s4.1).
+    scopes = principal.scopes.union(*(_EXPANDED[one] for one in principal.scopes & _EXPANDED.keys()))
+    return _Traits(
+        {
+            "subjects": {principal.subject},
+            "clients": _some(principal.client_id),
+            "actors": _some(actor),
+            "tenants": {principal.tenant or DEFAULT_TENANT},
+            "models": _some(model),
+            "routes": _some(route),
+            "roles": principal.roles,
+            "issuers": {principal.issuer},
+            "scopes": scopes,
+            "operations": {operation},
+        }
+    )
+
+
+def _some(value: str) -> Set[str]:
+    return {value} if value else frozenset()
+
+
+def _with_inherited(own: _Traits, principal: Principal) -> _Traits:
+    """The same with what the tokens before it have been, as far as its `origins` say that."""
+    if not principal.origins:
+        return own
+    more: dict[_Field, set[str]] = {"subjects": set(), "clients": set(), "tenants": set(), "issuers": set()}
+    unreadable = False
+    for origin in principal.origins:
+        kind, _, handle = origin.partition(" ")
+        head, _, tail = handle.partition(" ")
+        unreadable = unreadable or (head == _DIGEST and bool(tail))
+        if kind == RevocationKind.CLIENT:
+            more["clients"].add(handle)
+        elif kind == RevocationKind.TENANT:
+            more["tenants"].add(handle)
+        elif kind == RevocationKind.SUBJECT:
+            more["issuers"].add(head)
+            more["subjects"].add(tail)
+    values = {field: found | more[field] if field in more else found for field, found in own.values.items()}
+    return _Traits(values, unreadable)
+
+
+def _speaks_of(policy: Policy, traits: _Traits, principal: Principal) -> bool:
+    """Whether a policy is about a principal and a call, whatever the circumstances are."""
+    if policy.tools:
+        return False  # No call of now names a tool.
+    for field in _FIELDS:
+        patterns: tuple[str, ...] = getattr(policy, field)
+        if patterns and not traits.meet(field, patterns):
+            return False
+    return not policy.binding or policy.binding in _bindings(principal)
+
+
+def _bindings(principal: Principal) -> tuple[Binding, ...]:
+    if principal.confirmation is None:
+        return ("none",)
+    return ("any", "dpop" if principal.confirmation.method == "jkt" else "mtls")
+
+
+def _rule(policy: Policy) -> Rule:
+    decision: Decision = Allow(policy.name, policy.ended_tokens, policy.stale)
+    if policy.effect == "deny":
+        decision = Deny("policy", policy.reason, policy.name)
+    networks = find_networks(policy.addresses) if policy.addresses else None
+    return Rule(decision, networks, policy.times, policy.older_s, policy.younger_s)
+
+
+def _is_final(rule: Rule) -> bool:
+    """Whether a rule holds at all circumstances, so that none behind it matters."""
+    return rule.networks is None and not rule.windows and rule.older_s is None and rule.younger_s is None
+
+
+def _conclude(denies: list[Rule], allows: list[Rule]) -> Verdict:
+    if denies and _is_final(denies[0]):
+        return Verdict(denies[0].decision)
+    if not denies and not allows:
+        return _VERDICT_UNALLOWED
+    if not denies and _is_final(allows[0]):
+        return Verdict(allows[0].decision)
+    return Verdict(None, tuple(denies), tuple(allows))

@@ -14,6 +14,7 @@ from jotgate.errors import (
     MethodRefused,
     PermissionRefused,
     ProofNonceWanted,
+    PolicyDenied,
     ProofRefused,
     RequestMalformed,
     TokenBound,
@@ -102,7 +103,7 @@ def challenge_of(error: JotgateError) -> bytes:
         return _bearer(b"invalid_request", error)
     if isinstance(error, InsufficientScope):
         return _bearer(b"insufficient_scope", error) + b', scope="%b"' % scrub(error.scope)
-    if isinstance(error, PermissionRefused):
+    if isinstance(error, PermissionRefused) and not isinstance(error, PolicyDenied):
         return _bearer(b"insufficient_scope", error)
     return b""
 

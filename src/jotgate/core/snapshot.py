@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from jotgate.core.issuers import Issuer
+from jotgate.core.policy_values import PolicySet
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.values import Secret
 
@@ -88,3 +89,4 @@ class Snapshot(Struct, frozen=True):
     routes: tuple[Route, ...]
     limits: Limits = Limits()
     edge: Edge = Edge()
+    policies: PolicySet = PolicySet()

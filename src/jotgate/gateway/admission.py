@@ -12,15 +12,18 @@ from jotgate.core.calls import Body, Request, read_body
 from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
-from jotgate.core.policies import Deny, authorize
+from jotgate.core.policies import Allow, Deny, authorize
 from jotgate.core.principals import Principal
-from jotgate.core.routes import Route
+from jotgate.core.routes import EndedTokens, Route
 from jotgate.errors import (
+    ControlStale,
     EncodingRefused,
     InsufficientScope,
     IssuerUnavailable,
     JotgateError,
     ModelNotPermitted,
+    PermissionRefused,
+    PolicyDenied,
     RequestError,
     TokenError,
     UnknownModel,
@@ -35,7 +38,11 @@ _MARK_BYTES: Final = len(_PERSONAL)
 
 
 class Call(Struct, frozen=True):
-    """An admitted call: all that is decided before the first byte goes to an upstream, and what it was decided in."""
+    """An admitted call: all that is decided before the first byte goes to an upstream, and what it was decided in.
+
+    `ended_tokens` is what becomes of it when its token ends while it runs. `policy` is the one that let it go on
+    although what was revoked was not known; empty: it was.
+    """
 
     request: Request
     operation: Operation
@@ -43,6 +50,19 @@ class Call(Struct, frozen=True):
     body: Body
     route: Route
     world: World
+    ended_tokens: EndedTokens = "cut"
+    policy: str = ""
+
+
+class Shown(Struct, frozen=True):
+    """The models that a caller is told of, in the routes' order; `named` is the one that was asked for, if one was.
+
+    `policy` is as for a Call.
+    """
+
+    aliases: tuple[str, ...]
+    named: str
+    policy: str
 
 
 def authenticate(request: Request, operation: Operation, world: World, now_s: float) -> Principal:
@@ -81,24 +101,27 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
         RequestError: the body is at fault, or no route carries its model.
         TokenMissing: the token does not stand where the route takes it.
         ClaimRefused: the token is not such as the route expects; it has its evidence.
-        PermissionRefused: the token's scopes or models do not cover the call.
+        PermissionRefused: the token's scopes or models do not cover the call, or policies refuse it.
+        ControlStale: what was revoked is not known, and no policy lets the call go on without.
     """
     if b"content-encoding" in request.headers:
         raise EncodingRefused("the request body has a Content-Encoding")
     try:
         body = read_body(request.body)
     except RequestError:
-        permit(principal, operation, "")  # Who may not run the operation need not know what is wrong with the body.
+        _permit_unnamed(request, principal, operation, world, now_s)  # Else nobody need know what is wrong with it.
         raise
     route = world.routes.get(body.model)
     if request.credential_place:
         require_place(request, route)
     if route is not None and route.expects is not None:
         expect(request, principal, route.expects, world, now_s)
-    permit(principal, operation, body.model)
+    allowed = permit(request, principal, operation, world, now_s, model=body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
-    return Call(request, operation, principal, body, route, world)
+    ended_tokens = allowed.ended_tokens or route.ended_tokens
+    policy = allowed.policy if request.stale else ""
+    return Call(request, operation, principal, body, route, world, ended_tokens, policy)
 
 
 def expect(request: Request, principal: Principal, expectation: RouteExpectation, world: World, now_s: float) -> None:
@@ -110,38 +133,79 @@ def expect(request: Request, principal: Principal, expectation: RouteExpectation
         raise refusal
 
 
-def permit(principal: Principal, operation: Operation, model: str) -> None:
-    """Authorize, and raise what a Deny means."""
-    decision = authorize(principal, operation.name, model)
-    if isinstance(decision, Deny):
-        raise _refusal(decision)
-
-
-def permitted_aliases(principal: Principal, world: World, now_s: float) -> list[str]:
-    """The model aliases that the principal may use with this token, in the routes' order."""
-    models = principal.models
-    return [
-        alias
-        for alias, route in world.routes.items()
-        if (models is None or alias in models)
-        and (route.expects is None or unmet(route.expects, principal, now_s) is None)
-    ]
-
-
-def find_alias(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> str:
-    """The alias that ends a `/v1/models/…` path; empty for the list itself.
+def permit(
+    request: Request, principal: Principal, operation: Operation, world: World, now_s: float, *, model: str = ""
+) -> Allow:
+    """Authorize (`model` empty: the call names none), and raise what a Deny means.
 
     Raises:
-        ClaimRefused, ModelNotPermitted, UnknownModel: as for a call.
+        PermissionRefused, ControlStale: as for a call.
+    """
+    desk = world.desk
+    if desk is None:
+        decision = authorize(principal, operation.name, model)
+    else:
+        decision = desk.decide(principal, operation.name, model, request.peer, now_s)
+    if isinstance(decision, Deny):
+        raise _refusal(decision)
+    if request.stale and not decision.stale:
+        raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
+    return decision
+
+
+def find_models(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> Shown:
+    """What answers `/v1/models`, or one model of it.
+
+    Policies that speak of some models alone allow a list of these.
+
+    Raises:
+        ClaimRefused, PermissionRefused, UnknownModel, ControlStale: as for a call.
     """
     alias = model_of_path(request.path)
+    if not alias:
+        return _list_models(request, principal, operation, world, now_s)
     route = world.routes.get(alias)
     if route is not None and route.expects is not None:
         expect(request, principal, route.expects, world, now_s)
-    permit(principal, operation, alias)
-    if alias and route is None:
+    allowed = permit(request, principal, operation, world, now_s, model=alias)
+    if route is None:
         raise UnknownModel("no route carries this model")
-    return alias
+    return Shown((alias,), alias, allowed.policy if request.stale else "")
+
+
+def _list_models(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> Shown:
+    allowed = _permit_unnamed(request, principal, operation, world, now_s)
+    found = tuple(
+        alias for alias in world.routes if _is_shown(request, principal, operation, world, now_s, alias=alias)
+    )
+    if allowed is None and not found:
+        permit(request, principal, operation, world, now_s)
+    return Shown(found, "", allowed.policy if request.stale and allowed is not None else "")
+
+
+def _permit_unnamed(
+    request: Request, principal: Principal, operation: Operation, world: World, now_s: float
+) -> Allow | None:
+    """Authorize a call of which no model is known; None: what it names decides. Raises as `permit`."""
+    try:
+        return permit(request, principal, operation, world, now_s)
+    except PolicyDenied as refusal:
+        if refusal.policy:
+            raise
+        return None
+
+
+def _is_shown(
+    request: Request, principal: Principal, operation: Operation, world: World, now_s: float, *, alias: str
+) -> bool:
+    expected = world.routes[alias].expects
+    if expected is not None and unmet(expected, principal, now_s) is not None:
+        return False
+    try:
+        permit(request, principal, operation, world, now_s, model=alias)
+    except (PermissionRefused, ControlStale):
+        return False
+    return True
 
 
 def _refusal(decision: Deny) -> JotgateError:
@@ -151,4 +215,9 @@ def _refusal(decision: Deny) -> JotgateError:
             f"the token's scopes do not cover {decision.wanted}",
             hint=f"Create a token with --scope {decision.wanted}",
         )
-    return ModelNotPermitted("the token's 'models' claim does not name this model")
+    if decision.reason == "model":
+        return ModelNotPermitted("the token's 'models' claim does not name this model")
+    if not decision.policy:
+        return PolicyDenied("", "no policy of this gateway allows this call")
+    said = f": {decision.wanted}" if decision.wanted else ""
+    return PolicyDenied(decision.policy, f"a policy of this gateway refuses this call{said}")

@@ -29,7 +29,7 @@ from jotgate.errors import (
     ProofUnmarked,
     TokenUnresolved,
 )
-from jotgate.gateway.admission import admit, authenticate, find_alias, permit, permitted_aliases
+from jotgate.gateway.admission import admit, authenticate, find_models, permit
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
@@ -45,6 +45,7 @@ from jotgate.ports import Answer, Caller, Clock, Running
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrecorded"
+_STALE: Final = "the control process or its store has been silent for too long"
 _CALLER_GONE: Final = 499
 _JUDGED_FOR_S: Final = 0.5
 """A token is looked at again when its call begins so much later than its head came."""
@@ -161,7 +162,7 @@ class Gateway:
         if world is None:
             raise NotReady("this worker has no snapshot yet", hint="Try again in a moment")
         if self._clock.monotonic_s() - self._control_seen_s > world.limits.max_staleness_s:
-            raise ControlStale("the control process or its store has been silent for too long")
+            raise ControlStale(_STALE)
         if self._recorder.trail.full:
             raise AuditUnavailable(_AUDIT_FULL)
         return world
@@ -184,7 +185,10 @@ class Gateway:
         return self._judge(request, request.begun_s)
 
     def _judge(self, request: Request, since_s: float) -> Answer:
-        world = self.fresh_world()
+        try:
+            world = self.fresh_world()
+        except ControlStale:
+            world = self._stale_world(request)
         operation = find_operation(request.method, request.path)
         request.operation = operation.name
         now_s = self._clock.now_s()
@@ -193,20 +197,38 @@ class Gateway:
         except KeyUnpublished as refusal:
             if self._key_waits is None:
                 raise
+            request.stale = False
             return self._key_waits.join(request, refusal)
         except TokenUnresolved as refusal:
             if self._token_waits is None:
                 raise
+            request.stale = False
             return self._token_waits.join(request, refusal)
         except ProofUnmarked as refusal:
             if self._proof_waits is None:
                 raise
+            request.stale = False
             return self._proof_waits.join(request, refusal)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
             answer = self._answer_metrics if operation.name == METRICS else self._answer_models
         fresh_s = since_s + _JUDGED_FOR_S
         return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s, fresh_s))
+
+    def _stale_world(self, request: Request) -> World:
+        """The world for a request that goes on only if a policy lets it although what was revoked is not known.
+
+        Raises:
+            ControlStale: no policy lets anything.
+            AuditUnavailable: the audit buffer is full.
+        """
+        world = self._world
+        if world is None or world.desk is None or not world.desk.policies.stale:
+            raise ControlStale(_STALE)
+        if self._recorder.trail.full:
+            raise AuditUnavailable(_AUDIT_FULL)
+        request.stale = True
+        return world
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, and record it."""
@@ -272,6 +294,7 @@ class Gateway:
             now_s = self._clock.monotonic_s()
             if now_s > opened.fresh_s:
                 # The body came late, or others were answered first: what was good may have ended or been revoked.
+                opened.request.stale = False
                 return self._judge(opened.request, now_s)(caller)
             if self._recorder.trail.full:
                 raise AuditUnavailable(_AUDIT_FULL)
@@ -297,21 +320,26 @@ class Gateway:
 
     def _answer_models(self, opened: _Opened, caller: Caller) -> None:
         request, principal, world = opened.request, opened.principal, opened.world
-        alias = find_alias(request, principal, opened.operation, world, opened.now_s)
-        aliases = [alias] if alias else permitted_aliases(principal, world, opened.now_s)
-        rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in aliases]
-        body = _encode_json(rows[0] if alias else _ModelList(rows))
+        shown = find_models(request, principal, opened.operation, world, opened.now_s)
+        rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in shown.aliases]
+        body = _encode_json(rows[0] if shown.named else _ModelList(rows))
         caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES, body)
-        self._recorder.answered(request, principal, status=200, model=alias, bytes_out=len(body))
+        self._recorder.answered(
+            request, principal, status=200, model=shown.named, bytes_out=len(body), policy=shown.policy
+        )
 
     def _answer_metrics(self, opened: _Opened, caller: Caller) -> Passage:
-        permit(opened.principal, opened.operation, "")
+        allowed = permit(opened.request, opened.principal, opened.operation, opened.world, opened.now_s)
         if self._control is None:
             raise ControlUnreachable("this worker has no way to control")
 
         def record(passage: Passage) -> None:
             self._recorder.answered(
-                opened.request, opened.principal, status=passage.status or _CALLER_GONE, bytes_out=passage.bytes_out
+                opened.request,
+                opened.principal,
+                status=passage.status or _CALLER_GONE,
+                bytes_out=passage.bytes_out,
+                policy=allowed.policy if opened.request.stale else "",
             )
 
         return self._control.run(opened.request, caller, record)

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
-from jotgate.errors import JotgateError
+from jotgate.errors import JotgateError, PolicyDenied
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
@@ -21,6 +23,15 @@ _NOBODY: Final = Principal(
     expires_at_s=0.0,
     not_before_s=0.0,
 )
+
+
+class _Plain(Struct, frozen=True):
+    """What became of a request that was not forwarded."""
+
+    status: int
+    model: str = ""
+    bytes_out: int = 0
+    policy: str = ""
 
 
 class CallRecorder:
@@ -57,11 +68,20 @@ class CallRecorder:
                 )
             )
             return
-        self._append_plain(request, principal or _NOBODY, status=status, refusal=refusal)
+        self._append_plain(request, principal or _NOBODY, _Plain(status, policy=_policy_of(refusal)), refusal)
 
-    def answered(self, request: Request, principal: Principal, *, status: int, model: str = "", bytes_out: int) -> None:
-        """The request was answered from the snapshot, or by control."""
-        self._append_plain(request, principal, status=status, model=model, bytes_out=bytes_out)
+    def answered(
+        self,
+        request: Request,
+        principal: Principal,
+        *,
+        status: int,
+        model: str = "",
+        bytes_out: int,
+        policy: str = "",
+    ) -> None:
+        """The request was answered from the snapshot, or by control; `policy` is as for a Call."""
+        self._append_plain(request, principal, _Plain(status, model, bytes_out, policy))
 
     def passed_over(self, relay: Relay) -> None:
         """The call goes on to its next attempt."""
@@ -97,6 +117,7 @@ class CallRecorder:
             len(request.body),
             relay.bytes_out,
             relay.evidence,
+            relay.call.policy,
         )
         self._tally.settled(record, relay.upstream_us())
         if record.code and self._journal is not None:
@@ -104,14 +125,7 @@ class CallRecorder:
         self.trail.append(record)
 
     def _append_plain(
-        self,
-        request: Request,
-        principal: Principal,
-        *,
-        status: int,
-        refusal: JotgateError | None = None,
-        model: str = "",
-        bytes_out: int = 0,
+        self, request: Request, principal: Principal, plain: _Plain, refusal: JotgateError | None = None
     ) -> None:
         duration_us, at_us = self._times(request)
         code = "" if refusal is None else refusal.code
@@ -123,18 +137,19 @@ class CallRecorder:
             row=self.trail.next_row(),
             peer=request.peer,
             operation=request.operation,
-            model=model,
+            model=plain.model,
             subject=principal.subject,
             client_id=principal.client_id,
             issuer=principal.issuer,
             token=principal.token_id,
             kid=principal.kid,
-            status=status,
+            status=plain.status,
             outcome="refused" if code else "complete",
             code=code,
             bytes_in=len(request.body),
-            bytes_out=bytes_out,
+            bytes_out=plain.bytes_out,
             refused=None if refusal is None else refusal.evidence,
+            policy=plain.policy,
         )
         self._tally.settled(record)
         if code and self._journal is not None:
@@ -144,3 +159,7 @@ class CallRecorder:
     def _times(self, request: Request) -> tuple[int, int]:
         duration_s = self._clock.monotonic_s() - request.begun_s
         return int(duration_s * 1e6), int((self._clock.now_s() - duration_s) * 1e6)
+
+
+def _policy_of(refusal: JotgateError) -> str:
+    return refusal.policy if isinstance(refusal, PolicyDenied) else ""

@@ -13,6 +13,7 @@ from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
 from jotgate.services.federation import carry_over
 from jotgate.services.personal_cache import PersonalTokens
+from jotgate.services.policy_decisions import PolicyDesk, build_desk
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
 
@@ -44,7 +45,7 @@ class Turns:
 
 
 class World(Struct, frozen=True):
-    """One version of the world, ready for use."""
+    """One version of the world, ready for use. `desk` decides by policies; None: tokens alone decide."""
 
     snapshot: Snapshot
     limits: Limits
@@ -54,6 +55,7 @@ class World(Struct, frozen=True):
     turns: Turns
     credentials: CredentialRules
     personal: PersonalTokens
+    desk: PolicyDesk | None = None
 
     @property
     def metadata_url(self) -> str:
@@ -114,4 +116,15 @@ def build_world(
         turns=Turns(),
         credentials=compile_rules(snapshot),
         personal=personal,
+        desk=_desk_for(snapshot, previous),
     )
+
+
+def _desk_for(snapshot: Snapshot, previous: World | None) -> PolicyDesk | None:
+    """What decides by the policies; that of before, with all that it remembers, when it would decide alike."""
+    aliases, capacity = frozenset(route.alias for route in snapshot.routes), snapshot.limits.verified_tokens
+    if previous is not None and previous.snapshot.policies == snapshot.policies:
+        before = (frozenset(previous.routes), previous.limits.verified_tokens)
+        if before == (aliases, capacity):
+            return previous.desk
+    return build_desk(snapshot.policies, aliases, capacity)

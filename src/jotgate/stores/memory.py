@@ -15,9 +15,10 @@ from jotgate.core.durable import (
 )
 from jotgate.stores.memory_accounts import MemoryAccounts
 from jotgate.stores.memory_families import MemoryFamilies
+from jotgate.stores.memory_policies import MemoryPolicies
 
 
-class MemoryStore(MemoryAccounts, MemoryFamilies):
+class MemoryStore(MemoryAccounts, MemoryFamilies, MemoryPolicies):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
     def fact(self, name: str) -> str | None:
@@ -133,7 +134,13 @@ class MemoryStore(MemoryAccounts, MemoryFamilies):
         """How often each part has changed."""
         with self._lock:
             rows = self._rows
-            return Versions(rows.keys_version, rows.issuers_version, rows.revocations_number, rows.accounts_version)
+            return Versions(
+                rows.keys_version,
+                rows.issuers_version,
+                rows.revocations_number,
+                rows.accounts_version,
+                rows.policies.version,
+            )
 
     def close(self) -> None:
         """Nothing is held."""

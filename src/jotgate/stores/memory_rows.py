@@ -2,12 +2,14 @@
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from jotgate.core.accounts import AccountKind, AnyAccount, PersonalToken
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.policy_values import KeptPolicies
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Rows:
     refresh_tokens: dict[bytes, RefreshRecord] = field(default_factory=dict)
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))
 
 
 class MemoryRows:

@@ -35,7 +35,7 @@ COUNTERS: Final = Table(
     Column("name", _TEXT, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""How often each part has changed: one row for each of `keys`, `issuers`, `revocations` and `accounts`."""
+"""How often each part has changed: a row for each of `keys`, `issuers`, `revocations`, `accounts`, `policies`."""
 
 KEYS: Final = Table(
     "jotgate_keys",
@@ -239,3 +239,14 @@ MARKS: Final = Table(
     Column("content", LargeBinary, nullable=False),
     Index("jotgate_marks_end", "expires_at_s"),
 )
+
+POLICIES: Final = Table(
+    "jotgate_policies",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+)
+"""The policies of the store; `place` is where each stands among them."""

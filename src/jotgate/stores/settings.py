@@ -20,6 +20,7 @@ from jotgate.core.issuer_compiler import FoundIssuer, warn_of_fetches
 from jotgate.core.issuer_secrets import warn_of_guessable
 from jotgate.core.key_checks import check_master_key
 from jotgate.core.overlay import Overlaid, overlay
+from jotgate.core.policy_book import warn_of
 from jotgate.core.redaction import redact
 from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
@@ -30,6 +31,7 @@ from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
 from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.reaches import read_reach
+from jotgate.stores.zones import read_zones
 
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
 _NOTHING: Final = Secret("")
@@ -65,9 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
-    with what they name; `store_password` and `master_key` are for `[store]` and `[keys]`. `origins` says for each path
-    that is not at its default what decided it. `files` are those that were read or would have been, and `secret_files`
-    those of them that hold secrets. `text` is what stands in the file: a secret, as it may hold some.
+    with what they name; `store_password` and `master_key` are for `[store]` and `[keys]`; `zones` are the rules of the
+    time zones that policies name. `origins` says for each path that is not at its default what decided it. `files` are
+    those that were read or would have been, and `secret_files` those of them that hold secrets. `text` is what stands
+    in the file: a secret, as it may hold some.
     """
 
     config: Config | None
@@ -77,6 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     issuers: tuple[FoundIssuer, ...] = ()
     store_password: Secret | None = None
     master_key: Secret | None = None
+    zones: Mapping[str, bytes] = {}
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -145,6 +149,8 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     own = _read_own(laid.document, environment.values, base)
     secret_files += own.secret_files
     faults += [fault for fault in own.faults if fault[0] not in refused]
+    zones, unknown = read_zones(reading.policies)
+    faults += unknown
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,
@@ -154,6 +160,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         issuers=tuple(way.found for way in issuers),
         store_password=own.store_password,
         master_key=own.master_key,
+        zones=zones,
         origins=origins.of_settings(),
         findings=(
             *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
@@ -163,6 +170,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
             *environment.warnings,
             *warn_of_readers(secret_files),
             *(warning for way in issuers for warning in (*warn_of_guessable(way.found), *warn_of_fetches(way.found))),
+            *warn_of(reading.policies.values()),
         ),
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),

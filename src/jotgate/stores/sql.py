@@ -24,6 +24,7 @@ from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REV
 from jotgate.stores.sql_accounts import SqlAccounts
 from jotgate.stores.sql_families import SqlFamilies
 from jotgate.stores.sql_personal_tokens import SqlPersonalTokens
+from jotgate.stores.sql_policies import SqlPolicies
 from jotgate.stores.sql_rows import (
     add,
     count,
@@ -40,7 +41,7 @@ _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 """Nobody is told of such keys, whatever their public part is."""
 
 
-class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies):
+class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 
     def fact(self, name: str) -> str | None:
@@ -153,7 +154,7 @@ class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies):
         """How often each part has changed."""
         with reading(self._engine) as connection:
             found = {row.name: row.value for row in connection.execute(select(COUNTERS))}
-        return Versions(found["keys"], found["issuers"], found["revocations"], found["accounts"])
+        return Versions(**{name: found[name] for name in Versions.__struct_fields__})
 
     def close(self) -> None:
         """Close all connections."""

@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.policy_values import PolicyRecord
 from jotgate.errors import CommandError, StoreRefused
 from jotgate.stores.schema import (
     ACCOUNT_CHANGES,
@@ -40,6 +41,7 @@ from jotgate.stores.schema import (
     KEYS,
     MARKS,
     PERSONAL_TOKENS,
+    POLICIES,
     PRINCIPALS,
     REFRESH_TOKENS,
     REVOCATIONS,
@@ -59,10 +61,11 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     Family: FAMILIES,
     RefreshRecord: REFRESH_TOKENS,
     Mark: MARKS,
+    PolicyRecord: POLICIES,
 }
 """Where each record is kept; the columns have the names of its members."""
 
-Counter = Literal["keys", "issuers", "revocations", "accounts"]
+Counter = Literal["keys", "issuers", "revocations", "accounts", "policies"]
 Cells = tuple[object, ...]
 Record = TypeVar("Record", bound=Struct)
 

@@ -118,6 +118,13 @@ CREATE TABLE public.jotgate_personal_tokens (
     created_at_s bigint NOT NULL,
     updated_at_s bigint NOT NULL
 );
+CREATE TABLE public.jotgate_policies (
+    name text NOT NULL COLLATE pg_catalog."C",
+    place bigint NOT NULL,
+    content bytea NOT NULL,
+    version bigint NOT NULL,
+    created_at_s bigint NOT NULL
+);
 CREATE TABLE public.jotgate_principals (
     name text NOT NULL COLLATE pg_catalog."C",
     title text NOT NULL COLLATE pg_catalog."C",
@@ -170,6 +177,7 @@ INSERT INTO public.jotgate_counters VALUES ('keys', 1);
 INSERT INTO public.jotgate_counters VALUES ('issuers', 1);
 INSERT INTO public.jotgate_counters VALUES ('revocations', 2);
 INSERT INTO public.jotgate_counters VALUES ('accounts', 4);
+INSERT INTO public.jotgate_counters VALUES ('policies', 1);
 INSERT INTO public.jotgate_facts VALUES ('issuer', 'https://gateway.example');
 INSERT INTO public.jotgate_families VALUES ('f', 'cli', 'ann', 'acme', '["ai"]', '["gpt-5"]', '["https://one.example"]', 29, 30, 4000000000, NULL, 1, 4000000000, '[]', '[]', '[]', NULL, '');
 INSERT INTO public.jotgate_issuances VALUES ('token', 'ann', 'cli', 'new', 11, 4000000000, NULL, NULL, NULL);
@@ -181,6 +189,8 @@ INSERT INTO public.jotgate_marks VALUES ('jti', 'https://ci.example assertion', 
 INSERT INTO public.jotgate_personal_digests VALUES ('\x0202020202020202020202020202020202020202020202020202020202020202', 'pt');
 INSERT INTO public.jotgate_personal_digests VALUES ('\x03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe', 'pt');
 INSERT INTO public.jotgate_personal_tokens VALUES ('pt', 'ann', 'laptop', '["ai"]', '["gpt-5"]', '[{"digest":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=","created_at_s":23,"ends_at_s":24},{"digest":"A/4D/gP+A/4D/gP+A/4D/gP+A/4D/gP+A/4D/gP+A/4=","created_at_s":25,"ends_at_s":null}]', 4000000000, 26, '192.0.2.1', 4, 27, 28);
+INSERT INTO public.jotgate_policies VALUES ('second', 0, '\x7b226e616d65223a227365636f6e64222c22656666656374223a22616c6c6f77227d', 1, 37);
+INSERT INTO public.jotgate_policies VALUES ('first', 1, '\x00ff', 1, 38);
 INSERT INTO public.jotgate_principals VALUES ('ann', 'Ann''s', 'acme', '["dev"]', '["ai","models"]', '[]', false, 2, 17, 18);
 INSERT INTO public.jotgate_refresh_tokens VALUES ('\x04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd04fd', 'f', 0, 31, 32, 33, '\x007365616c6564ff');
 INSERT INTO public.jotgate_refresh_tokens VALUES ('\x0505050505050505050505050505050505050505050505050505050505050505', 'f', 1, 33, 4000000000, NULL, NULL);
@@ -210,6 +220,8 @@ ALTER TABLE ONLY public.jotgate_personal_digests
     ADD CONSTRAINT jotgate_personal_digests_pkey PRIMARY KEY (digest);
 ALTER TABLE ONLY public.jotgate_personal_tokens
     ADD CONSTRAINT jotgate_personal_tokens_pkey PRIMARY KEY (token_id);
+ALTER TABLE ONLY public.jotgate_policies
+    ADD CONSTRAINT jotgate_policies_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY public.jotgate_principals
     ADD CONSTRAINT jotgate_principals_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY public.jotgate_refresh_tokens

@@ -38,6 +38,7 @@ INSERT INTO "jotgate_counters" VALUES('keys',1);
 INSERT INTO "jotgate_counters" VALUES('issuers',1);
 INSERT INTO "jotgate_counters" VALUES('revocations',2);
 INSERT INTO "jotgate_counters" VALUES('accounts',4);
+INSERT INTO "jotgate_counters" VALUES('policies',1);
 CREATE TABLE jotgate_facts (
 	name TEXT NOT NULL, 
 	value TEXT NOT NULL, 
@@ -131,6 +132,16 @@ CREATE TABLE jotgate_personal_tokens (
 	PRIMARY KEY (token_id)
 );
 INSERT INTO "jotgate_personal_tokens" VALUES('pt','ann','laptop','["ai"]','["gpt-5"]','[{"digest":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=","created_at_s":23,"ends_at_s":24},{"digest":"A/4D/gP+A/4D/gP+A/4D/gP+A/4D/gP+A/4D/gP+A/4=","created_at_s":25,"ends_at_s":null}]',4000000000,26,'192.0.2.1',4,27,28);
+CREATE TABLE jotgate_policies (
+	name TEXT NOT NULL, 
+	place BIGINT NOT NULL, 
+	content BLOB NOT NULL, 
+	version BIGINT NOT NULL, 
+	created_at_s BIGINT NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "jotgate_policies" VALUES('second',0,X'7B226E616D65223A227365636F6E64222C22656666656374223A22616C6C6F77227D',1,37);
+INSERT INTO "jotgate_policies" VALUES('first',1,X'00FF',1,38);
 CREATE TABLE jotgate_principals (
 	name TEXT NOT NULL, 
 	title TEXT NOT NULL, 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.operations import find_operation
+from jotgate.core.principals import Principal
 from jotgate.errors import (
     ClaimRefused,
     CredentialsAmbiguous,
@@ -21,7 +22,7 @@ from jotgate.errors import (
     TokenMissing,
     UnknownModel,
 )
-from jotgate.gateway.admission import admit, authenticate, find_alias, permitted_aliases
+from jotgate.gateway.admission import admit, authenticate, find_models
 from jotgate.gateway.credentials import bearer_token
 from jotgate.gateway.world import World
 from jotgate.testing.issuer import TestIssuer
@@ -118,15 +119,20 @@ def test_an_encoded_body_is_refused_unread(world: World, coding: bytes) -> None:
 
 
 def test_a_caller_is_shown_the_models_that_the_token_names(world: World) -> None:
-    assert permitted_aliases(principal(), world, NOW_S) == ["a", "b/é"]
-    assert permitted_aliases(principal(models={"b/é", "nowhere"}), world, NOW_S) == ["b/é"]
-    assert permitted_aliases(principal(models=()), world, NOW_S) == []
+    asked = request(method=b"GET", path=b"/v1/models")
+
+    def shown(whose: Principal) -> tuple[str, ...]:
+        return find_models(asked, whose, MODELS, world, NOW_S).aliases
+
+    assert shown(principal()) == ("a", "b/é")
+    assert shown(principal(models={"b/é", "nowhere"})) == ("b/é",)
+    assert shown(principal(models=())) == ()
 
 
 def test_the_alias_of_a_path_is_authorised_like_that_of_a_call(world: World) -> None:
     def alias(path: bytes, scopes: Iterable[str] = ("models",), models: Iterable[str] | None = None) -> str:
         asked = request(method=b"GET", path=path)
-        return find_alias(asked, principal(scopes=scopes, models=models), MODELS, world, NOW_S)
+        return find_models(asked, principal(scopes=scopes, models=models), MODELS, world, NOW_S).named
 
     assert alias(b"/v1/models") == ""
     assert alias(b"/v1/models/a") == "a"
@@ -187,12 +193,13 @@ def test_a_route_takes_only_tokens_that_it_expects_on_every_call(issuer: TestIss
 
 def test_a_caller_is_shown_only_the_models_whose_routes_take_the_token(issuer: TestIssuer, expecting: World) -> None:
     aud = [issuer.audience, "https://special.example"]
-    for token, shown in ((issuer.token(), ["b/é"]), (issuer.token(aud=aud), ["a", "b/é"])):
+    listing = request(method=b"GET", path=b"/v1/models")
+    for token, shown in ((issuer.token(), ("b/é",)), (issuer.token(aud=aud), ("a", "b/é"))):
         asked = request(method=b"GET", path=b"/v1/models/a", authorization=b"Bearer " + token)
         whose = authenticate(asked, MODELS, expecting, NOW_S)
-        assert permitted_aliases(whose, expecting, NOW_S) == shown
+        assert find_models(listing, whose, MODELS, expecting, NOW_S).aliases == shown
         if "a" in shown:
-            assert find_alias(asked, whose, MODELS, expecting, NOW_S) == "a"
+            assert find_models(asked, whose, MODELS, expecting, NOW_S).named == "a"
             continue
         with pytest.raises(ClaimRefused):
-            find_alias(asked, whose, MODELS, expecting, NOW_S)
+            find_models(asked, whose, MODELS, expecting, NOW_S)

@@ -1,4 +1,4 @@
-"""What refresh-token families come of, and who acts by a token.
+"""What refresh-token families come of, who acts by a token, what tokens are bound to, and policies.
 
 A revision stands alone: it names no table of `stores.schema`, which goes on changing, and is not edited once released.
 """
@@ -16,6 +16,12 @@ def upgrade() -> None:
     """Add the columns."""
     op.add_column("jotgate_issuances", sa.Column("actor", _TEXT))
     _add_to_families()
+    _create_policies()
+
+
+    for name in ("tls_subject_dn", "tls_san_dns", "tls_san_uri", "binding"):
+        op.add_column("jotgate_clients", sa.Column(name, _TEXT, nullable=False, server_default=""))
+    op.add_column("jotgate_families", sa.Column("confirmation", sa.Text))
 
 
 def _add_to_families() -> None:
@@ -28,3 +34,16 @@ def _add_to_families() -> None:
     place = sa.func.instr if op.get_bind().dialect.name == "sqlite" else sa.func.strpos
     slash = place(families.c.subject, "/")
     op.execute(families.update().where(slash > 1).values(voucher=sa.func.substr(families.c.subject, 1, slash - 1)))
+
+
+def _create_policies() -> None:
+    counters = sa.table("jotgate_counters", sa.column("name", sa.Text), sa.column("value", sa.BigInteger))
+    op.bulk_insert(counters, [{"name": "policies", "value": 0}])
+    op.create_table(
+        "jotgate_policies",
+        sa.Column("name", _TEXT, primary_key=True),
+        sa.Column("place", sa.BigInteger, nullable=False),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("created_at_s", sa.BigInteger, nullable=False),
+    )

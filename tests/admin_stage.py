@@ -33,6 +33,7 @@ from jotgate.services.key_desk import KeyDesk
 from jotgate.services.keyring import Keyring
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import PAGE, RevokedSet
+from jotgate.services.token_desk import Installation, OwnName
 from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
@@ -102,7 +103,8 @@ class AdminStage:
         own = issuer_of(self.keys)
         self._verifier = build_verifier((replace(own, audiences=(AUDIENCE,)),), 2, revoked=self.revoked)
         access, recorder = DirectAccess(self.store), Recorder(self.log, self.clock)
-        office = Office(NAME, access, recorder, self.clock, Chance(), self._look, self.revoked)
+        here = Installation(OwnName(NAME, shared=False), self.revoked, list)
+        office = Office(NAME, access, recorder, self.clock, Chance(), self._look, here)
         trust = TrustOffice(
             _Keys(self.store, self.clock, recorder),
             _Issuers(self.store, self.clock, recorder, self.keys),

@@ -9,6 +9,7 @@ from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.keys import KeyRoom, OpenKeys
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
+from jotgate.assembly.token_routes import installation_of
 from jotgate.control.admin.accounts import Office
 from jotgate.control.admin.application import AdminDoor, Admission
 from jotgate.control.admin.mounting import open_admin
@@ -64,6 +65,6 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
         clock,
         SystemEntropy(),
         keys.look,
-        keys.revocations.revoked,
+        installation_of(keys, reloader),
     )
     return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up))

@@ -18,15 +18,16 @@ from jotgate.services.token_desk import Installation, OwnName, TokenDesk
 
 def open_token_desk(keys: OpenKeys, reloader: Reloader, revoker: Revoker) -> TokenDesk:
     """Who carries such orders out."""
-    return TokenDesk(keys.access, revoker, SystemClock(), _here(keys, reloader))
+    return TokenDesk(keys.access, revoker, SystemClock(), installation_of(keys, reloader))
 
 
 def open_holder_desk(keys: OpenKeys, reloader: Reloader, revoker: Revoker) -> HolderDesk:
     """Who carries out those about all tokens of a client, a subject, a tenant or a key."""
-    return HolderDesk(keys.access, revoker, SystemClock(), _here(keys, reloader))
+    return HolderDesk(keys.access, revoker, SystemClock(), installation_of(keys, reloader))
 
 
-def _here(keys: OpenKeys, reloader: Reloader) -> Installation:
+def installation_of(keys: OpenKeys, reloader: Reloader) -> Installation:
+    """What is known of this installation while control runs."""
     own = OwnName(keys.authority.issuer_url, keys.authority.shared)
     return Installation(own, keys.revocations.revoked, lambda: reloader.effect.issuers)
 

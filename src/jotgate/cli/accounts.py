@@ -142,7 +142,7 @@ def register_common(
     finish(showing, lambda arguments: _show(arguments, noun))
     for action, what in (
         ("enable", f"let a {noun} get tokens again"),
-        ("disable", f"let a {noun} get no more tokens, from its next request on"),
+        ("disable", f"let a {noun} get no more tokens, and end those that it has"),
     ):
         switching = actions.add_parser(action, help=what, description=f"{what[0].upper()}{what[1:]}.")
         switching.add_argument("name", metavar="NAME", help="its name")

@@ -20,14 +20,15 @@ from jotgate.services.account_endings import delete_account
 from jotgate.services.administration import Outcome, Terms, find_account, switch_account
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import RevokedSet
+from jotgate.services.token_desk import Installation
 from jotgate.store_ports import Store
 
 
 class Office(Struct, frozen=True):
     """What orders about accounts and tokens are carried out with. `issuer` is the name of this installation.
 
-    `look` puts the accounts and revocations that the store has into effect on this machine, at once; `revoked` are
-    these revocations.
+    `look` puts the accounts and revocations that the store has into effect on this machine, at once; `here` has these
+    revocations.
     """
 
     issuer: str
@@ -36,7 +37,12 @@ class Office(Struct, frozen=True):
     clock: Clock
     entropy: Entropy
     look: Callable[[], Awaitable[None]]
-    revoked: RevokedSet
+    here: Installation
+
+    @property
+    def revoked(self) -> RevokedSet:
+        """What was revoked."""
+        return self.here.revoked
 
     @property
     def now_s(self) -> int:

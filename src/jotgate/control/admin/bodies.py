@@ -9,6 +9,7 @@ from jotgate.core.account_orders import shown
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.accounts import AnyAccount, Role
 from jotgate.core.config import ClaimsEntry
+from jotgate.core.holder_orders import HolderKind
 from jotgate.core.key_checks import SIGNING_ALGORITHMS
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
@@ -158,6 +159,22 @@ class FamilyView(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     created_at_s: int
     ends_at_s: int
+
+
+class NewRevocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose tokens are to be revoked: those of the client, subject, tenant or key of this name.
+
+    `issuer` is for a subject or a key of another issuer: its name here, or its `iss`. `before_s`: those that were
+    issued then or earlier; null: until now, and whatever a key of another issuer signs. Unless it is `confirmed`,
+    nothing is done, and the answer says what would be.
+    """
+
+    kind: HolderKind
+    name: str
+    issuer: str = ""
+    before_s: int | None = None
+    reason: str = ""
+    confirmed: bool = False
 
 
 class NewKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

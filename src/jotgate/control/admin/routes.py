@@ -14,6 +14,7 @@ from jotgate.control.admin.bodies import (
     NewKey,
     NewPersonalToken,
     NewPrincipal,
+    NewRevocation,
     NewTenant,
     PersonalSecret,
     PrincipalView,
@@ -24,10 +25,12 @@ from jotgate.control.admin.bodies import (
 from jotgate.control.admin.shapes import AdminRoute, Page, Parameter
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
+from jotgate.core.holder_orders import HolderAnswer
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
 from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
+from jotgate.core.tree_orders import TokenTree
 
 _DELETE: Final = "Delete a {}, and end what it has: families, personal tokens, tokens that are known to live."
 _OF_TENANT: Final = Parameter("tenant", "Only those of this tenant.")
@@ -67,10 +70,13 @@ def _accounts(noun: AdminNoun, new: Any, values: Any, view: Any, made: Any) -> I
         name=f"delete{big}", method="DELETE", path=named, noun=noun, answer=Impact, guarded=True,
         summary="Delete a tenant that has no accounts." if noun == "tenants" else _DELETE.format(one),
     )  # fmt: skip
-    for action in ("enable", "disable"):
+    for action, summary in (
+        ("enable", f"Enable a {one}, from the next grant on."),
+        ("disable", f"Disable a {one}, and end the tokens that were issued to it."),
+    ):
         yield AdminRoute(
             name=f"{action}{big}", method="POST", path=f"{named}/{action}", noun=noun, answer=view, tagged=True,
-            summary=f"{action.capitalize()} a {one}, from the next grant on.",
+            summary=summary,
         )  # fmt: skip
 
 
@@ -84,8 +90,16 @@ _TOKENS: Final = (
         summary="Show what the ledger has of an access token.",
     ),
     AdminRoute(
+        name="getTokenTree", method="GET", path="/tokens/{jti}/tree", noun="tokens", answer=TokenTree,
+        summary="Show which tokens one comes of, and which came of it, each before its own.",
+    ),
+    AdminRoute(
         name="revokeToken", method="POST", path="/tokens/{jti}/revoke", noun="tokens", status=204,
         summary="Revoke an access token, and all that was narrowed from it.",
+    ),
+    AdminRoute(
+        name="revokeTokens", method="POST", path="/tokens/revoke", noun="tokens", body=NewRevocation,
+        answer=HolderAnswer, summary="Revoke what a client, a subject, a tenant or a key was issued, if `confirmed`.",
     ),
     AdminRoute(
         name="listFamilies", method="GET", path="/families", noun="tokens", answer=Page[FamilyView], paged=True,

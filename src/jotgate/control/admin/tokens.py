@@ -4,20 +4,24 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from jotgate.control.admin.accounts import Office
-from jotgate.control.admin.bodies import FamilyView, PersonalSecret
+from jotgate.control.admin.bodies import FamilyView, NewRevocation, PersonalSecret
 from jotgate.control.admin.reading import page, write_cursor
 from jotgate.control.admin.shapes import Call, Done, Handler, Page
 from jotgate.core.account_checks import is_name
 from jotgate.core.accounts import PrincipalRecord
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
+from jotgate.core.holder_orders import HolderOrder
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.token_orders import TokenView
+from jotgate.core.tree_orders import TokenTree
 from jotgate.errors import CommandError, RecordMissing, RequestMalformed
 from jotgate.services.administration import Terms, check_account, check_reach
+from jotgate.services.holder_desk import HolderDesk
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_ledger import TokenLedger
+from jotgate.services.token_tree import TreeReader
 from jotgate.store_ports import Store
 
 _REASON: Final = "revoked by an administrator"
@@ -28,7 +32,9 @@ def token_handlers(office: Office) -> dict[str, Handler]:
     return {
         "listTokens": partial(_list_tokens, office),
         "getToken": partial(_get_token, office),
+        "getTokenTree": partial(_get_token_tree, office),
         "revokeToken": partial(_revoke_token, office),
+        "revokeTokens": partial(_revoke_of, office),
         "listFamilies": partial(_list_families, office),
         "endFamily": partial(_end_family, office),
         "listPersonalTokens": partial(_list_personal, office),
@@ -56,12 +62,32 @@ async def _get_token(office: Office, call: Call) -> Done:
     return Done(await office.access.run(lambda store: _ledger(office, store).view(row)))
 
 
+async def _get_token_tree(office: Office, call: Call) -> Done:
+    def read(store: Store) -> TokenTree:
+        return TreeReader(store, _ledger(office, store), office.issuer, office.now_s).read(call.name)
+
+    try:
+        return Done(await office.access.run(read))
+    except CommandError as error:
+        raise RecordMissing(error.message) from None
+
+
 async def _revoke_token(office: Office, call: Call) -> Done:
     row = await _find_token(office, call.name)
     await _revoker(office, call).revoke_token(
         office.issuer, row.token_id, row.expires_at_s, reason=_REASON, actor=call.by.subject, subject=row.subject
     )
     return Done()
+
+
+async def _revoke_of(office: Office, call: Call) -> Done:
+    body: NewRevocation = call.body
+    desk = HolderDesk(office.access, _revoker(office, call), office.clock, office.here)
+    try:
+        order = HolderOrder(**{name: getattr(body, name) for name in body.__struct_fields__})
+        return Done(await desk.revoke(order, call.by.subject))
+    except CommandError as fault:
+        raise RequestMalformed(fault.message, hint=fault.hint) from None
 
 
 def _ledger(office: Office, store: Store) -> TokenLedger:

@@ -141,3 +141,41 @@ def test_a_page_as_long_as_the_service_reads_leads_on(stage: AdminStage) -> None
     second = stage.get(f"/personal-tokens?limit=200&cursor={first['next_cursor']}")
     assert len({one["id"] for one in first["items"] + second["items"]}) == 201
     assert second["next_cursor"] is None
+
+
+def test_what_a_client_was_issued_is_revoked_when_that_is_meant(stage: AdminStage) -> None:
+    stage.store.add_issuances(
+        (stage.issuance("t-1", client_id="app"), stage.issuance("t-2", parent="t-1"), stage.issuance("t-3"))
+    )
+    order = {"kind": "client", "name": "app"}
+    asked = stage.ask("POST", "/tokens/revoke", order).json()
+    assert (asked["live"], asked["done"], asked["before_s"]) == (2, False, int(NOW_S))
+    assert stage.get("/tokens/t-1")["state"] == "live"
+    done = stage.ask("POST", "/tokens/revoke", {**order, "reason": "lost", "confirmed": True}).json()
+    assert (done["live"], done["done"]) == (2, True)
+    states = [stage.get(f"/tokens/{name}")["state"] for name in ("t-1", "t-2", "t-3")]
+    assert states == ["revoked", "revoked", "live"]
+    (event,) = stage.log.named("tokens.revoked")
+    assert (event.actor, event.details["kind"], event.details["name"]) == ("root", "client", "app")
+    assert (event.details["before"], event.details["request_id"]) == (int(NOW_S), "req-1")
+    token = stage.token("admin:read")
+    assert code_of(stage.ask("POST", "/tokens/revoke", order, token=token)) == (403, Code.INSUFFICIENT_SCOPE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "client", "name": ""},
+        {"kind": "client", "name": "app", "issuer": "corp"},
+        {"kind": "subject", "name": "ann", "issuer": "nobody"},
+        {"kind": "subject", "name": "ann", "before_s": int(NOW_S) + 1},
+        {"kind": "subject", "name": "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"},
+        {"kind": "session", "name": "s"},
+        {"kind": "client"},
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_its_reason(stage: AdminStage, body: dict[str, object]) -> None:
+    answer = stage.ask("POST", "/tokens/revoke", {**body, "confirmed": True})
+    assert code_of(answer) == (400, Code.REQUEST_MALFORMED)
+    assert "eyJ" not in answer.text
+    assert stage.store.versions().revocations == 0

@@ -1,12 +1,11 @@
-"""`jotgate token`: creates access tokens, checks them, shows what is in them; lists and revokes them."""
+"""`jotgate token`: creates access tokens, checks them, shows what is in them; narrows, lists and revokes them."""
 
 import argparse
-import os
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from jotgate.cli import token_ledger
+from jotgate.cli import token_ledger, token_narrow
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -16,22 +15,21 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
     from jotgate.core.principals import Principal
 
-_TOKEN_BYTES_MAX: Final = 65_536
-_GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, where no process list shows it"
-
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `jotgate token` and its actions."""
     noun = commands.add_parser(
-        "token", help="create, check, list and revoke access tokens", description="Access tokens."
+        "token", help="create, check, narrow, list and revoke access tokens", description="Access tokens."
     )
     actions = noun.add_subparsers(dest="action", required=True, metavar="ACTION")
     _register_create(actions)
+    token_narrow.register(actions)
     token_ledger.register(actions)
 
     check = actions.add_parser(
@@ -40,7 +38,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="Check the token on stdin or in JOTGATE_TOKEN as the gateway would. Exit status 0: it is good; "
         "1: it is not, for the reason given.",
     )
-    _add_argv_trap(check)
+    add_argv_trap(check)
     add_data_option(check)
     add_config_option(check)
     check.set_defaults(run=verify)
@@ -50,7 +48,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="show what is in a token, unchecked",
         description="Print header and claims of the token on stdin or in JOTGATE_TOKEN as JSON. Nothing is checked.",
     )
-    _add_argv_trap(show)
+    add_argv_trap(show)
     show.add_argument("--insecure", action="store_true", help="required: you know that what is shown may be forged")
     add_data_option(show)
     show.set_defaults(run=inspect)
@@ -87,11 +85,6 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     create_parser.set_defaults(run=create)
 
 
-def _add_argv_trap(parser: argparse.ArgumentParser) -> None:
-    """Take a token in argv only to refuse it with advice; a parser's own message would repeat it."""
-    parser.add_argument("misplaced", nargs="*", help=argparse.SUPPRESS)
-
-
 def create(arguments: argparse.Namespace) -> int:
     """Print a new token."""
     from jotgate.cli.operator import ask_control, ask_or_open
@@ -103,7 +96,7 @@ def create(arguments: argparse.Namespace) -> int:
         request = TokenRequest(
             subject=arguments.subject,
             ttl_s=parse_duration_s(arguments.ttl),
-            scopes=_scopes(arguments.scope),
+            scopes=read_scopes(arguments.scope),
             models=tuple(arguments.model) if arguments.model else None,
             audiences=tuple(arguments.audience),
         )
@@ -123,16 +116,6 @@ def create(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _scopes(given: list[str] | None) -> tuple[str, ...]:
-    """The scopes asked for. None asked for is not the same as asking for none, as an empty variable does."""
-    if given is None:
-        return ()
-    scopes = tuple(" ".join(given).split())
-    if not scopes:
-        raise UsageError("--scope names no scope", hint="Leave --scope out for all, or name what the token may do")
-    return scopes
-
-
 def verify(arguments: argparse.Namespace) -> int:
     """Check a token, and say whom it speaks for."""
     from jotgate.cli.operator import ask_control, ask_or_open, find_directory
@@ -140,7 +123,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from jotgate.core.opaque import Mark
     from jotgate.core.principals import Principal
 
-    token = _read_token(arguments)
+    token = read_token(arguments)
     directory = find_directory(arguments)
 
     def open_data() -> Principal:
@@ -165,7 +148,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 
     from jotgate.jose.jwt import peek_unverified
 
-    token = _read_token(arguments)
+    token = read_token(arguments)
     if not arguments.insecure:
         raise UsageError(
             "what 'inspect' shows is not checked, and anybody can have written it",
@@ -176,18 +159,6 @@ def inspect(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     say_next("jotgate token verify", arguments, " checks what is shown here")
     return EXIT_OK
-
-
-def _read_token(arguments: argparse.Namespace) -> str:
-    if arguments.misplaced:
-        raise UsageError("a token does not belong on the command line", hint=_GIVE)
-    token = os.environ.get("JOTGATE_TOKEN", "")
-    if not token and sys.stdin.isatty():
-        raise UsageError("there is no token to read", hint=_GIVE)
-    token = (token or sys.stdin.buffer.read(_TOKEN_BYTES_MAX).decode("utf-8", "replace")).strip()
-    if not token:
-        raise UsageError("the token to read is empty", hint=_GIVE)
-    return token
 
 
 def _describe(principal: "Principal") -> str:
@@ -216,6 +187,10 @@ def _describe(principal: "Principal") -> str:
         rows["for"] = " ".join(sorted(principal.audiences))
     if principal.family:
         rows["family"] = principal.family
+    if principal.actors:
+        rows["acts"] = " < ".join(one.subject for one in principal.actors)
+    if principal.may_act is not None:
+        rows["may act"] = principal.may_act.subject
     if principal.ancestors:
         rows["from"] = " < ".join(reversed(principal.ancestors))
     return "the token is good\n" + "".join(f"  {name:<9}{value}\n" for name, value in rows.items())

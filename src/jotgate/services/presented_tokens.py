@@ -56,8 +56,10 @@ def _voucher(federation: Federation, presented: Presented) -> str:
     return named if found and any(one.content.name == named for one in federation.issuers) else ""
 
 
-def find_bearer(store: Store, presented: Presented, client: ClientRecord) -> KnownSubject | None:
+def find_bearer(store: Store, presented: Presented, client: ClientRecord | None) -> KnownSubject | None:
     """Whom a presented token speaks for, as a client of the same tenant may know; to be called in `StoreAccess.run`.
+
+    `client` None: the operator asks, who may know of every tenant.
 
     Of another issuer that is the principal of the name `ISSUER/SUB`. Of ours it is a principal or a client; None: the
     operator's command made the token, or one that it was narrowed from, for somebody who has no record.
@@ -68,14 +70,16 @@ def find_bearer(store: Store, presented: Presented, client: ClientRecord) -> Kno
         StoreUnavailable: it cannot be known.
     """
     name, holder = presented.subject, presented.principal.client_id
-    if presented.own and holder not in (client.name, CLI_CLIENT_ID, PERSONAL_CLIENT_ID):
+    if presented.own and holder not in (client and client.name, CLI_CLIENT_ID, PERSONAL_CLIENT_ID):
         _check_holder(store, holder)
     if presented.own and not _has_record(store, name):
-        if client.tenant == DEFAULT_TENANT and _is_of_the_operator(store, presented):
+        if (client is None or client.tenant == DEFAULT_TENANT) and _is_of_the_operator(store, presented):
             return None
         raise GrantRefused(_NOBODY)
     known = find_subject(store, name)
-    if known.record.tenant != client.tenant or not (presented.own or isinstance(known.record, PrincipalRecord)):
+    if (client is not None and known.record.tenant != client.tenant) or not (
+        presented.own or isinstance(known.record, PrincipalRecord)
+    ):
         raise GrantRefused(_NOBODY)
     return known
 

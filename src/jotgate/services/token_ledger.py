@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
-from jotgate.core.revocations import issued_names
+from jotgate.core.revocations import inherited_names, issued_names
 from jotgate.core.token_orders import TokenListing, TokenView
 from jotgate.services.revocation import PAGE, load_revocations
 from jotgate.store_ports import Store
@@ -63,7 +63,12 @@ class TokenLedger:
             state=self._state(row),
             parent=row.parent,
             family=row.family,
+            actor=row.actor,
         )
+
+    def counts(self, token_id: str) -> bool:
+        """Whether a token was not revoked by its own name, as its children call it; of one that need not be known."""
+        return self._counts(inherited_names(self._issuer, (token_id,), ()), 0)
 
     def family(self, family_id: str) -> Family | None:
         """The family, if it lives."""

@@ -1,0 +1,42 @@
+"""Orders to narrow tokens, and about what came of them, while control runs."""
+
+from collections.abc import Sequence
+
+from starlette.routing import Route
+
+from jotgate.assembly.system import SystemClock
+from jotgate.assembly.token_service import TokenParts
+from jotgate.control.operator import order_route
+from jotgate.core.narrow_orders import NarrowOrder
+from jotgate.core.tree_orders import TokenTree, TreeOrder
+from jotgate.services.narrowing import Narrower
+from jotgate.services.presented_tokens import PresentedTokens
+from jotgate.services.token_ledger import TokenLedger
+from jotgate.services.token_tree import TreeReader
+from jotgate.store_ports import Store
+
+
+def narrowing_routes(parts: TokenParts) -> Sequence[Route]:
+    """Where the operator gives these orders."""
+    keys, clock = parts.keys, SystemClock()
+    authority, revoked = keys.authority, keys.revocations.revoked
+    narrower = Narrower(
+        tokens=PresentedTokens(parts.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer),
+        access=keys.access,
+        issuer=parts.issuer,
+        recorder=authority.recorder,
+        clock=clock,
+    )
+
+    def read(store: Store, order: TreeOrder) -> TokenTree:
+        now_s = clock.now_s()
+        ledger = TokenLedger(store, revoked.counts, authority.issuer_url, now_s)
+        return TreeReader(store, ledger, authority.issuer_url, now_s).carry_out(order)
+
+    async def tree(order: TreeOrder) -> TokenTree:
+        return await keys.access.run(lambda store: read(store, order))
+
+    return [
+        order_route("/tokens/narrow", NarrowOrder, narrower.carry_out),
+        order_route("/tokens/tree", TreeOrder, tree),
+    ]

@@ -81,9 +81,9 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
     issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
     remote = RemoteKeys(directory.path)
+    policies = PolicyReader()
     opened: list[OpenKeys] = []
 
-    policies = PolicyReader()
     def open_once(found: Loaded) -> OpenKeys:
         if not opened:
             means = means_at_start(directory, sources, started_with, assignment.url, found.settings)
@@ -98,10 +98,10 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
             raise ConfigurationError(faults)
         bound = replace(config, server=replace(config.server, host=host))
         own = open_once(found)
-        snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
-        ours = snapshot.issuers[0]
         kept = policies.read(found.settings, own.feed.picture.policies)
         materials = Materials(found.settings.credentials, found.settings.reaches, found.tls, kept)
+        snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
+        ours = snapshot.issuers[0]
         issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)

@@ -1,4 +1,4 @@
-"""What refresh-token families come of, who acts by a token, what tokens are bound to, and policies.
+"""What refresh-token families come of, who acts by a token, and policies.
 
 A revision stands alone: it names no table of `stores.schema`, which goes on changing, and is not edited once released.
 """
@@ -17,11 +17,6 @@ def upgrade() -> None:
     op.add_column("jotgate_issuances", sa.Column("actor", _TEXT))
     _add_to_families()
     _create_policies()
-
-
-    for name in ("tls_subject_dn", "tls_san_dns", "tls_san_uri", "binding"):
-        op.add_column("jotgate_clients", sa.Column(name, _TEXT, nullable=False, server_default=""))
-    op.add_column("jotgate_families", sa.Column("confirmation", sa.Text))
 
 
 def _add_to_families() -> None:

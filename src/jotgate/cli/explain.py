@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.common import EXIT_OK, add_data_option, say_next
 from jotgate.cli.records import log_directory, plain, print_lines, record_json, show_time, word
+from jotgate.cli.token_story import tell_story
 from jotgate.core.issuers import OURS
 from jotgate.errors import CommandError, JotgateError, TokenError
 
@@ -30,7 +31,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "explain",
         help="say why a request ended as it did",
         description="Say from the audit log why a request ended as it did: for a refused token, which claim it was, "
-        "what was wanted, what the token says, and the clock. Works with and without a running jotgate.",
+        "what was wanted, what the token says, and the clock; for a revoked one what it came of, which of that was "
+        "revoked, when, why and by whom. Works with and without a running jotgate.",
     )
     explain.add_argument("request_id", metavar="REQUEST-ID", help="the X-Request-Id of the answer")
     add_data_option(explain)
@@ -39,11 +41,16 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = _find(log_directory(arguments), arguments.request_id)
+    directory = log_directory(arguments)
+    found = _find(directory, arguments.request_id)
     if arguments.json:
         print_lines(record_json(text) for text, _ in found)
         return EXIT_OK
-    print_lines(line for place, (_, record) in enumerate(found) for line in (*([""] if place else []), *_show(record)))
+    print_lines(
+        line
+        for place, (_, record) in enumerate(found)
+        for line in (*([""] if place else []), *_show(record, directory))
+    )
     say_next("jotgate audit tail", arguments)
     return EXIT_OK
 
@@ -80,7 +87,7 @@ def _find(directory: "Path", request_id: str) -> "list[tuple[bytes, CallRecord]]
     return found
 
 
-def _show(record: "CallRecord") -> Iterator[str]:
+def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
     """A record as lines for a person."""
     answer = f"{record.status} {record.code}".rstrip()
     yield f"request {record.request_id} at {show_time(record.at)}: {record.outcome}, {answer}"
@@ -89,6 +96,8 @@ def _show(record: "CallRecord") -> Iterator[str]:
     yield from _lines("call", known)
     if record.refused is not None:
         yield from _show_evidence(record.refused)
+        for label, text in tell_story(directory, record.code, record.refused):
+            yield from _lines(label, [text])
     if record.code:
         yield from _lines("do", [_advice(record)])
         yield from _lines("read", [f"docs/errors.md#{record.code}--{record.status}"])

@@ -183,6 +183,8 @@ def _encode_harmless(record: Struct) -> bytes:
 def _harmless(value: object, *, chars_max: int) -> object:
     if isinstance(value, dict):
         return {key: _harmless(member, chars_max=chars_max) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(member, chars_max=chars_max) for member in value]
     if not isinstance(value, str):
         return value
     # A lone surrogate has no UTF-8 form; it is shown as its escape.

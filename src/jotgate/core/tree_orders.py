@@ -1,4 +1,4 @@
-"""What `jotgate token tree` asks for, and what it is told: a token, those that it comes of, and those that came of it."""
+"""What `jotgate token tree` asks for, and what it is told: a token, what it comes of, and what came of it."""
 
 from typing import Final, Literal
 

@@ -3,13 +3,14 @@
 It is asked for when a token has been refused, so that what it costs is the refused caller's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from jotgate.core.issuers import OURS
+from jotgate.core.lineage import ACTORS_MAX
 from jotgate.errors import ClaimRefused, Evidence, IssuerUnavailable, TokenError
 from jotgate.jose import jws
 from jotgate.jose.encoding import parse_object
@@ -18,6 +19,7 @@ from jotgate.services.federation import Federation, TrustedIssuer
 
 TEXT_CHARS_MAX: Final = 200
 KIDS_MAX: Final = 8
+ANCESTORS_MAX: Final = 16
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -55,6 +57,9 @@ def examine(
         leeway_s=0 if issuer is None else issuer.content.leeway_s,
         keys=len(kids),
         kids=tuple(map(_text, kids[:KIDS_MAX])),
+        jti=_text(claims.get("jti")),
+        ancestors=_texts(claims.get("ancestors")),
+        actors=tuple(_actors(claims.get("act"))),
     )
 
 
@@ -95,6 +100,19 @@ def _text(value: object) -> str:
 
 def _printable(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, value[:ANCESTORS_MAX])) if isinstance(value, list) else ()
+
+
+def _actors(claim: object) -> Iterator[str]:
+    """Who acts, and before that one, and so on, as far as the claim `act` may go."""
+    for _ in range(ACTORS_MAX):
+        if not isinstance(claim, dict):
+            return
+        yield _text(claim.get("sub"))
+        claim = claim.get("act")
 
 
 def _time(value: object) -> float | None:

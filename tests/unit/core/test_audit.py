@@ -43,7 +43,10 @@ FINAL_FIELDS = {
     OpenRecord: "at format instance segment previous",
     CloseRecord: "at records reason",
     Link: "file digest",
-    Evidence: ("digest now_s size place alg kid typ iss exp nbf iat claim fault wanted got rules leeway_s keys kids"),
+    Evidence: (
+        "digest now_s size place alg kid typ iss exp nbf iat claim fault wanted got rules leeway_s keys kids "
+        "jti ancestors actors"
+    ),
 }
 
 

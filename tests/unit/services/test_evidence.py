@@ -12,6 +12,7 @@ from jotgate.core.issuers import Issuer
 from jotgate.errors import Evidence, IssuerUnavailable, TokenError
 from jotgate.gateway.world import build_verifier
 from jotgate.jose.keys import KeySet, generate
+from jotgate.jose.jwt import peek_unverified
 from jotgate.services.evidence import KIDS_MAX, TEXT_CHARS_MAX, examine
 from jotgate.testing.forge import ABSENT, to_json
 from jotgate.testing.issuer import TestIssuer, wrong_tokens
@@ -59,7 +60,23 @@ def test_what_a_token_says_and_what_it_was_held_against() -> None:
         leeway_s=5,
         keys=1,
         kids=(source.key.kid,),
+        jti=str(peek_unverified(token)[1]["jti"]),
     )
+
+
+def test_where_a_token_comes_from_and_who_acts_by_it_is_known_as_far_as_it_goes() -> None:
+    source = make_issuer()
+    act: dict[str, object] = {"sub": "deepest"}
+    for number in range(6):
+        act = {"sub": f"agent-{number}\u202e", "act": act}
+    ancestors = [f"t-{number}" for number in range(20)]
+    _, found = refuse(source.with_claims(exp=1, iat=0, ancestors=ancestors, act=act), issuer_of(source))
+    assert found.ancestors == tuple(ancestors[:16])
+    assert found.actors == tuple(f"agent-{number}\\u202e" for number in (5, 4, 3, 2))
+    for odd in ({"ancestors": "t-1", "act": "agent"}, {"ancestors": [1], "act": {"act": 1}}, {"act": None}):
+        _, found = refuse(source.with_claims(exp=1, iat=0, **odd), issuer_of(source))
+        assert found.ancestors in {(), ("1",)}
+        assert found.actors in {(), ("",)}
 
 
 def test_a_remembered_token_that_has_ended_is_explained_like_a_new_one() -> None:

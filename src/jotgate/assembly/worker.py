@@ -269,6 +269,7 @@ class Worker:
         self._flush()
         self._tell_figures()
         self._personal.tell_uses()
+        self._link.flush()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
         lost = sum(batch.rows for batch in self._auditor.unwritten())
         if lost:

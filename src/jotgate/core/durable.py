@@ -12,7 +12,7 @@ from msgspec import Struct
 from jotgate.errors import CommandError
 
 _BYTES_MAX: Final = 2048
-_NESTING: Final = (tuple, Struct)
+_LEAVES: Final = (str, int, bytes, type(None))
 
 PAIRED_BYTES_MAX: Final = 1024
 """For texts of which two stand in one row of an index: PostgreSQL's rows of an index have 2704 bytes at most."""
@@ -213,12 +213,14 @@ def _are_storable(values: tuple[object, ...], bytes_max: int) -> bool:
     # All texts of a record together are mostly shorter than one may be.
     if not _is_storable("".join(texts), bytes_max) and not all(_is_storable(text, bytes_max) for text in texts):
         return False
-    inner = [value for value in values if isinstance(value, _NESTING)]
+    inner = [value for value in values if not isinstance(value, _LEAVES)]
     return not inner or all(_are_storable(_members(value), bytes_max) for value in inner)
 
 
-def _members(value: tuple[object, ...] | Struct) -> tuple[object, ...]:
-    return value if isinstance(value, tuple) else msgspec.structs.astuple(value)
+def _members(value: object) -> tuple[object, ...]:
+    if isinstance(value, Struct):
+        return msgspec.structs.astuple(value)
+    return value if isinstance(value, tuple) else ()
 
 
 def _is_storable(text: str, bytes_max: int) -> bool:

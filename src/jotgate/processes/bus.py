@@ -48,6 +48,7 @@ _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
 _NO_FETCH_S: Final = 60.0
 _GREETING: Final = -1
+FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
 _Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown
 
 
@@ -101,7 +102,7 @@ class BusServer:
         self._wanted = wanted
         self._revoked = RevokedSet()
         self._records: RecordDesk | None = None
-        self._forms: Callable[[FormAsked], Awaitable[FormAnswered]] | None = None
+        self._forms: FormDesk | None = None
         self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
         self._said = asyncio.Event()
         self._connections: set[WorkerConnection] = set()
@@ -135,7 +136,7 @@ class BusServer:
             if connection.hello is not None:
                 connection.send(told)
 
-    def serve_forms(self, answer: Callable[[FormAsked], Awaitable[FormAnswered]]) -> None:
+    def serve_forms(self, answer: FormDesk) -> None:
         """Let workers hand forms to the token service."""
         self._forms = answer
 
@@ -210,7 +211,7 @@ class BusServer:
             self._server.close()
         self._flush()
         for connection in self._connections:
-            connection.transport.close()
+            connection.close()
 
     def _beat(self) -> None:
         beat = frame(Beat(self._age_s()))
@@ -319,20 +320,26 @@ class BusServer:
     def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
         if self._forms is None:
             return  # The worker waits no longer than its deadline.
-        answering = asyncio.ensure_future(self._forms(asked))
-        connection.forms.add(answering)
-        answering.add_done_callback(lambda done: self._send_form(connection, asked.number, done))
+        connection.forms.append(asked)
+        if len(connection.forms) == 1:
+            self._begin_answering(connection, self._forms)
 
-    @staticmethod
-    def _send_form(connection: WorkerConnection, number: int, answering: "asyncio.Future[FormAnswered]") -> None:
-        connection.forms.discard(answering)
-        if answering.cancelled():
-            return
-        fault = answering.exception()
-        if fault is None:
-            connection.send(frame(answering.result()))
-            return
-        context = {"message": "a form met an unexpected fault", "exception": fault}
-        asyncio.get_running_loop().call_exception_handler(context)
-        problem = render_oauth(InternalError("jotgate failed to answer this request"))
-        connection.send(frame(FormAnswered(number, problem.status, problem.lines, problem.body)))
+    def _begin_answering(self, connection: WorkerConnection, answer: FormDesk) -> None:
+        if connection.forms:
+            answering = asyncio.get_running_loop().create_task(self._answer_forms(connection, answer))
+            connection.answering.add(answering)
+            answering.add_done_callback(connection.answering.discard)
+
+    async def _answer_forms(self, connection: WorkerConnection, answer: FormDesk) -> None:
+        """Answer forms in their order. As soon as one has to wait, another task goes on with those behind it."""
+        asyncio.get_running_loop().call_soon(self._begin_answering, connection, answer)
+        while connection.forms:
+            asked = connection.forms.popleft()
+            try:
+                answered = await answer(asked)
+            except Exception as fault:  # What nobody foresaw still gets an answer, and is told.
+                context = {"message": "a form met an unexpected fault", "exception": fault}
+                asyncio.get_running_loop().call_exception_handler(context)
+                problem = render_oauth(InternalError("jotgate failed to answer this request"))
+                answered = FormAnswered(asked.number, problem.status, problem.lines, problem.body)
+            connection.send(frame(answered))

@@ -1,5 +1,7 @@
-"""Cuts a stream of bytes into the frames of the bus."""
+"""Cuts a stream of bytes into the frames of the bus, and writes frames that come together at one go."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 _LENGTH_BYTES: Final = 4
@@ -38,3 +40,27 @@ class FrameReader:
         else:
             rest += data[start:]
         return payloads
+
+
+class FrameWriter:
+    """Gathers the frames of one turn of the event loop for one connection. Mutable: those.
+
+    A system call and the waking of the other process cost more than most frames do.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[bytes] = []
+
+    def put(self, frame: bytes) -> None:
+        """Have a frame written behind those before it, when this turn of the loop is over."""
+        if not self._gathered:
+            self._loop.call_soon(self.flush)
+        self._gathered.append(frame)
+
+    def flush(self) -> None:
+        """Write now what was gathered."""
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._write(b"".join(gathered))

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 import msgspec
 
-from jotgate.processes.frames import FrameReader
+from jotgate.processes.frames import FrameReader, FrameWriter
 from jotgate.processes.messages import (
     FRAME_BYTES_MAX,
     FromControl,
@@ -48,11 +48,16 @@ class Link:
         return longest_s
 
     def send(self, message: FromWorker) -> bool:
-        """Send a message; False when there is no control process to send it to."""
+        """Send a message, with the others of this turn of the loop; False when there is nobody to send it to."""
         if self._stream is None:
             return False
-        self._stream.transport.write(frame(message))
+        self._stream.writer.put(frame(message))
         return True
+
+    def flush(self) -> None:
+        """Write what was sent, for whoever does not wait until this turn of the loop is over."""
+        if self._stream is not None:
+            self._stream.writer.flush()
 
     async def keep(self) -> None:
         """Connect, and connect again whenever the connection is lost. Runs until it is cancelled."""
@@ -78,6 +83,7 @@ class Link:
 
 class _Stream(asyncio.Protocol):
     transport: asyncio.Transport
+    writer: FrameWriter
 
     def __init__(self, received: Callable[[FromControl], None], took: Callable[[float], None]) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,6 +93,7 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
+        self.writer = FrameWriter(self.transport.write)
 
     def data_received(self, data: bytes) -> None:
         begun_s = time.thread_time()

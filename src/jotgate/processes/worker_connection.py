@@ -1,15 +1,16 @@
 """Control's end of one connection to a worker: frames in, frames out, and what is under way for it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
 import msgspec
 
-from jotgate.core.forms import FormAnswered
+from jotgate.core.forms import FormAsked
 from jotgate.errors import AuditUnavailable
 from jotgate.processes.console import say
-from jotgate.processes.frames import FrameReader
+from jotgate.processes.frames import FrameReader, FrameWriter
 from jotgate.processes.messages import FRAME_BYTES_MAX, Hello, Settled
 
 _UNSENT_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
@@ -24,6 +25,7 @@ class WorkerConnection(asyncio.Protocol):
         self._received = received
         self._lost = lost
         self._frames = FrameReader(FRAME_BYTES_MAX)
+        self._writer = FrameWriter(self._write)
         self._drained = asyncio.Event()
         self._drained.set()
         self.hello: Hello | None = None
@@ -32,10 +34,19 @@ class WorkerConnection(asyncio.Protocol):
         self.taken = 0
         self.confirmed = 0
         self.questions: dict[str | bytes | int, asyncio.Task[None]] = {}
-        self.forms: set[asyncio.Future[FormAnswered]] = set()
+        self.forms: deque[FormAsked] = deque()
+        self.answering: set[asyncio.Task[None]] = set()
 
     def send(self, message: bytes) -> None:
-        """Send a frame, if anybody is there still."""
+        """Send a frame, with the others of this turn of the loop, if anybody is there still."""
+        self._writer.put(message)
+
+    def close(self) -> None:
+        """Send what was to be sent, and close."""
+        self._writer.flush()
+        self.transport.close()
+
+    def _write(self, message: bytes) -> None:
         if self.transport.is_closing():
             return
         if self.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
@@ -69,6 +80,7 @@ class WorkerConnection(asyncio.Protocol):
         self._drained.set()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        self.forms.clear()
         self._drained.set()  # If the worker died, the supervisor says so.
         self._lost(self)
 

@@ -46,6 +46,50 @@ def test_a_form_is_answered_and_one_that_meets_a_fault_gets_a_500(tmp_path: Path
     asyncio.run(asyncio.wait_for(play(), 20))
 
 
+def test_a_form_that_waits_keeps_none_of_the_others_waiting(tmp_path: Path) -> None:
+    """Those that came with it are answered meanwhile, each once, and so are those that come later."""
+    paths = ["/now", "/later", "/now", "/later", "/now"]
+
+    async def play() -> None:
+        asked_for: list[int] = []
+        go_on = asyncio.Event()
+
+        async def answer(asked: FormAsked) -> FormAnswered:
+            asked_for.append(asked.number)
+            if asked.path == "/later":
+                async with asyncio.timeout(20):  # It needs a task of its own, as what control awaits may.
+                    await go_on.wait()
+            return FormAnswered(asked.number, 200, b"", asked.body)
+
+        path = str(tmp_path / "bus.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()))
+        bus.serve_forms(answer)
+        await bus.start(listener)
+        worker = Worker(*await asyncio.open_unix_connection(path))
+        worker.send(Hello(0, "a" * 12))
+        assert isinstance(await worker.receive(), World)
+        worker.writer.write(b"".join(frame(FormAsked(number, path, b"")) for number, path in enumerate(paths)))
+        assert await _numbers(worker, 3) == [0, 2, 4]
+        worker.writer.write(frame(FormAsked(5, "/now", b"")))
+        assert await _numbers(worker, 1) == [5]
+        go_on.set()
+        assert await _numbers(worker, 2) == [1, 3]
+        assert asked_for == [0, 1, 2, 3, 4, 5]
+        worker.writer.close()
+        bus.stop()
+
+    asyncio.run(asyncio.wait_for(play(), 20))
+
+
+async def _numbers(worker: Worker, count: int) -> list[int]:
+    """The numbers of the forms that are answered next."""
+    answers = [await worker.receive() for _ in range(count)]
+    return [one.number for one in answers if isinstance(one, FormAnswered)]
+
+
 def test_a_worker_hears_no_beat_before_it_was_told_all_that_was_revoked(tmp_path: Path) -> None:
     """A beat says that what the worker holds is right."""
 

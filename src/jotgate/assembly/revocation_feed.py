@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from jotgate.core.durable import Revocation
+from jotgate.core.durable import Revocation, Versions
 from jotgate.core.revocations import Entry
 from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
 from jotgate.processes.console import log_error, say
 from jotgate.services.revocation import PAGE, RevokedSet
+from jotgate.services.upkeep import CLOCKS_S
 from jotgate.store_ports import Store
 
 POLL_S: Final = 0.25
@@ -52,9 +53,9 @@ class RevocationFeed:
                 self.revoked.cursor = 0  # The clock was ahead: what was forgotten meanwhile may count still.
             self._last_s = now_s
             self.revoked.forget(now_s)
-            versions = await self._access.run(lambda store: store.versions())
-            if versions.revocations < self.revoked.cursor:  # The database was restored to what it was earlier.
-                self.revoked.cursor = 0
+            versions, same = await self._access.run(self._ask)
+            if versions.revocations < self.revoked.cursor or not same:
+                self._begin_anew()
             while self.revoked.cursor < versions.revocations:
                 rows = await self._access.run(self._read)
                 entries = self.revoked.take_rows(rows)
@@ -76,6 +77,25 @@ class RevocationFeed:
                 self._complain(error)
             else:
                 self._fault = ""
+
+    def _ask(self, store: Store) -> tuple[Versions, bool]:
+        """How far the store's rows go, and whether they are those that were read: the last one is there still.
+
+        A database that was restored, or whose fail-over cost it its last rows, gives their numbers again.
+        """
+        versions, last = store.versions(), self.revoked.last
+        if last is None:
+            return versions, True
+        rows = store.revocations_after(last.number - 1, 1)
+        if rows and rows[0].number == last.number:
+            return versions, rows[0] == last
+        return versions, last.expires_at_s is not None and last.expires_at_s + CLOCKS_S <= self._last_s
+
+    def _begin_anew(self) -> None:
+        """Read all from the first row on; what is in the set stays there."""
+        say("the store has other revocations than before, and all are read again", event="revocations_reread")
+        self.revoked.cursor = 0
+        self.revoked.last = None
 
     def _read(self, store: Store) -> Sequence[Revocation]:
         return store.revocations_after(self.revoked.cursor, PAGE)

@@ -1,4 +1,4 @@
-"""Has the store tidied while control runs, every minute, on each machine that shares it."""
+"""Has the store tidied while control runs, every minute until nothing is left, on each machine that shares it."""
 
 import asyncio
 from typing import Final
@@ -8,8 +8,7 @@ from jotgate.ports import Clock, StoreAccess
 from jotgate.services.upkeep import tidy
 
 _INTERVAL_S: Final = 60.0
-_BATCHES_MAX: Final = 60
-_PAUSE_S: Final = 0.1  # for those who ask the store meanwhile
+_PAUSE_S: Final = 0.01  # at least, for those who ask the store meanwhile
 
 
 async def keep_tidy(access: StoreAccess, clock: Clock) -> None:
@@ -23,7 +22,9 @@ async def keep_tidy(access: StoreAccess, clock: Clock) -> None:
 
 
 async def _tidy_all(access: StoreAccess, clock: Clock) -> None:
-    for _ in range(_BATCHES_MAX):
-        if not await access.run(lambda store: tidy(store, clock.now_s())):
-            return
-        await asyncio.sleep(_PAUSE_S)
+    """Batch by batch until nothing is left. As long as one takes, others have the store to themselves."""
+    more = True
+    while more:
+        begun_s = clock.monotonic_s()
+        more = await access.run(lambda store: tidy(store, clock.now_s()))
+        await asyncio.sleep(max(_PAUSE_S, clock.monotonic_s() - begun_s))

@@ -43,10 +43,11 @@ class RevokedSet:
 
     `spares` says whether nothing is known of any of the names that it is given, those of `core.revocations.names_of`;
     it is one operation of a dictionary. What is not spared may be met by a watermark alone, or not: `check` says so.
-    `growth` is another object after each addition, so that who was told once need not ask again until then.
+    `growth` is another object after each addition, so that who was told once need not ask again until then. `last` is
+    the row of the store that was taken last, by which a store is known again whose numbers were given twice.
     """
 
-    __slots__ = ("_before", "_by_minute", "_ends", "_followers", "_minutes", "cursor", "growth", "spares")
+    __slots__ = ("_before", "_by_minute", "_ends", "_followers", "_minutes", "cursor", "growth", "last", "spares")
 
     def __init__(self) -> None:
         self._ends: dict[str, int] = {}  # the minute from which on a name means nothing
@@ -55,6 +56,7 @@ class RevokedSet:
         self._minutes: list[int] = []  # a heap of the keys of the former
         self._followers: list[Callable[[Sequence[Entry]], None]] = []
         self.cursor = 0
+        self.last: Revocation | None = None
         self.growth = object()
         self.spares: Final[Callable[[Iterable[str]], bool]] = self._ends.keys().isdisjoint
 
@@ -70,7 +72,8 @@ class RevokedSet:
         entries = [entry_of(row) for row in rows]
         self.take(entries)
         if rows:
-            self.cursor = rows[-1].number
+            self.last = rows[-1]
+            self.cursor = self.last.number
         return entries
 
     def take(self, entries: Iterable[Entry]) -> None:

@@ -10,16 +10,17 @@ from jotgate.store_ports import Store
 BATCH: Final = 500
 """So many rows of a kind are forgotten at one go."""
 
-_CLOCKS_S: Final = 60  # what the clocks of machines that share a store may differ by, and more
-_ENDED_S: Final = LEEWAY_S_MAX + _CLOCKS_S  # no machine takes what ended so long ago
+CLOCKS_S: Final = 60
+"""What the clocks of machines that share a store may differ by, and more."""
+_ENDED_S: Final = LEEWAY_S_MAX + CLOCKS_S  # no machine takes what ended so long ago
 _SHOWN_S: Final = 30 * 86_400  # for its owner to see that it has ended
 
 _Chore = Callable[[Store, int], int]
 _CHORES: Final[tuple[_Chore, ...]] = (
-    lambda store, now_s: store.drop_issuances(now_s - _CLOCKS_S, BATCH),
+    lambda store, now_s: store.drop_issuances(now_s - CLOCKS_S, BATCH),
     lambda store, now_s: store.drop_revocations(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_marks(now_s - _ENDED_S, BATCH),
-    lambda store, now_s: store.erase_successors(now_s - GRACE_MAX_S - _CLOCKS_S, BATCH),
+    lambda store, now_s: store.erase_successors(now_s - GRACE_MAX_S - CLOCKS_S, BATCH),
     lambda store, now_s: store.drop_families(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
 )

@@ -111,6 +111,46 @@ def test_a_store_that_was_restored_is_read_anew_and_nothing_is_unrevoked() -> No
     assert len(bench.feed.revoked) == 4
 
 
+def test_a_store_that_lost_its_last_rows_and_went_on_hides_nothing_of_what_came_since() -> None:
+    """As after a fail-over to a standby that was behind: the same numbers again, and more."""
+    bench = Bench()
+    bench.revoke("kept", "lost-1", "lost-2", expires_at_s=9_000_000_000)
+    bench.look()
+    for number in (2, 3):
+        del bench.store._rows.revocations[number]
+    bench.store._rows.revocations_number = 1
+    bench.revoke("new-1", "new-2", "new-3", expires_at_s=9_000_000_000)
+    bench.told.clear()
+    bench.look()
+    assert {entry.name for entry in bench.told} >= {"token new-1", "token new-2", "token new-3"}
+    assert len(bench.feed.revoked) == 6, "what was lost is revoked still where it was known"
+    bench.told.clear()
+    bench.look()
+    assert bench.told == [], "once is enough"
+
+
+def test_as_many_rows_as_before_that_are_others_are_read_too() -> None:
+    bench = Bench(already=2)
+    bench.store.restore()
+    bench.revoke("new-1", "new-2")
+    bench.look()
+    assert not bench.feed.revoked.spares(("token new-1",))
+
+
+def test_a_last_row_that_has_ended_and_was_dropped_is_no_other_history() -> None:
+    bench = Bench()
+    bench.revoke("first")
+    ends_at_s = int(bench.clock.now_s()) + 60
+    bench.revoke("mine", expires_at_s=ends_at_s)
+    bench.look()
+    bench.clock.advance(300)
+    assert bench.store.drop_revocations(ends_at_s, 9) == 1
+    bench.told.clear()
+    bench.revoke("next")
+    bench.look()
+    assert [entry.name for entry in bench.told] == ["token next"]
+
+
 def test_what_is_known_is_as_old_as_the_beginning_of_the_look() -> None:
     """What was revoked while the store took its time may be missing from its answer."""
     bench = Bench()

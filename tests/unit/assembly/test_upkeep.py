@@ -48,6 +48,14 @@ def test_all_that_has_ended_is_forgotten_at_once_batch_after_batch() -> None:
     assert store.asked == 2
 
 
+def test_however_much_has_ended_the_next_minute_is_not_waited_for() -> None:
+    """As after a minute in which more was issued than a fixed number of batches holds."""
+    store = Watched()
+    store.add_issuances([Issuance(f"{number}", "s", "c", "k", 1, 2) for number in range(70 * BATCH + 1)])
+    assert asyncio.run(tidied(store))
+    assert store.asked == 71
+
+
 def test_a_store_that_is_away_is_left_alone_until_the_next_time() -> None:
     store = Watched(away=True)
     assert asyncio.run(tidied(store))

@@ -17,6 +17,7 @@ from jotgate.core.accounts import Account, ClientRecord, GrantName, PrincipalRec
 from jotgate.core.audit import EventRecord
 from jotgate.core.client_proofs import ASSERTION_TYPE
 from jotgate.core.durable import Issuance
+from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.key_set import publish
 from jotgate.core.metadata import documents
 from jotgate.core.opaque import opaque_digest
@@ -34,8 +35,10 @@ from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.recorder import Recorder
+from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import PAGE, RevokedSet, Revoker
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
@@ -154,6 +157,14 @@ class TokenStage:
             introspection=Introspection(
                 clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME
             ),
+            logout=BackChannelLogout(
+                federation=lambda: self.verifier.federation,
+                wanted=self.wanted,
+                access=self.access,
+                revoker=revoker,
+                clock=self.clock,
+                refusals=RefusalLog(self.recorder, self.clock, "logout.refused"),
+            ),
             documents=documents(NAME, self.grants),
         )
 
@@ -164,6 +175,10 @@ class TokenStage:
             application = build_public(lambda: publish(self.own, self.clock.now_s(), 300), *oauth_routes(self.desk))
             self._browser = TestClient(application, base_url=NAME, raise_server_exceptions=False)
         return self._browser
+
+    async def wanted(self, issuer: str) -> KeysOutcome:
+        """Fetch the keys of a remote issuer, of which there is none."""
+        raise AssertionError(f"{issuer} is remote")
 
     async def _look(self) -> None:
         self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, PAGE))

@@ -11,7 +11,6 @@ from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord
 from jotgate.core.claims import AccessGrant, Issued
 from jotgate.core.grants import ACCESS_TOKEN_URN, TokenResponse
 from jotgate.core.issuers import Issuer
-from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.oauth_form import FORM_TYPE, read_form
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.principals import Principal
@@ -162,10 +161,7 @@ class TradingFloor(TokenStage):
             found = find_personal(self.store, token, NAME, self.clock.now_s())
             assert self.revoked.spares(personal_names(found)), "what is revoked is not there any more"
             return found
-        return await SeekingVerifier(lambda: self.verifier, self._wanted, self.clock).verify(token)
-
-    async def _wanted(self, issuer: str) -> KeysOutcome:
-        raise AssertionError(f"{issuer} is remote")
+        return await SeekingVerifier(lambda: self.verifier, self.wanted, self.clock).verify(token)
 
 
 def claims_of(answer: TokenResponse) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Code(StrEnum):
     DPOP_REFUSED = "dpop_refused"
     DPOP_NONCE_WANTED = "dpop_nonce_wanted"
     BINDING_REQUIRED = "binding_required"
+    LOGOUT_REFUSED = "logout_refused"
     RECORD_MISSING = "record_missing"
     RECORD_CHANGED = "record_changed"
     RECORD_EXISTS = "record_exists"

@@ -35,6 +35,7 @@
     │   │   ├── GrantUnsupported · RevocationUnsupported · ScopeRefused · TargetRefused
     │   │   ├── DpopRefused · DpopNonceWanted · BindingRequired     RFC 9449 s5, s8; RFC 8705 s3
     │   │   ├── AuthorizationDetailsRefused         RFC 9396 s5
+    │   │   ├── LogoutRefused           OIDC Back-Channel Logout 1.0 s2.8
     │   │   └── SubjectTokenRefused     RFC 8693 s2.2.2: the token that is to be traded is no good
     │   └── RequestError                4xx; the request itself is at fault
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
@@ -88,6 +89,7 @@ from jotgate.oauth_refusals import (
     DpopRefused,
     GrantRefused,
     GrantUnsupported,
+    LogoutRefused,
     OAuthMalformed,
     OAuthRefused,
     RevocationUnsupported,
@@ -177,6 +179,7 @@ __all__ = [
     "KeyRefused",
     "KeyUnknown",
     "KeyUnpublished",
+    "LogoutRefused",
     "MediaTypeRefused",
     "MethodRefused",
     "ModelNotPermitted",

@@ -108,3 +108,10 @@ class AuthorizationDetailsRefused(OAuthRefused):
 
     code = Code.AUTHORIZATION_DETAILS_REFUSED
     error = "invalid_authorization_details"
+
+
+class LogoutRefused(OAuthRefused):
+    """`invalid_request` (OIDC Back-Channel Logout 1.0 s2.8): the logout token is no good, or not for this gateway."""
+
+    code = Code.LOGOUT_REFUSED
+    error = "invalid_request"

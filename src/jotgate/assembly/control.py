@@ -225,7 +225,7 @@ def _build_server(
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = personal.verifier(verifier.verify)
     parts = open_parts(keys, reloader, verify, tokens)
-    oauth = build_oauth(parts)
+    oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(

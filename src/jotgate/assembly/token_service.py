@@ -9,6 +9,7 @@ from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.control.oauth import OAuthDesk
 from jotgate.core.accounts import GrantName
+from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.metadata import documents
 from jotgate.core.principals import Principal
 from jotgate.core.token_checks import refresh_rules
@@ -23,8 +24,10 @@ from jotgate.services.grants.token_exchange import TokenExchange
 from jotgate.services.handout import Handout
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.presented_tokens import PresentedTokens
+from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
@@ -61,8 +64,8 @@ def open_parts(
     return TokenParts(keys, reloader, verify, issuer, families, revoker)
 
 
-def build_oauth(parts: TokenParts) -> OAuthDesk:
-    """Who answers the OAuth endpoints."""
+def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome]]) -> OAuthDesk:
+    """Who answers the OAuth endpoints; `wanted` has the keys of an issuer fetched."""
     clock, access, issuer_url = SystemClock(), parts.keys.access, parts.issuer.issuer
     grants = _grants(parts)
     clients = ClientAuthenticator(
@@ -77,6 +80,14 @@ def build_oauth(parts: TokenParts) -> OAuthDesk:
         returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),
         introspection=Introspection(
             clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url
+        ),
+        logout=BackChannelLogout(
+            federation=lambda: parts.reloader.effect.verifier.federation,
+            wanted=wanted,
+            access=access,
+            revoker=parts.revoker,
+            clock=clock,
+            refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
         ),
         documents=documents(issuer_url, grants),
     )

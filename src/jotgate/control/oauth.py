@@ -10,13 +10,14 @@ from starlette.routing import Route
 
 from jotgate.control.answers import problem_response
 from jotgate.core.forms import FormAnswered, FormAsked
-from jotgate.core.metadata import INTROSPECTION_PATH, REVOCATION_PATH, TOKEN_PATH
+from jotgate.core.metadata import INTROSPECTION_PATH, LOGOUT_PATH, REVOCATION_PATH, TOKEN_PATH
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problems import Problem
 from jotgate.core.senders import Sender
 from jotgate.errors import OAuthRefused, RequestError, Unavailable
 from jotgate.services.introspection import Introspection
+from jotgate.services.logout import BackChannelLogout
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import TokenService
 
@@ -36,6 +37,7 @@ class OAuthDesk:
         tokens: TokenService,
         returns: TokenReturns,
         introspection: Introspection,
+        logout: BackChannelLogout,
         documents: Mapping[str, bytes],
     ) -> None:
         self.documents: Final = documents
@@ -55,10 +57,15 @@ class OAuthDesk:
         async def introspect(asked: FormAsked) -> bytes:
             return _encode(await introspection.answer(_read(asked), asked.sender))
 
+        async def log_out(asked: FormAsked) -> bytes:
+            await logout.answer(_read(asked), asked.sender)
+            return b""
+
         self.asks: Final[Mapping[str, Ask]] = {
             TOKEN_PATH: token,
             REVOCATION_PATH: revoke,
             INTROSPECTION_PATH: introspect,
+            LOGOUT_PATH: log_out,
         }
 
     async def answer(self, asked: FormAsked) -> FormAnswered:

@@ -61,6 +61,7 @@ def check_issuer_entry(path: str, entry: IssuerEntry) -> list[Fault]:
         *_check_previous(entry),
         *_check_algorithms(entry, profile),
         *_check_audiences(entry, profile),
+        *_check_logout(entry, profile),
         *_check_rules(entry, profile),
         *_check_paths(entry),
         *_check_fetching(entry),
@@ -149,6 +150,13 @@ def _check_audiences(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
         yield "audiences", fault
     if "" in entry.audiences or not all(one.isprintable() for one in entry.audiences):
         yield "audiences", "holds one that no token has; take it out"
+
+
+def _check_logout(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
+    if entry.logout_audiences and not (entry.issuer or profile.issuer):
+        yield "logout_audiences", "stands at an issuer without an 'iss', by which its logout tokens are known; write it"
+    if "" in entry.logout_audiences or not all(one.isprintable() for one in entry.logout_audiences):
+        yield "logout_audiences", "holds one that no token has; take it out"
 
 
 def _check_rules(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:

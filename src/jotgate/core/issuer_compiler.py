@@ -171,6 +171,7 @@ def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -
         lifetime_max_s=profile.lifetime_max_s if entry.max_lifetime is None else seconds(entry.max_lifetime),
         default_scopes=_either(entry.default_scopes, profile.default_scopes),
         mapping=_mapping(entry.claims or ClaimsEntry(), profile.mapping),
+        logout_audiences=entry.logout_audiences,
     )
 
 

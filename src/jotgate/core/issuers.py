@@ -89,8 +89,9 @@ class Issuer(Struct, frozen=True, kw_only=True):
     cannot be checked. `key_ends` says from when (NumericDate) a key of that set verifies no more, by `kid`.
     `remote`: a key that is not in the set may be one that the issuer has published since. `leeway_s` is 0 to 60.
     `lifetime_max_s` bounds `exp` - `iat`; a token without `exp` is taken only if that is not `required`. `equal`
-    are conditions on claims. `default_scopes` are those of a token that says nothing of scopes. `readable` False: what
-    is demanded could not be read, so that none of its tokens can be judged.
+    are conditions on claims. `default_scopes` are those of a token that says nothing of scopes. `logout_audiences` are
+    as whom it knows this gateway, one of which must be in the `aud` of a logout token; none: no logout is taken from
+    it. `readable` False: what is demanded could not be read, so that none of its tokens can be judged.
     """
 
     name: str
@@ -108,4 +109,5 @@ class Issuer(Struct, frozen=True, kw_only=True):
     lifetime_max_s: int = 31_536_000
     default_scopes: tuple[str, ...] = ()
     mapping: ClaimMapping = ClaimMapping()
+    logout_audiences: tuple[str, ...] = ()
     readable: bool = True

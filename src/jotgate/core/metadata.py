@@ -22,7 +22,10 @@ from jotgate.core.well_known import AUTHORIZATION_SERVER, OPENID, PROTECTED_RESO
 TOKEN_PATH: Final = "/oauth/token"
 REVOCATION_PATH: Final = "/oauth/revoke"
 INTROSPECTION_PATH: Final = "/oauth/introspect"
-FORM_PATHS: Final = frozenset(path.encode("ascii") for path in (TOKEN_PATH, REVOCATION_PATH, INTROSPECTION_PATH))
+LOGOUT_PATH: Final = "/oauth/backchannel-logout"
+FORM_PATHS: Final = frozenset(
+    path.encode("ascii") for path in (TOKEN_PATH, REVOCATION_PATH, INTROSPECTION_PATH, LOGOUT_PATH)
+)
 """What takes forms by POST."""
 _KEYS_PATH: Final = "/.well-known/jwks.json"
 

@@ -88,6 +88,11 @@ def read_identity(claims: Mapping[str, object], mapping: ClaimMapping) -> Identi
     )
 
 
+def read_subject(claims: Mapping[str, object], mapping: ClaimMapping) -> str:
+    """Whom verified claims speak of, as the mapping of their issuer's tokens says. Raises ClaimRefused."""
+    return _subject(claims, mapping.subject)
+
+
 def usual_identity(claims: Claims) -> Identity:
     """What `read_identity` says through the usual mapping, most of which is known of any claims set.
 

@@ -105,6 +105,18 @@ class TrustedIssuer:
         self.keys = KeySet([key for key in self.keys.keys if key.kid not in gone])
         self.ends_s = self._next_end(now_s)
 
+    def keys_at(self, now_s: float) -> KeySet:
+        """The keys that verify what this issuer signs at a time.
+
+        Raises:
+            IssuerUnavailable: they were never fetched, or too long ago.
+        """
+        if self.content.jwks is None and not self.content.secrets:
+            raise _out_of_reach(self.content)
+        if now_s >= self.ends_s:
+            self.drop_ended(now_s)
+        return self.keys
+
     def verify(self, parsed: Jws, claims: Claims, now_s: float, audiences: tuple[str, ...] = ()) -> Trusted:
         """Hold a token, and the claims that are its payload, to this issuer's rules.
 
@@ -144,7 +156,7 @@ class TrustedIssuer:
                 raise AlgorithmRefused("the token's 'alg' is not one that its issuer uses")
             jwt.check(claims, parsed.typ, self._expectation, now_s)
             self._check_equal(claims)
-        return IssuerUnavailable(f"the keys of the issuer '{self.content.name}' cannot be had now")
+        return _out_of_reach(self.content)
 
     def _check_equal(self, claims: Claims) -> None:
         for one in self.content.equal:
@@ -188,6 +200,10 @@ class TrustedIssuer:
 
     def _next_end(self, now_s: float) -> float:
         return min((end_s for _, end_s in _ends(self.content) if end_s > now_s), default=inf)
+
+
+def _out_of_reach(issuer: Issuer) -> IssuerUnavailable:
+    return IssuerUnavailable(f"the keys of the issuer '{issuer.name}' cannot be had now")
 
 
 class Federation:

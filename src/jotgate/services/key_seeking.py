@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.principals import Principal
 from jotgate.errors import IssuerUnavailable, JotgateError, KeyUnpublished
 from jotgate.ports import Clock
 from jotgate.services.verifier import Verifier
+
+Found = TypeVar("Found")
 
 ASKS_MAX: Final = 2
 """Whoever comes behind the begin of a fetch may have to wait for one more."""
@@ -30,10 +32,32 @@ def refusal_for(refusal: KeyUnpublished, outcome: KeysOutcome) -> JotgateError:
     return error
 
 
+async def seek(judge: Callable[[], Found], wanted: Callable[[str], Awaitable[KeysOutcome]]) -> Found:
+    """What `judge` comes to, which is asked again when keys that it did not hold have been fetched.
+
+    `wanted` has the keys of an issuer fetched, and has ended when `judge` has them. Raises what `judge` raises:
+
+    Raises:
+        KeyUnpublished: the issuer has no such key.
+        IssuerUnavailable: its keys are out of reach, so that the answer cannot be known.
+    """
+    outcome: KeysOutcome | None = None
+    asks = 0
+    while True:
+        try:
+            return judge()
+        except KeyUnpublished as refusal:
+            if outcome is not None and not may_ask_again(outcome, asks):
+                raise refusal_for(refusal, outcome) from None
+            issuer = refusal.issuer
+        outcome = await wanted(issuer)
+        asks += 1
+
+
 class SeekingVerifier:
     """A verifier that has time: for commands. Immutable; `verifier` is the newest whenever it is called.
 
-    `wanted` has the keys of an issuer fetched, and has ended when the newest verifier has them.
+    `wanted` is as for `seek`.
     """
 
     def __init__(
@@ -50,14 +74,4 @@ class SeekingVerifier:
             TokenError: one subclass for each reason.
             IssuerUnavailable: its issuer's keys are out of reach, so that the answer cannot be known.
         """
-        outcome: KeysOutcome | None = None
-        asks = 0
-        while True:
-            try:
-                return self._verifier().verify(token, self._clock.now_s())
-            except KeyUnpublished as refusal:
-                if outcome is not None and not may_ask_again(outcome, asks):
-                    raise refusal_for(refusal, outcome) from None
-                issuer = refusal.issuer
-            outcome = await self._wanted(issuer)
-            asks += 1
+        return await seek(lambda: self._verifier().verify(token, self._clock.now_s()), self._wanted)

@@ -68,6 +68,9 @@ BROKEN = {
     _PUBLIC + "audiences = []": ("audiences", "is empty, and an issuer with published keys serves others too"),
     _PUBLIC + 'audiences = [""]': ("audiences", "holds one that no token has"),
     _CASDOOR: ("audiences", "is missing; write the client ID"),
+    _PUBLIC + 'logout_audiences = [""]': ("logout_audiences", "holds one that no token has"),
+    _PUBLIC + 'logout_audiences = "client"': ("logout_audiences", "must be a list of texts"),
+    _SECRET + 'logout_audiences = ["client"]': ("logout_audiences", "an issuer without an 'iss'"),
     _PUBLIC + "types = []": ("types", "is empty"),
     _PUBLIC + 'leeway = "2m"': ("leeway", 'must be at most "60s"'),
     _PUBLIC + 'leeway = "61s"': ("leeway", 'must be at most "60s"'),
@@ -134,6 +137,7 @@ def test_what_is_wrong_is_told_with_its_place_and_what_to_write(text: str) -> No
         _HEAD + 'profile = "api-gateway"\njwks_file = "jwks.json"',
         _HEAD + 'profile = "api-gateway"\nsecret_env = "A"',
         _HEAD + 'profile = "mcp-daemon"',
+        _PUBLIC + 'logout_audiences = ["client"]',
         _PUBLIC + 'claims = { subject = [\'"https://x.example/id"\', "org.id"], roles = "" }\nequal = { a = false }',
     ],
 )

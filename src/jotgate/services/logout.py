@@ -1,0 +1,135 @@
+"""Ends what came of a login, when its issuer says that somebody logged out (OIDC Back-Channel Logout 1.0)."""
+
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Final
+
+from jotgate.core.durable import Mark, RevocationKind
+from jotgate.core.issuers import OURS, Issuer
+from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.logout import Logout, forgotten_at_s, logout_expectation, read_logout
+from jotgate.core.oauth_form import Form
+from jotgate.core.revocations import token_handle
+from jotgate.core.senders import Sender
+from jotgate.errors import KeyUnknown, KeyUnpublished, LogoutRefused, OAuthRefused, TokenError
+from jotgate.jose import jws, jwt
+from jotgate.ports import Clock, StoreAccess
+from jotgate.services.federation import Federation
+from jotgate.services.key_seeking import seek
+from jotgate.services.refusal_log import RefusalLog
+from jotgate.services.revocation import Holder, Revoker
+
+LOGOUT_MARK: Final = "logout"
+"""The kind of the marks that logout tokens leave, each of which counts once."""
+
+REASON: Final = "logged out"
+"""What the audit log and the store say of why it was revoked."""
+
+_DONE: Final = b"done"
+
+
+class BackChannelLogout:
+    """The endpoint to which issuers send logout tokens.
+
+    `federation` are the issuers that are trusted at that moment; `wanted` has the keys of one fetched.
+    """
+
+    def __init__(
+        self,
+        *,
+        federation: Callable[[], Federation],
+        wanted: Callable[[str], Awaitable[KeysOutcome]],
+        access: StoreAccess,
+        revoker: Revoker,
+        clock: Clock,
+        refusals: RefusalLog,
+    ) -> None:
+        self._federation = federation
+        self._wanted = wanted
+        self._access = access
+        self._revoker = revoker
+        self._clock = clock
+        self._refusals = refusals
+
+    async def answer(self, form: Form, sender: Sender) -> None:
+        """End what a logout token says that has ended; when this returns, nothing of it is accepted any more.
+
+        1. There is a logout token (s2.5).
+        2. Its issuer is trusted, and has said as whom it knows this gateway (`logout_audiences`).
+        3. It is good: a signature by a key of that issuer, `iss`, `aud`, `iat`, `exp` (s2.6, numbers 2 and 3).
+        4. It is a logout token and no other (numbers 5 and 6), and says who (number 4).
+        5. It was not carried out before (number 7). One that was begun, and of which nobody knows how far it came, is
+           carried out again: it ends no more than it did then.
+        6. The session ends for good. Of the subject ends what was issued until now: whoever logs in again has new
+           tokens. What was traded for any of them ends with it.
+
+        Raises:
+            OAuthMalformed, LogoutRefused: it is refused.
+            Unavailable: it cannot be known or recorded now; part of it may have been done.
+        """
+        try:
+            token = form.require("logout_token")
+            logout, issuer = await self._read(token.encode())
+            mark = await self._begin(logout)
+        except OAuthRefused as refusal:
+            self._refusals.note("", {"error": refusal.error, "code": refusal.code, "peer": sender.peer})
+            raise
+        for holder in _holders(logout, issuer, int(self._clock.now_s())):
+            await self._revoker.revoke_holder(holder, reason=REASON, actor=issuer.name)
+        await self._access.run(lambda store: store.fill_mark(mark.kind, mark.handle, _DONE))
+
+    async def _read(self, token: bytes) -> tuple[Logout, Issuer]:
+        try:
+            return await seek(lambda: self._judge(token), self._wanted)
+        except TokenError as error:
+            raise LogoutRefused(f"the logout token is refused: {error.message}", debug=str(error.code)) from None
+
+    def _judge(self, token: bytes) -> tuple[Logout, Issuer]:
+        parsed = jws.parse(token)
+        claims = jwt.read_claims(parsed.payload)
+        found = self._federation().find(claims.iss)
+        issuer = found.content
+        if claims.iss is None or issuer.name == OURS or not issuer.logout_audiences:
+            raise LogoutRefused(
+                "the logout token is refused: no logout is taken from its issuer",
+                hint="Write the client ID that this gateway has there into 'logout_audiences' of its [[issuers]]",
+            )
+        keys = found.keys_at(self._clock.now_s())
+        expectation = logout_expectation(issuer)
+        try:
+            jwt.verify_read(parsed, claims, keys, expectation, self._clock.now_s())
+        except KeyUnknown as refusal:
+            if issuer.remote and parsed.kid is not None:
+                raise KeyUnpublished(issuer.name, refusal.message) from None
+            raise
+        return read_logout(claims, issuer), issuer
+
+    async def _begin(self, logout: Logout) -> Mark:
+        """Mark the token for all machines, until nobody takes it any more."""
+        handle = sha256(f"{logout.issuer}\0{logout.token_id}".encode()).hexdigest()
+        mark = Mark(LOGOUT_MARK, handle, logout.ends_at_s)
+        now_s = int(self._clock.now_s())
+        known = await self._access.run(lambda store: store.mark(mark, now_s))
+        if known is not None and known.content == _DONE:
+            raise LogoutRefused("the logout token is refused: it was carried out before")
+        return mark
+
+
+def _holders(logout: Logout, issuer: Issuer, now_s: int) -> list[Holder]:
+    """Whose tokens have ended."""
+    ended: list[tuple[RevocationKind, str, int | None]] = []
+    if logout.session:
+        ended.append((RevocationKind.SESSION, logout.session, None))
+    if logout.subject:
+        ended.append((RevocationKind.SUBJECT, logout.subject, now_s))
+    return [
+        Holder(
+            kind=kind,
+            name=name,
+            issuer=logout.issuer,
+            handles=(token_handle(logout.issuer, name),),
+            before_s=before_s,
+            expires_at_s=forgotten_at_s(issuer, now_s),
+        )
+        for kind, name, before_s in ended
+    ]

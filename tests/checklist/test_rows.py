@@ -9,16 +9,17 @@ from tests.architecture.sources import sources
 ROWS: Final = {
     "AT": range(1, 13),
     "CA": range(1, 6),
-    "F": (1, 2, 3, 4, 7, 8, 14, 16, 17),
+    "F": (1, 2, 3, 4, 5, 7, 8, 14, 16, 17),
     "IN": range(1, 9),
     "MD": range(1, 10),
     "PD": (1,),
     "PR": range(1, 8),
+    "RA": (1,),
     "RI": (1,),
     "RT": range(1, 7),
     "RV": range(1, 11),
     "TE": range(1, 9),
-    "TX": range(1, 5),
+    "TX": range(1, 11),
 }
 ELSEWHERE: Final = {
     "F_17": "step 3: keys that rotate, tests/integration/test_keys.py and tests/unit/services/test_rotation.py",

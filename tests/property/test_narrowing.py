@@ -1,0 +1,151 @@
+"""Whatever chain of narrowings: no token may more, or longer, than any before it, and all end with each of those."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from jotgate.core.accounts import ClientRecord, PrincipalRecord
+from jotgate.core.grants import ACCESS_TOKEN_URN
+from jotgate.core.lineage import ACTORS_MAX
+from jotgate.core.narrow_orders import NarrowOrder
+from jotgate.core.narrowing import NARROWINGS_MAX
+from jotgate.core.operations import METRICS, SCOPES
+from jotgate.core.policies import Allow, authorize
+from jotgate.core.principals import Principal
+from jotgate.core.revocations import names_of
+from jotgate.errors import CommandError, OAuthRefused
+from jotgate.jose.jwt import peek_unverified
+from jotgate.services.narrowing import Narrower
+from jotgate.services.presented_tokens import PresentedTokens
+from tests.callers import NAME
+from tests.token_stage import SECRET, client
+from tests.trading import TradingFloor
+
+MODELS: Final = ("a", "b", "c", "other")
+FILES: Final = "https://files.example"
+OPERATIONS: Final = sorted(SCOPES)
+
+scopes = st.lists(st.sampled_from(OPERATIONS), max_size=4, unique=True)
+models = st.none() | st.lists(st.sampled_from(MODELS), min_size=1, max_size=3, unique=True)
+steps = st.fixed_dictionaries(
+    {
+        "way": st.sampled_from(["command", "public", "proven", "other", "actor", "refresh"]),
+        "scopes": scopes,
+        "models": models,
+        "details": st.booleans(),
+        "audience": st.none() | st.sampled_from((NAME, FILES)),
+        "ttl_s": st.none() | st.integers(1, 4_000),
+        "wait_s": st.integers(0, 300),
+    }
+)
+roots = st.fixed_dictionaries(
+    {
+        "scopes": st.lists(st.sampled_from(OPERATIONS), min_size=1, unique=True).map(tuple),
+        "models": models.map(lambda names: None if names is None else tuple(names)),
+        "ttl_s": st.integers(600, 8_000),
+    }
+)
+
+
+def rights(principal: Principal) -> set[tuple[str, str]]:
+    """Every operation with every model that the token may."""
+    return {
+        (operation, model)
+        for operation in OPERATIONS
+        for model in ("", *MODELS)
+        if isinstance(authorize(principal, operation, model), Allow)
+    }
+
+
+class Chain:
+    """A root for alice, and the tokens that were narrowed from one another."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self.floor = floor = TradingFloor()
+        for name in ("worker", "second"):
+            floor.put(
+                client(
+                    name,
+                    grants=tuple(floor.grants),
+                    authentication="client_secret_post",
+                    scopes=("ai", METRICS),
+                    audiences=(NAME, FILES),
+                )
+            )
+        floor.change(ClientRecord, "app", scopes=("ai", METRICS), audiences=(NAME, FILES))
+        for name in ("alice", "agent"):
+            floor.put(PrincipalRecord(name=name, scopes=("ai", METRICS)))
+        self.texts = [floor.made(audiences=(NAME, FILES), **root).token]
+        self.line = [floor.principal(self.texts[0])]
+        tokens = PresentedTokens(floor._verify, lambda: floor.verifier.federation, NAME)
+        self.narrower = Narrower(
+            tokens=tokens, access=floor.access, issuer=floor.issuer, recorder=floor.recorder, clock=floor.clock
+        )
+
+    def take(self, step: dict[str, Any]) -> None:
+        """Narrow the newest token, if it may be done."""
+        self.floor.clock.advance(step["wait_s"])
+        try:
+            text = self.by_command(step) if step["way"] == "command" else self.by_exchange(step)
+        except (OAuthRefused, CommandError) as refusal:
+            event(f"{step['way']}: {type(refusal).__name__}")
+            return
+        event(f"{step['way']}: granted")
+        found = self.read(text)
+        if found is not None:
+            self.texts.append(text)
+            self.line.append(found)
+
+    def read(self, text: str) -> Principal | None:
+        """The token, if it is for the gateway."""
+        audiences = peek_unverified(text.encode())[1]["aud"]
+        return self.floor.principal(text) if NAME in audiences else None
+
+    def by_command(self, step: dict[str, Any]) -> str:
+        order = NarrowOrder(
+            token=self.texts[-1],
+            scopes=tuple(step["scopes"]),
+            models=None if step["models"] is None else tuple(step["models"]),
+            audiences=() if step["audience"] is None else (step["audience"],),
+            ttl_s=step["ttl_s"],
+        )
+        return asyncio.run(self.narrower.carry_out(order)).token
+
+    def by_exchange(self, step: dict[str, Any]) -> str:
+        names = {"proven": "worker", "other": "second"}
+        name = names.get(step["way"], "app")
+        form: dict[str, Any] = {"client_secret": SECRET} if name != "app" else {}
+        if step["way"] == "actor":
+            form = {"actor_token": self.floor.made("agent").token, "actor_token_type": ACCESS_TOKEN_URN}
+        form |= {"scope": " ".join(step["scopes"]), "resource": [step["audience"]] if step["audience"] else []}
+        if step["models"] is not None and step["details"]:
+            form["authorization_details"] = json.dumps([{"type": "jotgate_call", "models": step["models"]}])
+        if step["way"] != "refresh":
+            return self.floor.trade(self.texts[-1], name, **form).access_token
+        form["scope"] = f"{form['scope']} offline_access".strip()
+        first = self.floor.trade(self.texts[-1], name, **form)
+        return self.floor.grant("refresh_token", name, refresh_token=first.refresh_token).access_token
+
+
+@given(roots, st.lists(steps, min_size=1, max_size=NARROWINGS_MAX + 2), st.integers(0, 3))
+@settings(deadline=None)
+def test_narrowing_never_allows_more(root: dict[str, Any], taken: list[dict[str, Any]], revoked: int) -> None:
+    chain = Chain(root)
+    for step in taken:
+        if chain.line[-1].expires_at_s > chain.floor.clock.now_s() + step["wait_s"]:
+            chain.take(step)
+    for place, child in enumerate(chain.line):
+        for ancestor in chain.line[:place]:
+            assert rights(child) <= rights(ancestor)
+            assert child.expires_at_s <= ancestor.expires_at_s
+            assert child.audiences <= ancestor.audiences
+            assert child.subject == ancestor.subject
+            assert child.actors[len(child.actors) - len(ancestor.actors) :] == ancestor.actors
+        assert len(child.actors) <= ACTORS_MAX
+        assert len(child.ancestors) <= NARROWINGS_MAX
+    root_names = names_of(chain.line[0], NAME)
+    name = root_names[min(revoked, len(root_names) - 1)]
+    assert all(name in names_of(child, NAME) for child in chain.line), "whatever ends the root ends all of them"

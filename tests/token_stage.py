@@ -21,6 +21,7 @@ from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.key_set import publish
 from jotgate.core.metadata import documents
 from jotgate.core.opaque import opaque_digest
+from jotgate.core.proof_times import ProofRules
 from jotgate.core.refresh import RefreshRules
 from jotgate.errors import AuditUnavailable
 from jotgate.gateway.world import build_verifier
@@ -28,6 +29,7 @@ from jotgate.jose import jws
 from jotgate.jose.encoding import encode_object
 from jotgate.jose.keys import KeySet, SigningKey, generate
 from jotgate.ports import Signer
+from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
@@ -37,6 +39,7 @@ from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
+from jotgate.services.proof_desk import ProofDesk
 from jotgate.services.recorder import Recorder
 from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import PAGE, RevokedSet, Revoker
@@ -143,6 +146,9 @@ class TokenStage:
             clock=self.clock,
             refusals=ClientRefusals(self.recorder, self.clock),
         )
+        self.proof_rules = ProofRules()
+        self.proofs = ProofDesk(None, clock=self.clock, entropy=Chance(), rules=lambda: self.proof_rules)
+        self.binder = Binder(NAME, self.proofs.judge, Chance())
         self.grants: dict[GrantName, Grant] = {"client_credentials": ClientCredentials(self.issuer, self.clock)}
         self._browser: TestClient | None = None
 
@@ -152,7 +158,7 @@ class TokenStage:
         own = OwnTokens(lambda: self.verifier, self.clock)
         revoker = Revoker(self.access, self.recorder, self.clock, self._look)
         return OAuthDesk(
-            tokens=TokenService(self.clients, self.grants, self.clock),
+            tokens=TokenService(self.clients, self.grants, self.clock, self.binder),
             returns=TokenReturns(clients=self.clients, tokens=own, families=self.families, revoker=revoker),
             introspection=Introspection(
                 clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME

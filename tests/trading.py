@@ -62,7 +62,8 @@ class TradingFloor(TokenStage):
             "token_exchange": TokenExchange(presented, way, handout),
             "jwt_bearer": JwtBearer(presented, way, handout),
         }
-        self.service = TokenService(self.clients, self.grants, self.clock)
+        self.service = TokenService(self.clients, self.grants, self.clock, self.binder)
+        self.sender = Sender("192.0.2.1")
         self.put(ClientRecord(name="app", authentication="none", grants=tuple(self.grants), scopes=("ai",)))
         self.put(PrincipalRecord(name="alice", scopes=("ai",)))
         self.put(PrincipalRecord(name=f"ci/{JOB}", scopes=("ai",)))
@@ -136,7 +137,7 @@ class TradingFloor(TokenStage):
         """Ask for tokens; a parameter that is None is left out."""
         fields = {"grant_type": grant_type, "client_id": client, **form}
         body = urlencode({name: value for name, value in fields.items() if value is not None}, doseq=True)
-        return asyncio.run(self.service.answer(read_form(body.encode(), FORM_TYPE), Sender("192.0.2.1")))
+        return asyncio.run(self.service.answer(read_form(body.encode(), FORM_TYPE), self.sender))
 
     def trade(self, token: str, client: str = "app", /, **form: Any) -> TokenResponse:
         """Trade a token (RFC 8693)."""

@@ -49,6 +49,7 @@ from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.services.key_seeking import SeekingVerifier
+from jotgate.services.proof_desk import ProofDesk
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -164,7 +165,7 @@ async def _serve(
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = _build_server(directory, keys, others, reporter, census, personal=personal)
+    server = _build_server(directory, keys, others, reporter, census, personal=personal, proofs=proofs)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
@@ -210,6 +211,7 @@ def _build_server(
     census: Census,
     *,
     personal: PersonalRoom,
+    proofs: ProofDesk,
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
@@ -224,7 +226,7 @@ def _build_server(
     tokens = keys.authority.tokens(keys.access, room.await_workers)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = personal.verifier(verifier.verify)
-    parts = open_parts(keys, reloader, verify, tokens)
+    parts = open_parts(keys, reloader, verify, tokens, proofs)
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)

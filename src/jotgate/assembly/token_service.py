@@ -13,6 +13,7 @@ from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.metadata import documents
 from jotgate.core.principals import Principal
 from jotgate.core.token_checks import refresh_rules
+from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families
@@ -28,6 +29,7 @@ from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.refusal_log import RefusalLog
+from jotgate.services.proof_desk import ProofDesk
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
@@ -42,10 +44,15 @@ class TokenParts(Struct, frozen=True):
     issuer: TokenIssuer
     families: Families
     revoker: Revoker
+    proofs: ProofDesk
 
 
 def open_parts(
-    keys: OpenKeys, reloader: Reloader, verify: Callable[[bytes], Awaitable[Principal]], issuer: TokenIssuer
+    keys: OpenKeys,
+    reloader: Reloader,
+    verify: Callable[[bytes], Awaitable[Principal]],
+    issuer: TokenIssuer,
+    proofs: ProofDesk,
 ) -> TokenParts:
     """What there is one of in control."""
     clock, recorder = SystemClock(), keys.authority.recorder
@@ -61,7 +68,7 @@ def open_parts(
         roots=roots.fault,
     )
     revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
-    return TokenParts(keys, reloader, verify, issuer, families, revoker)
+    return TokenParts(keys, reloader, verify, issuer, families, revoker, proofs)
 
 
 def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome]]) -> OAuthDesk:
@@ -76,7 +83,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
     )
     own = OwnTokens(lambda: parts.reloader.effect.verifier, clock)
     return OAuthDesk(
-        tokens=TokenService(clients, grants, clock),
+        tokens=TokenService(clients, grants, clock, Binder(issuer_url, parts.proofs.judge, SystemEntropy())),
         returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),
         introspection=Introspection(
             clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url

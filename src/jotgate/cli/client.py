@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from jotgate.core.account_values import ClientValues
 
 _JWKS_BYTES_MAX: Final = 65_536
-_METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+_METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none")
+_CERTIFICATE_NAMES: Final = ("tls_subject_dn", "tls_san_dns", "tls_san_uri")
+_BINDINGS: Final = ("required-dpop", "required-mtls", "none")
 _HEAD: Final = ("CLIENT_ID", "AUTHENTICATION", "GRANTS", "SCOPES", "TENANT", "STATE")
 _GRANTS: Final = "client_credentials, refresh_token, token_exchange or jwt_bearer"
 
@@ -75,10 +77,19 @@ def _add_options(parser: argparse.ArgumentParser, *, fresh: bool) -> None:
         "--auth",
         choices=_METHODS,
         metavar="METHOD",
-        help="how it authenticates: client_secret_basic, client_secret_post, private_key_jwt or none (default: "
-        "client_secret_basic, or private_key_jwt with --jwks)",
+        help="how it authenticates: client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or none "
+        "(default: client_secret_basic, or what --jwks or a --tls option is for)",
     )
     parser.add_argument("--jwks", metavar="FILE", help="its public keys, a JWK Set or one JWK")
+    parser.add_argument("--tls-subject-dn", metavar="DN", help="the subject of its certificate: CN=robot,O=Example")
+    parser.add_argument("--tls-san-dns", metavar="NAME", help="a DNS name that its certificate has: robot.example")
+    parser.add_argument("--tls-san-uri", metavar="URI", help="a URI that its certificate has: spiffe://example/robot")
+    parser.add_argument(
+        "--binding",
+        choices=_BINDINGS,
+        metavar="BINDING",
+        help="what its tokens must be bound to: required-dpop (a key), required-mtls (its certificate), none (default)",
+    )
     parser.add_argument(
         "--audience",
         action="append",
@@ -133,6 +144,12 @@ def _values(arguments: argparse.Namespace) -> "ClientValues":
     if arguments.jwks is not None:
         found["jwks"] = _read_jwks(arguments.jwks)
         found["authentication"] = "private_key_jwt"
+    for name in _CERTIFICATE_NAMES:
+        if getattr(arguments, name) is not None:
+            found[name] = getattr(arguments, name)
+            found["authentication"] = "tls_client_auth"
+    if arguments.binding is not None:
+        found["binding"] = "" if arguments.binding == "none" else arguments.binding
     if arguments.auth is not None:
         found["authentication"] = arguments.auth
     return ClientValues(**found)

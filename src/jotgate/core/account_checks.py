@@ -6,7 +6,16 @@ from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from jotgate.core.account_values import AnyValues, given
-from jotgate.core.accounts import ClientAuthentication, ClientRecord, GrantName, PrincipalRecord, Role, TenantRecord
+from jotgate.core.accounts import (
+    ClientAuthentication,
+    ClientBinding,
+    ClientRecord,
+    GrantName,
+    PrincipalRecord,
+    Role,
+    TenantRecord,
+)
+from jotgate.core.certificates import CertificateName, read_subject
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.grants import OFFLINE_ACCESS
@@ -22,6 +31,11 @@ OVERLAP_MAX_S: Final = 30 * 86_400
 
 _GRANTS: Final = get_args(GrantName)
 _AUTHENTICATIONS: Final = get_args(ClientAuthentication)
+_BINDINGS: Final = get_args(ClientBinding)
+_CERTIFICATE_NAMES: Final = get_args(CertificateName)
+_DNS_NAME: Final = re.compile(
+    r"(?:[a-z0-9_]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII | re.IGNORECASE
+)
 _NAMES_MAX: Final = 64
 _NAME_MAX: Final = 256
 _JWKS_BYTES_MAX: Final = 65_536
@@ -46,7 +60,7 @@ def check_values(values: AnyValues, name: str) -> list[Fault]:
 def check_client(record: ClientRecord, tenant: TenantRecord) -> list[Fault]:
     """What is wrong with a client of this tenant."""
     faults = [("name", fault) for fault in _short_name(record.name)]
-    for check in (_grants, _authentication, _audiences, _rights_of_client, _jwks):
+    for check in (_grants, _authentication, _certificate, _binding, _audiences, _rights_of_client, _jwks):
         faults += check(record)
     faults += _roles(record.roles, tenant) + _bounded("models", record.models or ())
     if not 1 <= record.access_ttl_s <= ACCESS_TTL_MAX_S:
@@ -102,6 +116,31 @@ def _authentication(record: ClientRecord) -> Iterator[Fault]:
         yield "jwks", "is missing: private_key_jwt needs the client's public keys"
     if way != "private_key_jwt" and record.jwks:
         yield "jwks", f"is of no use with {shown(way)}; choose private_key_jwt, or leave it out"
+
+
+def _certificate(record: ClientRecord) -> Iterator[Fault]:
+    """The one name by which a certificate is the client's (RFC 8705 s2.1.2)."""
+    names = [name for name in _CERTIFICATE_NAMES if getattr(record, name)]
+    if record.authentication != "tls_client_auth":
+        yield from ((name, "is of use with tls_client_auth only; choose that, or leave it out") for name in names)
+        return
+    if len(names) != 1:
+        state = "is missing" if not names else "stands beside another"
+        yield names[0] if names else "tls_subject_dn", f"{state}; one of {', '.join(_CERTIFICATE_NAMES)} is needed"
+    if record.tls_subject_dn and read_subject(record.tls_subject_dn) is None:
+        yield "tls_subject_dn", "is no distinguished name as RFC 4514 writes it, such as 'CN=robot,O=Example'"
+    if record.tls_san_uri and not _is_absolute(record.tls_san_uri):
+        yield "tls_san_uri", "is no absolute URI, such as 'spiffe://example/robot'"
+    if record.tls_san_dns and _DNS_NAME.fullmatch(record.tls_san_dns) is None:
+        yield "tls_san_dns", "is no DNS name, such as 'robot.example'"
+
+
+def _binding(record: ClientRecord) -> Iterator[Fault]:
+    if record.binding not in _BINDINGS:
+        yield (
+            "binding",
+            f"{shown(record.binding)} is no binding; {advice(record.binding, list(filter(None, _BINDINGS)))}",
+        )
 
 
 def _audiences(record: ClientRecord) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, Role, 
 
 Names = tuple[str, ...]
 
+_TLS_NAMES: Final = frozenset({"tls_subject_dn", "tls_san_dns", "tls_san_uri"})
 _ELSEWHERE: Final = frozenset({"tools", "limits", "jwks"})
 
 
@@ -29,6 +30,10 @@ class ClientValues(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     audiences: Names | UnsetType = UNSET
     jwks: Raw | UnsetType = UNSET
     access_ttl_s: int | UnsetType = UNSET
+    tls_subject_dn: str | UnsetType = UNSET
+    tls_san_dns: str | UnsetType = UNSET
+    tls_san_uri: str | UnsetType = UNSET
+    binding: str | UnsetType = UNSET
     tools: Raw | UnsetType = UNSET
     limits: Raw | UnsetType = UNSET
 
@@ -58,9 +63,9 @@ AnyValues = ClientValues | PrincipalValues | TenantValues
 
 
 def client_with(record: ClientRecord, values: ClientValues) -> ClientRecord:
-    """The client with these values. What has no use for its authentication any more goes: keys, or secrets.
+    """The client with these values.
 
-    The record may hold what nobody can have; `core.account_checks` says so.
+    What its authentication has no use for any more goes: keys, secrets, or the names of its certificate. The record may hold what nobody can have; `core.account_checks` says so.
     """
     changed = _with(record, values)
     if values.jwks is not UNSET:
@@ -70,6 +75,8 @@ def client_with(record: ClientRecord, values: ClientValues) -> ClientRecord:
         changed = replace(changed, jwks=b"")
     if not uses_secret(changed):
         changed = replace(changed, secrets=())
+    if changed.authentication != "tls_client_auth" and record.authentication == "tls_client_auth":
+        changed = replace(changed, **dict.fromkeys(_TLS_NAMES & _ungiven(values), ""))
     return changed
 
 
@@ -92,6 +99,10 @@ def given(values: AnyValues) -> Mapping[str, object]:
     """The values that are given, by name."""
     members = {name: getattr(values, name) for name in values.__struct_fields__}
     return {name: value for name, value in members.items() if value is not UNSET}
+
+
+def _ungiven(values: AnyValues) -> frozenset[str]:
+    return frozenset(values.__struct_fields__) - given(values).keys()
 
 
 def _with(record: Account, values: AnyValues) -> Account:

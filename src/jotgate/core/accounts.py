@@ -15,8 +15,14 @@ DEFAULT_TENANT: Final = "default"
 GrantName = Literal["client_credentials", "refresh_token", "token_exchange", "jwt_bearer"]
 """The grants that a client may be allowed, in short; `core.grants` has their names on the wire."""
 
-ClientAuthentication = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+ClientAuthentication = Literal[
+    "client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none"
+]
 """How a client proves who it is at the token endpoint (RFC 8414 s2, `token_endpoint_auth_methods_supported`)."""
+
+
+ClientBinding = Literal["", "required-dpop", "required-mtls"]
+"""What the tokens of a client must be bound to: a key by DPoP, its TLS certificate, or nothing (empty)."""
 
 
 class Role(Struct, frozen=True):
@@ -80,7 +86,8 @@ class ClientRecord(Struct, frozen=True, kw_only=True):
     `grants` are those that it may use. `scopes`, `roles` and `models` bound what its tokens may say; None: every
     model. `audiences` are the resources (RFC 8707) that it may ask tokens for; none of them: this gateway alone.
     `jwks` are its public keys as a JWK Set, for `private_key_jwt`. `secrets` are those that count, at most two.
-    `access_ttl_s` is how long its access tokens live.
+    `access_ttl_s` is how long its access tokens live. One of the `tls_` names is that of its certificate, for
+    `tls_client_auth` (RFC 8705 s2.1.2). `binding` is what its tokens must be bound to.
     """
 
     name: str
@@ -95,6 +102,10 @@ class ClientRecord(Struct, frozen=True, kw_only=True):
     jwks: bytes = b""
     secrets: tuple[SecretDigest, ...] = ()
     access_ttl_s: int = 3_600
+    tls_subject_dn: str = ""
+    tls_san_dns: str = ""
+    tls_san_uri: str = ""
+    binding: ClientBinding = ""
     enabled: bool = True
     version: int = 0
     created_at_s: int = 0

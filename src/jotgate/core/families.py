@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
-from jotgate.core.lineage import Actor
+from jotgate.core.lineage import Actor, Confirmation
 
 LATER_MAX: Final = 100
 """So many later tokens are read with one that is looked for. Who is further behind within a grace is too late."""
@@ -21,7 +21,7 @@ class Family(Struct, frozen=True, kw_only=True):
     `ends_at_s` is its absolute limit; a token that is not used for `idle_s` ends too. `version` counts rotations.
     `ended_at_s` None: it lives. `ancestors`, `origins`, `actors` and `may_act` are those of all its tokens; see
     `Principal`. `voucher` is the issuer, by jotgate's word for it, on whose word it rests whom they speak for; empty:
-    none but us.
+    none but us. `confirmation` is what whoever refreshes must prove (RFC 9449 s5); None: nothing.
     """
 
     family_id: str
@@ -41,6 +41,7 @@ class Family(Struct, frozen=True, kw_only=True):
     actors: tuple[Actor, ...] = ()
     may_act: Actor | None = None
     voucher: str = ""
+    confirmation: Confirmation | None = None
 
     def __post_init__(self) -> None:
         check_texts(self, PAIRED_BYTES_MAX)

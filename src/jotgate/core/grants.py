@@ -6,8 +6,10 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.accounts import ClientRecord, GrantName
+from jotgate.core.bindings import UNBOUND, Binding
 from jotgate.core.call_details import CallDetails
 from jotgate.core.claims import AccessGrant, Issued
+from jotgate.core.lineage import Confirmation
 from jotgate.core.oauth_form import Form
 from jotgate.core.rights import Rights
 
@@ -28,12 +30,14 @@ OFFLINE_ACCESS: Final = "offline_access"
 """The scope that asks for a refresh token; it stands in no access token."""
 
 _BEARER: Final = "Bearer"
+_DPOP: Final = "DPoP"
 
 
 class GrantRequest(Struct, frozen=True):
     """A request of a client that has proved who it is and may use the grant.
 
     `rights` is what it may do now, `peer` the address that the request came from, `came_s` when (NumericDate).
+    `binding` is what the request proves, to which its tokens are bound.
     """
 
     client: ClientRecord
@@ -41,6 +45,7 @@ class GrantRequest(Struct, frozen=True):
     form: Form
     peer: str
     came_s: float
+    binding: Binding = UNBOUND
 
 
 class TokenResponse(Struct, frozen=True, kw_only=True):
@@ -58,6 +63,11 @@ class TokenResponse(Struct, frozen=True, kw_only=True):
         return f"TokenResponse(scope={self.scope!r}, expires_in={self.expires_in})"
 
 
+def token_type_of(confirmation: Confirmation | None) -> str:
+    """The scheme that a token is sent with (RFC 9449 s5): one that is bound to a certificate is a bearer token too."""
+    return _DPOP if confirmation is not None and confirmation.method == "jkt" else _BEARER
+
+
 def answer_with(
     issued: Issued,
     grant: AccessGrant,
@@ -73,7 +83,7 @@ def answer_with(
     """
     return TokenResponse(
         access_token=issued.token,
-        token_type=_BEARER,
+        token_type=token_type_of(grant.confirmation),
         expires_in=max(0, issued.expires_at_s - int(now_s)),
         scope=" ".join(grant.scopes),
         refresh_token=refresh_token or UNSET,

@@ -8,11 +8,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.accounts import ClientAuthentication, GrantName
 from jotgate.core.call_details import CALL_TYPE
 from jotgate.core.client_proofs import ASSERTION_ALGORITHMS
+from jotgate.core.dpop import PROOF_ALGORITHMS
 from jotgate.core.grants import GRANT_TYPES
 from jotgate.core.operations import SCOPES
 from jotgate.core.resources import admin_resource
@@ -33,6 +34,7 @@ _CONFIDENTIAL: Final[tuple[ClientAuthentication, ...]] = (
     "client_secret_basic",
     "client_secret_post",
     "private_key_jwt",
+    "tls_client_auth",
 )
 _EVERY: Final[tuple[ClientAuthentication, ...]] = (*_CONFIDENTIAL, "none")
 
@@ -55,16 +57,21 @@ class _ServerMetadata(Struct, frozen=True, kw_only=True):
     introspection_endpoint_auth_methods_supported: tuple[str, ...] = _CONFIDENTIAL
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
     authorization_details_types_supported: tuple[str, ...] = (CALL_TYPE,)
+    dpop_signing_alg_values_supported: tuple[str, ...] = PROOF_ALGORITHMS
+    tls_client_certificate_bound_access_tokens: bool = True
     protected_resources: tuple[str, ...]
 
 
 class _ResourceMetadata(Struct, frozen=True, kw_only=True):
-    """RFC 9728 s2."""
+    """RFC 9728 s2. What is left out of the members that speak of bound tokens is not so."""
 
     resource: str
     authorization_servers: tuple[str, ...]
     scopes_supported: tuple[str, ...]
     bearer_methods_supported: tuple[str, ...] = ("header",)
+    dpop_signing_alg_values_supported: tuple[str, ...] | UnsetType = UNSET
+    dpop_bound_access_tokens_required: bool | UnsetType = UNSET
+    tls_client_certificate_bound_access_tokens: bool | UnsetType = UNSET
     resource_name: str
 
 
@@ -84,7 +91,12 @@ def documents(issuer: str, grants: Iterable[GrantName]) -> dict[str, bytes]:
         grant_types_supported=tuple(value for value, name in GRANT_TYPES.items() if name in found),
         protected_resources=(issuer, admin_resource(issuer)),
     )
-    gateway = _resource(issuer, issuer, SCOPES, "jotgate gateway")
+    gateway = msgspec.structs.replace(
+        _resource(issuer, issuer, SCOPES, "jotgate gateway"),
+        dpop_signing_alg_values_supported=PROOF_ALGORITHMS,
+        dpop_bound_access_tokens_required=False,
+        tls_client_certificate_bound_access_tokens=True,
+    )
     admin = _resource(admin_resource(issuer), issuer, ADMIN_SCOPES, "jotgate administration API")
     return {
         _path(issuer, AUTHORIZATION_SERVER): msgspec.json.encode(server),

@@ -9,8 +9,8 @@ from jotgate.core.proof_times import Verdict
 from jotgate.jose.encoding import b64url_encode
 
 
-class Possession(Struct):
-    """That a request has the scheme DPoP. Mutable: its proof, once that was read and found good; what control said."""
+class Possession(Struct, frozen=True):
+    """That a request has the scheme DPoP: its proof, once that was read and found good, and what control said."""
 
     proof: Proof | None = None
     verdict: Verdict | None = None

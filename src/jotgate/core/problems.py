@@ -9,6 +9,7 @@ from msgspec import Struct
 from jotgate.core.dpop import PROOF_ALGORITHMS
 from jotgate.errors import (
     CredentialsAmbiguous,
+    DpopNonceWanted,
     InsufficientScope,
     JotgateError,
     MethodRefused,
@@ -81,11 +82,13 @@ def render(error: JotgateError, request_id: str = "", resource_metadata: str = "
 
 
 def further_lines(error: JotgateError) -> bytes:
-    """Header lines that a refusal has in every dialect, beside its challenge: Allow, Retry-After."""
+    """Header lines that a refusal has in every dialect, beside its challenge: Allow, Retry-After, DPoP-Nonce."""
     if isinstance(error, MethodRefused):
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
     if isinstance(error, Unavailable):
         return b"Retry-After: %d\r\n" % error.retry_after_s
+    if isinstance(error, DpopNonceWanted):
+        return b"DPoP-Nonce: %b\r\n" % error.nonce.encode("ascii")
     return b""
 
 

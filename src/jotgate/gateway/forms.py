@@ -72,14 +72,19 @@ class FormDoor:
             return self._control.run(request, caller)
         self._number += 1
         headers = request.headers
-        authorization = headers.get(b"authorization")
+        authorization, proof = headers.get(b"authorization"), headers.get(b"dpop")
         asked = FormAsked(
             self._number,
             request.path.decode("ascii"),
             request.body,
             headers.get(b"content-type", b"").decode("latin-1"),
             request.query,
-            Sender(request.peer, () if authorization is None else (authorization.decode("latin-1"),)),
+            Sender(
+                request.peer,
+                () if authorization is None else (authorization.decode("latin-1"),),
+                () if proof is None else (proof.decode("latin-1"),),
+                request.certificate,
+            ),
         )
         if not self._send(asked):
             return self._control.run(request, caller)

@@ -11,6 +11,7 @@ from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.dialects import render_at
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
 from jotgate.gateway.headers import request_id_line
+from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
 
 _TO_CONTROL: Final = (
@@ -18,6 +19,7 @@ _TO_CONTROL: Final = (
     b"authorization",
     b"content-encoding",
     b"content-type",
+    b"dpop",
     b"idempotency-key",
     b"if-match",
     b"if-none-match",
@@ -152,6 +154,8 @@ class ControlDoor:
         passage = Passage(caller, request, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
+        if request.certificate:
+            lines += b"X-Jotgate-Certificate: %b\r\n" % b64url_encode(request.certificate)
         lines += request_id_line(request.request_id)
         for name in _TO_CONTROL:
             value = request.headers.get(name)

@@ -30,7 +30,7 @@ def require_possession(request: Request, token: bytes, principal: Principal, own
                 by_key=True,
                 hint="Send it as 'Authorization: Bearer TOKEN'",
             )
-        _require_proof(request, possession, token, confirmation.value, own_url)
+        _require_proof(request, possession, token, confirmation.value, own_url=own_url)
     elif confirmation is None:
         return
     elif confirmation.method == "jkt":
@@ -50,15 +50,15 @@ def _require_certificate(certificate: bytes, wanted: str) -> None:
         raise TokenBound("the token is bound to another client certificate than the connection's", by_key=False)
 
 
-def _require_proof(request: Request, possession: Possession, token: bytes, jkt: str, own_url: str) -> None:
+def _require_proof(request: Request, possession: Possession, token: bytes, jkt: str, *, own_url: str) -> None:
     proof = possession.proof
     if proof is None:
         url = normal_url(own_url + request.path.decode("latin-1"))
         proof = read_proof(request.headers.get(b"dpop"), Target(request.method.decode("latin-1"), url), token)
     if proof.jkt != jkt:
         raise TokenBound("the token is bound to another key than the proof's", by_key=True)
-    possession.proof = proof
     if possession.verdict is None:
+        request.possession = Possession(proof)
         raise ProofUnmarked("whether the DPoP proof was used before cannot be known now")
     raise_for(possession.verdict)
 

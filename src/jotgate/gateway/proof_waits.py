@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from jotgate.core.calls import Request
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.errors import JotgateError, ProofUnmarked
@@ -61,7 +63,7 @@ class ProofWaits:
         """Control's answer to a question."""
         request = self._asked.pop(number, None)
         if request is not None and request.possession is not None:
-            request.possession.verdict = verdict
+            request.possession = replace(request.possession, verdict=verdict)
             self._waits.answered(number, verdict)
 
     def check_deadlines(self, now_s: float) -> None:

@@ -4,9 +4,10 @@ import math
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final
+from typing import Final, get_args
 
 from jotgate.core.accounts import ClientRecord, SecretDigest
+from jotgate.core.certificates import CertificateName, read_peer
 from jotgate.core.client_proofs import ASSERTION_ALGORITHMS, ClientProof, read_proof
 from jotgate.core.durable import Mark
 from jotgate.core.oauth_form import Form
@@ -28,6 +29,7 @@ ASSERTION_LIFETIME_MAX_S: Final = 3_600
 ASSERTION_MARK: Final = "client_assertion"
 
 _SECRETS_MAX: Final = 2
+_CERTIFICATE_NAMES: Final = get_args(CertificateName)
 _LEEWAY_S: Final = 30
 _REQUIRED: Final = frozenset({"iss", "sub", "aud", "exp", "jti"})
 _UNPROVEN: Final = "the client is unknown or disabled, or did not prove who it is in the way that it is registered for"
@@ -50,7 +52,8 @@ class ClientAuthenticator:
         1. The request shows one proof (RFC 6749 s2.3).
         2. The client is known and enabled, as its tenant is.
         3. It shows the kind of proof that it is registered for, and no weaker one.
-        4. The proof is good: a secret by its digest, an assertion by its signature, its claims, and its one use.
+        4. The proof is good: a secret by its digest, an assertion by its signature, its claims, and its one use; a
+           certificate, which the TLS of the connection has verified, by the one name that it must have (RFC 8705 s2.1).
 
         Raises:
             OAuthMalformed: the request shows two proofs.
@@ -63,15 +66,18 @@ class ClientAuthenticator:
             self.refusals.note(form.one("client_id"), "unreadable", sender.peer)
             raise
         try:
-            return await self._prove(proof)
+            return await self._prove(proof, sender)
         except ClientRefused:
             self.refusals.note(proof.client_id, proof.method, sender.peer)
             raise
 
-    async def _prove(self, proof: ClientProof) -> KnownClient:
+    async def _prove(self, proof: ClientProof, sender: Sender) -> KnownClient:
         client = await self._find(proof.client_id)
         secrets = _NOBODY if client is None else client.record.secrets
         proven = _is_secret(proof.secret.reveal(), secrets, self._clock.now_s())
+        if client is not None and client.record.authentication == "tls_client_auth" and proof.method == "none":
+            _check_certificate(client.record, sender.certificate, self._clock.now_s())
+            return client
         if client is None or client.record.authentication != proof.method:
             raise ClientRefused(_UNPROVEN)
         if proof.method == "private_key_jwt":
@@ -118,6 +124,17 @@ class ClientAuthenticator:
         mark = Mark(ASSERTION_MARK, handle, math.ceil((claims.exp or now_s) + _LEEWAY_S))
         if await self._access.run(lambda store: store.mark(mark, int(now_s))) is not None:
             raise ClientRefused("the client assertion is refused: it was used before", hint="Make one for each request")
+
+
+def _check_certificate(record: ClientRecord, certificate: bytes, now_s: float) -> None:
+    if not certificate:
+        raise ClientRefused("the client authenticates with its certificate, and the connection has none")
+    peer = read_peer(certificate)
+    names = [(kind, name) for kind in _CERTIFICATE_NAMES if (name := getattr(record, kind))]
+    if peer is None or not names or not all(peer.has_name(kind, name) for kind, name in names):
+        raise ClientRefused("the certificate of the connection is not the client's")
+    if not peer.is_in_time(now_s):
+        raise ClientRefused("the certificate of the connection has ended, or has not begun")
 
 
 def _is_secret(secret: str, kept: tuple[SecretDigest, ...], now_s: float) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from jotgate.core import refresh
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import Family, FoundFamily
-from jotgate.core.lineage import Actor
+from jotgate.core.lineage import Actor, Confirmation
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
 from jotgate.core.refresh import Presentation, RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import NONCE_BYTES
@@ -52,6 +52,7 @@ class FamilyTerms(Struct, frozen=True, kw_only=True):
     may_act: Actor | None = None
     ends_at_s: int | None = None
     voucher: str = ""
+    confirmation: Confirmation | None = None
 
 
 class Begun(Struct, frozen=True):
@@ -108,6 +109,7 @@ class Families:
             actors=terms.actors,
             may_act=terms.may_act,
             voucher=terms.voucher,
+            confirmation=terms.confirmation,
         )
         token = self._make()
         await self._access.run(lambda store: store.add_family(family, refresh.first(family, token)))

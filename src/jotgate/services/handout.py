@@ -3,7 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord
 from jotgate.core.call_details import CallDetails, bound_by, read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.delegation import history_of, permitted_by
@@ -84,6 +84,7 @@ class Handout:
             roles=most.roles,
             actors=history_of(presented, self.issuer),
             may_act=permitted_by(presented, self.issuer),
+            confirmation=ask.request.binding.confirmation or presented.principal.confirmation,
         )
         return replace(grant, origins=origins_for(grant, presented.principal, self.issuer))
 
@@ -112,7 +113,7 @@ class Handout:
         refresh_token = ""
         if ask.offline:
             grant = in_family(grant, "")
-            begun = await self._families.begin(_terms(grant, presented, family_end_s))
+            begun = await self._families.begin(_terms(grant, presented, ask.request.client, family_end_s))
             grant = replace(grant, family=begun.family.family_id)
             refresh_token = begun.token.reveal()
         issued = await self._issuer.issue(grant, actor=grant.client_id)
@@ -126,8 +127,12 @@ class Handout:
         )
 
 
-def _terms(grant: AccessGrant, presented: Presented, ends_at_s: int | None) -> FamilyTerms:
-    """What a family is granted that begins with this token."""
+def _terms(grant: AccessGrant, presented: Presented, client: ClientRecord, ends_at_s: int | None) -> FamilyTerms:
+    """What a family is granted that begins with this token.
+
+    It is bound as the token is if the client proves nothing else (RFC 9449 s5), or if what it comes of was bound.
+    """
+    bound = client.authentication == "none" or presented.principal.confirmation is not None
     return FamilyTerms(
         client_id=grant.client_id,
         subject=grant.subject,
@@ -141,4 +146,5 @@ def _terms(grant: AccessGrant, presented: Presented, ends_at_s: int | None) -> F
         may_act=grant.may_act,
         ends_at_s=ends_at_s,
         voucher=presented.voucher,
+        confirmation=grant.confirmation if bound else None,
     )

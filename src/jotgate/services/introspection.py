@@ -4,6 +4,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import FoundFamily
+from jotgate.core.grants import token_type_of
+from jotgate.core.lineage import Confirmation
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.principals import Principal
@@ -33,6 +35,7 @@ class Introspected(Struct, frozen=True, kw_only=True):
     jti: str | UnsetType = UNSET
     iat: int | UnsetType = UNSET
     exp: int | UnsetType = UNSET
+    cnf: dict[str, str] | UnsetType = UNSET
 
 
 INACTIVE = Introspected(active=False)
@@ -112,7 +115,8 @@ def _tell(found: OwnToken) -> Introspected:
         aud=_audience(claims.aud),
         scope=claims.scope or "",
         models=UNSET if principal.models is None else tuple(sorted(principal.models)),
-        token_type="Bearer",
+        token_type=token_type_of(principal.confirmation),
+        cnf=UNSET if principal.confirmation is None else _tell_binding(principal.confirmation),
         jti=principal.token_id,
         iat=UNSET if principal.issued_at_s is None else int(principal.issued_at_s),
         exp=int(principal.expires_at_s),
@@ -132,6 +136,11 @@ def _tell_family(found: FoundFamily, yielded: Yield, issuer: str) -> Introspecte
         iat=found.token.issued_at_s,
         exp=found.token.expires_at_s,
     )
+
+
+def _tell_binding(confirmation: Confirmation) -> dict[str, str]:
+    """As tokens have it (RFC 9449 s6.2, RFC 8705 s3.2)."""
+    return {confirmation.method: confirmation.value}
 
 
 def _audience(audiences: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -9,6 +9,7 @@ from jotgate.core.oauth_form import Form
 from jotgate.core.senders import Sender
 from jotgate.errors import ClientNotAllowed, ClientRefused, GrantUnsupported, OAuthRefused
 from jotgate.ports import Clock
+from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
 
 
@@ -27,8 +28,11 @@ class Grant(Protocol):
 class TokenService:
     """The token endpoint. Immutable; `grants` are those that there are."""
 
-    def __init__(self, clients: ClientAuthenticator, grants: Mapping[GrantName, Grant], clock: Clock) -> None:
+    def __init__(
+        self, clients: ClientAuthenticator, grants: Mapping[GrantName, Grant], clock: Clock, binder: Binder
+    ) -> None:
         self._clients = clients
+        self._binder = binder
         self._clock = clock
         self._grants = dict(grants)
 
@@ -38,7 +42,8 @@ class TokenService:
         1. The client proves who it is (RFC 6749 s3.2.1).
         2. The grant is one that there is (s5.2, `unsupported_grant_type`).
         3. The client may use it (`unauthorized_client`).
-        4. The grant is answered.
+        4. It proves what the client's tokens must be bound to (RFC 9449 s5, RFC 8705 s3).
+        5. The grant is answered.
 
         Raises:
             OAuthRefused: it is refused.
@@ -55,7 +60,8 @@ class TokenService:
                 raise GrantUnsupported("there is no such grant here")
             if name not in client.record.grants:
                 raise ClientNotAllowed("this client may not use this grant")
-            return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s))
+            binding = await self._binder.bind(client.record, sender)
+            return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s, binding))
         except ClientRefused:
             raise  # It was recorded where it was found out.
         except OAuthRefused as refusal:

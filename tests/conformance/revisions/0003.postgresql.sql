@@ -32,7 +32,11 @@ CREATE TABLE public.jotgate_clients (
     enabled boolean NOT NULL,
     version bigint NOT NULL,
     created_at_s bigint NOT NULL,
-    updated_at_s bigint NOT NULL
+    updated_at_s bigint NOT NULL,
+    tls_subject_dn text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    tls_san_dns text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    tls_san_uri text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    binding text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C"
 );
 CREATE TABLE public.jotgate_counters (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -60,7 +64,8 @@ CREATE TABLE public.jotgate_families (
     origins text DEFAULT '[]'::text NOT NULL,
     actors text DEFAULT '[]'::text NOT NULL,
     may_act text,
-    voucher text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C"
+    voucher text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    confirmation text
 );
 CREATE TABLE public.jotgate_issuances (
     token_id text NOT NULL COLLATE pg_catalog."C",
@@ -71,7 +76,8 @@ CREATE TABLE public.jotgate_issuances (
     expires_at_s bigint NOT NULL,
     parent text COLLATE pg_catalog."C",
     family text COLLATE pg_catalog."C",
-    actor text COLLATE pg_catalog."C"
+    actor text COLLATE pg_catalog."C",
+    tenant text COLLATE pg_catalog."C"
 );
 CREATE TABLE public.jotgate_issuers (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -172,16 +178,16 @@ INSERT INTO public.jotgate_account_changes VALUES ('tenant', 'acme', 1);
 INSERT INTO public.jotgate_account_changes VALUES ('principal', 'ann', 2);
 INSERT INTO public.jotgate_account_changes VALUES ('client', 'cli', 3);
 INSERT INTO public.jotgate_account_changes VALUES ('personal_token', 'pt', 4);
-INSERT INTO public.jotgate_clients VALUES ('cli', 'The ☃', 'acme', 'private_key_jwt', '["client_credentials","jwt_bearer"]', '["ai"]', '["dev","all"]', '["gpt-5","☃"]', '["https://one.example","https://two.example"]', '\x7b226b657973223a5b5d7d00ff', '[{"digest":"AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=","created_at_s":19,"ends_at_s":4000000000},{"digest":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","created_at_s":20,"ends_at_s":null}]', 60, false, 3, 21, 22);
+INSERT INTO public.jotgate_clients VALUES ('cli', 'The ☃', 'acme', 'private_key_jwt', '["client_credentials","jwt_bearer"]', '["ai"]', '["dev","all"]', '["gpt-5","☃"]', '["https://one.example","https://two.example"]', '\x7b226b657973223a5b5d7d00ff', '[{"digest":"AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=","created_at_s":19,"ends_at_s":4000000000},{"digest":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","created_at_s":20,"ends_at_s":null}]', 60, false, 3, 21, 22, '', '', '', '');
 INSERT INTO public.jotgate_counters VALUES ('keys', 1);
 INSERT INTO public.jotgate_counters VALUES ('issuers', 1);
 INSERT INTO public.jotgate_counters VALUES ('revocations', 2);
 INSERT INTO public.jotgate_counters VALUES ('accounts', 4);
 INSERT INTO public.jotgate_counters VALUES ('policies', 1);
 INSERT INTO public.jotgate_facts VALUES ('issuer', 'https://gateway.example');
-INSERT INTO public.jotgate_families VALUES ('f', 'cli', 'ann', 'acme', '["ai"]', '["gpt-5"]', '["https://one.example"]', 29, 30, 4000000000, NULL, 1, 4000000000, '[]', '[]', '[]', NULL, '');
-INSERT INTO public.jotgate_issuances VALUES ('token', 'ann', 'cli', 'new', 11, 4000000000, NULL, NULL, NULL);
-INSERT INTO public.jotgate_issuances VALUES ('child', 'bob''s ☃', 'cli', 'new', 12, 4000000000, 'token', 'f', NULL);
+INSERT INTO public.jotgate_families VALUES ('f', 'cli', 'ann', 'acme', '["ai"]', '["gpt-5"]', '["https://one.example"]', 29, 30, 4000000000, NULL, 1, 4000000000, '[]', '[]', '[]', NULL, '', NULL);
+INSERT INTO public.jotgate_issuances VALUES ('token', 'ann', 'cli', 'new', 11, 4000000000, NULL, NULL, NULL, NULL);
+INSERT INTO public.jotgate_issuances VALUES ('child', 'bob''s ☃', 'cli', 'new', 12, 4000000000, 'token', 'f', NULL, NULL);
 INSERT INTO public.jotgate_issuers VALUES ('google', '\x7b22646973636f76657279223a2268747470733a2f2f6163636f756e74732e6578616d706c65227d', true, 1, 9, 10);
 INSERT INTO public.jotgate_keys VALUES ('old', 'RS256', '\x7b226b7479223a22525341227d', NULL, 'gone', 1, 2, 3, 4, 5, 6);
 INSERT INTO public.jotgate_keys VALUES ('new', 'ES256', '\x7b226b7479223a224543227d', '\x00ff7365616c6564', 'active', 7, NULL, 8, NULL, NULL, NULL);

@@ -25,10 +25,10 @@ CREATE TABLE jotgate_clients (
 	enabled BOOLEAN NOT NULL, 
 	version BIGINT NOT NULL, 
 	created_at_s BIGINT NOT NULL, 
-	updated_at_s BIGINT NOT NULL, 
+	updated_at_s BIGINT NOT NULL, tls_subject_dn TEXT DEFAULT '' NOT NULL, tls_san_dns TEXT DEFAULT '' NOT NULL, tls_san_uri TEXT DEFAULT '' NOT NULL, binding TEXT DEFAULT '' NOT NULL, 
 	PRIMARY KEY (name)
 );
-INSERT INTO "jotgate_clients" VALUES('cli','The ☃','acme','private_key_jwt','["client_credentials","jwt_bearer"]','["ai"]','["dev","all"]','["gpt-5","☃"]','["https://one.example","https://two.example"]',X'7B226B657973223A5B5D7D00FF','[{"digest":"AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=","created_at_s":19,"ends_at_s":4000000000},{"digest":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","created_at_s":20,"ends_at_s":null}]',60,0,3,21,22);
+INSERT INTO "jotgate_clients" VALUES('cli','The ☃','acme','private_key_jwt','["client_credentials","jwt_bearer"]','["ai"]','["dev","all"]','["gpt-5","☃"]','["https://one.example","https://two.example"]',X'7B226B657973223A5B5D7D00FF','[{"digest":"AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=","created_at_s":19,"ends_at_s":4000000000},{"digest":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","created_at_s":20,"ends_at_s":null}]',60,0,3,21,22,'','','','');
 CREATE TABLE jotgate_counters (
 	name TEXT NOT NULL, 
 	value BIGINT NOT NULL, 
@@ -58,10 +58,10 @@ CREATE TABLE jotgate_families (
 	ends_at_s BIGINT NOT NULL, 
 	ended_at_s BIGINT, 
 	version BIGINT NOT NULL, 
-	last_ends_at_s BIGINT NOT NULL, ancestors TEXT DEFAULT '[]' NOT NULL, origins TEXT DEFAULT '[]' NOT NULL, actors TEXT DEFAULT '[]' NOT NULL, may_act TEXT, voucher TEXT DEFAULT '' NOT NULL, 
+	last_ends_at_s BIGINT NOT NULL, ancestors TEXT DEFAULT '[]' NOT NULL, origins TEXT DEFAULT '[]' NOT NULL, actors TEXT DEFAULT '[]' NOT NULL, may_act TEXT, voucher TEXT DEFAULT '' NOT NULL, confirmation TEXT, 
 	PRIMARY KEY (family_id)
 );
-INSERT INTO "jotgate_families" VALUES('f','cli','ann','acme','["ai"]','["gpt-5"]','["https://one.example"]',29,30,4000000000,NULL,1,4000000000,'[]','[]','[]',NULL,'');
+INSERT INTO "jotgate_families" VALUES('f','cli','ann','acme','["ai"]','["gpt-5"]','["https://one.example"]',29,30,4000000000,NULL,1,4000000000,'[]','[]','[]',NULL,'',NULL);
 CREATE TABLE jotgate_issuances (
 	token_id TEXT NOT NULL, 
 	subject TEXT NOT NULL, 
@@ -70,11 +70,11 @@ CREATE TABLE jotgate_issuances (
 	issued_at_s BIGINT NOT NULL, 
 	expires_at_s BIGINT NOT NULL, 
 	parent TEXT, 
-	family TEXT, actor TEXT, 
+	family TEXT, actor TEXT, tenant TEXT, 
 	PRIMARY KEY (token_id)
 );
-INSERT INTO "jotgate_issuances" VALUES('token','ann','cli','new',11,4000000000,NULL,NULL,NULL);
-INSERT INTO "jotgate_issuances" VALUES('child','bob''s ☃','cli','new',12,4000000000,'token','f',NULL);
+INSERT INTO "jotgate_issuances" VALUES('token','ann','cli','new',11,4000000000,NULL,NULL,NULL,NULL);
+INSERT INTO "jotgate_issuances" VALUES('child','bob''s ☃','cli','new',12,4000000000,'token','f',NULL,NULL);
 CREATE TABLE jotgate_issuers (
 	name TEXT NOT NULL, 
 	content BLOB NOT NULL, 

@@ -7,7 +7,7 @@ from jotgate.control.admin.shapes import AdminRoute, By
 from jotgate.core.opaque import Mark
 from jotgate.core.principals import Principal
 from jotgate.core.scopes import ADMIN_READ, ADMIN_SCOPES, may_administer
-from jotgate.errors import CredentialsAmbiguous, InsufficientScope, TokenError, TokenMalformed, TokenRevoked
+from jotgate.errors import CredentialsAmbiguous, InsufficientScope, TokenBound, TokenError, TokenMalformed, TokenRevoked
 from jotgate.gateway.credentials import bearer_token
 from jotgate.ports import StoreAccess
 from jotgate.services.standing import stands
@@ -60,7 +60,14 @@ def _verify(verify: Verify, fields: Sequence[str]) -> Principal:
             raise TokenMalformed(
                 "a personal token is not taken here", hint=f"Send an access token: {_COMMAND} makes one"
             )
-        return verify(token)
+        found = verify(token)
+        if found.confirmation is not None:
+            raise TokenBound(
+                "the token is bound to a key or certificate, and none such is taken here",
+                by_key=False,
+                hint=f"Send an access token that is not bound: {_COMMAND} makes one",
+            )
+        return found
     except TokenError as fault:
         fault.hint = fault.hint.replace(_OTHER_COMMAND, _COMMAND)
         raise

@@ -49,6 +49,7 @@ class ClientCredentials:
             models=None if rights.models is None else tuple(sorted(rights.models)),
             tenant=client.tenant,
             roles=rights.roles,
+            confirmation=request.binding.confirmation,
         )
         issued = await self._issuer.issue(grant, actor=client.name)
         return answer_with(issued, grant, self._clock.now_s(), details=details)

@@ -43,6 +43,7 @@ class JwtBearer:
             Unavailable: it cannot be known or recorded now.
         """
         presented = await self._read(request.form.require("assertion"))
+        _check_binding(presented, request)
         self._check_audience(presented)
         _check_actor(presented)
         end_s = _end(presented)
@@ -88,6 +89,14 @@ def _check_actor(presented: Presented) -> None:
         raise GrantRefused(
             "the assertion is refused: its claim 'may_act' says who may act by it",
             hint="Trade it with the grant token-exchange, as that one",
+        )
+
+
+def _check_binding(presented: Presented, request: GrantRequest) -> None:
+    if not request.binding.covers(presented.principal.confirmation):
+        raise GrantRefused(
+            "the assertion is refused: it is bound to a key or certificate that the request does not prove",
+            hint="Send the request as its holder: docs/proof-of-possession.md says what must come with it",
         )
 
 

@@ -52,7 +52,7 @@ class TokenExchange:
 
         1. The request has what it must, and asks for what there is (RFC 8693 s2.1).
         2. The subject token, and the actor token if there is one, are good by the rules of their issuers, and were not
-           revoked (s2.2.2); whom they speak for may have tokens.
+           revoked (s2.2.2); what they are bound to is proven; whom they speak for may have tokens.
         3. Who acts is whom the actor token speaks for; without one the client, if it has proved who it is and the
            subject token is not its own. That is who the subject token says may act, if it says so (s4.4).
         4. What is granted is within the token, the client and the record: scopes, models, roles, resources.
@@ -102,6 +102,11 @@ class TokenExchange:
         return presented.as_access_token() if kind == ACCESS_TOKEN_URN else presented
 
     async def _find(self, presented: Presented, request: GrantRequest, what: str) -> KnownSubject | None:
+        if not request.binding.covers(presented.principal.confirmation):
+            raise SubjectTokenRefused(
+                f"the {what} token is bound to a key or certificate that the request does not prove",
+                hint="Send the request as its holder: docs/proof-of-possession.md says what must come with it",
+            )
         try:
             return await self._access.run(lambda store: find_bearer(store, presented, request.client))
         except GrantRefused as refusal:

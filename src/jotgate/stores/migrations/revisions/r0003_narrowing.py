@@ -1,4 +1,4 @@
-"""What refresh-token families come of, who acts by a token, and policies.
+"""What refresh-token families come of, who acts by a token, what tokens are bound to, and policies.
 
 A revision stands alone: it names no table of `stores.schema`, which goes on changing, and is not edited once released.
 """
@@ -13,10 +13,18 @@ _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Add the columns."""
-    op.add_column("jotgate_issuances", sa.Column("actor", _TEXT))
+    """Add the columns, and the table."""
+    for name in ("actor", "tenant"):
+        op.add_column("jotgate_issuances", sa.Column(name, _TEXT))
     _add_to_families()
+    _add_bindings()
     _create_policies()
+
+
+def _add_bindings() -> None:
+    for name in ("tls_subject_dn", "tls_san_dns", "tls_san_uri", "binding"):
+        op.add_column("jotgate_clients", sa.Column(name, _TEXT, nullable=False, server_default=""))
+    op.add_column("jotgate_families", sa.Column("confirmation", sa.Text))
 
 
 def _add_to_families() -> None:

@@ -67,6 +67,12 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
         _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "refused"),
     )
     yield Family(
+        "jotgate_cuts_total",
+        "counter",
+        "Running calls that were cut as their token ended, by error code.",
+        _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "cut"),
+    )
+    yield Family(
         "jotgate_tokens_total",
         "counter",
         "Tokens as the upstreams counted them, in prompts (in) and answers (out).",

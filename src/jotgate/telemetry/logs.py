@@ -112,7 +112,9 @@ class CallJournal:
             "code": record.code,
             "reason": debug,
         }
-        what = f"a call failed at the upstream '{record.upstream}'" if telling else "a request was refused"
+        what = "a running call was cut, as its token has ended" if record.outcome == "cut" else "a request was refused"
+        if telling:
+            what = f"a call failed at the upstream '{record.upstream}'"
         known = {name: value for name, value in fields.items() if value != ""}
         _JOURNAL.log(level, what, extra={"event": f"call_{record.outcome}", "fields": known})
 

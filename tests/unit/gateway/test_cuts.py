@@ -3,72 +3,24 @@
 import json
 from collections import deque
 from collections.abc import Callable
-from hashlib import sha256
+from typing import Any
 
 import pytest
 from msgspec import structs
 
-from jotgate.core.accounts import AccountChange
-from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.policy_values import Policy, PolicySet
 from jotgate.core.revocations import Entry
-from jotgate.gateway.cuts import PATIENCE_S
-from jotgate.gateway.live_calls import TICKS_PER_S
-from jotgate.gateway.relay import Relay
-from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import build_world
 from jotgate.jose.keys import KeySet, generate
-from jotgate.testing.ports import ManualClock, RecordingCaller, at_once
+from jotgate.testing.ports import ManualClock, RecordingCaller
 from tests.callers import NAME, request
 from tests.crowds import Crowd, bounded, plain
-from tests.personal import GOOD, finding
-from tests.stages import Stage
-
-EVENT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
-TICK_S = 1 / TICKS_PER_S
-SUBJECT = f"subject {NAME} alice"
-
-
-class Streams(Stage):
-    """The stage, whose gateway follows what is revoked."""
-
-    def __init__(self, clock: ManualClock | None = None, soon: Soon = at_once) -> None:
-        super().__init__(clock=clock, soon=soon)
-        self.revoked = self.world.verifier.revoked
-        self.revoked.follow(self.gateway.cuts.revoked)
-
-    def stream(self, body: bytes = b'{"model":"a","stream":true}', **claims: object) -> RecordingCaller:
-        """A call whose answer has begun."""
-        caller, _ = self.call(body, **claims)
-        (self.one if b'"a"' in body else self.two).last.stream(EVENT)
-        return caller
-
-    def revoke(self, *names: str, before_s: int | None = None) -> None:
-        self.revoked.take([Entry(name, None, before_s) for name in names])
-
-    def only(self) -> Relay:
-        (relay,) = self.gateway.live
-        return relay
+from tests.cutting import EVENT, SUBJECT, TICK_S, Streams, token_name, told
 
 
 @pytest.fixture
 def streams() -> Streams:
     return Streams()
-
-
-def token_name(jti: str) -> str:
-    return f"token {NAME} {jti}"
-
-
-def told(caller: RecordingCaller) -> dict[str, object]:
-    """The error event that is the last of a stream that was cut."""
-    assert caller.state == "aborted"
-    assert caller.body.startswith(EVENT)
-    event = caller.body.removeprefix(EVENT)
-    assert event.startswith(b"\n\ndata: ")
-    assert event.endswith(b"\n\n")
-    found = json.loads(event.strip().removeprefix(b"data: "))["error"]
-    assert isinstance(found, dict)
-    return found
 
 
 def test_E04_a_stream_whose_token_is_revoked_ends_with_an_event_that_says_so(streams: Streams) -> None:
@@ -130,8 +82,9 @@ def test_a_call_that_was_admitted_before_and_begins_after_is_cut_at_the_next_tic
     ],
 )
 def test_whatever_ends_a_token_cuts_its_streams_and_no_other(streams: Streams, name: str) -> None:
-    claims = {"jti": "child", "ancestors": ["parent"], "family": "f-1", "client_id": "tool", "sub": "alice"}
-    caller = streams.stream(tenant="acme", origins=["client parent-of-it"], **claims)
+    whose: dict[str, Any] = {"sub": "alice", "client_id": "tool", "tenant": "acme"}
+    line: dict[str, Any] = {"ancestors": ["parent"], "family": "f-1", "origins": ["client parent-of-it"]}
+    caller = streams.stream(jti="child", **whose, **line)
     other = streams.stream(jti="other", sub="bob", client_id="else", tenant="else")
     streams.wait(TICK_S)
     streams.revoke(name)
@@ -187,13 +140,29 @@ def test_a_route_may_let_its_calls_finish_while_new_ones_are_refused(streams: St
     cut, finished = streams.stream(jti="t"), streams.stream(b'{"model":"b","stream":true}', jti="t")
     streams.wait(TICK_S)
     streams.revoke(token_name("t"))
-    assert cut.state == "aborted"
-    assert finished.state == "begun"
+    assert [one.state for one in (cut, finished)] == ["aborted", "begun"]
     asked = request(b'{"model":"b"}', authorization=b"Bearer " + streams.issuer.token(jti="t"))
     assert streams.ask(asked)[0].status == 401
     streams.two.last.tell(None, b"data: [DONE]\n\n", complete=True)
     assert finished.state == "ended"
     assert [record.outcome for record in streams.trail.records] == ["cut", "refused", "complete"]
+
+
+@pytest.mark.parametrize(("of_route", "of_policy"), [("cut", "finish"), ("finish", "cut")])
+def test_the_policy_that_lets_a_call_go_on_may_choose_for_it(streams: Streams, of_route: Any, of_policy: Any) -> None:
+    snapshot = streams.world.snapshot
+    policies = (
+        Policy(name="one", effect="allow", subjects=("alice",), ended_tokens=of_policy),
+        Policy(name="two", effect="allow"),
+    )
+    routes = tuple(structs.replace(one, ended_tokens=of_route) for one in snapshot.routes)
+    changed = structs.replace(snapshot, routes=routes, policies=PolicySet(policies))
+    streams.gateway.swap(build_world(changed, streams.world.places, streams.world))
+    by_policy, by_route = streams.stream(jti="t-1", sub="alice"), streams.stream(jti="t-2", sub="bob")
+    streams.wait(TICK_S)
+    streams.revoke(token_name("t-1"), token_name("t-2"))
+    states = {"cut": "aborted", "finish": "begun"}
+    assert (by_policy.state, by_route.state) == (states[of_policy], states[of_route])
 
 
 def test_a_key_that_is_gone_cuts_what_it_signed_and_a_change_beside_it_nothing(streams: Streams) -> None:
@@ -257,103 +226,6 @@ def test_a_short_call_is_never_looked_at(streams: Streams) -> None:
     assert relay.watch is None
 
 
-# Personal tokens
-
-
-class Personal(Streams):
-    """A running stream of the personal token GOOD, with a control that is asked about tokens."""
-
-    def __init__(self, found: PersonalFinding | None = None) -> None:
-        super().__init__()
-        self.asked: list[bytes] = []
-        self.gateway.find_tokens_by(self.asked.append, at_once)
-        self.learn(found or finding())
-        self.caller, running = self.ask(request(b'{"model":"a","stream":true}', authorization=b"Bearer " + GOOD))
-        assert isinstance(running, Relay)
-        self.one.last.stream(EVENT)
-        self.wait(TICK_S)
-
-    def learn(self, found: PersonalFinding) -> None:
-        digest = sha256(GOOD).digest()
-        self.world.personal.learn(digest, found, self.clock.now_s())
-        self.gateway.cuts.answered(digest)
-
-    def change(self, *changes: AccountChange, everything: bool = False) -> None:
-        """Control tells which accounts have changed."""
-        news = AccountNews(2, changes, everything)
-        self.world.personal.forget(news)
-        self.gateway.cuts.accounts_changed(news)
-
-
-ABOUT_ITS_OWNER = AccountChange("principal", "alice", 2)
-
-
-def test_a_personal_token_that_is_revoked_or_expires_cuts_its_streams() -> None:
-    ending = Personal(finding(until_s=1_800_000_005))
-    ending.wait(4)
-    assert ending.caller.state == "begun"
-    ending.wait(1)
-    assert told(ending.caller)["code"] == "token_unknown", "another secret stands for it"
-    revoked = Personal()
-    revoked.revoke(token_name("t-1"))
-    assert told(revoked.caller)["code"] == "token_revoked"
-    assert revoked.trail.only.token == "t-1"
-
-
-@pytest.mark.parametrize("kind", ["personal_token", "principal", "tenant", ""])
-def test_what_an_account_rests_on_changes_and_control_says_that_it_counts_no_more(kind: str) -> None:
-    one = Personal()
-    names = {"personal_token": "t-1", "principal": "alice", "tenant": "default"}
-    if kind:
-        one.change(AccountChange(kind, names[kind], 2))  # type: ignore[arg-type] # one of its words
-    else:
-        one.change(everything=True)
-    assert (one.caller.state, one.asked) == ("begun", [sha256(GOOD).digest()])
-    one.learn(PersonalFinding(version=2, reason="disabled", token_id="t-1"))
-    one.wait(TICK_S)
-    assert told(one.caller)["code"] == "token_revoked"
-    assert one.trail.only.outcome == "cut"
-
-
-def test_a_change_of_something_else_asks_nothing() -> None:
-    one = Personal()
-    for kind, name in (("principal", "bob"), ("tenant", "acme"), ("client", "alice"), ("personal_token", "t-2")):
-        one.change(AccountChange(kind, name, 2))  # type: ignore[arg-type] # one of its words
-    one.wait(TICK_S)
-    assert (one.caller.state, one.asked) == ("begun", [])
-
-
-def test_a_change_that_does_it_no_harm_lets_the_stream_go_on_and_the_next_is_asked_of_too() -> None:
-    one = Personal()
-    for _ in range(2):
-        one.change(ABOUT_ITS_OWNER)
-        one.learn(finding(until_s=1_800_000_005))
-        one.wait(TICK_S)
-        assert one.caller.state == "begun"
-    assert len(one.asked) == 2
-    one.wait(5)
-    assert told(one.caller)["code"] == "token_unknown"
-
-
-def test_control_is_asked_again_when_it_does_not_answer_and_nothing_is_cut_meanwhile() -> None:
-    one = Personal()
-    one.change(ABOUT_ITS_OWNER)
-    for _ in range(int(PATIENCE_S / TICK_S)):
-        assert len(one.asked) == 1
-        one.wait(TICK_S)
-    one.wait(TICK_S)
-    assert (one.caller.state, len(one.asked)) == ("begun", 2)
-
-
-def test_looking_again_is_no_use_of_the_token() -> None:
-    one = Personal()
-    one.world.personal.take_uses()
-    one.change(ABOUT_ITS_OWNER)
-    one.learn(finding())
-    one.wait(TICK_S)
-    assert one.world.personal.take_uses() == []
-
-
 # Steps
 
 
@@ -383,3 +255,23 @@ def test_a_cut_of_many_is_done_in_steps_and_none_is_forgotten() -> None:
     assert {caller.state for caller in callers} == {"aborted"}
     assert steps > 3
     assert len(streams.trail.records) == 60
+
+
+def test_a_fault_at_one_call_keeps_no_other_from_being_cut() -> None:
+    class Broken(RecordingCaller):
+        def write(self, piece: bytes) -> None:
+            raise RuntimeError("a fault that nobody foresaw")
+
+    turns: deque[Callable[[], None]] = deque()
+    streams = Streams(soon=turns.append)
+    callers = [streams.stream(jti=f"t-{number}", sub="alice") for number in range(3)]
+    callers[1].__class__ = Broken
+    streams.revoke(SUBJECT)
+    faults = 0
+    while turns:
+        try:
+            turns.popleft()()
+        except RuntimeError:
+            faults += 1
+    assert faults == 1
+    assert [callers[0].state, callers[2].state] == ["aborted", "aborted"]

@@ -46,18 +46,21 @@ def test_the_figures_of_all_workers_are_added_up() -> None:
     for tally in tallies:
         tally.settled(record(duration_us=5_000), 4_000)
         tally.settled(record(status=401, outcome="refused", code=Code.TOKEN_EXPIRED, upstream=""))
+        tally.settled(record(outcome="cut", code=Code.TOKEN_REVOKED, upstream="v"))
         tally.passed_over("u")
     found = read_exposition(expose(census_of(*tallies)).decode())
     named = {"operation": "chat.completions"}
     assert found.value("jotgate_requests_total", **named, status="2xx", outcome="complete") == 2
     assert found.value("jotgate_requests_total", **named, status="4xx", outcome="refused") == 2
+    assert found.value("jotgate_requests_total", **named, status="2xx", outcome="cut") == 2
     assert found.value("jotgate_refusals_total", code="token_expired") == 2
+    assert found.value("jotgate_cuts_total", code="token_revoked") == 2
     assert found.value("jotgate_tokens_total", upstream="u", direction="in") == 6
     assert found.value("jotgate_tokens_total", upstream="u", direction="out") == 10
     assert found.value("jotgate_upstream_attempts_total", upstream="u", outcome="complete") == 2
     assert found.value("jotgate_upstream_attempts_total", upstream="u", outcome="passed_over") == 2
-    assert found.value("jotgate_request_duration_seconds_count", **named) == 4
-    assert found.value("jotgate_request_duration_seconds_sum", **named) == pytest.approx(0.012)
+    assert found.value("jotgate_request_duration_seconds_count", **named) == 6
+    assert found.value("jotgate_request_duration_seconds_sum", **named) == pytest.approx(0.014)
     assert found.value("jotgate_added_duration_seconds_count", **named) == 2
     assert found.value("jotgate_added_duration_seconds_sum", **named) == pytest.approx(0.002)
     assert found.value("jotgate_live_calls", worker="0") == 1

@@ -35,7 +35,7 @@ check: $(READY) ## Style, formatting, types, import rings
 	@.venv/bin/lint-imports --no-logo
 
 test: check $(NPM) ## check, every test that needs Python alone (real peers come as wheels), the documents' ledger
-	@.venv/bin/pytest -m "not peers" $(ARGS)
+	@.venv/bin/pytest -m "not peers" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	@$(MAKE) documents
 
 # pytest's exit status 5 means that no test carries the mark.

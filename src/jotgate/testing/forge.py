@@ -16,6 +16,9 @@ LIFETIME_S: Final = 600
 class Absent:
     """Stands for a member that is left out."""
 
+    def __repr__(self) -> str:
+        return "ABSENT"
+
 
 ABSENT: Final = Absent()
 

@@ -94,7 +94,7 @@ class IssuerRecord(Struct, frozen=True):
 class Issuance(Struct, frozen=True):
     """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family.
 
-    `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for.
+    `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for. `tenant` None: it is not known.
     """
 
     token_id: str
@@ -106,6 +106,7 @@ class Issuance(Struct, frozen=True):
     parent: str | None = None
     family: str | None = None
     actor: str | None = None
+    tenant: str | None = None
 
     def __post_init__(self) -> None:
         check_texts(self)

@@ -115,11 +115,18 @@ def _holders(principal: Principal, own_issuer: str) -> list[str]:
         names.append(_KEY + token_handle(issuer, principal.kid))
     if principal.session:
         names.append(_SESSION + token_handle(issuer, principal.session))
+    elif issuer != own_issuer:
+        names.append(_SESSION + sessionless_handle(issuer, principal.subject))
     if issuer == own_issuer:
         names += (_CLIENT + principal.client_id, _TENANT + (principal.tenant or DEFAULT_TENANT))
     elif principal.tenant:
         names.append(_TENANT + principal.tenant)
     return names
+
+
+def sessionless_handle(issuer: str, subject: str) -> str:
+    """What a revocation names of a subject's tokens that do not say of which session they are (kind SESSION)."""
+    return token_handle(issuer, f"none of {subject}")
 
 
 def family_name(family_id: str) -> str:
@@ -170,11 +177,12 @@ def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str])
 
 
 def _issued_holders(own_issuer: str, row: Issuance) -> tuple[str, ...]:
-    return (
+    names = (
         _SUBJECT + token_handle(own_issuer, row.subject),
         _CLIENT + row.client_id,
         _KEY + token_handle(own_issuer, row.kid),
     )
+    return names if row.tenant is None else (*names, _TENANT + row.tenant)
 
 
 def claim_of(principal: Principal, name: str) -> tuple[str, str]:
@@ -190,7 +198,7 @@ def claim_of(principal: Principal, name: str) -> tuple[str, str]:
         RevocationKind.SUBJECT: ("sub", principal.subject),
         RevocationKind.TENANT: ("tenant", principal.tenant or DEFAULT_TENANT),
         RevocationKind.KEY: ("kid", principal.kid),
-        RevocationKind.SESSION: ("sid", principal.session),
+        RevocationKind.SESSION: ("sid", principal.session) if principal.session else ("sub", principal.subject),
     }[RevocationKind(kind)]
 
 

@@ -48,6 +48,7 @@ class TokenIssuer:
                 parent=grant.ancestors[-1] if grant.ancestors else None,
                 family=grant.family or None,
                 actor=grant.actors[0].subject if grant.actors else None,
+                tenant=grant.tenant,
             )
         )
         claims = access_claims(grant, self._issuer, token_id, now_s)

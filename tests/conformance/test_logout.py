@@ -12,8 +12,7 @@ from jotgate.core.issuers import ClaimMapping
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.logout import EVENT
 from jotgate.errors import Code, StoreUnavailable, TokenRevoked
-from jotgate.jose import jws
-from jotgate.jose.encoding import encode_object
+from jotgate.jose.encoding import b64url_encode, encode_object
 from jotgate.jose.keys import KeySet
 from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
@@ -116,7 +115,7 @@ def test_what_was_traded_for_a_token_ends_with_it(floor: Floor) -> None:
         {"grant_type": "refresh_token", "client_id": "app", "refresh_token": str(shown.refresh_token)},
     )
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-    assert floor.trade(personal, scope="models")
+    assert floor.counts(floor.trade(personal, scope="models").access_token)
     floor.clock.advance(LEEWAY_S + 1)
     fresh = floor.present(floor.job(iat=floor.clock.now_s(), exp=floor.clock.now_s() + 60), scope="ai offline_access")
     assert floor.counts(fresh.access_token)
@@ -133,11 +132,19 @@ def test_sid_ends_the_tokens_that_carry_it_for_good(floor: Floor) -> None:
     assert (event.details["kind"], event.details["name"]) == ("session", "s-1")
 
 
-def test_both_end_both_for_tokens_need_not_carry_sid(quick: Floor) -> None:
-    of_others = quick.job(typ="at+jwt", scope="ai", sub="somebody", sid="s-1")
-    mine = quick.job(typ="at+jwt", scope="ai")
-    assert quick.log_out(sid="s-1").status_code == 200
-    assert [quick.counts(one) for one in (of_others, mine)] == [False, False]
+def test_with_both_the_session_ends_and_what_says_of_none(floor: Floor) -> None:
+    """Providers name the subject beside the session; another session of the same person goes on."""
+    mine, other, none = (floor.job(typ="at+jwt", scope="ai", sid=sid) for sid in ("s-1", "s-2", None))
+    children = [floor.trade(one, scope="ai").access_token for one in (mine, other, none)]
+    somebody = floor.job(typ="at+jwt", scope="ai", sub="somebody")
+    assert floor.log_out(sid="s-1").status_code == 200
+    assert [floor.counts(one) for one in (mine, other, none, somebody)] == [False, True, False, True]
+    assert [floor.counts(one) for one in children] == [False, True, False]
+    floor.clock.advance(LEEWAY_S + 1)
+    again = {"typ": "at+jwt", "iat": floor.clock.now_s(), "scope": "ai"}
+    assert [floor.counts(floor.job(**again, sid=sid)) for sid in ("s-1", "s-3", None)] == [False, True, True]
+    told = [(one.details["kind"], one.details["name"]) for one in floor.log.named("tokens.revoked")]
+    assert told == [("session", "s-1"), ("session", f"none of {JOB}")]
 
 
 def test_a_session_or_subject_of_another_issuer_is_another_one(quick: Floor) -> None:
@@ -211,7 +218,7 @@ def test_other_types_that_issuers_give_them_are_taken(quick: Floor, typ: str | N
 def test_a_signature_is_that_of_a_key_of_the_issuer(quick: Floor) -> None:
     forged = TestIssuer(key("ES256"), CI, NAME, NOW_S)
     header, claims, _ = quick.logout_token().split(".")
-    none = jws.b64url_encode(encode_object({"alg": "none", "typ": "logout+jwt"}, "header")).decode()
+    none = b64url_encode(encode_object({"alg": "none", "typ": "logout+jwt"}, "header")).decode()
     wrong = (
         quick.logout_token(issuer=forged),
         quick.logout_token(issuer=quick.keys),

@@ -22,7 +22,7 @@ _OF_ID_TOKENS: Final = "nonce"
 
 
 class Logout(Struct, frozen=True, kw_only=True):
-    """Who has logged out at an issuer. `subject` empty: nobody but the one of `session`; `session` empty: of all.
+    """Who has logged out at an issuer. `session` empty: of all their sessions; `subject` empty: whoever's that is.
 
     `token_id` is the `jti` of the logout token, which nobody takes any more from `ends_at_s` on (NumericDate).
     """

@@ -9,7 +9,7 @@ from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.logout import Logout, forgotten_at_s, logout_expectation, read_logout
 from jotgate.core.oauth_form import Form
-from jotgate.core.revocations import token_handle
+from jotgate.core.revocations import sessionless_handle, token_handle
 from jotgate.core.senders import Sender
 from jotgate.errors import KeyUnknown, KeyUnpublished, LogoutRefused, OAuthRefused, TokenError
 from jotgate.jose import jws, jwt
@@ -60,7 +60,7 @@ class BackChannelLogout:
         4. It is a logout token and no other (numbers 5 and 6), and says who (number 4).
         5. It was not carried out before (number 7). One that was begun, and of which nobody knows how far it came, is
            carried out again: it ends no more than it did then.
-        6. The session ends for good. Of the subject ends what was issued until now: whoever logs in again has new
+        6. The session ends for good, or of the subject what was issued until now: whoever logs in again has new
            tokens. What was traded for any of them ends with it.
 
         Raises:
@@ -116,20 +116,25 @@ class BackChannelLogout:
 
 
 def _holders(logout: Logout, issuer: Issuer, now_s: int) -> list[Holder]:
-    """Whose tokens have ended."""
-    ended: list[tuple[RevocationKind, str, int | None]] = []
-    if logout.session:
-        ended.append((RevocationKind.SESSION, logout.session, None))
-    if logout.subject:
-        ended.append((RevocationKind.SUBJECT, logout.subject, now_s))
-    return [
-        Holder(
+    """Whose tokens have ended: s2.4 means all of a subject where no session is named, and else that session alone.
+
+    Then those of the subject end too that do not say of which session they are: it may be this one.
+    """
+
+    def holder(kind: RevocationKind, name: str, handle: str, before_s: int | None) -> Holder:
+        return Holder(
             kind=kind,
             name=name,
             issuer=logout.issuer,
-            handles=(token_handle(logout.issuer, name),),
+            handles=(handle,),
             before_s=before_s,
             expires_at_s=forgotten_at_s(issuer, now_s),
         )
-        for kind, name, before_s in ended
-    ]
+
+    iss, subject, session = logout.issuer, logout.subject, logout.session
+    if not session:
+        return [holder(RevocationKind.SUBJECT, subject, token_handle(iss, subject), now_s)]
+    ended = [holder(RevocationKind.SESSION, session, token_handle(iss, session), None)]
+    if subject:
+        ended.append(holder(RevocationKind.SESSION, f"none of {subject}", sessionless_handle(iss, subject), now_s))
+    return ended

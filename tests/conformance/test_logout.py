@@ -141,8 +141,9 @@ def test_with_both_the_session_ends_and_what_says_of_none(floor: Floor) -> None:
     assert [floor.counts(one) for one in (mine, other, none, somebody)] == [False, True, False, True]
     assert [floor.counts(one) for one in children] == [False, True, False]
     floor.clock.advance(LEEWAY_S + 1)
-    again = {"typ": "at+jwt", "iat": floor.clock.now_s(), "scope": "ai"}
-    assert [floor.counts(floor.job(**again, sid=sid)) for sid in ("s-1", "s-3", None)] == [False, True, True]
+    now_s = floor.clock.now_s()
+    again = [floor.job(typ="at+jwt", iat=now_s, scope="ai", sid=sid) for sid in ("s-1", "s-3", None)]
+    assert [floor.counts(one) for one in again] == [False, True, True]
     told = [(one.details["kind"], one.details["name"]) for one in floor.log.named("tokens.revoked")]
     assert told == [("session", "s-1"), ("session", f"none of {JOB}")]
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
+from html.parser import HTMLParser
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,9 +37,12 @@ JOB: Final = "repo:acme/widgets:ref:refs/heads/main"
 """The subject of all its tokens."""
 APP: Final = "app"
 """A client of the authorization code grant, for people who log in."""
+DESK: Final = "desk"
+"""The same; it wants to know of which session somebody logs out, and its tokens name theirs (`sid`)."""
 _REDIRECT: Final = "https://app.example/callback"
 _START_S: Final = 20.0
 _ANSWER_S: Final = 10.0
+_STEPS_MAX: Final = 8
 
 
 class LoggedIn(NamedTuple):
@@ -154,26 +158,31 @@ class OidcProvider:
         """What a CI job is given to show who it is: a JWT that is no access token."""
         return self.token(audience, client=CI)
 
-    def log_in(self, subject: str, resource: str, scope: str = "ai") -> LoggedIn:
-        """Log somebody in to the app with the authorization code grant and PKCE (RFC 7636)."""
+    def log_in(
+        self, subject: str, resource: str, scope: str = "ai", *, client: str = APP, browser: "Browser | None" = None
+    ) -> LoggedIn:
+        """Log somebody in to an app with the authorization code grant and PKCE (RFC 7636), by the provider's own forms.
+
+        `browser` is where they do so; None: in one that is thrown away.
+        """
         verifier = secrets.token_urlsafe(32)
         challenge = base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {
-            "client_id": APP,
+            "client_id": client,
             "response_type": "code",
             "redirect_uri": _REDIRECT,
             "scope": f"openid {scope}",
             "resource": resource,
-            "login_hint": subject,
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        code = self._follow(f"{self.issuer}/auth?{urlencode(asked)}")
+        answers = {"login": subject, "password": "anything"}
+        landed = (browser or Browser()).visit(f"{self.issuer}/auth?{urlencode(asked)}", answers)
         got = self._ask_token(
-            APP,
+            client,
             {
                 "grant_type": "authorization_code",
-                "code": code,
+                "code": parse_qs(urlsplit(landed).query)["code"][0],
                 "redirect_uri": _REDIRECT,
                 "code_verifier": verifier,
                 "resource": resource,
@@ -181,19 +190,13 @@ class OidcProvider:
         )
         return LoggedIn(got["access_token"], got["id_token"])
 
-    def _follow(self, url: str) -> str:
-        """Go where a browser would go, up to the app; returns the code that it is given."""
-        browser = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPCookieProcessor(CookieJar()))
-        for _ in range(5):
-            try:
-                answer = browser.open(url, timeout=_ANSWER_S)
-            except HTTPError as error:
-                answer = error
-            with answer:
-                url = urljoin(url, answer.headers.get("Location", ""))
-                if url.startswith(_REDIRECT):
-                    return parse_qs(urlsplit(url).query)["code"][0]
-        raise AssertionError(f"the provider let nobody in: {url}")
+    def tell(self, uri: str) -> None:
+        """Tell this address of each logout of its people from now on (Back-Channel Logout 1.0)."""
+        self._order(op="tell", uri=uri)
+
+    def log_out(self, browser: "Browser") -> None:
+        """Log out whoever is logged in there, by the provider's own form; it has told of that when this returns."""
+        browser.visit(f"{self.issuer}/session/end", {"logout": "yes"})
 
     def _ask_token(self, client: str, fields: Mapping[str, str]) -> dict[str, Any]:
         credentials = base64.b64encode(f"{client}:secret-of-{client}".encode()).decode()
@@ -230,6 +233,57 @@ class OidcProvider:
             line = self._process.stdout.readline()
         found: dict[str, Any] = json.loads(line)
         return found
+
+
+class Browser:
+    """Somebody's browser: goes where it is led, and fills in the forms that it meets. Mutable in its cookies."""
+
+    def __init__(self) -> None:
+        self._opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def visit(self, url: str, answers: Mapping[str, str]) -> str:
+        """Go to an address, and post `answers` with every form on the way; where that leads in the end."""
+        form: bytes | None = None
+        for _ in range(_STEPS_MAX):
+            try:
+                answer = self._opener.open(url, form, timeout=_ANSWER_S)
+            except HTTPError as error:
+                answer = error
+            with answer:
+                page, location = answer.read().decode(), answer.headers.get("Location")
+            if location is not None:
+                url, form = urljoin(url, location), None
+                if url.startswith(_REDIRECT):
+                    return url
+                continue
+            found = _Form.on(page)
+            if found is None:
+                return url
+            url, form = urljoin(url, found.action), urlencode({**found.fields, **answers}).encode()
+        raise AssertionError(f"the provider leads nowhere: {url}")
+
+
+class _Form(HTMLParser):
+    """The first form of a page: where it goes, and the fields that it has filled in already."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str = ""
+        self.fields: dict[str, str] = {}
+
+    @classmethod
+    def on(cls, page: str) -> "_Form | None":
+        """That of a page; None when it has none."""
+        form = cls()
+        form.feed(page)
+        return form if form.action else None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        stated = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.action:
+            self.action = stated.get("action", "")
+        elif tag == "input" and stated.get("type") == "hidden":
+            self.fields[stated.get("name", "")] = stated.get("value", "")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -5,6 +5,7 @@
 //   {"op": "publish"}             publish new keys, and sign with them only after the next {"op": "promote"}
 //   {"op": "promote"}
 //   {"op": "requests"}            how often its discovery document and its JWK Set were asked for
+//   {"op": "tell", "uri": "…"}    tell that address of logouts (Back-Channel Logout 1.0), of `desk` with the session
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,6 @@ const SCOPES = ['ai', 'models', 'chat.completions', 'completions', 'embeddings']
 const LIFETIME_S = 3600;
 const DISCOVERY = '/.well-known/openid-configuration';
 const JWKS = '/jwks';
-const LOGIN = '/login';
 const JOB = 'repo:acme/widgets:ref:refs/heads/main';
 const REDIRECT = 'https://app.example/callback';
 
@@ -27,8 +27,8 @@ const requests = { discovery: 0, jwks: 0 };
 // Generations of keys, those that sign first; `pending` is the one that is published and does not sign yet.
 let generations = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [makeKeys()];
 let pending;
-let provider;
 let answer;
+let logoutUri;
 
 function makeKeys() {
   const made = [
@@ -60,8 +60,10 @@ function resource(_, indicator, { clientId }) {
   };
 }
 
-// What a CI system signs for a job: no access token, and nothing of scopes or of an OAuth client.
-function describeJob(_, { clientId }, token) {
+// What a CI system signs for a job: no access token, and nothing of scopes or of an OAuth client. The tokens of a client
+// that is told of sessions name theirs, as its ID tokens do.
+function describe(_, { clientId, sid }, token) {
+  if (sid !== undefined) token.payload.sid = sid;
   if (clientId !== 'ci') return;
   const { scope, client_id, ...claims } = token.payload;
   token.header = { typ: 'JWT' };
@@ -80,33 +82,33 @@ async function grant({ oidc }) {
 function serve() {
   writeFileSync(`${file}.new`, JSON.stringify(generations), { mode: 0o600 });
   renameSync(`${file}.new`, file);
-  provider = new Provider(issuer, {
+  const told = logoutUri === undefined ? {} : { backchannel_logout_uri: logoutUri };
+  const people = { redirect_uris: [REDIRECT], response_types: ['code'], ...told };
+  const provider = new Provider(issuer, {
     jwks: { keys: [...generations.flat(), ...(pending ?? [])] },
     clients: [
       client('service', ['client_credentials']),
       client('rs256-service', ['client_credentials']),
       client('ci', ['client_credentials']),
-      client('app', ['authorization_code'], { redirect_uris: [REDIRECT], response_types: ['code'] }),
+      client('app', ['authorization_code'], people),
+      client('desk', ['authorization_code'], { ...people, ...(logoutUri && { backchannel_logout_session_required: true }) }),
     ],
-    formats: { customizers: { jwt: describeJob } },
+    formats: { customizers: { jwt: describe } },
     scopes: ['openid'],
     features: {
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      devInteractions: { enabled: process.argv[4] !== 'unattended' },
       resourceIndicators: { enabled: true, getResourceServerInfo: resource, useGrantedResource: () => true },
     },
     findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
     loadExistingGrant: grant,
-    interactions: { url: () => LOGIN },
+    // Its own guard lets it tell no address of this machine, which is where a gateway under test is.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     ttl: { ClientCredentials: LIFETIME_S, AccessToken: LIFETIME_S, IdToken: LIFETIME_S },
     cookies: { keys: [randomUUID()] },
   });
   answer = provider.callback();
-}
-
-async function logIn(request, response) {
-  const { params } = await provider.interactionDetails(request, response);
-  await provider.interactionFinished(request, response, { login: { accountId: params.login_hint } });
 }
 
 const operations = {
@@ -125,16 +127,16 @@ const operations = {
     serve();
   },
   requests() {},
+  tell({ uri }) {
+    logoutUri = uri;
+    serve();
+  },
 };
 
 serve();
 const server = createServer((request, response) => {
   if (request.url === DISCOVERY) requests.discovery += 1;
   if (request.url === JWKS) requests.jwks += 1;
-  if (request.url === LOGIN) {
-    logIn(request, response);
-    return;
-  }
   answer(request, response);
 });
 server.listen(Number(port), '127.0.0.1', () => {

@@ -1,20 +1,22 @@
 """Rows TX-01, TX-03 and TX-05 to TX-10 of the token checklist where they concern actors, and row F05 (RFC 8693 s4)."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 import pytest
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.grants import ACCESS_TOKEN_URN, JWT_URN, REFRESH_TOKEN_URN, TokenResponse
-from jotgate.core.lineage import ACTORS_MAX
+from jotgate.core.lineage import ACTORS_MAX, Confirmation
 from jotgate.core.narrowing import ORIGINS_MAX
 from jotgate.core.operations import SCOPES
 from jotgate.core.policies import Allow, authorize
 from jotgate.errors import Code, OAuthRefused, TokenError
+from jotgate.jose.encoding import b64url_encode
 from tests.callers import NAME
 from tests.token_stage import SECRET, client
-from tests.trading import CI, JOB, TradingFloor, claims_of
+from tests.trading import CI, EXCHANGE, JOB, TradingFloor, claims_of
 
 PROVEN: Final = "worker"
 
@@ -312,3 +314,26 @@ def test_a_child_ends_with_its_actors_token(floor: TradingFloor) -> None:
     assert caught.value.code == Code.TOKEN_REVOKED
     with pytest.raises(OAuthRefused, match="acts by it"):
         floor.grant("refresh_token", refresh_token=child.refresh_token)
+
+
+def test_TX_10_a_token_that_is_bound_is_traded_by_its_holder_alone_and_for_one_that_is(floor: TradingFloor) -> None:
+    certificate = b"a certificate in DER"
+    value = b64url_encode(sha256(certificate).digest()).decode()
+    bound = floor.made(confirmation=Confirmation("x5t#S256", value)).token
+    free, actor = floor.made().token, floor.made("agent", confirmation=Confirmation("x5t#S256", value)).token
+    for form in ({"subject_token": bound}, {"subject_token": free, "actor_token": actor}):
+        fields = {
+            "grant_type": EXCHANGE,
+            "client_id": "app",
+            "subject_token_type": ACCESS_TOKEN_URN,
+            **({"actor_token_type": ACCESS_TOKEN_URN} if "actor_token" in form else {}),
+            **form,
+        }
+        refused = floor.post("/oauth/token", fields)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+        assert "does not prove" in refused.json()["error_description"]
+        shown = b64url_encode(certificate).decode()
+        granted = floor.post("/oauth/token", fields, x_jotgate_certificate=shown)
+        assert granted.status_code == 200, granted.text
+        child = floor.principal(granted.json()["access_token"])
+        assert child.confirmation == Confirmation("x5t#S256", value)

@@ -24,7 +24,7 @@ def descend(
 ) -> AccessGrant:
     """The same as a child of a presented token, and of the actor token that came with it, if one did.
 
-    It names all that can revoke either, and ends with whichever ends first.
+    It names all that can revoke either, ends with whichever ends first, and is bound if either is.
 
     Raises:
         SubjectTokenRefused: one of them has ended, or too many tokens stand behind the child already.
@@ -41,6 +41,7 @@ def descend(
         origins=origins_for(grant, presented.principal, own_issuer, actor),
         family=presented.principal.family,
         not_after_s=min(ends, default=None),
+        confirmation=grant.confirmation or (None if actor is None else actor.confirmation),
     )
     check_size(grant)
     return grant

@@ -14,8 +14,8 @@ from jotgate.core.rights import Rights
 from jotgate.errors import ClaimRefused
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE, Claims
 
-_BINDING: Final = ("authorization_details", "cnf")
-"""Claims that bind a token to something of which the new one would not speak: it would be worth more."""
+_BOUNDING: Final = "authorization_details"
+"""A claim that bounds a token in a way of which the new one would not speak: it would be worth more."""
 
 
 class Presented(Struct, frozen=True, kw_only=True):
@@ -70,12 +70,11 @@ def read_presented(principal: Principal, claims: Claims, issuer: Issuer, own_iss
     """What a verified token says. `principal` and `claims` are of that token, `issuer` has vouched for it.
 
     Raises:
-        ClaimRefused: it is bound in a way that would be lost.
+        ClaimRefused: it is bounded in a way that would be lost.
     """
-    for name in _BINDING:
-        if name in claims.raw:
-            what = f"the token is bound by its claim '{name}', and one that is issued for it would not be"
-            raise ClaimRefused(name, "invalid", what)
+    if _BOUNDING in claims.raw:
+        what = f"the token is bounded by its claim '{_BOUNDING}', and one that is issued for it would not be"
+        raise ClaimRefused(_BOUNDING, "invalid", what)
     return Presented(
         principal=principal,
         issuer_name=issuer.name,

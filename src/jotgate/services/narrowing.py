@@ -80,6 +80,7 @@ class Narrower:
             roles=rights.roles,
             actors=chain_with(None if party is None else party.actor, history_of(presented, issuer)),
             may_act=permitted_by(presented, issuer),
+            confirmation=presented.principal.confirmation,
         )
         return descend(grant, presented, None, issuer, now_s)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jotgate.core.accounts import PrincipalRecord, TenantRecord
 from jotgate.core.claims import LIFETIME_DEFAULT_S, LIFETIME_MAX_S, Issued
-from jotgate.core.lineage import ACTORS_MAX
+from jotgate.core.lineage import ACTORS_MAX, Confirmation
 from jotgate.core.narrow_orders import NarrowOrder
 from jotgate.core.narrowing import NARROWINGS_MAX
 from jotgate.core.opaque import Mark, make_opaque
@@ -167,3 +167,8 @@ def test_an_order_names_plain_texts_and_a_life(order: Any) -> None:
 
 def test_an_order_does_not_show_its_token() -> None:
     assert "eyJ" not in repr(NarrowOrder(token="eyJ.a.b"))
+
+
+def test_a_child_of_a_bound_token_is_bound_as_it_is(floor: TradingFloor) -> None:
+    bound = Confirmation("jkt", "A" * 43)
+    assert child(floor, floor.made(confirmation=bound).token).confirmation == bound

@@ -1,0 +1,80 @@
+"""An agent narrows its token for a sub-agent, over a running gateway: the page's lines, and the story of their end."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from jotgate.testing.running import Gateway, run_command, until
+from tests.docs.pages import pages
+from tests.integration.exchanges import Caller
+from tests.integration.test_readme import place, type_in
+
+__all__ = ["place"]
+
+_BOUND_S: Final = 1.0
+_TWO: Final = "[server]\nworkers = 2\n"
+
+Start = Callable[..., Gateway]
+Call = Callable[..., Caller]
+
+
+def narrow(gateway: Gateway, token: str, *options: str) -> str:
+    done = run_command("token", "narrow", *options, data=gateway.data, stdin=token)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout).strip()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the page calls")
+def test_the_lines_of_the_page(gateway: Gateway, place: Path) -> None:
+    (place / "jotgate").symlink_to(place / ".venv" / "bin" / "jotgate")
+    lines = pages()["docs/narrowing.md"].blocks("sh")
+    said = type_in('PATH="$PWD:$PATH"\n' + "echo\n".join(lines), gateway, place).splitlines()
+    tree = [line for line in said if " · " in line]
+    assert [line.split()[0] for line in tree][1] == "*"
+    assert [line.partition("acts: ")[2] for line in tree] == ["", "agent", "sub-agent"]
+    traded, bounded = (json.loads(line) for line in said if line.startswith('{"access_token"'))
+    assert traded["scope"] == "chat.completions"
+    assert bounded["authorization_details"] == [
+        {"type": "jotgate_call", "actions": ["chat.completions"], "models": ["echo"]}
+    ]
+
+
+def test_a_root_that_is_revoked_ends_all_of_its_line_and_the_story_is_told(start_gateway: Start, call: Call) -> None:
+    gateway = start_gateway(_TWO)
+    root = gateway.token("--subject", "me")
+    child = narrow(gateway, root, "--scope", "models", "--actor", "agent")
+    grandchild = narrow(gateway, child, "--ttl", "5m", "--actor", "sub-agent")
+    line = [root, child, grandchild]
+    assert {call(gateway, token)("GET", "/v1/models").status for token in line for _ in range(8)} == {200}
+    done = run_command("token", "tree", data=gateway.data, stdin=root)
+    ids = [one.strip("* ").split()[0] for one in str(done.stdout).splitlines()]
+    done = run_command("token", "revoke", ids[0], "--reason", "laptop lost", "--yes", data=gateway.data)
+    assert "3 live tokens" in str(done.stdout)
+    until(
+        lambda: {call(gateway, token)("GET", "/v1/models").status for token in line for _ in range(8)} == {401},
+        "both workers refuse all three",
+        _BOUND_S,
+    )
+    (request_id,) = call(gateway, grandchild)("GET", "/v1/models").all("x-request-id")
+    told = until_told(gateway, request_id)
+    assert f"{ids[0]}  <- revoked" in told
+    assert told.index(ids[0]) < told.index(ids[1]) < told.rindex(ids[2])
+    assert "laptop lost, by jotgate-cli" in told
+    assert "sub-agent for agent" in told
+
+
+def until_told(gateway: Gateway, request_id: str) -> str:
+    """What `jotgate explain` says of a request, once its record is written."""
+    said: list[str] = []
+
+    def asked() -> bool:
+        done = run_command("explain", request_id, data=gateway.data)
+        said.append(str(done.stdout))
+        return done.returncode == 0
+
+    until(asked, "the request is in the log", 5.0)
+    return said[-1]

@@ -21,6 +21,7 @@ from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.means import Opener, means_at_start
+from jotgate.assembly.narrowing import narrowing_routes
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.policies import PolicyReader
@@ -241,6 +242,7 @@ def _build_server(
             orders=(
                 order_route("/personal-tokens", PersonalOrder, personal.carry_out),
                 *account_routes(keys, tokens),
+                *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)
                 ),

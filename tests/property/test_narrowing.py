@@ -102,7 +102,8 @@ class Chain:
     def read(self, text: str) -> Principal | None:
         """The token, if it is for the gateway."""
         audiences = peek_unverified(text.encode())[1]["aud"]
-        return self.floor.principal(text) if NAME in audiences else None
+        listed = audiences if isinstance(audiences, list) else [audiences]
+        return self.floor.principal(text) if NAME in listed else None
 
     def by_command(self, step: dict[str, Any]) -> str:
         order = NarrowOrder(

@@ -102,7 +102,7 @@ def test_a_token_that_comes_of_nothing_has_no_line(tmp_path: Path) -> None:
     ],
 )
 def test_whatever_was_revoked_is_found(tmp_path: Path, claim: str, got: str, happened: EventRecord, told: str) -> None:
-    other = event(happened.event, subject="x", **dict.fromkeys(happened.details, "x"))
+    other = msgspec.structs.replace(happened, subject="x", details=dict.fromkeys(happened.details, "x"))
     write(tmp_path, happened, other)
     line = story(tmp_path, claim=claim, got=got)[-1]
     assert line.startswith(f"revoked: {told} at 2026-11-18T")

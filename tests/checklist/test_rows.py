@@ -9,7 +9,7 @@ from tests.architecture.sources import sources
 ROWS: Final = {
     "AT": range(1, 13),
     "CA": range(1, 6),
-    "F": (1, 2, 3, 4, 5, 7, 8, 14, 16, 17),
+    "F": (1, 2, 3, 4, 5, 6, 7, 8, 14, 16, 17, 18, 19),
     "IN": range(1, 9),
     "MD": range(1, 10),
     "PD": (1,),

@@ -93,7 +93,7 @@ def test_BR_02_cookies_count_only_where_a_route_takes_them() -> None:
     assert Gate("cookie").see(models(authorization=b"Bearer " + token, cookie=b"other=" + token)).status == 200
 
 
-@pytest.mark.parametrize("value", [None, b"Basic dXNlcjpwYXNz", b"DPoP abc", b"Bearertoken", b""])
+@pytest.mark.parametrize("value", [None, b"Basic dXNlcjpwYXNz", b"Digest abc", b"Bearertoken", b""])
 def test_BR_03_without_credentials_the_challenge_has_no_error(gate: Gate, value: bytes | None) -> None:
     seen = gate.see(models() if value is None else models(authorization=value))
     assert (seen.status, seen.code, seen.challenge) == (401, Code.TOKEN_MISSING, _BARE)

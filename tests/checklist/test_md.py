@@ -96,7 +96,7 @@ def test_MD_07_grants_and_methods_are_always_stated_and_true(stage: TokenStage) 
         unsupported = stage.ask(grant).json().get("error") == "unsupported_grant_type"
         assert unsupported is (grant not in told["grant_types_supported"])
     methods = told["token_endpoint_auth_methods_supported"]
-    assert methods == ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+    assert methods == ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none"]
 
 
 def test_MD_08_every_key_says_what_it_is_for(stage: TokenStage) -> None:
@@ -124,10 +124,6 @@ def test_PR_03_tokens_are_taken_in_the_header(stage: TokenStage) -> None:
     told = read(stage, RESOURCE)
     assert told["bearer_methods_supported"] == ["header"]
     assert "none" not in told.get("resource_signing_alg_values_supported", [])
-
-
-def test_PR_04_nothing_is_promised_of_bound_tokens(stage: TokenStage) -> None:
-    assert not [name for name in read(stage, RESOURCE) if "dpop" in name or "bound" in name]
 
 
 def test_PR_05_every_challenge_says_where_the_resource_describes_itself() -> None:

@@ -9,9 +9,11 @@ from tests.architecture.sources import sources
 ROWS: Final = {
     "AT": range(1, 13),
     "CA": range(1, 6),
-    "F": (1, 2, 3, 4, 5, 6, 7, 8, 14, 16, 17, 18, 19),
+    "DP": range(1, 22),
+    "F": (1, 2, 3, 4, 5, 6, 7, 8, 14, 15, 16, 17, 18, 19),
     "IN": range(1, 9),
     "MD": range(1, 10),
+    "MT": (1,),
     "PD": (1,),
     "PR": range(1, 8),
     "RA": (1,),
@@ -22,8 +24,8 @@ ROWS: Final = {
     "TX": range(1, 11),
 }
 ELSEWHERE: Final = {
+    "DP_20": "step 12: authorization requests, whose codes dpop_jkt binds",
     "F_17": "step 3: keys that rotate, tests/integration/test_keys.py and tests/unit/services/test_rotation.py",
-    "IN_06": "step 5: tokens that are bound to keys",
     "MD_05": "step 12: the authorization endpoint, whose clients use PKCE",
     "MD_09": "step 12: authorization responses",
     "TE_08": "step 12: authorization codes",

@@ -69,6 +69,19 @@ class Others(Struct, frozen=True):
     wait_s: float
 
 
+class Rooms(Struct, frozen=True):
+    """Who answers workers about personal tokens, and about DPoP proofs."""
+
+    personal: PersonalRoom
+    proofs: ProofDesk
+
+    async def keep(self, keys: OpenKeys) -> None:
+        """Do what recurs, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.personal.keep())
+            group.create_task(keep_watch(self.proofs, keys))
+
+
 def run(assignment: Assignment, opener: Opener = open_store) -> None:
     """Run control until SIGTERM or the end of its supervisor. `opener` makes its store.
 
@@ -152,8 +165,7 @@ async def _serve(
     )
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
-    personal = open_personal_room(keys, bus, clock)
-    proofs = open_proof_desk(keys, reloader, bus)
+    rooms = Rooms(open_personal_room(keys, bus, clock), open_proof_desk(keys, reloader, bus))
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -166,7 +178,7 @@ async def _serve(
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
     )
-    server = _build_server(directory, keys, others, reporter, census, personal=personal, proofs=proofs)
+    server = _build_server(directory, keys, others, reporter, census, rooms=rooms)
     loop = asyncio.get_running_loop()
     watch_loop(loop)
 
@@ -195,13 +207,12 @@ async def _serve(
         loop.create_task(keys.revocations.keep()),
         loop.create_task(keep_tidy(keys.access, clock)),
         loop.create_task(keys.accounts.keep()),
-        loop.create_task(personal.keep()),
-        loop.create_task(keep_watch(proofs, keys)),
+        loop.create_task(rooms.keep(keys)),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)
     bus.stop()
-    await personal.keep_uses()
+    await rooms.personal.keep_uses()
 
 
 def _build_server(
@@ -211,8 +222,7 @@ def _build_server(
     reporter: Reporter,
     census: Census,
     *,
-    personal: PersonalRoom,
-    proofs: ProofDesk,
+    rooms: Rooms,
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
@@ -226,8 +236,8 @@ def _build_server(
     )
     tokens = keys.authority.tokens(keys.access, room.await_workers)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    verify = personal.verifier(verifier.verify)
-    parts = open_parts(keys, reloader, verify, tokens, proofs)
+    verify = rooms.personal.verifier(verifier.verify)
+    parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
@@ -240,7 +250,7 @@ def _build_server(
             room.carry_out,
             issuers=issuer_room.carry_out,
             orders=(
-                order_route("/personal-tokens", PersonalOrder, personal.carry_out),
+                order_route("/personal-tokens", PersonalOrder, rooms.personal.carry_out),
                 *account_routes(keys, tokens),
                 *narrowing_routes(parts),
                 *token_routes(

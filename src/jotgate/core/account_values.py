@@ -65,7 +65,8 @@ AnyValues = ClientValues | PrincipalValues | TenantValues
 def client_with(record: ClientRecord, values: ClientValues) -> ClientRecord:
     """The client with these values.
 
-    What its authentication has no use for any more goes: keys, secrets, or the names of its certificate. The record may hold what nobody can have; `core.account_checks` says so.
+    What its authentication has no use for any more goes: keys, secrets, or the names of its certificate. The record
+    may hold what nobody can have; `core.account_checks` says so.
     """
     changed = _with(record, values)
     if values.jwks is not UNSET:

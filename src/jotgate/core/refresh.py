@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.lineage import Confirmation
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.successor_seal import open_successor, seal_successor
 from jotgate.core.values import Secret
@@ -35,16 +36,21 @@ class Refusal(StrEnum):
 
     UNKNOWN = "unknown"
     STRANGER = "stranger"
+    UNPROVEN = "unproven"
     ENDED = "ended"
     EXPIRED = "expired"
 
 
 class Presentation(Struct, frozen=True):
-    """That an authenticated client has presented the text of a refresh token, and when its request came."""
+    """That an authenticated client has presented the text of a refresh token, and when its request came.
+
+    `proven` is what the request proves beside who the client is.
+    """
 
     text: Secret
     client_id: str
     at_s: float
+    proven: tuple[Confirmation, ...] = ()
 
 
 class Rotate(Struct, frozen=True):
@@ -90,6 +96,8 @@ def decide(found: FoundFamily | None, presented: Presentation, grace_s: int) -> 
     family, token, now_s = found.family, found.token, presented.at_s
     if family.client_id != presented.client_id:
         return Refuse(Refusal.STRANGER)
+    if family.confirmation is not None and family.confirmation not in presented.proven:
+        return Refuse(Refusal.UNPROVEN)
     if family.ended_at_s is not None:
         return Refuse(Refusal.ENDED)
     if token.used_at_s is None:

@@ -27,10 +27,12 @@ _ID_BYTES: Final = 16
 _UNKNOWN: Final = "the refresh token is unknown, or another client's"
 _MEANINGS: Final = {
     Refusal.UNKNOWN: _UNKNOWN,
+    Refusal.UNPROVEN: "the refresh token is bound to a key or certificate that the request does not prove",
     Refusal.STRANGER: _UNKNOWN,  # Nobody learns by this that somebody else has it.
     Refusal.ENDED: "the refresh token was revoked",
     Refusal.EXPIRED: "the refresh token was not used for too long, or what it was given for has reached its end",
 }
+_PROVE: Final = "Send the request as its holder: docs/proof-of-possession.md says what must come with it"
 _AGAIN: Final = "Get a new one as the first was got; this one will never be taken again"
 
 
@@ -143,7 +145,8 @@ class Families:
         found = await self.find(presented.text.reveal())
         decision = refresh.decide(found, presented, self._rules().grace_s)
         if isinstance(decision, Refuse):
-            raise GrantRefused(_MEANINGS[decision.reason], hint=_AGAIN, debug=f"refresh token: {decision.reason}")
+            hint = _PROVE if decision.reason is Refusal.UNPROVEN else _AGAIN
+            raise GrantRefused(_MEANINGS[decision.reason], hint=hint, debug=f"refresh token: {decision.reason}")
         if isinstance(decision, Reuse):
             await self._end_reused(decision)
             raise GrantRefused("the refresh token was used before, and all that came of it is revoked", hint=_AGAIN)

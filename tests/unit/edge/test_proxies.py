@@ -1,5 +1,6 @@
 """Whom a proxy speaks for: believed from trusted proxies only, up to the first address that is none of theirs."""
 
+import base64
 import time
 
 import pytest
@@ -150,3 +151,22 @@ def test_only_so_many_names_are_remembered_and_no_long_ones() -> None:
     assert len(proxies.harmless) <= 1_024
     assert max(map(len, proxies.harmless)) <= 64
     assert hear(proxies, "203.0.113.77", {b"x-ssl-%d" % 1: b""}).headers == {b"host": b"gate"}
+
+
+def test_the_certificate_of_a_caller_is_what_a_trusted_proxy_says_and_never_the_proxys_own() -> None:
+    field = {b"client-cert": b":" + base64.b64encode(b"of the caller") + b":"}
+
+    def heard(proxies: Proxies, peer: str, headers: dict[bytes, bytes]) -> bytes:
+        request = Request(b"GET", b"/", b"", {b"host": b"gate", **headers}, peer, 0.0, certificate=b"of the connection")
+        proxies.hear(request)
+        assert (b"client-cert" in request.headers) <= proxies.trusts(peer)
+        return request.certificate
+
+    told = Proxies(TRUSTED, "x-forwarded", "client-cert")
+    for _ in range(2):  # The second time its names are known.
+        assert heard(told, "10.0.0.1", field) == b"of the caller"
+        assert heard(told, "10.0.0.1", {}) == b""
+        assert heard(told, "10.0.0.1", {b"client-cert": b"nonsense"}) == b""
+        assert heard(told, "203.0.113.9", field) == b"of the connection"
+        silent = Proxies(TRUSTED, "x-forwarded")
+        assert heard(silent, "10.0.0.1", field) == b"", "nobody said that the proxy speaks of certificates"

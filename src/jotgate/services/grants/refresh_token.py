@@ -2,12 +2,10 @@
 
 from jotgate.core.call_details import read_details
 from jotgate.core.claims import AccessGrant
-from jotgate.core.families import Family
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
 from jotgate.core.refresh import Presentation
 from jotgate.core.values import Secret
-from jotgate.errors import GrantRefused
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.accounts import KnownClient
 from jotgate.services.families import Families
@@ -30,7 +28,7 @@ class RefreshToken:
         1. The refresh token is this client's, and counts, or did so within its grace; one that is reused ends its
            family, which is durable before this refuses (RFC 6749 s10.4, RFC 9700 s4.14.2). So does all that the family
            comes of: the tokens before it, who acts, and the issuer that vouched for whom it speaks for. What the family
-           is bound to is proven (RFC 9449 s5).
+           is bound to is proven (RFC 9449 s5), or nothing is ended either.
         2. Whom it speaks for may have tokens yet, in the tenant of then, as the client; what they may do is read anew.
         3. The resources are among the family's (RFC 8707 s2.2), the scopes too (s6), and all of them are still theirs
            and the client's. What the family was given stays as it is.
@@ -42,9 +40,8 @@ class RefreshToken:
             Unavailable: it cannot be known or recorded now.
         """
         text = Secret(request.form.require("refresh_token"))
-        presented = Presentation(text, request.client.name, request.came_s)
+        presented = Presentation(text, request.client.name, request.came_s, request.binding.proven)
         decision = await self._families.present(presented)
-        _check_binding(decision.family, request)
         family, client = decision.family, KnownClient(request.client, request.rights)
         subject = await self._access.run(lambda store: find_family_subject(store, family, client))
         scope, _ = split_offline(request.form.one("scope"))
@@ -70,11 +67,3 @@ class RefreshToken:
         issued = await self._issuer.issue(grant, actor=request.client.name)
         successor = await self._families.carry_out(presented, decision)
         return answer_with(issued, grant, self._clock.now_s(), refresh_token=successor.reveal(), details=wish.details)
-
-
-def _check_binding(family: Family, request: GrantRequest) -> None:
-    if not request.binding.covers(family.confirmation):
-        raise GrantRefused(
-            "the refresh token is bound to a key or certificate that the request does not prove",
-            hint="Send the request as its holder: docs/proof-of-possession.md says what must come with it",
-        )

@@ -11,9 +11,20 @@ from typing import Final
 
 from bench.server import allow_many_files
 from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
+from bench.soak.cut import BOUND_S, TRIALS_FULL, TRIALS_SMALL, percentile, render_cuts, run_cuts, running_pair
 from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
 from bench.soak.outcomes import Outcomes
 from bench.soak.refresh import ROUNDS_FULL, ROUNDS_SMALL, RefreshFindings, render_refresh, run_refresh, running_fleet
+from bench.soak.revocations import (
+    REFUSED_WITHIN_S,
+    REVOCATIONS_FULL,
+    REVOCATIONS_SMALL,
+    RevocationFindings,
+    quantile,
+    render_revocations,
+    run_revocations,
+    running_machines,
+)
 from bench.soak.rig import running_rig
 from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TRUST_SMALL_SHARED, TrustFindings, run_trust
 from bench.soak.trust_report import render as render_trust
@@ -24,7 +35,9 @@ from tests.peers.oidc_provider import INSTALLED
 RESULT: Final = Path(__file__).parents[1] / "results" / "soak.md"
 TRUST_RESULT: Final = RESULT.with_name("trust.md")
 REFRESH_RESULT: Final = RESULT.with_name("refresh.md")
-PARTS: Final = ("workers", "trust", "flood", "refresh")
+REVOCATIONS_RESULT: Final = RESULT.with_name("revocations.md")
+CUT_RESULT: Final = RESULT.with_name("cut.md")
+PARTS: Final = ("workers", "trust", "flood", "refresh", "revocations", "cut")
 STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
@@ -96,6 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "refresh" in parts:
             found = _refresh(ROUNDS_SMALL if options.quick else ROUNDS_FULL)
             _keep(REFRESH_RESULT, render_refresh(found, f"{datetime.now(UTC):%Y-%m-%d}"), kept)
+        if "revocations" in parts:
+            revoked = _revocations(REVOCATIONS_SMALL if options.quick else REVOCATIONS_FULL)
+            _keep(REVOCATIONS_RESULT, render_revocations(revoked, f"{datetime.now(UTC):%Y-%m-%d}"), kept)
+        if "cut" in parts:
+            _keep(CUT_RESULT, _cut(TRIALS_SMALL if options.quick else TRIALS_FULL), kept)
     except Broken as broken:
         print(f"soak: {broken}", file=sys.stderr)
         return 1
@@ -134,6 +152,29 @@ def _refresh(rounds: int) -> RefreshFindings:
         said = "".join(machine.errors[-3_000:] for machine in fleet.machines)
     if found.faults:
         raise Broken(f"{len(found.faults)} faults: {'; '.join(found.faults[:5])}\nWhat the machines said:\n{said}")
+    return found
+
+
+def _cut(trials: int) -> str:
+    with running_pair() as pair:
+        found = asyncio.run(run_cuts(pair, trials))
+        said = "".join(machine.errors[-3_000:] for machine in pair.machines)
+    page = render_cuts(found, f"{datetime.now(UTC):%Y-%m-%d}")
+    if found.faults or percentile(found.after_s, 0.999) >= BOUND_S:
+        raise Broken(f"{page}{'; '.join(found.faults[:5])}\nWhat the machines said:\n{said}")
+    return page
+
+
+def _revocations(trials: int) -> RevocationFindings:
+    with running_machines() as machines:
+        found = asyncio.run(run_revocations(machines, trials))
+    if found.faults:
+        raise Broken(f"{len(found.faults)} faults: {'; '.join(found.faults[:5])}")
+    slowest_s = max(quantile(found.here, 0.999), quantile(found.there, 0.999))
+    if slowest_s >= REFUSED_WITHIN_S:
+        raise Broken(
+            f"a revoked token was refused after {slowest_s:.3f} s at p99.9, where {REFUSED_WITHIN_S:g} s is the bound"
+        )
     return found
 
 

@@ -1,9 +1,12 @@
 """Short soaks: every disturbance a few times, under load. `make soak` runs the whole ones."""
 
+import asyncio
+
 import pytest
 
 from bench.soak.__main__ import STORES
 from bench.soak.campaign import KILLS, SMALL, run
+from bench.soak.cut import GENERATIONS, LINES, MACHINES, TRIALS_SMALL, run_cuts, running_pair
 from bench.soak.flood import FLOOD_SMALL, run_flood
 from bench.soak.rig import running_rig
 from bench.soak.trust import OUTAGES, OWN, THEIRS, run_trust
@@ -56,3 +59,13 @@ def test_unknown_keys_by_the_hundred_make_one_fetch_in_a_cooldown() -> None:
     assert found.refused == []
     assert sum(found.statuses.values()) == FLOOD_SMALL.rounds * FLOOD_SMALL.kids
     assert 0 < found.fetches <= found.allowed
+
+
+@pytest.mark.slow
+def test_the_streams_of_a_token_and_of_what_was_narrowed_from_it_are_cut_on_two_machines() -> None:
+    """Whether in time is measured by `make soak` alone; here they must be cut, and no other."""
+    with running_pair() as pair:
+        found = asyncio.run(run_cuts(pair, TRIALS_SMALL))
+
+    assert found.faults == []
+    assert len(found.after_s) == TRIALS_SMALL * len(GENERATIONS) * MACHINES * LINES

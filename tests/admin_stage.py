@@ -32,6 +32,7 @@ from jotgate.services.issuer_records import carry_out, details_of
 from jotgate.services.key_desk import KeyDesk
 from jotgate.services.keyring import Keyring
 from jotgate.services.recorder import Recorder
+from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import PAGE, RevokedSet
 from jotgate.services.token_desk import Installation, OwnName
 from jotgate.store_ports import Store
@@ -117,6 +118,7 @@ class AdminStage:
             recorder,
             Replays(access, self.clock),
             well_known_url(AUDIENCE, PROTECTED_RESOURCE),
+            RefusalLog(recorder, self.clock, "admin.refused"),
         )
         self.application = build_public(
             lambda: publish(own, self.clock.now_s(), 300), open_admin(admission, office, trust)

@@ -21,6 +21,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.resources import admin_resource
 from jotgate.core.well_known import PROTECTED_RESOURCE, well_known_url
 from jotgate.gateway.world import build_verifier
+from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import Verifier
 
@@ -57,6 +58,7 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
         keys.authority.recorder,
         Replays(keys.access, clock),
         well_known_url(admin_resource(issuer), PROTECTED_RESOURCE),
+        RefusalLog(keys.authority.recorder, clock, "admin.refused"),
     )
     office = Office(
         issuer,

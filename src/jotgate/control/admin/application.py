@@ -17,17 +17,33 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jotgate.control.admin.guard import Verify, admit
+from jotgate.control.admin.guard import Verify, authorize, identify
 from jotgate.control.admin.reading import etag_of, read_body, read_names, read_query, read_version, read_window
 from jotgate.control.admin.replays import Replays, Sent
-from jotgate.control.admin.shapes import AdminRoute, Call, Handler, Window
+from jotgate.control.admin.shapes import AdminRoute, By, Call, Handler, Window
 from jotgate.control.answers import problem_response
 from jotgate.core.problem_details import render_details
-from jotgate.errors import InternalError, JotgateError, MethodRefused, RecordChanged, RequestMalformed, UnknownOperation
+from jotgate.errors import (
+    AuditUnavailable,
+    CredentialsAmbiguous,
+    InternalError,
+    JotgateError,
+    MethodRefused,
+    PermissionRefused,
+    RecordChanged,
+    RequestMalformed,
+    TokenError,
+    UnknownOperation,
+)
 from jotgate.ports import StoreAccess
 from jotgate.services.recorder import Recorder
+from jotgate.services.refusal_log import RefusalLog
 
 PREFIX: Final = "/admin/api"
+_CHARS_MAX: Final = 256
+_RECORDED: Final = (TokenError, PermissionRefused, CredentialsAmbiguous)
+"""Whoever is refused so tried what is not theirs; other refusals tell those who may what is wrong."""
+
 _QUERY_FIELDS_MAX: Final = 16
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -35,7 +51,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class Admission(msgspec.Struct, frozen=True):
     """What guards the admin API. `access` leads to the accounts that tokens rest on, `recorder` to the audit log.
 
-    `metadata_url` is where it describes itself (RFC 9728).
+    `metadata_url` is where it describes itself (RFC 9728). `refusals` takes note of requests that are refused.
     """
 
     verify: Verify
@@ -43,6 +59,7 @@ class Admission(msgspec.Struct, frozen=True):
     recorder: Recorder
     replays: Replays
     metadata_url: str
+    refusals: RefusalLog
 
 
 class AdminDoor(BaseRoute):
@@ -73,9 +90,9 @@ def build_admin(routes: Sequence[AdminRoute], handlers: Mapping[str, Handler], a
             for path, found in by_path.items()
         ],
         exception_handlers={
-            JotgateError: partial(_refuse, admission.metadata_url),
-            HTTPException: partial(_refuse, admission.metadata_url),
-            Exception: partial(_refuse, admission.metadata_url),
+            JotgateError: partial(_refuse, admission),
+            HTTPException: partial(_refuse, admission),
+            Exception: partial(_refuse, admission),
         },
     )
     application.router.redirect_slashes = False  # A redirect would repeat the Host that the caller chose.
@@ -87,7 +104,9 @@ async def _serve(
 ) -> Response:
     route = routes["GET" if request.method == "HEAD" else request.method]
     fields = request.headers.getlist("authorization")
-    by = await admit(admission.verify, admission.access, fields, route, _request_id(request))
+    by = await identify(admission.verify, admission.access, fields, _request_id(request))
+    request.state.by = by
+    authorize(by, route)
     names = read_names(route, request.path_params)
     query = read_query(route, _pairs(request))
     window = read_window(route, query) if route.paged else Window()
@@ -156,8 +175,28 @@ def _request_id(request: Request) -> str:
     return request.headers.get("x-request-id", "")
 
 
-async def _refuse(metadata_url: str, request: Request, exception: Exception) -> Response:
-    return problem_response(render_details(_told(exception), _request_id(request), metadata_url))
+async def _refuse(admission: Admission, request: Request, exception: Exception) -> Response:
+    told = _told(exception)
+    try:
+        if isinstance(told, _RECORDED):
+            _note(admission.refusals, request, told)
+    except AuditUnavailable as fault:
+        told = fault
+    return problem_response(render_details(told, _request_id(request), admission.metadata_url))
+
+
+def _note(refusals: RefusalLog, request: Request, refusal: JotgateError) -> None:
+    """Record that a request was refused: whose, as far as its token was taken, and which. Raises AuditUnavailable."""
+    by: By | None = getattr(request.state, "by", None)
+    details = {
+        "code": str(refusal.code),
+        "method": request.method[:_CHARS_MAX],
+        "path": str(request.scope["path"])[:_CHARS_MAX],
+        "peer": request.headers.get("x-jotgate-peer", ""),
+        **({"request_id": _request_id(request)} if by is None else by.details),
+    }
+    subject = "" if by is None else by.subject
+    refusals.note(subject, details, subject)
 
 
 def _told(exception: Exception) -> JotgateError:

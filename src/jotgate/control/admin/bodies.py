@@ -220,6 +220,7 @@ class NewIssuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_scopes: tuple[str, ...] | None = None
     claims: ClaimsEntry | None = None
     equal: dict[str, str | bool | int] | None = None
+    logout_audiences: tuple[str, ...] = ()
     refresh: str = "5m"
     cooldown: str = "30s"
     fetches_per_minute: int = 10

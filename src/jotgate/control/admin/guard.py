@@ -19,14 +19,13 @@ Verify = Callable[[bytes], Principal]
 """The principal of a token for the admin API. Raises TokenError, and Unavailable where nothing can be known."""
 
 
-async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], route: AdminRoute, request_id: str) -> By:
-    """Who calls, who may do what the route is for. `fields` are the Authorization fields of the request.
+async def identify(verify: Verify, access: StoreAccess, fields: Sequence[str], request_id: str) -> By:
+    """Who calls. `fields` are the Authorization fields of the request.
 
     Raises:
         TokenError: one subclass for each reason (RFC 6750 s3.1 `invalid_token`); TokenRevoked too where the token's
             client or subject, or the tenant of one, is disabled or gone.
         CredentialsAmbiguous: there is more than one token.
-        InsufficientScope: the token is good, and not for this.
         Unavailable: the answer cannot be known.
     """
     if len(fields) > 1:
@@ -37,14 +36,18 @@ async def admit(verify: Verify, access: StoreAccess, fields: Sequence[str], rout
             "the token's client or subject, or the tenant of one, is disabled or deleted",
             hint="Ask who administers them",
         )
-    if not _may(principal, route):
+    return By(principal.subject, principal.client_id, principal.scopes, request_id)
+
+
+def authorize(by: By, route: AdminRoute) -> None:
+    """Let somebody do what a route is for. Raises InsufficientScope: their token is good, and not for this."""
+    if not _may(by.scopes, route):
         scope = scope_of(route)
         raise InsufficientScope(
             scope,
             f"the token's scopes do not cover this, which needs '{scope}'",
             hint=f"Create a token that has it: {_COMMAND}",
         )
-    return By(principal.subject, principal.client_id, principal.scopes, request_id)
 
 
 def scope_of(route: AdminRoute) -> str:
@@ -73,7 +76,7 @@ def _verify(verify: Verify, fields: Sequence[str]) -> Principal:
         raise
 
 
-def _may(principal: Principal, route: AdminRoute) -> bool:
+def _may(scopes: frozenset[str], route: AdminRoute) -> bool:
     if route.noun is None:
-        return not ADMIN_SCOPES.isdisjoint(principal.scopes)
-    return may_administer(principal.scopes, route.noun, change=route.changes)
+        return not ADMIN_SCOPES.isdisjoint(scopes)
+    return may_administer(scopes, route.noun, change=route.changes)

@@ -12,6 +12,7 @@ from jotgate.control.admin.shapes import AdminRoute
 from jotgate.core.accounts import Account, TenantRecord
 from jotgate.core.scopes import ADMIN_NOUNS, ADMIN_READ
 from jotgate.errors import Code, StoreUnavailable
+from jotgate.services.refusal_log import RECORDED_PER_MINUTE
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.issuer import wrong_tokens
 from tests.admin_stage import AUDIENCE, AdminStage, code_of
@@ -125,6 +126,33 @@ def test_a_token_stands_in_the_authorization_header_alone(stage: AdminStage) -> 
     ):
         answer = stage.http.get("/admin/api" + path, headers=headers)
         assert code_of(answer) == (401, Code.TOKEN_MISSING)
+
+
+def test_who_tries_what_is_not_theirs_is_recorded_and_a_flood_of_it_fills_no_disk(stage: AdminStage) -> None:
+    """Who it was as far as the token was taken, what was tried, and from where; never the token."""
+    weak = stage.token("admin:keys", sub="ann", client_id="ops")
+    assert stage.ask("POST", "/clients", token=weak).status_code == 401, "nobody knows ann"
+    weak = stage.token("admin:keys")
+    headers = {"x-jotgate-peer": "192.0.2.7", "x-request-id": "ask-1", "authorization": f"Bearer {weak}"}
+    assert stage.http.request("DELETE", f"/admin/api/clients/{weak}", headers=headers).status_code == 403
+    assert stage.http.get("/admin/api/clients").status_code == 401
+    assert stage.ask("GET", "/clients/nobody").status_code == 404, "which is none"
+    revoked, forbidden, missing = stage.log.named("admin.refused")
+    assert (revoked.actor, revoked.details["code"], revoked.details["method"]) == ("", "token_revoked", "POST")
+    assert (forbidden.actor, forbidden.details["client_id"]) == ("root", "jotgate-cli")
+    assert (forbidden.details["code"], forbidden.details["peer"]) == ("insufficient_scope", "192.0.2.7")
+    assert (forbidden.details["path"], forbidden.details["request_id"]) == ("/admin/api/clients/(token)", "ask-1")
+    assert (missing.details["code"], missing.details["path"]) == ("token_missing", "/admin/api/clients")
+    assert weak.encode() not in b"".join(stage.log.lines)
+    for _ in range(100):
+        stage.http.get("/admin/api/clients")
+    told = [one.actor for one in stage.log.named("admin.refused")]
+    assert (told.count(""), told.count("root")) == (RECORDED_PER_MINUTE, 1)
+
+
+def test_a_refusal_that_cannot_be_recorded_is_not_said(stage: AdminStage) -> None:
+    stage.log.full = True
+    assert code_of(stage.http.get("/admin/api/clients")) == (503, Code.AUDIT_UNAVAILABLE)
 
 
 def test_two_tokens_are_one_too_many(stage: AdminStage) -> None:

@@ -8,6 +8,7 @@ from bench.soak.__main__ import STORES
 from bench.soak.campaign import KILLS, SMALL, run
 from bench.soak.cut import GENERATIONS, LINES, MACHINES, TRIALS_SMALL, run_cuts, running_pair
 from bench.soak.flood import FLOOD_SMALL, run_flood
+from bench.soak.revocations import REVOCATIONS_SMALL, run_revocations, running_machines
 from bench.soak.rig import running_rig
 from bench.soak.trust import OUTAGES, OWN, THEIRS, run_trust
 from bench.soak.trust_rig import running_trust
@@ -59,6 +60,16 @@ def test_unknown_keys_by_the_hundred_make_one_fetch_in_a_cooldown() -> None:
     assert found.refused == []
     assert sum(found.statuses.values()) == FLOOD_SMALL.rounds * FLOOD_SMALL.kids
     assert 0 < found.fetches <= found.allowed
+
+
+@pytest.mark.slow
+def test_what_is_revoked_at_one_machine_is_refused_by_both_workers_of_another() -> None:
+    """Whether in time is measured by `make soak` alone."""
+    with running_machines() as machines:
+        found = asyncio.run(run_revocations(machines, REVOCATIONS_SMALL))
+
+    assert found.faults == []
+    assert len(found.there) == REVOCATIONS_SMALL
 
 
 @pytest.mark.slow

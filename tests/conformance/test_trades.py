@@ -126,7 +126,8 @@ def test_CA_05_what_is_wrong_with_an_assertion_is_said(floor: TradingFloor) -> N
         "'sub'": floor.job(sub=None),
         "longer than": floor.job(exp=int(floor.clock.now_s()) + 10 * 31_536_000),
         "'cnf'": floor.job(cnf={"jkt": "x"}),
-        "'act'": floor.job(act={"sub": "x"}),
+        "'act'": floor.job(act="x"),
+        "'may_act'": floor.job(may_act={"sub": "x"}),
     }
     floor.trusts(floor.terms(required=("aud", "iss", "sub")))
     for text, assertion in wrong.items():
@@ -316,7 +317,9 @@ def test_TX_04_a_personal_token_is_traded_for_what_it_may_do_and_its_children_en
     claims = claims_of(answer)
     assert (claims["sub"], claims["client_id"], claims["models"], answer.expires_in) == ("alice", "app", ["a"], 600)
     child = floor.trade(answer.access_token).access_token
-    for form in ({"scope": "ai"}, {"scope": "completions"}, {"scope": "models offline_access"}):
+    first = floor.trade(text, scope="models offline_access")
+    second = floor.grant("refresh_token", refresh_token=first.refresh_token)
+    for form in ({"scope": "ai"}, {"scope": "completions"}):
         with pytest.raises(OAuthRefused) as caught:
             floor.trade(text, **form)
         assert caught.value.error == "invalid_scope"
@@ -329,9 +332,13 @@ def test_TX_04_a_personal_token_is_traded_for_what_it_may_do_and_its_children_en
         with pytest.raises(OAuthRefused) as caught:
             floor.trade(token)
         assert caught.value.code == Code.SUBJECT_TOKEN_REFUSED
-    with pytest.raises(TokenError) as refusal:
-        floor.principal(child)
-    assert refusal.value.code == Code.TOKEN_REVOKED
+    for token in (child, first.access_token, second.access_token):
+        with pytest.raises(TokenError) as refusal:
+            floor.principal(token)
+        assert refusal.value.code == Code.TOKEN_REVOKED
+    with pytest.raises(OAuthRefused) as caught:
+        floor.grant("refresh_token", refresh_token=second.refresh_token)
+    assert caught.value.error == "invalid_grant"
 
 
 # F08

@@ -13,8 +13,8 @@ NARROWINGS_MAX: Final = 8
 """So many tokens may stand one behind the other: all are looked up at each call, and their names make tokens long."""
 
 ORIGINS_MAX: Final = 64
-ORIGINS_CHARS_MAX: Final = 4_096
-"""So much of where a token comes from may stand in it, beside its ancestors."""
+DESCENT_BYTES_MAX: Final = 4_096
+"""So long may be what a token says of where it comes from and of who acts: ancestors, origins and actors together."""
 
 _NAME_BYTES_MAX: Final = 1_000  # as a store takes it, with room for what stands before it
 
@@ -49,14 +49,15 @@ def descend(
 
 def check_size(grant: AccessGrant) -> None:
     """Refuse what would make tokens longer than servers take, or could not be kept. Raises SubjectTokenRefused."""
-    if len(grant.origins) > ORIGINS_MAX or sum(map(len, grant.origins)) > ORIGINS_CHARS_MAX:
+    parties = grant.actors if grant.may_act is None else (*grant.actors, grant.may_act)
+    texts = [text for one in parties for text in (one.subject, one.issuer, one.client_id)]
+    sizes = [len(text.encode()) for text in (*texts, *grant.ancestors, *grant.origins)]
+    if max(sizes, default=0) > _NAME_BYTES_MAX:
+        raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")
+    if len(grant.origins) > ORIGINS_MAX or sum(sizes) > DESCENT_BYTES_MAX:
         raise SubjectTokenRefused(
             "the tokens that are presented come of too much to be named in one", hint="Narrow one that was made earlier"
         )
-    parties = grant.actors if grant.may_act is None else (*grant.actors, grant.may_act)
-    texts = [text for one in parties for text in (one.subject, one.issuer, one.client_id)]
-    if any(len(text.encode()) > _NAME_BYTES_MAX for text in (*texts, *grant.ancestors, *grant.origins)):
-        raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")
 
 
 def in_family(grant: AccessGrant, family_id: str) -> AccessGrant:

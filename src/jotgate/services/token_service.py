@@ -7,7 +7,7 @@ from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
 from jotgate.core.oauth_form import Form
 from jotgate.core.senders import Sender
-from jotgate.errors import ClientNotAllowed, ClientRefused, GrantUnsupported, OAuthRefused
+from jotgate.errors import ClientNotAllowed, ClientRefused, DpopNonceWanted, GrantUnsupported, OAuthRefused
 from jotgate.ports import Clock
 from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
@@ -62,8 +62,8 @@ class TokenService:
                 raise ClientNotAllowed("this client may not use this grant")
             binding = await self._binder.bind(client.record, sender)
             return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s, binding))
-        except ClientRefused:
-            raise  # It was recorded where it was found out.
+        except (ClientRefused, DpopNonceWanted):
+            raise  # The one was recorded where it was found out; the other is a step on the way (RFC 9449 s8).
         except OAuthRefused as refusal:
             self._clients.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=name or "")
             raise

@@ -42,6 +42,7 @@ from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.ports import ManualClock
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
 from tests.parts import MemoryParts
+from tests.policy_stage import PolicyStage
 from tests.token_stage import Chance, EventLog
 
 AUDIENCE: Final = admin_resource(NAME)
@@ -112,6 +113,7 @@ class AdminStage:
             access,
             self._look_up,
         )
+        self.policies = PolicyStage(self.store, self.clock, recorder)
         admission = Admission(
             lambda token: self._verifier.verify(token, self.clock.now_s()),
             access,
@@ -121,7 +123,7 @@ class AdminStage:
             RefusalLog(recorder, self.clock, "admin.refused"),
         )
         self.application = build_public(
-            lambda: publish(own, self.clock.now_s(), 300), open_admin(admission, office, trust)
+            lambda: publish(own, self.clock.now_s(), 300), open_admin(admission, office, trust, self.policies)
         )
         self.http = TestClient(self.application, base_url=NAME, raise_server_exceptions=False)
 

@@ -68,6 +68,7 @@ def full_call() -> CallRecord:
         tokens_out=34,
         bytes_in=410,
         bytes_out=5_200,
+        policy="office-hours",
     )
 
 

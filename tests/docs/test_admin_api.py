@@ -13,7 +13,7 @@ from jotgate.control.admin.shapes import AdminRoute, Window
 from jotgate.core.problem_details import ProblemDetail
 from tests.docs.pages import Page, pages
 
-_ROW = re.compile(r"^\| `(?:GET|POST|PATCH|DELETE) .*$", re.MULTILINE)
+_ROW = re.compile(r"^\| `(?:GET|POST|PUT|PATCH|DELETE) .*$", re.MULTILINE)
 
 
 def rows_of(routes: Iterable[AdminRoute]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from jotgate.assembly.authority import VERIFIED_TOKENS
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.keys import KeyRoom, OpenKeys
+from jotgate.assembly.policy_room import PolicyRoom
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.assembly.token_routes import installation_of
@@ -49,7 +50,9 @@ class AdminVerifier:
         return self._verifier.verify(token, self._clock.now_s())
 
 
-def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, reloader: Reloader) -> AdminDoor:
+def open_administration(
+    keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, policies: PolicyRoom, reloader: Reloader
+) -> AdminDoor:
     """The admin API, for the application that serves the edge."""
     clock, issuer = SystemClock(), keys.authority.issuer_url
     admission = Admission(
@@ -69,4 +72,4 @@ def open_administration(keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, relo
         keys.look,
         installation_of(keys, reloader),
     )
-    return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up))
+    return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up), policies)

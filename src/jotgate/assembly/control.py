@@ -23,8 +23,9 @@ from jotgate.assembly.loading import Loaded
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.narrowing import narrowing_routes
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
-from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.policies import PolicyReader
+from jotgate.assembly.policy_room import PolicyRoom
+from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
@@ -62,10 +63,11 @@ from jotgate.telemetry.logs import learn, learn_of, watch_loop
 
 
 class Others(Struct, frozen=True):
-    """Who is trusted beside this installation, their keys, and how long the first of them are waited for."""
+    """Who is trusted beside this installation, their keys, how long the first of them are waited for; and policies."""
 
     issuers: Issuers
     keys: RemoteKeys
+    policies: PolicyReader
     wait_s: float
 
 
@@ -132,7 +134,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         "control.started", actor="jotgate", details={"version": __version__, "issuer": keys.authority.issuer_url}
     )
     metrics = Metrics(str(started_with["metrics.listen"]))
-    others = Others(issuers, remote, seconds(str(started_with["server.issuer_wait"])))
+    others = Others(issuers, remote, policies, seconds(str(started_with["server.issuer_wait"])))
     uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), others=others))
     keys.close()
 
@@ -234,6 +236,7 @@ def _build_server(
         look=lambda: keys.feed.look(room.renew),
         states=lambda: reloader.effect.issuers,
     )
+    policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
     tokens = keys.authority.tokens(keys.access, room.await_workers)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
@@ -252,6 +255,7 @@ def _build_server(
             orders=(
                 order_route("/personal-tokens", PersonalOrder, rooms.personal.carry_out),
                 *account_routes(keys, tokens),
+                *policy_room.routes(verify),
                 *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)
@@ -262,7 +266,7 @@ def _build_server(
             room.key_set,
             figures,
             *oauth_routes(oauth),
-            open_administration(keys, room, issuer_room, reloader),
+            open_administration(keys, room, issuer_room, policy_room, reloader),
         ),
         metrics=build_metrics(figures),
     )

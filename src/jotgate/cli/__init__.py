@@ -22,6 +22,7 @@ from jotgate.cli import (
     key,
     migrate,
     pat,
+    policy,
     principal,
     status,
     tenant,
@@ -63,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    for noun in (*running, token, pat, *accounts, key, issuer, audit, explain, migrate):
+    for noun in (*running, token, pat, *accounts, key, issuer, policy, audit, explain, migrate):
         noun.register(commands)
     return parser
 

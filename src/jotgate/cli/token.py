@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from jotgate.cli import token_ledger, token_narrow
+from jotgate.cli import policy_question, token_ledger, token_narrow
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -42,6 +42,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add_data_option(check)
     add_config_option(check)
     check.set_defaults(run=verify)
+
+    policy_question.register(actions)
 
     show = actions.add_parser(
         "inspect",

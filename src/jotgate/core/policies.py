@@ -19,6 +19,7 @@ from jotgate.core.policy_values import ANYTHING, Binding, Policy, Window
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
+from jotgate.errors import InsufficientScope, ModelNotPermitted, PermissionRefused, PolicyDenied
 
 
 class Allow(Struct, frozen=True):
@@ -59,6 +60,22 @@ def authorize(principal: Principal, operation: str, model: str) -> Decision:
     if model and principal.models is not None and model not in principal.models:
         return Deny("model", model)
     return ALLOW
+
+
+def refusal_of(decision: Deny) -> PermissionRefused:
+    """How a caller is told no."""
+    if decision.reason == "scope":
+        return InsufficientScope(
+            decision.wanted,
+            f"the token's scopes do not cover {decision.wanted}",
+            hint=f"Create a token with --scope {decision.wanted}",
+        )
+    if decision.reason == "model":
+        return ModelNotPermitted("the token's 'models' claim does not name this model")
+    if not decision.policy:
+        return PolicyDenied("", "no policy of this gateway allows this call")
+    said = f": {decision.wanted}" if decision.wanted else ""
+    return PolicyDenied(decision.policy, f"a policy of this gateway refuses this call{said}")
 
 
 class Rule(Struct, frozen=True):

@@ -1,14 +1,16 @@
 """The policies of the settings and those of the store, put together into the one set by which calls are decided."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
+from jotgate.core.faults import Fault
 from jotgate.core.policy_checks import compile_policy
 from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.policy_orders import PolicyView
 from jotgate.core.policy_reader import read_kept
-from jotgate.core.policy_values import KeptPolicies, Policy, PolicyRecord, PolicySet
+from jotgate.core.policy_values import SHIPPED, KeptPolicies, Policy, PolicyRecord, PolicySet
 
 _UNREADABLE: Final = "one of the policies cannot be read"
 
@@ -40,6 +42,33 @@ def put_together(
             policy = Policy(name=record.name, effect="deny", origin="store", reason=_UNREADABLE)
         policies.append(policy)
     return PolicyBook(PolicySet(tuple(policies), known), tuple(unreadable))
+
+
+def clashes(entries: Mapping[str, PolicyEntry], configured: Iterable[PolicyEntry]) -> list[Fault]:
+    """The faults of entries for the store, by their paths, that have the name of one of the settings."""
+    taken = {one.name for one in configured}
+    return [
+        (f"{path}.name", f"is '{entry.name}' as in the configuration; give it another name")
+        for path, entry in entries.items()
+        if entry.name in taken
+    ]
+
+
+def views_of(configured: Iterable[PolicyEntry], kept: KeptPolicies, unreadable: Collection[str]) -> list[PolicyView]:
+    """All policies in their order, as people are shown them; the shipped one while there is none."""
+    found = [PolicyView(name=one.name, origin="file", settings=one) for one in configured]
+    for record in kept.records:
+        view = PolicyView(
+            name=record.name,
+            origin="store",
+            settings=read_kept(record.content),
+            faults=[_UNREADABLE] if record.name in unreadable else [],
+            version=record.version,
+            created_at_s=record.created_at_s,
+        )
+        found.append(view)
+    shipped = PolicyEntry(name=SHIPPED.name, effect=SHIPPED.effect)
+    return found or [PolicyView(name=shipped.name, origin="shipped", settings=shipped)]
 
 
 def warn_of(policies: Iterable[PolicyEntry | Policy]) -> list[str]:

@@ -13,7 +13,6 @@ from jotgate.core.policy_values import ANYTHING, DAY_MINUTES, Origin, Policy, Wi
 from jotgate.core.values import parse_duration_s
 
 POLICIES_MAX: Final = 10_000
-_PATTERNS_MAX: Final = 1_000
 _CHARS_MAX: Final = 256
 _NAMES: Final = sorted({row.name for row in OPERATIONS})
 PATTERNS: Final = (
@@ -30,7 +29,6 @@ PATTERNS: Final = (
     "tools",
 )
 """The settings whose texts are patterns."""
-_LISTS: Final = (*PATTERNS, "addresses", "times")
 _SHED: Final = (
     "stands in a policy that denies, and a token that gives up a scope would be allowed more; say "
     "otherwise whom or what it denies"
@@ -38,14 +36,9 @@ _SHED: Final = (
 _OF_ALLOW: Final = ("ended_tokens", "stale")
 
 
-def check_policy(path: str, entry: PolicyEntry, said: Mapping[str, object]) -> list[Fault]:
-    """The faults of one entry, whose path is given; `said` are the settings that stand there."""
+def check_policy(path: str, entry: PolicyEntry) -> list[Fault]:
+    """The faults of one entry, whose path is given."""
     faults: list[Fault] = []
-    for name in _LISTS:
-        if name in said and not getattr(entry, name):
-            faults.append((f"{path}.{name}", "names nothing, so that no call would fit; leave it out for all"))
-        if len(getattr(entry, name)) > _PATTERNS_MAX:
-            faults.append((f"{path}.{name}", f"has more than {_PATTERNS_MAX} members; write several policies"))
     for name in PATTERNS:
         faults += [(f"{path}.{name}", fault) for one in getattr(entry, name) if (fault := _pattern_fault(one))]
     faults += [(f"{path}.operations", fault) for one in entry.operations if (fault := _operation_fault(one))]
@@ -142,8 +135,6 @@ def _network_fault(text: str) -> str:
 
 def _check_window(path: str, window: WindowEntry) -> list[Fault]:
     faults: list[Fault] = []
-    if not window.days:
-        faults.append((f"{path}.days", "names no day; leave it out for all"))
     begin, end = _minutes(window.begin), _minutes(window.end)
     if begin >= DAY_MINUTES:
         faults.append((f"{path}.begin", f"is '{window.begin}', and a day begins at 00:00"))

@@ -45,11 +45,10 @@ def read_kept(content: bytes) -> PolicyEntry | None:
 
 def _read(path: str, item: object, faults: list[Fault]) -> PolicyEntry | None:
     known = len(faults)
-    said = item if isinstance(item, Mapping) else {}
     entry = read_table(PolicyEntry, _with_tables(path, item, faults), path, faults)
     if entry is None:
         return None
-    faults += check_policy(path, entry, said)
+    faults += check_policy(path, entry)
     return entry if len(faults) == known else None
 
 

@@ -12,16 +12,13 @@ from jotgate.core.calls import Body, Request, read_body
 from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
-from jotgate.core.policies import Allow, Deny, authorize
+from jotgate.core.policies import Allow, Deny, authorize, refusal_of
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens, Route
 from jotgate.errors import (
     ControlStale,
     EncodingRefused,
-    InsufficientScope,
     IssuerUnavailable,
-    JotgateError,
-    ModelNotPermitted,
     PermissionRefused,
     PolicyDenied,
     RequestError,
@@ -147,7 +144,7 @@ def permit(
     else:
         decision = desk.decide(principal, operation.name, model, request.peer, now_s)
     if isinstance(decision, Deny):
-        raise _refusal(decision)
+        raise refusal_of(decision)
     if request.stale and not decision.stale:
         raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
     return decision
@@ -175,12 +172,13 @@ def find_models(request: Request, principal: Principal, operation: Operation, wo
 
 def _list_models(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> Shown:
     allowed = _permit_unnamed(request, principal, operation, world, now_s)
-    found = tuple(
-        alias for alias in world.routes if _is_shown(request, principal, operation, world, now_s, alias=alias)
-    )
-    if allowed is None and not found:
+    found = {alias: _show(request, principal, operation, world, now_s, alias=alias) for alias in world.routes}
+    shown = {alias: one for alias, one in found.items() if one is not None}
+    if allowed is None and not shown:
         permit(request, principal, operation, world, now_s)
-    return Shown(found, "", allowed.policy if request.stale and allowed is not None else "")
+    if allowed is None:
+        allowed = next(iter(shown.values()))
+    return Shown(tuple(shown), "", allowed.policy if request.stale else "")
 
 
 def _permit_unnamed(
@@ -195,29 +193,14 @@ def _permit_unnamed(
         return None
 
 
-def _is_shown(
+def _show(
     request: Request, principal: Principal, operation: Operation, world: World, now_s: float, *, alias: str
-) -> bool:
+) -> Allow | None:
+    """What lets the caller be told of a model; None: nothing does."""
     expected = world.routes[alias].expects
     if expected is not None and unmet(expected, principal, now_s) is not None:
-        return False
+        return None
     try:
-        permit(request, principal, operation, world, now_s, model=alias)
+        return permit(request, principal, operation, world, now_s, model=alias)
     except (PermissionRefused, ControlStale):
-        return False
-    return True
-
-
-def _refusal(decision: Deny) -> JotgateError:
-    if decision.reason == "scope":
-        return InsufficientScope(
-            decision.wanted,
-            f"the token's scopes do not cover {decision.wanted}",
-            hint=f"Create a token with --scope {decision.wanted}",
-        )
-    if decision.reason == "model":
-        return ModelNotPermitted("the token's 'models' claim does not name this model")
-    if not decision.policy:
-        return PolicyDenied("", "no policy of this gateway allows this call")
-    said = f": {decision.wanted}" if decision.wanted else ""
-    return PolicyDenied(decision.policy, f"a policy of this gateway refuses this call{said}")
+        return None

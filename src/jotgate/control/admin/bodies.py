@@ -1,4 +1,4 @@
-"""What the admin API takes and shows of accounts, tokens and issuers. Times are NumericDates in whole seconds."""
+"""What the admin API takes and shows: accounts, tokens, issuers, policies. Times are NumericDates in whole seconds."""
 
 from typing import Annotated, Any, Final, TypeVar
 
@@ -13,6 +13,8 @@ from jotgate.core.holder_orders import HolderKind
 from jotgate.core.key_checks import SIGNING_ALGORITHMS
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
+from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.policy_orders import PolicyView
 
 _View = TypeVar("_View", bound=Struct)
 
@@ -253,3 +255,21 @@ class IssuerView(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] | None
     created_at_s: int | None
     updated_at_s: int | None
+
+
+class NewPolicies(Struct, frozen=True, forbid_unknown_fields=True):
+    """The policies that the store is to keep, in their order, by their settings in docs/configuration.md."""
+
+    policies: Annotated[tuple[PolicyEntry, ...], Meta(max_length=10_000)]
+
+
+class PolicySetView(Struct, frozen=True, kw_only=True):
+    """All policies in their order: those of the configuration, which are not changed here, and those of the store.
+
+    While there is none, the shipped one. `settled`: every worker of this machine goes by them already. `warnings` are
+    for their author.
+    """
+
+    policies: list[PolicyView]
+    settled: bool
+    warnings: list[str]

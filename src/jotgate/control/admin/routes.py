@@ -13,10 +13,12 @@ from jotgate.control.admin.bodies import (
     NewIssuer,
     NewKey,
     NewPersonalToken,
+    NewPolicies,
     NewPrincipal,
     NewRevocation,
     NewTenant,
     PersonalSecret,
+    PolicySetView,
     PrincipalView,
     Roll,
     Rotation,
@@ -28,6 +30,7 @@ from jotgate.core.account_values import ClientValues, PrincipalValues, TenantVal
 from jotgate.core.holder_orders import HolderAnswer
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
+from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
 from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
 from jotgate.core.tree_orders import TokenTree
@@ -184,6 +187,21 @@ _ISSUERS: Final = (
     ),
 )  # fmt: skip
 
+_POLICIES: Final = (
+    AdminRoute(
+        name="getPolicies", method="GET", path="/policies", noun="policies", answer=PolicySetView, tagged=True,
+        summary="Show all policies in their order, those of the configuration first.",
+    ),
+    AdminRoute(
+        name="replacePolicies", method="PUT", path="/policies", noun="policies", body=NewPolicies, answer=PolicySetView,
+        tagged=True, guarded=True, summary="Put policies in place of all that the store has.",
+    ),
+    AdminRoute(
+        name="testPolicies", method="POST", path="/policies/test", noun="policies", body=PolicyQuestion,
+        answer=PolicyFinding, summary="Say what would be decided of a call, and which policy decides.",
+    ),
+)  # fmt: skip
+
 ROUTES: Final[tuple[AdminRoute, ...]] = (
     AdminRoute(
         name="describe",
@@ -210,4 +228,5 @@ ROUTES: Final[tuple[AdminRoute, ...]] = (
     *_TOKENS,
     *_KEYS,
     *_ISSUERS,
+    *_POLICIES,
 )

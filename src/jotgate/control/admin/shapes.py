@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from jotgate.core.scopes import AdminNoun
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _Item = TypeVar("_Item")
 _Body_co = TypeVar("_Body_co", covariant=True)

@@ -1,0 +1,117 @@
+"""Says what would be decided of a call, and which policy decides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from jotgate.core.circumstances import Circumstances
+from jotgate.core.expectations import unmet
+from jotgate.core.faults import advice, shown
+from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.operations import METRICS, OPERATIONS
+from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
+from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
+from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
+from jotgate.core.principals import Principal
+from jotgate.core.routes import Route
+from jotgate.errors import ConfigurationError, JotgateError, UnknownModel
+from jotgate.services.policy_decisions import open_policies
+
+OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS})
+_LISTING: Final = "models"
+_FORWARDED: Final = frozenset(row.name for row in OPERATIONS if row.forwarded)
+_METHODS: Final[Mapping[str, Confirmation]] = {
+    "dpop": Confirmation("jkt", ""),
+    "mtls": Confirmation("x5t#S256", ""),
+}
+
+
+class CallTester:
+    """Tests calls against policies and routes, as a gateway would decide them."""
+
+    def __init__(self, policies: PolicySet, routes: Sequence[Route]) -> None:
+        self._set = policies
+        self._routes = {route.alias: route for route in routes}
+
+    def test(self, principal: Principal, operation: str, model: str, now: Circumstances) -> PolicyFinding:
+        """What would be decided of a call of a principal. Raises ConfigurationError: there is no such call."""
+        _check(operation, model)
+        route = self._routes.get(model)
+        decision = self._decide(principal, operation, model, now)
+        if isinstance(decision, Deny):
+            return self._refused(refusal_of(decision), decision.policy, principal, operation, model)
+        name = decision.policy or SHIPPED.name
+        if model and route is None:
+            return self._refused(UnknownModel("no route carries this model"), name, principal, operation, model)
+        if route is not None and route.expects is not None:
+            refusal = unmet(route.expects, principal, now.now_s)
+            if refusal is not None:
+                return self._refused(refusal, name, principal, operation, model)
+        return PolicyFinding(
+            allowed=True,
+            subject=principal.subject,
+            operation=operation,
+            model=model,
+            policy=name,
+            origin=self._origin(name),
+            ended_tokens=None if route is None else decision.ended_tokens or route.ended_tokens,
+            stale=decision.stale,
+        )
+
+    def _decide(self, principal: Principal, operation: str, model: str, now: Circumstances) -> Decision:
+        bound = authorize(principal, operation, model)
+        if isinstance(bound, Deny) or not self._set.policies:
+            return bound
+        policies = open_policies(self._set, self._routes.keys())
+        decision = policies.decide(principal, operation, model, now)
+        if decision != UNALLOWED or operation != _LISTING:
+            return decision
+        # Policies that speak of some models alone allow a list of these.
+        each = (policies.decide(principal, operation, alias, now) for alias in self._routes)
+        return next((one for one in each if isinstance(one, Allow)), decision)
+
+    def _refused(
+        self, refusal: JotgateError, policy: str, principal: Principal, operation: str, model: str
+    ) -> PolicyFinding:
+        return PolicyFinding(
+            allowed=False,
+            subject=principal.subject,
+            operation=operation,
+            model=model,
+            policy=policy,
+            origin=self._origin(policy),
+            code=refusal.code,
+            message=refusal.message,
+        )
+
+    def _origin(self, name: str) -> Origin | None:
+        found = next((one.origin for one in self._set.policies if one.name == name), None)
+        return SHIPPED.origin if name == SHIPPED.name and found is None else found
+
+
+def describe_principal(question: PolicyQuestion, own_issuer: str, now_s: float) -> Principal:
+    """The principal that a question describes, whose token was issued by then."""
+    return Principal(
+        issuer=question.issuer or own_issuer,
+        subject=question.subject,
+        client_id=question.client_id,
+        token_id="",
+        kid="",
+        scopes=frozenset(question.scopes),
+        models=None if question.models is None else frozenset(question.models),
+        expires_at_s=now_s + 1,
+        not_before_s=0.0,
+        tenant=question.tenant,
+        roles=frozenset(question.roles),
+        issued_at_s=None if question.age_s is None else now_s - question.age_s,
+        actors=(Actor(question.actor),) if question.actor else (),
+        confirmation=_METHODS.get(question.binding),
+    )
+
+
+def _check(operation: str, model: str) -> None:
+    if operation not in OPERATION_NAMES:
+        raise ConfigurationError([("operation", f"is {shown(operation)}; {advice(operation, OPERATION_NAMES)}")])
+    if operation in _FORWARDED and not model:
+        raise ConfigurationError([("model", f"is missing, and a call of '{operation}' names one")])
+    if operation == METRICS and model:
+        raise ConfigurationError([("model", f"is there, and a call of '{operation}' names none")])

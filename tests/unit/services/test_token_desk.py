@@ -1,7 +1,7 @@
 """What a revocation would invalidate is counted to the last child; of what was made elsewhere it is unknown."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -21,26 +21,11 @@ from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
 from tests.callers import NAME
+from tests.token_stage import EventLog
 
 T = TypeVar("T")
 _ELSEWHERE = "https://other.example"
 _FAMILY = Family(family_id="f", client_id="c", subject="s", idle_s=60, created_at_s=1, ends_at_s=9)
-
-
-class Lines:
-    """An audit log that keeps what it is told (ports.AuditLog)."""
-
-    def __init__(self) -> None:
-        self.text = b""
-
-    def append(self, lines: Iterable[bytes]) -> None:
-        self.text += b"\n".join(lines)
-
-    def flush(self) -> None: ...
-
-    def sync(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Watched(MemoryStore):
@@ -77,7 +62,7 @@ class Office:
 
     def __init__(self) -> None:
         self.store = Watched()
-        self.log = Lines()
+        self.log = EventLog()
         self.revoked = RevokedSet()
         clock, access = ManualClock(), Visits(self.store)
         self.now_s = int(clock.now_s())
@@ -140,7 +125,7 @@ def test_a_confirmed_order_is_done_and_recorded_and_the_list_shows_it(office: Of
     assert asyncio.run(office.desk.revoke(order)).done
     assert {name for name, state in office.states().items() if state == "revoked"} == {"root", "child", "grandchild"}
     assert set(office.states(live=True)) == {"sibling", "nephew", "stranger", "traded"}
-    assert office.log.text.count(b"token.revoked") == 1
+    assert len(office.log.named("token.revoked")) == 1
     assert asyncio.run(office.desk.revoke(order)).live == 0, "it was revoked before"
 
 
@@ -151,7 +136,7 @@ def test_a_family_that_is_ended_too_takes_its_tokens_along(office: Office) -> No
     assert family is not None
     assert family.ended_at_s is not None
     assert {row.kind for row in office.store.revocations_after(0, 9)} == {RevocationKind.TOKEN, RevocationKind.FAMILY}
-    assert b"family.ended" in office.log.text
+    assert office.log.named("family.ended")
 
 
 @pytest.mark.parametrize("named", ["other", _ELSEWHERE])

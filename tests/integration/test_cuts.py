@@ -63,6 +63,15 @@ def command(gateway: Gateway, *words: str) -> str:
     return done.stdout
 
 
+def shared(upstream: UpstreamServer, server: Postgres) -> str:
+    """The settings of machines of two workers each that share a store."""
+    return configuration(
+        upstream,
+        '[server]\npublic_url = "https://gate.example"\nworkers = 2\n'
+        f'[store]\nurl = "{server.make_database().url}"\n[keys]\nmaster_key_env = "JOTGATE_MASTER_KEY"\n',
+    )
+
+
 def figures(gateway: Gateway) -> Exposition:
     """What `/metrics` says."""
     with closing(Caller(gateway, gateway.token("--scope", "metrics"))) as caller:
@@ -187,14 +196,49 @@ def test_a_stream_on_another_machine_is_cut_in_time(
     start_gateway: StartGateway, upstream: UpstreamServer, server: Postgres, open_stream: Open
 ) -> None:
     upstream.default = endless()
-    settings = configuration(
-        upstream,
-        '[server]\npublic_url = "https://gate.example"\nworkers = 2\n'
-        f'[store]\nurl = "{server.make_database().url}"\n[keys]\nmaster_key_env = "JOTGATE_MASTER_KEY"\n',
-    )
+    settings = shared(upstream, server)
     one = start_gateway(settings, environment={**_MASTER, **_KEY})
     two = start_gateway(settings, environment={**_MASTER, **_KEY})
     token = one.token()
     streams = [open_stream(machine, token) for machine in (one, two) * 4]
     revoke(one, token)
     assert_cut(streams, "token_revoked", time.monotonic())
+
+
+def narrow(gateway: Gateway, token: str, *words: str) -> str:
+    """What `jotgate token narrow` makes of a token."""
+    done = run_command("token", "narrow", *words, data=gateway.data, stdin=token)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_an_agent_narrows_its_token_twice_and_the_running_stream_of_the_last_ends_with_the_first(
+    start_gateway: StartGateway, upstream: UpstreamServer, server: Postgres, open_stream: Open
+) -> None:
+    """Issue 6: the sub-agent works on another machine; the log of either tells what became of its call, and why."""
+    upstream.default = endless()
+    settings = shared(upstream, server)
+    one, two = (start_gateway(settings, environment={**_MASTER, **_KEY}) for _ in range(2))
+    root = one.token("--scope", "ai", "--ttl", "1h", subject="agent")
+    child = narrow(one, root, "--scope", "chat.completions", "--actor", "sub-agent")
+    grandchild = narrow(two, child, "--model", "m", "--model", "echo", "--ttl", "15m", "--actor", "sub-sub-agent")
+    tokens, machines = (root, child, grandchild), (one, two)
+    for machine in machines:
+        assert {code for token in tokens for code in codes(machine, token)} == {""}
+    streams = [open_stream(machine, grandchild) for machine in machines * 6]
+    assert "it invalidates 3 live tokens" in revoke(one, root, "--reason", "lost")
+    assert_cut(streams, "token_revoked", time.monotonic())
+    assert {code for token in tokens for code in codes(one, token)} == {"token_revoked"}
+    until(
+        lambda: {code for token in tokens for code in codes(two, token)} == {"token_revoked"}, "the other one refuses"
+    )
+    for machine, stream in zip(machines, streams, strict=False):
+        found = record_of(machine, stream.request_id)
+        assert (found["outcome"], found["code"], found["subject"]) == ("cut", "token_revoked", "agent")
+        story = command(machine, "explain", stream.request_id)
+        for told in (jti(root), "ancestors", "token_revoked", "cut"):
+            assert told in story, story
+    for machine in machines:
+        assert len({one["worker"] for one in records(machine) if one.get("outcome") == "cut"}) == 2
+    tree = command(two, "token", "tree", jti(grandchild))
+    assert [line.split() and "revoked" in line for line in tree.splitlines() if "agent" in line] == [True] * 3

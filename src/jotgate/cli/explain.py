@@ -99,8 +99,11 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
         for label, text in tell_story(directory, record.code, record.refused):
             yield from _lines(label, [text])
     if record.code:
-        yield from _lines("do", [_advice(record)])
-        yield from _lines("read", [f"docs/errors.md#{record.code}--{record.status}"])
+        kind = next((kind for kind in _kinds(JotgateError) if kind.code == record.code), None)
+        # The status of an answer that had begun is not the error's.
+        status = record.status if kind is None else kind.status
+        yield from _lines("do", [_advice(record, kind)])
+        yield from _lines("read", [f"docs/errors.md#{record.code}--{status}"])
 
 
 def _show_evidence(known: "Evidence") -> Iterator[str]:
@@ -144,9 +147,8 @@ def _distance(ahead_s: float) -> str:
     return f"{ahead_s:.3f} s ahead" if ahead_s > 0 else f"{-ahead_s:.3f} s ago"
 
 
-def _advice(record: "CallRecord") -> str:
-    """What to do about a code; for a token of another issuer, what to do about that."""
-    kind = next((kind for kind in _kinds(JotgateError) if kind.code == record.code), None)
+def _advice(record: "CallRecord", kind: type[JotgateError] | None) -> str:
+    """What to do about the error of this kind; for a token of another issuer, what to do about that."""
     if kind is None:
         return "see its page"
     foreign = record.refused is not None and record.refused.rules not in ("", OURS)

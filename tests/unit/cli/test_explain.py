@@ -85,6 +85,16 @@ def test_the_advice_fits_the_issuer(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "jotgate token create" not in out
 
 
+def test_a_stream_that_was_cut_leads_to_the_page_of_its_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, msgspec.structs.replace(refused("req-7"), status=200, outcome="cut"))
+    assert run(tmp_path, "req-7") == 0
+    out = capsys.readouterr().out
+    assert ": cut, 200 token_expired\n" in out
+    assert "  read      docs/errors.md#token_expired--401\n" in out
+
+
 def test_any_request_can_be_looked_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, full_call())
     assert run(tmp_path, "req_01") == 0

@@ -7,15 +7,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from jotgate.assembly.looking import Looking
 from jotgate.core.accounts import AccountChange
 from jotgate.core.personal_tokens import AccountNews
-from jotgate.errors import JotgateError, StoreUnavailable
+from jotgate.errors import StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
-from jotgate.processes.console import log_error, say
 from jotgate.store_ports import Store
 
-POLL_S: Final = 0.25
-"""How often the store is asked whether an account has changed."""
 PAGE: Final = 1_000
 """So many changes are read, and told, at one go."""
 
@@ -29,7 +27,7 @@ class AccountFeed:
         self._turn = asyncio.Lock()
         self._tell: Callable[[AccountNews], None] | None = None
         self._good_s = clock.monotonic_s()
-        self._fault = ""
+        self._looking = Looking(self.look, lost="changes of accounts cannot be followed now", event="accounts_lost")
         self.version = version
 
     @property
@@ -72,16 +70,7 @@ class AccountFeed:
 
     async def keep(self) -> None:
         """Look four times a second until cancelled."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                await self.look()
-            except StoreUnavailable:
-                continue  # `StoreFeed` says so.
-            except JotgateError as error:
-                self._complain(error)
-            else:
-                self._fault = ""
+        await self._looking.keep()
 
     def _take(self, news: AccountNews) -> None:
         self.version = news.version
@@ -90,9 +79,3 @@ class AccountFeed:
 
     def _read(self, store: Store) -> Sequence[AccountChange]:
         return store.accounts_after(self.version, PAGE)
-
-    def _complain(self, error: JotgateError) -> None:
-        if error.message != self._fault:
-            say("changes of accounts cannot be followed now", event="accounts_lost", level="error")
-            log_error(error)
-        self._fault = error.message

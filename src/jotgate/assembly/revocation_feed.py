@@ -7,17 +7,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from jotgate.assembly.looking import Looking
 from jotgate.core.durable import Revocation, Versions
 from jotgate.core.revocations import Entry
-from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
-from jotgate.processes.console import log_error, say
+from jotgate.processes.console import say
 from jotgate.services.revocation import PAGE, RevokedSet
 from jotgate.services.upkeep import CLOCKS_S
 from jotgate.store_ports import Store
 
-POLL_S: Final = 0.25
-"""How often the store is asked whether something was revoked."""
 _STEP_S: Final = 1.0
 """A clock that goes back by more was set; by less it was only kept right."""
 
@@ -32,7 +30,7 @@ class RevocationFeed:
         self._tell: Callable[[list[Entry]], None] | None = None
         self._good_s = clock.monotonic_s()
         self._last_s = clock.now_s()
-        self._fault = ""
+        self._looking = Looking(self.look, lost="what was revoked cannot be followed now", event="revocations_lost")
         self.revoked: Final = revoked
 
     @property
@@ -67,16 +65,7 @@ class RevocationFeed:
 
     async def keep(self) -> None:
         """Look four times a second until cancelled."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                await self.look()
-            except StoreUnavailable:
-                continue  # `StoreFeed` says so.
-            except JotgateError as error:
-                self._complain(error)
-            else:
-                self._fault = ""
+        await self._looking.keep()
 
     def _ask(self, store: Store) -> tuple[Versions, bool]:
         """How far the store's rows go, and whether they are those that were read: the last one is there still.
@@ -99,9 +88,3 @@ class RevocationFeed:
 
     def _read(self, store: Store) -> Sequence[Revocation]:
         return store.revocations_after(self.revoked.cursor, PAGE)
-
-    def _complain(self, error: JotgateError) -> None:
-        if error.message != self._fault:
-            say("what was revoked cannot be followed now", event="revocations_lost", level="error")
-            log_error(error)
-        self._fault = error.message

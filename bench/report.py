@@ -181,7 +181,7 @@ def verification_table(found: Verification | None) -> list[str]:
             for way, us in found.us.items()
         ),
         "",
-        f"With {REVOKED:,} other tokens revoked, over the same with none: {_cell(found.over_unrevoked(), 2, 'x')}.",
+        f"With {REVOKED:,} revocations of every kind, over the same with none: {_cell(found.over_unrevoked(), 2, 'x')}.",
     ]
 
 

@@ -16,6 +16,7 @@ from joserfc import jwt as joserfc_jwt
 
 from bench.errors import BenchError
 from bench.summary import Summary, summarise
+from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import Revocation, RevocationKind
 from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, OURS, Issuer
@@ -41,7 +42,8 @@ TOKEN_BYTES: Final = 700
 KEPT_FOR_EACH: Final = 2
 """Room in the cache for each token: it has two generations, and forgets one of them when there is no more."""
 REVOKED: Final = 100_000
-"""So many other tokens are revoked, and live, where something is."""
+"""So many revocations live where something is revoked: of tokens, families, clients, subjects, tenants and so on."""
+_WATERMARKS: Final = (RevocationKind.CLIENT, RevocationKind.SUBJECT, RevocationKind.TENANT)
 _ALGORITHM: Final = "ES256"
 _AUDIENCE: Final = "https://gateway.example"
 _LIFETIME_S: Final = 86_400
@@ -69,7 +71,11 @@ class Verification:
 
     def summaries(self) -> dict[str, Summary | None]:
         """The figures that gates stand on."""
-        return {"verify_cold": self.over_bare(COLD), "verify_warm_us": summarise(self.us[WARM])}
+        return {
+            "verify_cold": self.over_bare(COLD),
+            "verify_warm_us": summarise(self.us[WARM]),
+            "verify_revoked": self.over_unrevoked(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +157,22 @@ def _home(name: str) -> _Home:
 
 
 def _others_revoked(homes: Sequence[_Home], now_s: float) -> RevokedSet:
-    """Live revocations of tokens that nobody presents, in equal parts of each issuer."""
-    revoked = RevokedSet()
-    ends_at_s = int(now_s) + _LIFETIME_S
-    for number in range(REVOKED):
+    """Live revocations that nobody's token is met by, in equal parts of each kind and of each issuer.
+
+    Two of them name every token that this installation issued, as its client and its tenant were disabled for a while:
+    the tokens are younger, and a look at them finds that out.
+    """
+    revoked, at_s = RevokedSet(), int(now_s)
+    kinds = tuple(RevocationKind)
+    named = [(RevocationKind.CLIENT, "bench"), (RevocationKind.TENANT, DEFAULT_TENANT)]
+    for number in range(REVOKED - len(named)):
         handle = token_handle(homes[number % len(homes)].content.issuer, f"revoked{number:015d}")
-        revoked.take([entry_of(Revocation(RevocationKind.TOKEN, handle, int(now_s), ends_at_s))])
+        named.append((kinds[number // len(homes) % len(kinds)], handle))
+    for kind, handle in named:
+        before_s = at_s - _LIFETIME_S if kind in _WATERMARKS else None
+        revoked.take([entry_of(Revocation(kind, handle, at_s, at_s + _LIFETIME_S, before_s))])
+    if len(revoked) != REVOKED:
+        raise BenchError("two of the revocations are one")
     return revoked
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.summary import Summary
-from bench.verifier import BARE, COLD, WARM, WAYS, Verification, measure_verifier
+from bench.verifier import BARE, COLD, UNREVOKED, WARM, WAYS, Verification, measure_verifier
 
 
 def test_each_way_gives_a_figure_in_each_round() -> None:
@@ -16,12 +16,14 @@ def test_each_way_gives_a_figure_in_each_round() -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    found = Verification(1, {BARE: [50.0, 100.0, 10.0], COLD: [60.0, 130.0, 11.0], WARM: [1.0, 2.0, 3.0]})
+    us = {BARE: [50.0, 100.0, 10.0], COLD: [60.0, 130.0, 11.0], WARM: [1.0, 2.0, 3.0], UNREVOKED: [1.0, 1.0, 2.0]}
+    found = Verification(1, us)
 
     cold = found.summaries()["verify_cold"]
     assert cold is not None
     assert (cold.low, cold.median, cold.high) == pytest.approx((1.1, 1.2, 1.3))
     assert found.summaries()["verify_warm_us"] == Summary(2.0, 1.0, 3.0)
+    assert found.summaries()["verify_revoked"] == Summary(1.5, 1.0, 2.0)
 
 
 def test_a_cache_that_forgets_is_no_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,7 @@ import pytest
 from bench.soak.revocations import RevocationFindings, quantile, render_revocations
 
 
-@pytest.mark.parametrize(
-    ("share", "wanted"), [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0)]
-)
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0)])
 def test_a_quantile_is_a_time_within_which_that_share_was(share: float, wanted: float) -> None:
     assert quantile([float(number) for number in range(1_000, 0, -1)], share) == wanted
 

@@ -16,6 +16,7 @@ from jotgate.core.durable import (
     KeyRing,
     Mark,
     Revocation,
+    RevocationKind,
     Versions,
 )
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
@@ -91,6 +92,9 @@ class RevocationRecords(Protocol):
 
     def revocations_after(self, number: int, limit: int) -> Sequence[Revocation]:
         """The first `limit` with a higher number, in order. What commits later has a higher one than all these."""
+
+    def revocations_of(self, kind: RevocationKind, handle: str) -> Sequence[Revocation]:
+        """Those that speak of this, in the order in which they were committed."""
 
     def drop_revocations(self, ended_at_s: int, limit: int) -> int:
         """Forget at most `limit` that meant nothing any more at this second; returns how many. Numbers stay."""

@@ -52,6 +52,18 @@ def test_an_empty_store_is_empty(store: Store) -> None:
     assert store.versions() == Versions(0, 0, 0, 0)
 
 
+def test_revocations_are_found_by_what_they_speak_of(store: Store) -> None:
+    first = revocation("t", before_s=5)
+    other = revocation("t", RevocationKind.FAMILY)
+    last = revocation("t", reason="lost", actor="ann")
+    store.revoke([first, other, revocation("u"), last])
+    found = store.revocations_of(RevocationKind.TOKEN, "t")
+    assert [(one.before_s, one.reason) for one in found] == [(5, ""), (None, "lost")]
+    assert [one.number for one in found] == sorted(one.number for one in found)
+    assert [one.kind for one in store.revocations_of(RevocationKind.FAMILY, "t")] == [RevocationKind.FAMILY]
+    assert store.revocations_of(RevocationKind.TOKEN, "T") == ()
+
+
 def test_a_fact_is_fixed_once(store: Store) -> None:
     assert store.fix_fact("issuer", "https://one.example") == "https://one.example"
     assert store.fix_fact("issuer", "https://two.example") == "https://one.example"

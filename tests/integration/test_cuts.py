@@ -236,7 +236,7 @@ def test_an_agent_narrows_its_token_twice_and_the_running_stream_of_the_last_end
         found = record_of(machine, stream.request_id)
         assert (found["outcome"], found["code"], found["subject"]) == ("cut", "token_revoked", "agent")
         story = command(machine, "explain", stream.request_id)
-        for told in (jti(root), "ancestors", "token_revoked", "cut"):
+        for told in (f"{jti(root)}  <- revoked", "token_revoked", "cut", "lost, by jotgate-cli", "sub-agent for"):
             assert told in story, story
     for machine in machines:
         assert len({one["worker"] for one in records(machine) if one.get("outcome") == "cut"}) == 2

@@ -1,4 +1,4 @@
-"""Orders to narrow tokens, and about what came of them, while control runs."""
+"""Orders to narrow tokens, and about what came of them and what ended them, while control runs."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_service import TokenParts
 from jotgate.control.operator import order_route
 from jotgate.core.narrow_orders import NarrowOrder
+from jotgate.core.revocation_orders import RevocationFound, RevocationSought
 from jotgate.core.tree_orders import TokenTree, TreeOrder
 from jotgate.services.narrowing import Narrower
 from jotgate.services.presented_tokens import PresentedTokens
@@ -36,7 +37,13 @@ def narrowing_routes(parts: TokenParts) -> Sequence[Route]:
     async def tree(order: TreeOrder) -> TokenTree:
         return await keys.access.run(lambda store: read(store, order))
 
+    async def find(sought: RevocationSought) -> RevocationFound:
+        handle = sought.handle(authority.issuer_url)
+        rows = await keys.access.run(lambda store: store.revocations_of(sought.kind, handle))
+        return RevocationFound(rows[-1] if rows else None)
+
     return [
+        order_route("/revocations/find", RevocationSought, find),
         order_route("/tokens/narrow", NarrowOrder, narrower.carry_out),
         order_route("/tokens/tree", TreeOrder, tree),
     ]

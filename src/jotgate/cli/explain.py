@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jotgate.core.audit import CallRecord
+    from jotgate.core.durable import Revocation
+    from jotgate.core.revocation_orders import RevocationSought
     from jotgate.errors import Evidence
 
 _SHOWN_MAX: Final = 100
@@ -96,7 +98,7 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
     yield from _lines("call", known)
     if record.refused is not None:
         yield from _show_evidence(record.refused)
-        for label, text in tell_story(directory, record.code, record.refused):
+        for label, text in tell_story(directory, record.code, record.refused, lambda sought: _ask(directory, sought)):
             yield from _lines(label, [text])
     if record.code:
         kind = next((kind for kind in _kinds(JotgateError) if kind.code == record.code), None)
@@ -104,6 +106,19 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
         status = record.status if kind is None else kind.status
         yield from _lines("do", [_advice(record, kind)])
         yield from _lines("read", [f"docs/errors.md#{record.code}--{status}"])
+
+
+def _ask(directory: "Path", sought: "RevocationSought") -> "Revocation | None":
+    """What the store has of a revocation, if a jotgate runs that can be asked; what it cannot say is not missed."""
+    from jotgate.cli.operator import ask_if_running
+    from jotgate.core.revocation_orders import RevocationFound
+    from jotgate.stores.directory import DataDirectory
+
+    try:
+        found = ask_if_running(DataDirectory(directory.parent), "/revocations/find", sought, RevocationFound)
+    except CommandError:
+        return None
+    return None if found is None else found.revocation
 
 
 def _show_evidence(known: "Evidence") -> Iterator[str]:

@@ -146,6 +146,14 @@ def ask_running(directory: DataDirectory, path: str, content: Struct, answer: ty
         raise CommandError("control has just ended") from None
 
 
+def ask_if_running(directory: DataDirectory, path: str, content: Struct, answer: type[_Result]) -> _Result | None:
+    """`ask_control` if control runs; None when none does. Raises as `ask_control`."""
+    try:
+        return ask_control(directory, path, content, answer)
+    except _NoControlError:
+        return None
+
+
 def _misunderstood(status: int) -> CommandError:
     return CommandError(
         f"the running jotgate gave an answer, of status {status}, that this command does not understand",

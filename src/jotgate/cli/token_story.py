@@ -1,6 +1,6 @@
 """Why a token was refused as one that was revoked: what was, when, why and by whom; what it came of, and who acts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jotgate.cli.records import plain, show_time
@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jotgate.core.audit import EventRecord
+    from jotgate.core.durable import Revocation
+    from jotgate.core.revocation_orders import RevocationSought
     from jotgate.errors import Evidence
 
+_US: Final = 1_000_000
 _REVOKED: Final = "token_revoked"
 _KINDS: Final = {
     "jti": "token",
@@ -38,8 +41,12 @@ class _Met(NamedTuple):
     name: str
 
 
-def tell_story(directory: "Path", code: str, known: "Evidence") -> Iterator[tuple[str, str]]:
-    """Labels and texts that tell it, as far as the audit log knows.
+Sought = Callable[["RevocationSought"], "Revocation | None"]
+"""Finds a revocation that the log does not know, as it was made on another machine; None: it is not found."""
+
+
+def tell_story(directory: "Path", code: str, known: "Evidence", sought: Sought) -> Iterator[tuple[str, str]]:
+    """Labels and texts that tell it, as far as the audit log knows, and whoever is asked then.
 
     Raises:
         AuditUnavailable: a file cannot be read.
@@ -54,7 +61,7 @@ def tell_story(directory: "Path", code: str, known: "Evidence") -> Iterator[tupl
         mark = "  <- revoked" if known.claim in ("jti", "ancestors") and token_id == known.got else ""
         yield "line" if depth == 0 else "", f"{_DEPTH * depth}{plain(token_id)}{mark}"
     if met is not None:
-        yield "revoked", _tell(directory, met)
+        yield "revoked", _tell(directory, met, sought)
 
 
 def _met(known: "Evidence") -> "_Met | None":
@@ -74,17 +81,32 @@ def _split(kind: str, name: str) -> "_Met":
     return _Met(kind, issuer, rest) if found else _Met(kind, "", name)
 
 
-def _tell(directory: "Path", met: "_Met") -> str:
+def _tell(directory: "Path", met: "_Met", sought: Sought) -> str:
     what = f"{met.kind} {plain(met.name)}"
     found = _find_event(directory, met)
     if found is None:
-        return f"{what}; the log in this directory does not say when, it may have been on another machine"
+        return _tell_of_elsewhere(what, met, sought)
     verb = found.event.rpartition(".")[2]
     done = _ENDINGS.get(verb, "was taken for stolen" if verb == "reused" else "was revoked")
-    reason = found.details.get("reason", "")
-    why = f": {plain(str(reason))}" if reason else ""
-    by = f", by {plain(found.actor)}" if found.actor else ""
-    return f"{what} {done} at {show_time(found.at)}{why}{by}"
+    return _line(f"{what} {done}", found.at, str(found.details.get("reason", "")), found.actor)
+
+
+def _tell_of_elsewhere(what: str, met: "_Met", sought: Sought) -> str:
+    from jotgate.core.durable import RevocationKind
+    from jotgate.core.revocation_orders import RevocationSought
+
+    row = None
+    if met.kind in set(RevocationKind):
+        row = sought(RevocationSought(kind=RevocationKind(met.kind), name=met.name, issuer=met.issuer))
+    if row is None:
+        return f"{what}; the log in this directory does not say when, it may have been on another machine"
+    return _line(f"{what} was revoked on another machine", row.revoked_at_s * _US, row.reason, row.actor)
+
+
+def _line(done: str, at_us: float, reason: str, actor: str) -> str:
+    why = f": {plain(reason)}" if reason else ""
+    by = f", by {plain(actor)}" if actor else ""
+    return f"{done} at {show_time(at_us)}{why}{by}"
 
 
 def _find_event(directory: "Path", met: "_Met") -> "EventRecord | None":

@@ -11,6 +11,7 @@ from jotgate.core.durable import (
     KeyRecord,
     KeyRing,
     Revocation,
+    RevocationKind,
     Versions,
 )
 from jotgate.stores.memory_accounts import MemoryAccounts
@@ -117,6 +118,11 @@ class MemoryStore(MemoryAccounts, MemoryFamilies, MemoryPolicies):
         """Those with a higher number, in order."""
         with self._lock:
             return tuple(row for row in self._rows.revocations.values() if row.number > number)[:limit]
+
+    def revocations_of(self, kind: RevocationKind, handle: str) -> Sequence[Revocation]:
+        """Those that speak of this, in order."""
+        with self._lock:
+            return tuple(row for row in self._rows.revocations.values() if (row.kind, row.handle) == (kind, handle))
 
     def drop_revocations(self, ended_at_s: int, limit: int) -> int:
         """Forget what means nothing any more, that first which ended first."""

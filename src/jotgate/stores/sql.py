@@ -15,6 +15,7 @@ from jotgate.core.durable import (
     KeyRing,
     KeyState,
     Revocation,
+    RevocationKind,
     Versions,
 )
 from jotgate.errors import StoreRefused, TokenMalformed
@@ -142,6 +143,13 @@ class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
         chosen = select(REVOCATIONS).where(REVOCATIONS.c.number > number)
         with reading(self._engine) as connection:
             return every(connection, chosen.order_by(REVOCATIONS.c.number).limit(limit), Revocation)
+
+    def revocations_of(self, kind: RevocationKind, handle: str) -> Sequence[Revocation]:
+        """Those that speak of this, in order."""
+        columns = REVOCATIONS.c
+        chosen = select(REVOCATIONS).where(columns.kind == kind, columns.handle == handle)
+        with reading(self._engine) as connection:
+            return every(connection, chosen.order_by(columns.number), Revocation)
 
     def drop_revocations(self, ended_at_s: int, limit: int) -> int:
         """Forget what means nothing any more, that first which ended first."""

@@ -8,6 +8,8 @@ import pytest
 
 from jotgate.cli.token_story import tell_story
 from jotgate.core.audit import EventRecord, encode
+from jotgate.core.durable import Revocation
+from jotgate.core.revocation_orders import RevocationSought
 from jotgate.errors import Evidence
 from jotgate.stores.segments import SegmentWriter
 from tests.audit_logs import INSTANCE, StillClock
@@ -39,10 +41,14 @@ def event(
     return EventRecord(at=at, event=event_name, actor=actor, subject=subject, details=details)
 
 
+def nobody(_: RevocationSought) -> None:
+    """Nothing runs that could be asked."""
+
+
 def story(directory: Path, known: Evidence = KNOWN, code: str = "token_revoked", /, **changes: Any) -> list[str]:
-    return [
-        f"{label}: {text}" for label, text in tell_story(directory, code, msgspec.structs.replace(known, **changes))
-    ]
+    sought = changes.pop("sought", nobody)
+    told = tell_story(directory, code, msgspec.structs.replace(known, **changes), sought)
+    return [f"{label}: {text}" for label, text in told]
 
 
 def test_the_line_of_a_token_is_told_and_which_of_it_was_revoked(tmp_path: Path) -> None:
@@ -114,6 +120,22 @@ def test_what_the_log_does_not_know_is_not_made_up(tmp_path: Path) -> None:
     for claim, got in (("ancestors", "t-1"), ("client_id", "app")):
         assert "does not say when" in story(tmp_path, claim=claim, got=got)[-1]
     assert story(tmp_path, claim="", got="", actors=(), ancestors=()) == []
+
+
+def test_what_was_revoked_on_another_machine_the_store_knows(tmp_path: Path) -> None:
+    write(tmp_path)
+    asked: list[RevocationSought] = []
+
+    def sought(one: RevocationSought) -> Revocation:
+        asked.append(one)
+        return Revocation(one.kind, "handle", AT // 1_000_000, reason="laptop lost", actor="jotgate-cli")
+
+    assert story(tmp_path, sought=sought)[-1] == (
+        "revoked: token t-1 was revoked on another machine at 2026-11-18T11:06:40.000Z: laptop lost, by jotgate-cli"
+    )
+    story(tmp_path, claim="origins", got="session https://idp.example s 1", sought=sought)
+    story(tmp_path, claim="client_id", got="app", sought=sought)
+    assert [one.handle(ISS) for one in asked] == [f"{ISS} t-1", "https://idp.example s 1", "app"]
 
 
 def test_of_a_token_that_was_refused_for_another_reason_only_who_acts_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Real gateways for the integration tests."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from jotgate.testing.running import Gateway, running_gateway, short_directory
 from jotgate.testing.upstream import UpstreamServer, upstream_in_thread
 from tests.integration.exchanges import Caller
+from tests.stand_in_curl import install
 
 
 @pytest.fixture
@@ -18,6 +21,19 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
         yield lambda config="", *arguments, **options: stack.enter_context(
             running_gateway(config, *arguments, **options)
         )
+
+
+@pytest.fixture
+def stand_in_curl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever calls curl calls the one in Python."""
+    monkeypatch.setenv("PATH", f"{install(tmp_path)}:{os.environ['PATH']}")
+
+
+@pytest.fixture
+def curl(request: pytest.FixtureRequest) -> None:
+    """Whoever calls curl finds one: the machine's, or where there is none the one in Python."""
+    if shutil.which("curl") is None:
+        request.getfixturevalue("stand_in_curl")
 
 
 @pytest.fixture

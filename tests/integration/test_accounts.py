@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -88,7 +87,7 @@ def without_times(account: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in account.items() if not name.endswith("_at_s") and name != "secrets"}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the page calls")
+@pytest.mark.usefixtures("curl")
 def test_the_lines_of_the_page_lead_to_a_token_as_pasted(gateway: Gateway, call: Call, directory: Path) -> None:
     script = next(block for block in pages()["docs/accounts.md"].blocks("sh") if "curl" in block)
     path = directory / "jotgate"

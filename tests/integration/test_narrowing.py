@@ -1,7 +1,6 @@
 """An agent narrows its token for a sub-agent, over a running gateway: the page's lines, and the story of their end."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -28,7 +27,7 @@ def narrow(gateway: Gateway, token: str, *options: str) -> str:
     return str(done.stdout).strip()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the page calls")
+@pytest.mark.usefixtures("curl")
 def test_the_lines_of_the_page(gateway: Gateway, place: Path) -> None:
     (place / "jotgate").symlink_to(place / ".venv" / "bin" / "jotgate")
     lines = pages()["docs/narrowing.md"].blocks("sh")

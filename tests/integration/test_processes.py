@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -299,7 +298,7 @@ def test_the_first_lines_send_callers_to_the_public_url(start_gateway: Callable[
     assert "export OPENAI_BASE_URL=https://gateway.example/v1\n" in gateway.first_lines
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the printed line calls")
+@pytest.mark.usefixtures("curl")
 def test_the_printed_curl_line_works_as_pasted(gateway: Gateway) -> None:
     line = next(line for line in gateway.first_lines.splitlines() if line.startswith("  curl "))
     answer = subprocess.run(

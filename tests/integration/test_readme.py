@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,8 +56,11 @@ def type_in(script: str, gateway: Gateway, place: Path) -> str:
     return shell.stdout
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README calls")
-def test_the_curl_line(readme: Page, gateway: Gateway, place: Path) -> None:
+@pytest.mark.parametrize("program", ["curl", "stand_in_curl"])
+def test_the_curl_line(
+    readme: Page, gateway: Gateway, place: Path, request: pytest.FixtureRequest, program: str
+) -> None:
+    request.getfixturevalue(program)
     (line,) = (block for block in readme.blocks("sh") if block.startswith("curl "))
     assert line.count("\n") == 1  # One line, to be pasted.
     answer = json.loads(type_in(line, gateway, place))

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -255,7 +254,7 @@ def test_a_certificate_that_does_not_fit_is_refused_and_the_old_one_stays(
     until(lambda: shown(gateway, trusting(authority)) == serial(other.cert), "the pair is shown")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the printed line calls")
+@pytest.mark.usefixtures("curl")
 @pytest.mark.parametrize("place", ["directory", "a directory"])
 def test_the_printed_curl_line_trusts_a_certificate_that_the_machine_does_not(
     start_gateway: Callable[..., Gateway], directory: Path, place: str

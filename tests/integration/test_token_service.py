@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ def statuses(gateway: Gateway, call: Call, token: str) -> set[int]:
     return {call(gateway, token)("GET", "/v1/models").status for _ in range(12)}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the page calls")
+@pytest.mark.usefixtures("curl")
 def test_the_lines_of_the_page(gateway: Gateway, place: Path) -> None:
     (place / "jotgate").symlink_to(place / ".venv" / "bin" / "jotgate")
     lines = pages()["docs/token-service.md"].blocks("sh")

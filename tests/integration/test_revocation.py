@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
@@ -208,6 +209,78 @@ def test_what_cannot_be_revoked_is_said(start_gateway: StartGateway, arguments: 
     assert said in done.stderr
     assert "a.b.c" not in done.stderr
     assert _PERSONAL not in done.stdout + done.stderr
+
+
+def revoke_of(gateway: Gateway, *arguments: str) -> tuple[int, str, str]:
+    """What `jotgate token revoke` of all that somebody was issued ends with and says."""
+    done = run_command("token", "revoke", *arguments, data=gateway.data)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_what_somebody_was_issued_is_revoked_by_name_and_what_is_issued_later_counts(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = start_gateway(_TWO + '[issuer]\nleeway = "0s"\n')
+    mine, also, other = gateway.token(subject="me"), gateway.token(subject="me"), gateway.token(subject="you")
+    child = child_of(gateway, other, jti="child", origins=[f"subject {gateway.url} me"])
+    for token in (mine, also, other, child):
+        assert codes(gateway, token) == {""}
+    status, said, told = revoke_of(gateway, "--subject", "me")
+    assert (status, said) == (2, "")
+    assert "it invalidates 2 live tokens" in told
+    assert "--yes" in told
+    assert codes(gateway, mine) == {""}
+    status, said, told = revoke_of(gateway, "--subject", "me", "--reason", "left", "--yes")
+    assert status == 0, told
+    assert said.startswith("revoked what the subject me was issued until 2")
+    assert said.endswith("it invalidates 2 live tokens\n")
+    for token in (mine, also, child):
+        assert codes(gateway, token) == {"token_revoked"}
+    assert codes(gateway, other) == {""}
+    (event,) = [one for one in records(gateway, "event") if one["event"] == "tokens.revoked"]
+    assert (event["details"]["kind"], event["details"]["name"], event["details"]["reason"]) == ("subject", "me", "left")
+    until(lambda: time.time() >= event["details"]["before"] + 1, "the second is over")
+    assert codes(gateway, gateway.token(subject="me")) == {""}
+    restarted(gateway, "worker 1")
+    assert codes(gateway, mine) == {"token_revoked"}
+
+
+@pytest.mark.parametrize("option", [("--client", "jotgate-cli"), ("--tenant", "default"), ("--key", "")])
+def test_a_client_a_tenant_or_a_key_without_a_running_jotgate_too(
+    start_gateway: StartGateway, option: tuple[str, str]
+) -> None:
+    gateway = start_gateway()
+    token = gateway.token()
+    name, value = option
+    chosen = (name, value or str(peek_unverified(token.encode())[0]["kid"]))
+    gateway.stop()
+    status, said, told = revoke_of(gateway, *chosen, "--before", "now", "--yes", "--config", str(gateway.config))
+    assert (status, "it invalidates 1 live token" in said) == (0, True), told
+    row = run_command("token", "list", "--config", str(gateway.config), data=gateway.data).stdout
+    assert row.split("\t")[1] == "revoked"
+    assert codes(gateway.start(), token) == {"token_revoked"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no token is named"),
+        (["x", "--client", "ci"], "stands without identifiers"),
+        (["--client", "ci", "--family"], "stands without identifiers"),
+        (["--client", "ci", "--tenant", "t"], "not allowed with argument"),
+        (["x", "--before", "now"], "--before is for --client"),
+        (["--client", "ci", "--before", "yesterday"], "--before is no time"),
+        (["--client", "ci", "--before", "2999-01-01T00:00:00Z"], "times to come"),
+        (["--client", "ci", "--issuer", "corp"], "is this installation's"),
+        (["--subject", "ann", "--issuer", "nobody"], "no issuer 'nobody' is trusted here"),
+        (["--subject", _PERSONAL], "a token or secret does not belong here"),
+    ],
+)
+def test_what_cannot_be_meant_by_name_is_said(start_gateway: StartGateway, arguments: list[str], said: str) -> None:
+    status, _, told = revoke_of(start_gateway(), *arguments, "--yes")
+    assert status in {1, 2}
+    assert said in told
+    assert _PERSONAL not in told
 
 
 def test_a_route_takes_only_the_tokens_that_it_expects(start_gateway: StartGateway) -> None:

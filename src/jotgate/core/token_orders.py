@@ -4,11 +4,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from jotgate.core.misplaced import check_foreign_identifiers, check_identifiers
+from jotgate.core.misplaced import check_foreign_identifiers, check_identifiers, token_given
 from jotgate.errors import CommandError
 
 TOKENS_MAX: Final = 100
 _TEXT_MAX: Final = 256
+_DOTS: Final = 2  # of a compact JWS
 _FOREIGN_MAX: Final = 4_096
 """Whatever a token of another issuer may have as its `jti` (RFC 7519 s4.1.7); longer ones fit no header."""
 
@@ -76,6 +77,9 @@ class TokenOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             check_foreign_identifiers(self.token_ids)
         else:
             check_identifiers(self.token_ids)
+            for token_id in self.token_ids:
+                if token_id.count(".") == _DOTS:  # No identifier of ours has any.
+                    raise token_given(token_id)
         longest = _FOREIGN_MAX if self.issuer else _TEXT_MAX
         for text, most in ((self.reason, _TEXT_MAX), *((one, longest) for one in self.token_ids)):
             if len(text) > most or not text.isprintable():

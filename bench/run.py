@@ -29,6 +29,7 @@ from bench.memory import Idle, measure_idle
 from bench.mock import start_mock
 from bench.nginx import find_nginx, nginx_version, start_nginx
 from bench.plan import Plan
+from bench.possession import Possession, measure_possession
 from bench.reload import Blocks, measure_reloads
 from bench.report import Report
 from bench.rounds import Requests, Target, Visit, Visitor, orders, write_requests
@@ -66,6 +67,7 @@ class Run:
         """Everything from the first start to the last line of the report."""
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
         verification = self._verification()
+        possession = self._possession()
         starts = self._starts()
         idle = self._idle()
         blocks, reload_fault = self._reloads()
@@ -83,6 +85,7 @@ class Run:
             medians=summary.medians(visits),
             ratios=ratios,
             verification=verification,
+            possession=possession,
             starts=starts,
             idle=idle,
             blocks=blocks,
@@ -107,6 +110,12 @@ class Run:
         progress("verifying tokens")
         plan = self._plan
         return measure_verifier(plan.verify_rounds, plan.verify_cold, plan.verify_warm)
+
+    def _possession(self) -> Possession | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("verifying DPoP proofs")
+        return measure_possession(self._plan.verify_rounds, self._plan.verify_cold)
 
     def _starts(self) -> Starts | None:
         if names.JOTGATE not in self._names:

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 from jotgate.jose.keys import KeySet, SigningKey, generate, signing_key_to_pem
 from jotgate.testing.issuer_server import IssuerServer, issuer_in_thread
 from jotgate.testing.running import Gateway, run_command, running_gateway
-from tests.integration.exchanges import Answer, Caller
+from tests.integration.exchanges import Answer, Caller, chat_body
 from tests.peers.oidc_provider import FOLDER, node
 
 LIBRARY: Final = FOLDER / "node_modules" / "oauth4webapi"
@@ -155,6 +155,41 @@ def test_oauth4webapi_goes_through_every_grant(
     assert given["inactive"] == {"active": False}
     assert complete(gateway, given["child"]["access_token"]).status == 401, "its parent was given back"
     assert told["metadata"]["issuer"] == told["openid"]["issuer"] == told["resource"]["resource"] == gateway.url
+
+
+@pytest.mark.skipif(not LIBRARY.exists(), reason="NOT COVERED, oauth4webapi: npm could not install it (make setup)")
+@pytest.mark.parametrize("nonce", ["off", "required"])
+def test_oauth4webapi_gets_bound_tokens_and_makes_calls_with_them(ci: IssuerServer, nonce: str) -> None:
+    """DPoP (RFC 9449): its proofs, its nonces, its nonce errors; jotgate's own code has no part in the client."""
+    settings = CONFIGURATION.format(issuer=ci.issuer) + f'[dpop]\nnonce = "{nonce}"\n'
+    with running_gateway(settings, "--workers", "2") as gateway:
+        made = run_command("principal", "create", f"ci/{WORKLOAD}", "--scope", "ai", data=gateway.data)
+        assert made.returncode == 0, made.stderr
+        client = Client(gateway, "client_secret_basic")
+        chat = {"url": f"{gateway.url}/v1/chat/completions", "body": json.dumps(chat_body())}
+        child = {"subject_token": "$own.access_token", "subject_token_type": ACCESS_TOKEN, "scope": "chat.completions"}
+        said = {"assertion": assertion(ci, gateway), "scope": "ai offline_access"}
+        told = tell(
+            gateway,
+            client,
+            [
+                step("own", "bound", parameters={"scope": "ai"}),
+                step("first", "call", token="$own.access_token", **chat),
+                step("second", "call", token="$own.access_token", **chat),
+                step("active", "introspect", token="$own.access_token"),
+                step("child", "bound_grant", type=EXCHANGE, parameters=child),
+                step("third", "call", token="$child.access_token", **chat),
+                step("job", "bound_grant", type=JWT_BEARER, parameters=said),
+                step("next", "bound_refresh", token="$job.refresh_token"),
+                step("fourth", "call", token="$next.access_token", **chat),
+            ],
+        )
+        given = told["given"]
+        assert [given[one]["token_type"].lower() for one in ("own", "child", "job", "next")] == ["dpop"] * 4
+        assert [given[one].get("status") for one in ("first", "second", "third", "fourth")] == [200] * 4, given
+        assert (given["active"]["token_type"], list(given["active"]["cnf"])) == ("DPoP", ["jkt"])
+        answer = complete(gateway, given["own"]["access_token"])
+        assert (answer.status, answer.code) == (401, "token_bound"), "it is no bearer token"
 
 
 # PyPI's Authlib

@@ -25,7 +25,53 @@ async function verified(server, token, audience) {
   return await oauth.validateJwtAccessToken(server, request, audience, insecure);
 }
 
+// The library's holder of a key, one for all steps; it remembers the nonces that it is handed.
+let holder;
+async function proving(client) {
+  holder ??= oauth.DPoP(client, await oauth.generateKeyPair("ES256"));
+  return { ...insecure, DPoP: holder };
+}
+
+// Once more when a nonce is asked for, as RFC 9449 s8 has it.
+async function withNonce(ask) {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!oauth.isDPoPNonceError(error)) throw error;
+    return await ask();
+  }
+}
+
 const steps = {
+  async bound(server, client, auth, { parameters }) {
+    const options = await proving(client);
+    return await withNonce(async () => {
+      const answer = await oauth.clientCredentialsGrantRequest(server, client, auth, parameters, options);
+      return await oauth.processClientCredentialsResponse(server, client, answer);
+    });
+  },
+  async bound_grant(server, client, auth, { type, parameters }) {
+    const options = await proving(client);
+    return await withNonce(async () => {
+      const answer = await oauth.genericTokenEndpointRequest(server, client, auth, type, parameters, options);
+      return await oauth.processGenericTokenEndpointResponse(server, client, answer);
+    });
+  },
+  async bound_refresh(server, client, auth, { token }) {
+    const options = await proving(client);
+    return await withNonce(async () => {
+      const answer = await oauth.refreshTokenGrantRequest(server, client, auth, token, options);
+      return await oauth.processRefreshTokenResponse(server, client, answer);
+    });
+  },
+  async call(server, client, auth, { token, url, body }) {
+    const options = await proving(client);
+    const headers = new Headers({ "content-type": "application/json" });
+    return await withNonce(async () => {
+      const answer = await oauth.protectedResourceRequest(token, "POST", new URL(url), headers, body, options);
+      return { status: answer.status, body: await answer.json() };
+    });
+  },
   async client_credentials(server, client, auth, { parameters }) {
     const answer = await oauth.clientCredentialsGrantRequest(server, client, auth, parameters, insecure);
     return await oauth.processClientCredentialsResponse(server, client, answer);

@@ -9,8 +9,10 @@ from bench.candidates import OVER_NGINX, TWO_WORKERS
 from bench.gates import judge
 from bench.memory import Idle, Memory
 from bench.plan import FULL
+from bench.possession import ASK, JUDGE, READ, Possession
+from bench.possession import BARE as BARE_PROOF
 from bench.reload import Blocks
-from bench.report import Report, to_json, to_markdown
+from bench.report import Report, possession_table, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
@@ -52,6 +54,7 @@ def report(
         medians=medians(visits),
         ratios=found,
         verification=VERIFICATION,
+        possession=POSSESSION,
         starts=starts,
         idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
         blocks=blocks,
@@ -62,6 +65,7 @@ def report(
 
 
 VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], PYJWT: [90.0]})
+POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
 
@@ -173,6 +177,13 @@ def test_the_json_form_holds_every_sample() -> None:
     }
     assert found["ratios"]["jotgate-2 / jotgate"]["steady_cpu_us"]["median"] == 1.04
     assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1]}
+
+
+def test_what_a_proof_costs_has_a_table_of_its_own() -> None:
+    lines = possession_table(POSSESSION)
+    assert "| the worker reads and verifies the proof | 80.0 (80.0 to 80.0) |" in lines
+    assert "| all but the first | 95.0 (95.0 to 95.0) |" in lines
+    assert possession_table(None) == []
 
 
 def test_what_a_verification_costs_stands_beside_the_bare_primitive() -> None:

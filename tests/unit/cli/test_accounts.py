@@ -158,3 +158,17 @@ def test_a_list_of_a_thousand_comes_whole(run: Run, data: Path) -> None:
     store.close()
     _, out, _ = run("principal", "list")
     assert [line.split("\t")[0] for line in out.splitlines()] == ["ann", *(f"p{n:04}" for n in range(1_001))]
+
+
+def test_a_client_that_must_bind_is_made_and_changed_by_options(run: Run) -> None:
+    made = run(*CREATE, "--scope", "ai", "--binding", "required-dpop", "--json")
+    client = json.loads(made[1])["client"]
+    assert (made[0], client["binding"], client["authentication"]) == (0, "required-dpop", "client_secret_basic")
+    changed = run("client", "set", "ci", "--tls-san-uri", "spiffe://example/ci", "--binding", "required-mtls", "--json")
+    client = json.loads(changed[1])["client"]
+    assert (client["authentication"], client["tls_san_uri"]) == ("tls_client_auth", "spiffe://example/ci")
+    assert (client["binding"], client["secrets"]) == ("required-mtls", [])
+    assert json.loads(run("client", "set", "ci", "--binding", "none", "--json")[1])["client"]["binding"] == ""
+    code, _, said = run("client", "create", "robot", "--grant", "client_credentials", "--tls-subject-dn", "robot")
+    assert code == 2
+    assert "RFC 4514" in said

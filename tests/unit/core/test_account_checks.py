@@ -196,3 +196,44 @@ def test_a_role_is_held_to_the_same_rules() -> None:
 
 def test_what_stands_twice_counts_once() -> None:
     assert client_with(GOOD, ClientValues(scopes=("ai", "models", "ai"))).scopes == ("ai", "models")
+
+
+@pytest.mark.parametrize(
+    ("names", "member"),
+    [
+        ({}, "tls_subject_dn"),
+        ({"tls_subject_dn": "CN"}, "tls_subject_dn"),
+        ({"tls_subject_dn": "cn=robot"}, "tls_subject_dn"),
+        ({"tls_subject_dn": "CN=a", "tls_san_dns": "a.example"}, "tls_subject_dn"),
+        ({"tls_san_dns": "a b"}, "tls_san_dns"),
+        ({"tls_san_dns": "*.example"}, "tls_san_dns"),
+        ({"tls_san_uri": "robot"}, "tls_san_uri"),
+        ({"tls_san_uri": "spiffe://a/b#c"}, "tls_san_uri"),
+    ],
+)
+def test_a_client_of_tls_client_auth_has_one_name_that_a_certificate_can_have(
+    names: dict[str, str], member: str
+) -> None:
+    assert member in faults_of(authentication="tls_client_auth", **names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"tls_subject_dn": "CN=robot,O=Example"}, {"tls_san_dns": "robot.example"}, {"tls_san_uri": "spiffe://a/b"}],
+)
+def test_the_name_of_a_certificate_is_of_use_with_tls_client_auth_alone(names: dict[str, str]) -> None:
+    assert faults_of(authentication="tls_client_auth", **names) == {}
+    assert list(faults_of(**names)) == list(names)
+
+
+def test_a_client_that_authenticates_otherwise_from_now_on_has_no_certificate_any_more() -> None:
+    before = client_with(GOOD, ClientValues(authentication="tls_client_auth", tls_san_dns="a.example"))
+    assert client_with(before, ClientValues(title="x")).tls_san_dns == "a.example"
+    assert client_with(before, ClientValues(authentication="client_secret_basic")).tls_san_dns == ""
+
+
+@pytest.mark.parametrize(
+    ("binding", "good"), [("", True), ("required-dpop", True), ("required-mtls", True), ("x", False)]
+)
+def test_a_binding_is_one_that_there_is(binding: str, good: bool) -> None:
+    assert ("binding" not in faults_of(binding=binding)) is good

@@ -35,7 +35,13 @@ def test_DP_11_a_proof_without_a_nonce_counts_for_a_while_after_its_iat(iat: flo
 
 @pytest.mark.parametrize(
     ("age_s", "word"),
-    [(0, "fresh"), (NONCE_LIFE_S - 1, "fresh"), (NONCE_LIFE_S, "nonce"), (-LEEWAY_S, "fresh"), (-LEEWAY_S - 1, "nonce")],
+    [
+        (0, "fresh"),
+        (NONCE_LIFE_S - 1, "fresh"),
+        (NONCE_LIFE_S, "nonce"),
+        (-LEEWAY_S, "fresh"),
+        (-LEEWAY_S - 1, "nonce"),
+    ],
 )
 def test_DP_10_a_nonce_counts_for_a_while_whatever_the_clock_of_its_user_says(age_s: float, word: str) -> None:
     for iat in (NOW_S, NOW_S - CLOCK_ERROR_MAX_S, NOW_S + CLOCK_ERROR_MAX_S):

@@ -1,10 +1,12 @@
-"""What `[tokens]` may not say."""
+"""What `[tokens]` and `[dpop]` may not say."""
 
 import pytest
 
+from jotgate.core.config import DpopEntry
 from jotgate.core.config_reader import parse
+from jotgate.core.proof_times import ProofRules
 from jotgate.core.refresh import RefreshRules
-from jotgate.core.token_checks import refresh_rules
+from jotgate.core.token_checks import proof_rules, refresh_rules
 from jotgate.errors import ConfigurationError
 
 
@@ -30,3 +32,23 @@ def test_the_rules_are_in_seconds() -> None:
     table = {"refresh_grace": "0s", "refresh_idle": "365d", "refresh_life": "1m"}
     assert refresh_rules(parse({"tokens": table}).tokens) == RefreshRules(0, 365 * 86_400, 60)
     assert refresh_rules(parse({}).tokens) == RefreshRules(10, 30 * 86_400, 90 * 86_400)
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ({"proof_age": "301s"}, "dpop.proof_age"),
+        ({"proof_age": "0s"}, "dpop.proof_age"),
+        ({"nonce": "on"}, "dpop.nonce"),
+        ({"nonces": "off"}, "dpop.nonces"),
+    ],
+)
+def test_each_fault_of_what_proofs_must_be_is_told_where_it_stands(table: dict[str, str], path: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse({"dpop": table})
+    assert [where for where, _ in caught.value.faults] == [path]
+
+
+def test_what_proofs_must_be_is_in_seconds() -> None:
+    assert proof_rules(parse({"dpop": {"proof_age": "5m", "nonce": "required"}}).dpop) == ProofRules(300, True)
+    assert proof_rules(DpopEntry()) == ProofRules(60, nonce_required=False)

@@ -314,3 +314,10 @@ def test_what_fails_inside_is_told_without_its_inside() -> None:
     answer = stage.ask("GET", "/clients/ci")
     assert code_of(answer) == (500, Code.INTERNAL)
     assert "inside" not in answer.text
+
+
+@pytest.mark.parametrize("confirmation", [{"jkt": "A" * 43}, {"x5t#S256": "A" * 43}])
+def test_E07_a_bound_token_is_no_bearer_token_here_either(stage: AdminStage, confirmation: dict[str, str]) -> None:
+    answer = stage.ask("GET", "/clients", token=stage.token(cnf=confirmation))
+    assert code_of(answer) == (401, Code.TOKEN_BOUND)
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]

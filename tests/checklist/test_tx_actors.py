@@ -158,6 +158,19 @@ def test_TX_05_who_acts_gives_and_takes_nothing_of_what_the_token_says(floor: Tr
     assert allowed == {"models"}
 
 
+def test_TX_05_whoever_asks_what_a_token_says_is_told_who_acts(floor: TradingFloor) -> None:
+    """RFC 8693 s4.1: `act` is a member of an introspection response too."""
+    floor.put(client(grants=("token_exchange",), scopes=("introspect",)))
+    bound = with_claims(floor, may_act={"sub": PROVEN})
+    traded = by_client(floor, bound, scope="models offline_access")
+    told = floor.introspect(traded.access_token)
+    assert (told["act"], told["may_act"]) == ({"sub": PROVEN, "client_id": PROVEN}, {"sub": PROVEN})
+    form = {"token": str(traded.refresh_token), "client_id": PROVEN, "client_secret": SECRET}
+    told = floor.post("/oauth/introspect", form).json()
+    assert (told["act"], told["may_act"]) == ({"sub": PROVEN, "client_id": PROVEN}, {"sub": PROVEN})
+    assert "act" not in floor.introspect(floor.made().token)
+
+
 # TX-06
 
 

@@ -5,7 +5,7 @@ from msgspec import UNSET, Struct, UnsetType
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import FoundFamily
 from jotgate.core.grants import token_type_of
-from jotgate.core.lineage import Confirmation
+from jotgate.core.lineage import Confirmation, actor_claim
 from jotgate.core.oauth_form import Form
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.core.principals import Principal
@@ -36,6 +36,8 @@ class Introspected(Struct, frozen=True, kw_only=True):
     iat: int | UnsetType = UNSET
     exp: int | UnsetType = UNSET
     cnf: dict[str, str] | UnsetType = UNSET
+    act: dict[str, object] | UnsetType = UNSET
+    may_act: dict[str, object] | UnsetType = UNSET
 
 
 INACTIVE = Introspected(active=False)
@@ -120,6 +122,8 @@ def _tell(found: OwnToken) -> Introspected:
         jti=principal.token_id,
         iat=UNSET if principal.issued_at_s is None else int(principal.issued_at_s),
         exp=int(principal.expires_at_s),
+        act=actor_claim(principal.actors) if principal.actors else UNSET,
+        may_act=UNSET if principal.may_act is None else actor_claim((principal.may_act,)),
     )
 
 
@@ -135,6 +139,8 @@ def _tell_family(found: FoundFamily, yielded: Yield, issuer: str) -> Introspecte
         models=UNSET if models is None else models,
         iat=found.token.issued_at_s,
         exp=found.token.expires_at_s,
+        act=actor_claim(family.actors) if family.actors else UNSET,
+        may_act=UNSET if family.may_act is None else actor_claim((family.may_act,)),
     )
 
 

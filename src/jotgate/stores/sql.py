@@ -41,6 +41,8 @@ from jotgate.stores.sql_rows import (
 _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 """Nobody is told of such keys, whatever their public part is."""
 
+_ALL_KEYS: Final = select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)
+
 
 class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
@@ -62,8 +64,7 @@ class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
         """All keys, oldest first."""
         with reading(self._engine) as connection:
             version = count(connection, "keys")
-            rows = connection.execute(select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)).mappings()
-            found = [_key(row) for row in rows]
+            found = [_key(row) for row in connection.execute(_ALL_KEYS).mappings()]
         keys = tuple(one for one in found if isinstance(one, KeyRecord))
         return KeyRing(version, keys, tuple(one for one in found if isinstance(one, DamagedKey)))
 

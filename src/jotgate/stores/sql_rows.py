@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     select,
@@ -69,6 +70,8 @@ Counter = Literal["keys", "issuers", "revocations", "accounts", "policies"]
 Cells = tuple[object, ...]
 Record = TypeVar("Record", bound=Struct)
 
+_COUNT: Final = select(COUNTERS.c.value).where(COUNTERS.c.name == bindparam("sought"))
+
 
 class SqlRows:
     """The base of what works on a database."""
@@ -79,7 +82,7 @@ class SqlRows:
 
 def count(connection: Connection, name: Counter) -> int:
     """What a counter says."""
-    return int(connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == name)) or 0)
+    return int(connection.scalar(_COUNT, {"sought": name}) or 0)
 
 
 def count_up(connection: Connection, name: Counter, by: int = 1) -> int:

@@ -91,7 +91,7 @@ class IssuerRecord(Struct, frozen=True):
         check_texts(self)
 
 
-class Issuance(Struct, frozen=True):
+class Issuance(Struct, frozen=True, gc=False):
     """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family.
 
     `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for. `tenant` None: it is not known.

@@ -217,13 +217,12 @@ class _Traits(Struct, frozen=True):
 
 
 def _traits(principal: Principal, operation: str, model: str, route: str) -> _Traits:
-    actor = principal.actors[0].subject if principal.actors else ""  # Those before it decide nothing (RFC 8693 s4.1).
     scopes = principal.scopes.union(*(_EXPANDED[one] for one in principal.scopes & _EXPANDED.keys()))
     return _Traits(
         {
             "subjects": {principal.subject},
             "clients": _some(principal.client_id),
-            "actors": _some(actor),
+            "actors": _some(_acting(principal)),
             "tenants": {principal.tenant or DEFAULT_TENANT},
             "models": _some(model),
             "routes": _some(route),
@@ -233,6 +232,15 @@ def _traits(principal: Principal, operation: str, model: str, route: str) -> _Tr
             "operations": {operation},
         }
     )
+
+
+def _acting(principal: Principal) -> str:
+    """Who acts now; those before decide nothing (RFC 8693 s4.1). Whom a third party knows stands behind its `iss`."""
+    if not principal.actors:
+        return ""
+    current = principal.actors[0]
+    own = current.issuer in ("", principal.issuer)
+    return current.subject if own else f"{current.issuer} {current.subject}"
 
 
 def _some(value: str) -> Set[str]:

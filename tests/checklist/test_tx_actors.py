@@ -5,16 +5,20 @@ from hashlib import sha256
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.core.circumstances import Circumstances
 from jotgate.core.grants import ACCESS_TOKEN_URN, JWT_URN, REFRESH_TOKEN_URN, TokenResponse
-from jotgate.core.lineage import ACTORS_MAX, Confirmation
+from jotgate.core.lineage import ACTORS_MAX, Actor, Confirmation
 from jotgate.core.narrowing import ORIGINS_MAX
 from jotgate.core.operations import SCOPES
-from jotgate.core.policies import Allow, authorize
+from jotgate.core.policies import Allow, Decision, Deny, Policies, authorize
+from jotgate.core.policy_values import Policy
 from jotgate.errors import Code, OAuthRefused, TokenError
 from jotgate.jose.encoding import b64url_encode
 from tests.callers import NAME
+from tests.callers import principal as somebody
 from tests.token_stage import SECRET, client
 from tests.trading import CI, EXCHANGE, JOB, TradingFloor, claims_of
 
@@ -156,6 +160,19 @@ def test_TX_05_who_acts_gives_and_takes_nothing_of_what_the_token_says(floor: Tr
     principal = floor.principal(traded.access_token)
     allowed = {one for one in SCOPES if isinstance(authorize(principal, one, ""), Allow)}
     assert allowed == {"models"}
+
+
+def test_TX_05_an_actor_of_a_third_party_is_not_taken_for_one_of_the_name_here() -> None:
+    allowed = Policies([Policy(name="p", effect="allow", actors=("agent",))], set(), {})
+    now = Circumstances("192.0.2.1", 0.0)
+
+    def decide(*actors: Actor) -> Decision:
+        return allowed.decide(replace(somebody(), actors=actors), "models", "", now)
+
+    assert isinstance(decide(Actor("agent")), Allow)
+    assert isinstance(decide(Actor("agent", NAME), Actor("other")), Allow)
+    for actors in ((), (Actor("agent", "https://else.example"),), (Actor("other"), Actor("agent"))):
+        assert isinstance(decide(*actors), Deny)
 
 
 def test_TX_05_whoever_asks_what_a_token_says_is_told_who_acts(floor: TradingFloor) -> None:

@@ -19,7 +19,7 @@ from jotgate.stores.memory import MemoryStore
 from jotgate.testing.issuer import TestIssuer
 from tests.callers import NAME, NOW_S
 from tests.tokens import key
-from tests.trading import CI, JOB, TradingFloor
+from tests.trading import CI, JOB, JWT_BEARER, TradingFloor
 
 LOGOUT: Final = "/oauth/backchannel-logout"
 CLIENT_ID: Final = "gate-at-ci"
@@ -110,6 +110,8 @@ def test_what_was_traded_for_a_token_ends_with_it(floor: Floor) -> None:
     assert floor.log_out().status_code == 200
     ended = (child, grandchild, shown)
     assert [floor.counts(one.access_token) for one in (*ended, stays)] == [False, False, False, True]
+    form = {"grant_type": JWT_BEARER, "client_id": "app", "assertion": floor.job(), "scope": "ai"}
+    assert floor.post("/oauth/token", form).json()["error"] == "invalid_grant", "it is from before"
     again = floor.post(
         "/oauth/token",
         {"grant_type": "refresh_token", "client_id": "app", "refresh_token": str(shown.refresh_token)},

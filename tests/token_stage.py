@@ -23,7 +23,7 @@ from jotgate.core.metadata import documents
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.proof_times import ProofRules
 from jotgate.core.refresh import RefreshRules
-from jotgate.errors import AuditUnavailable
+from jotgate.errors import AuditUnavailable, ControlStale
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jws
 from jotgate.jose.encoding import encode_object
@@ -112,7 +112,10 @@ class StoreSigner(OneSigner):
 
 
 class TokenStage:
-    """The service `https://gate.example`, at the time of a `ManualClock`. Add to `grants` before anything is asked."""
+    """The service `https://gate.example`, at the time of a `ManualClock`. Add to `grants` before anything is asked.
+
+    `stale`: what was revoked is not known.
+    """
 
     def __init__(self, store: Store | None = None, key: SigningKey | None = None) -> None:
         self.store: Store = store or MemoryStore()
@@ -150,6 +153,7 @@ class TokenStage:
         self.proofs = ProofDesk(None, clock=self.clock, entropy=Chance(), rules=lambda: self.proof_rules)
         self.binder = Binder(NAME, self.proofs.judge, Chance())
         self.grants: dict[GrantName, Grant] = {"client_credentials": ClientCredentials(self.issuer, self.clock)}
+        self.stale = False
         self._browser: TestClient | None = None
 
     @property
@@ -171,6 +175,7 @@ class TokenStage:
                 clock=self.clock,
                 refusals=RefusalLog(self.recorder, self.clock, "logout.refused"),
             ),
+            check_fresh=self._check_fresh,
             documents=documents(NAME, self.grants),
         )
 
@@ -185,6 +190,10 @@ class TokenStage:
     async def wanted(self, issuer: str) -> KeysOutcome:
         """Fetch the keys of a remote issuer, of which there is none."""
         raise AssertionError(f"{issuer} is remote")
+
+    def _check_fresh(self) -> None:
+        if self.stale:
+            raise ControlStale("what the store has could not be read for too long")
 
     async def _look(self) -> None:
         self.revoked.take_rows(self.store.revocations_after(self.revoked.cursor, PAGE))

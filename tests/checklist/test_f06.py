@@ -189,3 +189,21 @@ def test_F19_a_family_ends_with_the_trust_in_the_issuer_that_it_was_begun_for(fl
     floor.trusts()
     answer = floor.refresh(given["refresh_token"])
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+
+
+def test_F18_while_what_was_revoked_is_not_known_nothing_is_granted_or_vouched_for(floor: Floor) -> None:
+    given = floor.begin()
+    floor.stale = True
+    asked = (
+        floor.refresh(given["refresh_token"]),
+        floor.narrow(given["access_token"]),
+        floor.ask_as("web", "client_credentials"),
+        floor.post("/oauth/introspect", {"token": given["access_token"]}, authorization=basic("web")),
+    )
+    for answer in asked:
+        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["retry-after"] == "1"
+    given_back = floor.post("/oauth/revoke", {"token": given["access_token"]}, authorization=basic("web"))
+    assert given_back.status_code == 200, "what is to end may end"
+    floor.stale = False
+    assert floor.refresh(given["refresh_token"]).status_code == 200

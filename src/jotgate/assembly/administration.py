@@ -55,8 +55,14 @@ def open_administration(
 ) -> AdminDoor:
     """The admin API, for the application that serves the edge."""
     clock, issuer = SystemClock(), keys.authority.issuer_url
+    verifier = AdminVerifier(reloader, keys.revocations.revoked)
+
+    def verify(token: bytes) -> Principal:
+        keys.check_fresh(reloader.effect.config.limits.max_staleness_s)
+        return verifier.verify(token)
+
     admission = Admission(
-        AdminVerifier(reloader, keys.revocations.revoked).verify,
+        verify,
         keys.access,
         keys.authority.recorder,
         Replays(keys.access, clock),

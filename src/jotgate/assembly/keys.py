@@ -19,7 +19,7 @@ from jotgate.core.key_checks import key_rules
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.key_set import KeySetDocument, publish
-from jotgate.errors import NotReady
+from jotgate.errors import ControlStale, NotReady
 from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
 from jotgate.processes.console import say
@@ -49,6 +49,15 @@ class OpenKeys(Struct, frozen=True):
     def age_s(self) -> float:
         """The age in seconds of what control knows of the store: of its oldest part."""
         return max(self.feed.age_s, self.revocations.age_s, self.accounts.age_s)
+
+    def check_fresh(self, limit_s: float) -> None:
+        """Refuse to say anything by what control knows when that is older.
+
+        Raises:
+            ControlStale: it is.
+        """
+        if self.age_s > limit_s:
+            raise ControlStale("what the store has could not be read for too long")
 
     @property
     def keys(self) -> OwnKeys:

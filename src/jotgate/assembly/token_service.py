@@ -28,8 +28,8 @@ from jotgate.services.issuer import TokenIssuer
 from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.presented_tokens import PresentedTokens
-from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.proof_desk import ProofDesk
+from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import Revoker
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
@@ -96,6 +96,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
             clock=clock,
             refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
         ),
+        check_fresh=lambda: parts.keys.check_fresh(parts.reloader.effect.config.limits.max_staleness_s),
         documents=documents(issuer_url, grants),
     )
 

@@ -31,7 +31,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class OAuthDesk:
-    """Answers the endpoints that take forms. Immutable; `documents` are the descriptions as JSON by their paths."""
+    """Answers the endpoints that take forms. Immutable; `documents` are the descriptions as JSON by their paths.
+
+    `check_fresh` raises ControlStale while what was revoked is not known: nothing is granted or vouched for then.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class OAuthDesk:
         returns: TokenReturns,
         introspection: Introspection,
         logout: BackChannelLogout,
+        check_fresh: Callable[[], None],
         documents: Mapping[str, bytes],
     ) -> None:
         self.documents: Final = documents
@@ -50,6 +54,7 @@ class OAuthDesk:
             except OAuthRefused as refusal:
                 tokens.unread(refusal, asked.sender)
                 raise
+            check_fresh()
             return _encode(await tokens.answer(form, asked.sender))
 
         async def revoke(asked: FormAsked) -> bytes:
@@ -57,6 +62,7 @@ class OAuthDesk:
             return b""
 
         async def introspect(asked: FormAsked) -> bytes:
+            check_fresh()
             return _encode(await introspection.answer(_read(asked), asked.sender))
 
         async def log_out(asked: FormAsked) -> bytes:

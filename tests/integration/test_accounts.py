@@ -126,11 +126,6 @@ def test_a_client_lives_and_ends_while_jotgate_runs(gateway: Gateway, shell: She
     assert ask_token(gateway, "ci", secrets[1])[1]["scope"] == "models"
     assert ask_token(gateway, "ci", secrets[1], scope="ai")[1]["error"] == "invalid_scope"
 
-    assert shell("client", "disable", "ci").stdout == "client ci is disabled\n"
-    status, content = ask_token(gateway, "ci", secrets[1])
-    assert (status, content["error"]) == (401, "invalid_client")
-    assert shell("client", "enable", "ci").stdout == "client ci is enabled\n"
-
     shown = shell.json("client", "show", "ci")
     assert shown["impact"] == {
         "live_tokens": 4,
@@ -149,6 +144,28 @@ def test_a_client_lives_and_ends_while_jotgate_runs(gateway: Gateway, shell: She
         1.0,
     )
     assert ask_token(gateway, "ci", secrets[1])[0] == 401
+
+
+def test_what_a_client_was_issued_ends_when_it_is_disabled_and_does_not_come_back_with_it(
+    gateway: Gateway, shell: Shell, call: Call
+) -> None:
+    made = shell.json("client", "create", "ci", "--grant", "client_credentials", "--scope", "ai")
+    secret = made["client_secret"]
+    before = ask_token(gateway, "ci", secret)[1]["access_token"]
+    assert call(gateway, before)("POST", "/v1/chat/completions", chat_body()).status == 200
+    assert shell("client", "disable", "ci").stdout == "client ci is disabled\n"
+    status, content = ask_token(gateway, "ci", secret)
+    assert (status, content["error"]) == (401, "invalid_client")
+    assert call(gateway, before)("POST", "/v1/chat/completions", chat_body()).code == "token_revoked"
+    assert shell("client", "enable", "ci").stdout == "client ci is enabled\n"
+    assert shell.json("client", "show", "ci")["impact"]["live_tokens"] == 0
+
+    def counts() -> bool:
+        later = ask_token(gateway, "ci", secret)[1]["access_token"]
+        return call(gateway, later)("POST", "/v1/chat/completions", chat_body()).status == 200
+
+    until(counts, "what is issued after the leeway counts")
+    assert call(gateway, before)("POST", "/v1/chat/completions", chat_body()).code == "token_revoked"
 
 
 def test_deleting_wants_the_name_typed(shell: Shell) -> None:

@@ -192,7 +192,7 @@ def test_RT_04_a_family_ends_however_often_it_is_used_and_its_access_tokens_with
     assert stage.refusal(answer["refresh_token"]) == "invalid_grant"
 
 
-# RT-05
+# RT-05; that a logout at the issuer ends them stands in `tests/conformance/test_logout.py`
 
 
 def test_RT_05_a_token_that_was_given_back_counts_no_more_and_none_in_its_grace(stage: RefreshStage) -> None:

@@ -69,3 +69,20 @@ def test_an_issuer_that_is_forgotten_and_added_again_is_not_the_one_it_was(stage
     again = stage.ask("POST", "/issuers", body).headers["etag"]
     assert again != first
     assert code_of(stage.ask("DELETE", "/issuers/idp", if_match=first)) == (412, Code.RECORD_CHANGED)
+
+
+def test_what_somebody_was_issued_ends_by_name_and_when_they_are_disabled(stage: AdminStage) -> None:
+    for name in ("alice", "bob"):
+        stage.make("/principals", {"name": name, "scopes": ["ai"]})
+    rows = [stage.issuance("t-1"), stage.issuance("t-2", subject="bob"), stage.issuance("t-3", parent="t-2")]
+    stage.store.add_issuances([*rows, stage.issuance("t-4", subject="eve", tenant="acme")])
+
+    def states() -> list[str]:
+        return [stage.get(f"/tokens/t-{number}")["state"] for number in (1, 2, 3, 4)]
+
+    assert stage.ask("POST", "/principals/bob/disable").status_code == 200
+    assert states() == ["live", "revoked", "revoked", "live"]
+    done = stage.ask("POST", "/tokens/revoke", {"kind": "subject", "name": "alice", "confirmed": True}).json()
+    assert (done["live"], done["done"]) == (1, True)
+    stage.ask("POST", "/tokens/revoke", {"kind": "tenant", "name": "acme", "confirmed": True})
+    assert states() == ["revoked"] * 4

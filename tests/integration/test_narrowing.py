@@ -77,3 +77,60 @@ def until_told(gateway: Gateway, request_id: str) -> str:
 
     until(asked, "the request is in the log", 5.0)
     return said[-1]
+
+
+def test_both_commands_work_while_no_jotgate_runs(directory: Path) -> None:
+    root = run_command("token", "create", "--subject", "me", "--model", "echo", data=directory).stdout.strip()
+    done = run_command("token", "narrow", "--scope", "models", "--actor", "agent", data=directory, stdin=root)
+    assert done.returncode == 0, done.stderr
+    child = done.stdout.strip()
+    told = run_command("token", "verify", data=directory, stdin=child).stdout
+    assert [line.split() for line in told.splitlines() if line.startswith(("  acts", "  scopes"))] == [
+        ["scopes", "models"],
+        ["acts", "agent"],
+    ]
+    nodes = run_command("token", "tree", "--json", data=directory, stdin=child).stdout.splitlines()
+    assert [(node["depth"], node["state"], node["named"]) for node in map(json.loads, nodes)] == [
+        (0, "live", False),
+        (1, "live", True),
+    ]
+    ids = [json.loads(node)["token_id"] for node in nodes]
+    run_command("token", "revoke", ids[0], "--yes", data=directory)
+    said = run_command("token", "tree", ids[1], data=directory).stdout
+    assert said.count("revoked") == 2
+    refused = run_command("token", "narrow", data=directory, stdin=child)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "was revoked" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--scope", "ai"), "What may be: models"),
+        (("--model", "other"), "What may be: echo"),
+        (("--ttl", "2h"), "--ttl"),
+        (("--audience", "https://else.example"), "It is for: "),
+        (("--scope", " "), "--scope"),
+        (("--ttl", "soon"), ""),
+        (("eyJh.eyJz.c2ln",), "stdin"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_what_may_be(directory: Path, words: tuple[str, ...], hint: str) -> None:
+    root = run_command(
+        "token", "create", "--subject", "me", "--model", "echo", "--scope", "models", data=directory
+    ).stdout.strip()
+    refused = run_command("token", "narrow", *words, data=directory, stdin=root)
+    assert refused.returncode in {1, 2}
+    assert refused.stdout == ""
+    assert hint in refused.stderr
+    assert "eyJ" not in refused.stderr
+
+
+def test_a_token_on_the_command_line_of_the_tree_is_refused_without_being_repeated(directory: Path) -> None:
+    run_command("token", "create", "--subject", "me", data=directory)
+    refused = run_command("token", "tree", "eyJh.eyJz.c2ln", data=directory)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "eyJ" not in refused.stderr
+    unknown = run_command("token", "tree", "0" * 32, data=directory)
+    assert unknown.returncode == 1
+    assert "nothing is known" in unknown.stderr

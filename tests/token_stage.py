@@ -151,7 +151,7 @@ class TokenStage:
         )
         self.proof_rules = ProofRules()
         self.proofs = ProofDesk(None, clock=self.clock, entropy=Chance(), rules=lambda: self.proof_rules)
-        self.binder = Binder(NAME, self.proofs.judge, Chance())
+        self.binder = Binder(NAME, self.proofs, Chance())
         self.grants: dict[GrantName, Grant] = {"client_credentials": ClientCredentials(self.issuer, self.clock)}
         self.stale = False
         self._browser: TestClient | None = None

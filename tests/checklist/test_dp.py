@@ -65,6 +65,16 @@ def stage() -> BoundStage:
     return BoundStage()
 
 
+class Away:
+    """Who remembers used proofs, but is not there (services.binding.ProofJudge)."""
+
+    async def look(self, _sight: Sight) -> Verdict:
+        return Verdict("fresh")
+
+    async def judge(self, _sight: Sight) -> Verdict:
+        return Verdict("unknown")
+
+
 def claims_of(answer: Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     return token_claims(answer.json()["access_token"])
@@ -131,6 +141,15 @@ def test_DP_13_a_nonce_is_asked_for_once_in_one_field(stage: BoundStage) -> None
     assert "," not in nonce
     assert stage.get(stage.prove(nonce=nonce)).status_code == 200
     assert word(stage.get(stage.prove(nonce="A" * 32)))[1] == "use_dpop_nonce"
+
+
+def test_DP_17_what_gets_no_token_uses_up_no_proof(stage: BoundStage) -> None:
+    """Else anybody could fill the memory of used proofs."""
+    proof = stage.prove()
+    assert stage.get(proof, scope="embeddings.none").status_code == 400
+    assert stage.get(proof, resource="https://other.example").status_code == 400
+    assert stage.get(proof).status_code == 200
+    assert word(stage.get(proof))[1] == "invalid_dpop_proof"
 
 
 @pytest.mark.parametrize("binding", ["required-dpop", "required-mtls"])
@@ -241,10 +260,7 @@ def test_a_certificate_that_nobody_asked_for_binds_nothing(stage: BoundStage) ->
 
 
 def test_F18_without_the_memory_of_used_proofs_nothing_is_issued(stage: BoundStage) -> None:
-    async def away(_sight: Sight) -> Verdict:
-        return Verdict("unknown")
-
-    stage.binder = Binder(NAME, away, Chance())
+    stage.binder = Binder(NAME, Away(), Chance())
     answer = stage.get(stage.prove())
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert "retry-after" in answer.headers

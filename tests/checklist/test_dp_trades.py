@@ -1,5 +1,6 @@
 """Rows DP-14, TX-10 and E07 of the token checklist: bound tokens that are traded or refreshed stay their holder's."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -150,12 +151,38 @@ def test_DP_14_what_a_bound_token_was_traded_for_stays_bound_whoever_the_client_
     assert claims_of(floor.by(floor.holder, CERTIFICATE).renew(answer))["cnf"] == {"jkt": floor.holder.jkt}
 
 
-def test_F15_a_replayed_proof_refreshes_and_trades_nothing(floor: BoundFloor) -> None:
+def test_F15_a_replayed_proof_gets_nothing_at_any_grant(floor: BoundFloor) -> None:
+    token = floor.bound()
+    first = floor.by(floor.holder).present(floor.job(), scope="ai offline_access")
+    later = floor.by(floor.holder).present(floor.job(), scope="ai offline_access")
+    asks: tuple[Callable[[], TokenResponse], ...] = (
+        lambda: floor.trade(token),
+        lambda: floor.renew(first),
+        lambda: floor.present(floor.job()),
+    )
+    for ask in asks:
+        floor.by(floor.holder)
+        ask()
+        before = floor.issued
+        agains: tuple[Callable[[], TokenResponse], ...] = (ask, lambda: floor.renew(later), asks[2])
+        for again in agains:
+            with pytest.raises(DpopRefused, match="used before"):
+                again()
+        assert floor.issued == before
+    assert floor.by(floor.holder).renew(later).refresh_token, "and uses up no refresh token"
+
+
+def test_DP_17_what_is_refused_for_another_reason_uses_up_no_proof(floor: BoundFloor) -> None:
     token = floor.bound()
     floor.by(floor.holder)
-    floor.trade(token)
-    with pytest.raises(DpopRefused, match="used before"):
-        floor.trade(token)
+    for _ in range(2):
+        with pytest.raises(OAuthRefused, match="scope"):
+            floor.trade(token, scope="admin:*")
+        with pytest.raises(GrantRefused):
+            floor.grant("refresh_token", refresh_token="jot_r_" + "A" * 43)
+        with pytest.raises(GrantRefused):
+            floor.present(floor.job(aud="https://other.example"))
+    assert floor.trade(token).token_type == "DPoP"
 
 
 @pytest.mark.parametrize("binding", ["required-dpop", "required-mtls"])

@@ -83,7 +83,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
     )
     own = OwnTokens(lambda: parts.reloader.effect.verifier, clock)
     return OAuthDesk(
-        tokens=TokenService(clients, grants, clock, Binder(issuer_url, parts.proofs.judge, SystemEntropy())),
+        tokens=TokenService(clients, grants, clock, Binder(issuer_url, parts.proofs, SystemEntropy())),
         returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),
         introspection=Introspection(
             clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url

@@ -161,9 +161,9 @@ def _find_prover(protected: bytes) -> _Prover:
 def _check_target(claims: dict[str, object], target: Target) -> None:
     method, url = claims.get("htm"), claims.get("htu")
     if method != target.method:
-        raise _wrong("htm", target.method, method, " (it is for another method)")
+        raise _wrong("htm", target.method, method, " (it is for another method)", hint=f"Make it for {target.method}")
     if not isinstance(url, str) or len(url) > _URL_CHARS_MAX or normal_url(url) != target.url:
-        raise _wrong("htu", target.url, url, " (it is for another URL)")
+        raise _wrong("htu", target.url, url, " (it is for another URL)", hint=f"Make it for {target.url}")
 
 
 def _read_id(claims: dict[str, object]) -> str:
@@ -191,6 +191,6 @@ def _media_type(typ: str | None) -> str:
     return (typ or "").lower().removeprefix("application/")
 
 
-def _wrong(name: str, wanted: object, got: object, more: str = "") -> ProofRefused:
+def _wrong(name: str, wanted: object, got: object, more: str = "", *, hint: str = "") -> ProofRefused:
     state = "is missing" if got is None else "is not what it must be"
-    return ProofRefused(f"the DPoP proof's '{name}' {state}{more}").showing(name, wanted, got)
+    return ProofRefused(f"the DPoP proof's '{name}' {state}{more}", hint=hint).showing(name, wanted, got)

@@ -1,6 +1,6 @@
 """Grants on the wire: their names, a checked request for one, and the answer to it (RFC 6749 s4, s5.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -33,11 +33,16 @@ _BEARER: Final = "Bearer"
 _DPOP: Final = "DPoP"
 
 
+async def _none_to_use() -> None:
+    """There was no proof."""
+
+
 class GrantRequest(Struct, frozen=True):
     """A request of a client that has proved who it is and may use the grant.
 
     `rights` is what it may do now, `peer` the address that the request came from, `came_s` when (NumericDate).
-    `binding` is what the request proves, to which its tokens are bound.
+    `binding` is what the request proves, to which its tokens are bound. `use_proof` uses up the proof of a key, once
+    nothing else stands against the request (RFC 9449 s11.1); it raises what `services.binding.Binder.use` does.
     """
 
     client: ClientRecord
@@ -46,6 +51,7 @@ class GrantRequest(Struct, frozen=True):
     peer: str
     came_s: float
     binding: Binding = UNBOUND
+    use_proof: Callable[[], Awaitable[None]] = _none_to_use
 
 
 class TokenResponse(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,9 @@
 """Finds out what the tokens of a request are to be bound to: a key that a DPoP proof proves, or a certificate."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from jotgate.core.accounts import ClientRecord
-from jotgate.core.bindings import UNBOUND, Binding
+from jotgate.core.bindings import Binding
 from jotgate.core.dpop import Proof, Target, read_proof
 from jotgate.core.lineage import Confirmation
 from jotgate.core.metadata import TOKEN_PATH
@@ -17,19 +16,29 @@ from jotgate.ports import Entropy
 _ASKER_BYTES: Final = 12
 
 
-class Binder:
-    """Reads what a request proves. `judge` is the desk that remembers used proofs; `issuer` is our name."""
+class ProofJudge(Protocol):
+    """Who remembers used proofs; see `services.proof_desk.ProofDesk`."""
 
-    def __init__(self, issuer: str, judge: Callable[[Sight], Awaitable[Verdict]], entropy: Entropy) -> None:
+    async def look(self, sight: Sight) -> Verdict:
+        """What would become of a proof, which is not used by that."""
+
+    async def judge(self, sight: Sight) -> Verdict:
+        """What becomes of a proof; "fresh" is said once."""
+
+
+class Binder:
+    """Reads what a request proves, and uses its proof up; `issuer` is our name."""
+
+    def __init__(self, issuer: str, proofs: ProofJudge, entropy: Entropy) -> None:
         self._target = Target("POST", issuer + TOKEN_PATH)
-        self._judge = judge
+        self._proofs = proofs
         self._entropy = entropy
 
     async def bind(self, client: ClientRecord, sender: Sender) -> Binding:
         """What a request of this client proves, which is as much as the client must.
 
         1. There is at most one proof, and it is good in itself and of this request (RFC 9449 s4.3).
-        2. The proof is in its time and was not used; only now it is (s11.1).
+        2. The proof is in its time, and was not used as far as is known here; it is not used yet.
         3. What the client's tokens must be bound to is proven (s5.2 `dpop_bound_access_tokens`, RFC 8705 s3.4).
         4. They are bound to the proof's key; without one, to the certificate that the client is known by.
 
@@ -38,22 +47,31 @@ class Binder:
             BindingRequired: the client must prove what it does not.
             StoreUnavailable: whether the proof was used cannot be known.
         """
-        if not (sender.proofs or sender.certificate or client.binding):
-            return UNBOUND
-        key = await self._prove(sender.proofs) if sender.proofs else None
+        proof = self._read(sender.proofs) if sender.proofs else None
+        sight = None if proof is None else self._sight(proof)
+        if sight is not None:
+            _raise_for(await self._proofs.look(sight))
+        key = None if proof is None else Confirmation("jkt", proof.jkt)
         certificate = Confirmation("x5t#S256", certificate_hash(sender.certificate)) if sender.certificate else None
         _require(client, key, certificate)
         proven = tuple(one for one in (key, certificate) if one is not None)
         by_certificate = client.binding == "required-mtls" or client.authentication == "tls_client_auth"
-        return Binding(key or (certificate if by_certificate else None), proven)
+        return Binding(key or (certificate if by_certificate else None), proven, sight)
 
-    async def _prove(self, proofs: tuple[str, ...]) -> Confirmation:
+    async def use(self, binding: Binding) -> None:
+        """Use up the proof of a request that nothing else stands against: it gets one answer (RFC 9449 s11.1).
+
+        Raises:
+            DpopRefused, DpopNonceWanted, StoreUnavailable: as `bind`.
+        """
+        if binding.sight is not None:
+            _raise_for(await self._proofs.judge(binding.sight))
+
+    def _read(self, proofs: tuple[str, ...]) -> Proof:
         try:
-            proof = read_proof(", ".join(proofs).encode("latin-1", "replace"), self._target)
+            return read_proof(", ".join(proofs).encode("latin-1", "replace"), self._target)
         except ProofRefused as refusal:
             raise DpopRefused(refusal.message, hint=refusal.hint) from None
-        _raise_for(await self._judge(self._sight(proof)))
-        return Confirmation("jkt", proof.jkt)
 
     def _sight(self, proof: Proof) -> Sight:
         return Sight(proof.handle, proof.iat, proof.nonce, self._entropy.random_bytes(_ASKER_BYTES))

@@ -40,18 +40,30 @@ class ProofDesk:
         """The shared store did not answer somebody: what answers next may be a copy that lacks what was marked last."""
         self._lost = self._shared is not None
 
+    async def look(self, sight: Sight) -> Verdict:
+        """What would become of a proof, as far as that is known without asking a shared store; it is not used by that.
+
+        For whoever has more to check before the proof is used: nobody can fill the memory with proofs that get nothing.
+        """
+        try:
+            verdict = await self._judge(sight, use=False)
+        except StoreUnavailable:
+            return Verdict("unknown")
+        used = verdict.word == "fresh" and self._used.knows(sight.handle, sight.asker)
+        return Verdict("used") if used else verdict
+
     async def judge(self, sight: Sight) -> Verdict:
         """What becomes of a proof that is good in itself; "fresh" is said once, then it is used."""
         try:
-            return await self._judge(sight)
+            return await self._judge(sight, use=True)
         except StoreUnavailable:
             return Verdict("unknown")
 
-    async def _judge(self, sight: Sight) -> Verdict:
+    async def _judge(self, sight: Sight, *, use: bool) -> Verdict:
         now_s, rules = self._now_s(), self._rules()
         nonce_at_s = await self._nonce_time(sight.nonce, now_s)
         judged = judge_time(sight.iat, nonce_at_s, now_s, self._epoch_s, rules)
-        word = judged.word if judged.word != "fresh" else await self._use(sight, judged)
+        word = await self._use(sight, judged) if use and judged.word == "fresh" else judged.word
         wants = word == "nonce" or (word == "fresh" and rules.nonce_required)
         if wants or (nonce_at_s is not None and now_s - nonce_at_s > _RENEWED_AFTER_S):
             return Verdict(word, await self._new_nonce())

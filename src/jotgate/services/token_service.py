@@ -1,7 +1,10 @@
 """Answers requests for tokens (RFC 6749 s3.2): which client asks, for which grant, and whether it may use that."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
@@ -60,13 +63,19 @@ class TokenService:
                 raise GrantUnsupported("there is no such grant here")
             if name not in client.record.grants:
                 raise ClientNotAllowed("this client may not use this grant")
-            binding = await self._binder.bind(client.record, sender)
-            return await grant.answer(GrantRequest(client.record, client.rights, form, sender.peer, came_s, binding))
+            request = GrantRequest(client.record, client.rights, form, sender.peer, came_s)
+            if sender.proofs or sender.certificate or client.record.binding:
+                request = await self._bind(request, sender)
+            return await grant.answer(request)
         except (ClientRefused, DpopNonceWanted):
             raise  # The one was recorded where it was found out; the other is a step on the way (RFC 9449 s8).
         except OAuthRefused as refusal:
             self._clients.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=name or "")
             raise
+
+    async def _bind(self, request: GrantRequest, sender: Sender) -> GrantRequest:
+        binding = await self._binder.bind(request.client, sender)
+        return replace(request, binding=binding, use_proof=partial(self._binder.use, binding))
 
     def unread(self, refusal: OAuthRefused, sender: Sender) -> None:
         """Record that a request was refused whose form could not be read. Raises AuditUnavailable."""

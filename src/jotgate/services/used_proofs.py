@@ -24,6 +24,11 @@ class UsedProofs:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
+    def knows(self, handle: bytes, asker: bytes) -> bool:
+        """Whether a proof was used by somebody else than `asker`."""
+        found = self._young.get(handle, self._old.get(handle))
+        return found is not None and found != asker
+
     def take(self, handle: bytes, asker: bytes, now_s: float) -> bool:
         """Remember that a proof is used; False if it was, unless it was by the same `asker`.
 

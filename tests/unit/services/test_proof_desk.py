@@ -76,6 +76,15 @@ def test_DP_17_what_is_refused_for_another_reason_is_not_used_up(clock: ManualCl
     assert machine.judge(machine.sight(nonce=wanted.nonce)).word == "fresh"
 
 
+def test_a_look_uses_nothing_up_and_knows_what_was_used_here(clock: ManualClock) -> None:
+    machine = settled(clock)
+    sights = [machine.sight() for _ in range(3)]
+    assert [asyncio.run(machine.desk.look(one)).word for one in sights] == ["fresh"] * 3
+    assert machine.judge(sights[0]).word == "fresh"
+    assert [asyncio.run(machine.desk.look(one)).word for one in sights] == ["fresh", "used", "used"]
+    assert asyncio.run(machine.desk.look(machine.sight(b"x", iat=clock.now_s() - 100))).word == "nonce"
+
+
 def test_an_answer_that_was_lost_is_given_again(clock: ManualClock) -> None:
     store = MemoryStore()
     for machine in (settled(clock), settled(clock, Shaky(store))):

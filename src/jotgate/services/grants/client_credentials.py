@@ -51,5 +51,6 @@ class ClientCredentials:
             roles=rights.roles,
             confirmation=request.binding.confirmation,
         )
+        await request.use_proof()
         issued = await self._issuer.issue(grant, actor=client.name)
         return answer_with(issued, grant, self._clock.now_s(), details=details)

@@ -50,6 +50,7 @@ class JwtBearer:
         bearer = await self._access.run(lambda store: find_bearer(store, presented, request.client))
         ask = ask_of(request, request.form.many("resource"), request.client.audiences)
         grant = self._handout.decide(ask, presented, bearer)
+        await request.use_proof()
         await self._use_up(presented, end_s)
         return await self._handout.hand_out(grant, presented, ask)
 

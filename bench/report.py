@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Final
 
+from bench.admission import Admissions
 from bench.candidates import TABLES, Comparison, Table
 from bench.gates import Verdict
 from bench.memory import Idle
@@ -40,6 +41,7 @@ class Report:
     ratios: Mapping[Comparison, Mapping[str, Summary]]
     verification: Verification | None
     possession: Possession | None
+    admissions: Admissions | None
     starts: Starts | None
     idle: Mapping[str, Idle]
     blocks: Blocks | None
@@ -75,6 +77,7 @@ def to_json(report: Report) -> str:
         "ratios": _as_dicts({comparison.title: found for comparison, found in report.ratios.items() if found}),
         "verification": asdict(report.verification) if report.verification else None,
         "possession": asdict(report.possession) if report.possession else None,
+        "admissions": asdict(report.admissions) if report.admissions else None,
         "starts": asdict(report.starts) if report.starts else None,
         "idle": {name: asdict(idle) for name, idle in report.idle.items()},
         "blocks": asdict(report.blocks) if report.blocks else None,
@@ -97,6 +100,7 @@ def to_markdown(report: Report) -> str:
         ("", f"Medians of {report.plan.rounds} rounds, least to greatest in brackets. {report.accounted}"),
         verification_table(report.verification),
         possession_table(report.possession),
+        admissions_table(report.admissions),
         idle_table(report.idle),
         blocks_table(report.blocks),
         ("", "## How to read this", "", HOW_TO_READ, ""),
@@ -203,6 +207,25 @@ def possession_table(found: Possession | None) -> list[str]:
         "|---|---|",
         *(f"| {way} | {_cell(summarise(us), 1, '')} |" for way, us in found.us.items()),
         f"| all but the first | {_cell(found.total(), 1, '')} |",
+    ]
+
+
+def admissions_table(found: Admissions | None) -> list[str]:
+    """What policies cost, one line a way."""
+    if found is None:
+        return []
+    return [
+        "",
+        "## Admitting a call",
+        "",
+        "Its token is known, its body has 400 bytes. CPU time a call, from its head to its upstream.",
+        "",
+        "| | µs | over without policies |",
+        "|---|---|---|",
+        *(
+            f"| {way} | {_cell(summarise(us), 2, '')} | {_cell(found.over_none(way), 2, 'x')} |"
+            for way, us in found.us.items()
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import candidates as names
 from bench import compiler, cpu, machine, summary
+from bench.admission import Admissions, measure_admission
 from bench.candidates import TABLES
 from bench.envoy import envoy_version, find_envoy, start_envoy
 from bench.gates import judge
@@ -68,6 +69,7 @@ class Run:
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
         verification = self._verification()
         possession = self._possession()
+        admissions = self._admissions()
         starts = self._starts()
         idle = self._idle()
         blocks, reload_fault = self._reloads()
@@ -76,7 +78,7 @@ class Run:
         accounted, unaccounted = self._account(targets)
         compared = {one for table in TABLES for one in table.comparisons}
         ratios = {one: summary.ratios(visits, one) for one in compared}
-        apart = [part.summaries() for part in (verification, starts, blocks) if part is not None]
+        apart = [part.summaries() for part in (verification, admissions, starts, blocks) if part is not None]
         return Report(
             taken_at=taken_at,
             plan=self._plan,
@@ -86,6 +88,7 @@ class Run:
             ratios=ratios,
             verification=verification,
             possession=possession,
+            admissions=admissions,
             starts=starts,
             idle=idle,
             blocks=blocks,
@@ -116,6 +119,12 @@ class Run:
             return None
         progress("verifying DPoP proofs")
         return measure_possession(self._plan.verify_rounds, self._plan.verify_cold)
+
+    def _admissions(self) -> Admissions | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("admitting calls under policies")
+        return measure_admission(self._plan.verify_rounds, self._plan.verify_warm)
 
     def _starts(self) -> Starts | None:
         if names.JOTGATE not in self._names:

@@ -44,6 +44,7 @@ def find_networks(addresses: tuple[str, ...]) -> Networks:
     return Networks(addresses)
 
 
+@lru_cache(maxsize=8_192)
 def is_within(networks: Networks, address: str, *, unknown: bool) -> bool:
     """Whether an address is in one of them; an IPv4 address that is written as IPv6 is that IPv4 address."""
     found = _parse(address)
@@ -68,7 +69,6 @@ def is_of_age(age_s: float | None, older_s: int | None, younger_s: int | None, *
     return (older_s is None or age_s >= older_s) and (younger_s is None or age_s < younger_s)
 
 
-@lru_cache(maxsize=1_024)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(address)

@@ -116,15 +116,47 @@ _HEREDITARY: Final = frozenset({"subjects", "clients", "tenants", "issuers"})
 _DIGEST: Final = "sha256"  # stands in a name whose words are too long to be kept
 
 
+class _Names:
+    """The places of policies by the names that one of their members has, in whole or as the beginning of names."""
+
+    __slots__ = ("_heads", "_lengths", "_whole")
+
+    def __init__(self) -> None:
+        self._whole: dict[str, list[int]] = {}
+        self._heads: dict[str, list[int]] = {}
+        self._lengths: tuple[int, ...] = ()
+
+    def add(self, pattern: str, place: int) -> None:
+        """File a policy under a pattern."""
+        if not pattern.endswith(ANYTHING):
+            self._whole.setdefault(pattern, []).append(place)
+            return
+        head = pattern.removesuffix(ANYTHING)
+        self._heads.setdefault(head, []).append(place)
+        if len(head) not in self._lengths:
+            self._lengths = (*self._lengths, len(head))
+
+    def find(self, value: str) -> Iterator[int]:
+        """The places of those whose patterns the value is like."""
+        yield from self._whole.get(value, ())
+        for length in self._lengths:
+            yield from self._heads.get(value[:length], ())
+
+    def everything(self) -> Iterator[int]:
+        """All places."""
+        for places in (*self._whole.values(), *self._heads.values()):
+            yield from places
+
+
 class Policies:
-    """Policies, found by what they name exactly. `aliases` are those of the routes, `zones` the clocks of windows."""
+    """Policies, found by what they name. `aliases` are those of the routes, `zones` the clocks of windows."""
 
     def __init__(self, policies: Sequence[Policy], aliases: Set[str], zones: Mapping[str, tzinfo]) -> None:
         self.policies: Final = policies
         self._aliases = aliases
         self._zones = zones
         self._rest: list[int] = []
-        self._found: dict[_Field, dict[str, list[int]]] = {}
+        self._found: dict[_Field, _Names] = {}
         for place, policy in enumerate(policies):
             self._file(place, policy)
         self.stale: Final = any(one.stale for one in policies)
@@ -166,23 +198,26 @@ class Policies:
         return self.settle(self.verdict(principal, operation, model), principal, now)
 
     def _file(self, place: int, policy: Policy) -> None:
+        """File a policy under the first member that tells calls apart."""
         for field in _FIELDS:
             patterns: tuple[str, ...] = getattr(policy, field)
-            if patterns and not any(one.endswith(ANYTHING) for one in patterns):
-                found = self._found.setdefault(field, {})
+            if patterns and ANYTHING not in patterns:
+                names = self._found.get(field)
+                if names is None:
+                    names = self._found[field] = _Names()
                 for one in patterns:
-                    found.setdefault(one, []).append(place)
+                    names.add(one, place)
                 return
         self._rest.append(place)
 
     def _candidates(self, traits: "_Traits") -> Iterator[Policy]:
         """Those that may speak of a call, in their order."""
         places = set(self._rest)
-        for field, found in self._found.items():
+        for field, names in self._found.items():
             if traits.unreadable and field in _HEREDITARY:
-                places.update(place for named in found.values() for place in named)
+                places.update(names.everything())
             for value in traits.values[field]:
-                places.update(found.get(value, ()))
+                places.update(names.find(value))
         policies = self.policies
         return (policies[place] for place in sorted(places))
 

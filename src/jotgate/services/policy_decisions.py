@@ -12,13 +12,27 @@ from jotgate.core.policy_values import UTC_NAME, PolicySet
 from jotgate.core.principals import Principal
 
 _GENERATIONS: Final = 2
-_Key = tuple[int, str, str]
+_KINDS_MAX: Final = 64
+"""So many kinds of call are remembered of one principal."""
+
+
+class _Known:
+    """What is said of one principal. Mutable: of its last kind of call, and of those before."""
+
+    __slots__ = ("model", "operation", "others", "principal", "verdict")
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal: Final = principal
+        self.operation = ""
+        self.model = ""
+        self.verdict = Verdict()
+        self.others: dict[tuple[str, str], Verdict] = {}
 
 
 class PolicyDesk:
-    """Decides for one world. Mutable: at most `capacity` verdicts, in two generations.
+    """Decides for one world. Mutable: what policies say of at most `capacity` principals, in two generations.
 
-    A verdict is kept by the principal itself: the verifier has one for each token that it remembers.
+    That is kept by the principal itself: the verifier has one for each token that it remembers.
     """
 
     __slots__ = ("_aliases", "_generation_size", "_old", "_young", "policies")
@@ -27,29 +41,44 @@ class PolicyDesk:
         self.policies: Final = policies
         self._aliases = aliases
         self._generation_size = max(1, capacity // _GENERATIONS)
-        self._young: dict[_Key, tuple[Principal, Verdict]] = {}
-        self._old: dict[_Key, tuple[Principal, Verdict]] = {}
+        self._young: dict[int, _Known] = {}
+        self._old: dict[int, _Known] = {}
 
     def decide(self, principal: Principal, operation: str, model: str, address: str, now_s: float) -> Decision:
         """What is decided of a call from an address at a time (NumericDate); `model` is empty where it names none."""
-        found = self._young.get((id(principal), operation, model))
-        if found is None or found[0] is not principal:
-            found = self._find(principal, operation, model)
-        settled = found[1].settled
+        known = self._young.get(id(principal))
+        if known is not None and known.principal is principal and known.operation == operation and known.model == model:
+            verdict = known.verdict
+        else:
+            verdict = self._find(principal, operation, model)
+        settled = verdict.settled
         if settled is not None:
             return settled
-        return self.policies.settle(found[1], principal, Circumstances(address, now_s))
+        return self.policies.settle(verdict, principal, Circumstances(address, now_s))
 
-    def _find(self, principal: Principal, operation: str, model: str) -> tuple[Principal, Verdict]:
-        key = (id(principal), operation, model)
-        found = self._old.get(key)
-        if found is None or found[0] is not principal:
-            found = (principal, self.policies.verdict(principal, operation, model))
+    def _find(self, principal: Principal, operation: str, model: str) -> Verdict:
         if model and model not in self._aliases:
-            return found  # Callers make such names up, as many as they like.
-        if len(self._young) >= self._generation_size:
-            self._old, self._young = self._young, {}
-        self._young[key] = found
+            return self.policies.verdict(principal, operation, model)  # Callers make up as many such as they like.
+        known = self._known(principal)
+        kind = (operation, model)
+        verdict = known.others.get(kind)
+        if verdict is None:
+            if len(known.others) >= _KINDS_MAX:
+                known.others.clear()
+            verdict = known.others[kind] = self.policies.verdict(principal, operation, model)
+        known.operation, known.model, known.verdict = operation, model, verdict
+        return verdict
+
+    def _known(self, principal: Principal) -> _Known:
+        key = id(principal)
+        found = self._young.get(key)
+        if found is None or found.principal is not principal:
+            found = self._old.get(key)
+            if found is None or found.principal is not principal:
+                found = _Known(principal)
+            if len(self._young) >= self._generation_size:
+                self._old, self._young = self._young, {}
+            self._young[key] = found
         return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.admission import MANY, NONE, Admissions
 from bench.candidates import OVER_NGINX, TWO_WORKERS
 from bench.gates import judge
 from bench.memory import Idle, Memory
@@ -12,7 +13,7 @@ from bench.plan import FULL
 from bench.possession import ASK, JUDGE, READ, Possession
 from bench.possession import BARE as BARE_PROOF
 from bench.reload import Blocks
-from bench.report import Report, possession_table, to_json, to_markdown
+from bench.report import Report, admissions_table, possession_table, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
@@ -55,6 +56,7 @@ def report(
         ratios=found,
         verification=VERIFICATION,
         possession=POSSESSION,
+        admissions=ADMISSIONS,
         starts=starts,
         idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
         blocks=blocks,
@@ -66,6 +68,7 @@ def report(
 
 VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], PYJWT: [90.0]})
 POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
+ADMISSIONS = Admissions({NONE: [6.0, 8.0], MANY: [6.3, 8.8]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
 
@@ -191,3 +194,10 @@ def test_what_a_verification_costs_stands_beside_the_bare_primitive() -> None:
 
     assert "| jotgate, cold | 60.00 (60.00 to 60.00) | 1.20 x (1.20 to 1.20) |" in page
     assert "| jotgate, from its cache | 2.00 (2.00 to 2.00) | 0.04 x (0.04 to 0.04) |" in page
+
+
+def test_what_policies_cost_stands_beside_a_call_without() -> None:
+    lines = admissions_table(ADMISSIONS)
+    assert f"| {NONE} | 7.00 (6.00 to 8.00) | 1.00 x (1.00 to 1.00) |" in lines
+    assert any(line.startswith(f"| {MANY} |") and "(1.05 to 1.10)" in line for line in lines)
+    assert admissions_table(None) == []

@@ -13,7 +13,7 @@ from jotgate.core.admin_tokens import AdminTokenOrder
 from jotgate.core.claims import TokenRequest
 from jotgate.core.rights import within_scopes
 from jotgate.core.scopes import ADMIN_SCOPES
-from jotgate.errors import AuditUnavailable, CommandError, RecordMissing, RequestMalformed
+from jotgate.errors import AuditUnavailable, CommandError, RecordMissing, RequestMalformed, TokenRevoked
 from jotgate.services.account_desk import AccountDesk
 from tests.administering import MACHINE
 from tests.callers import NAME
@@ -68,12 +68,14 @@ async def test_a_client_from_its_first_token_to_its_end() -> None:
     await desk.carry_out(order("disable"))
     status, content = ask(stage, made.secret)
     assert (status, content["error"]) == (401, "invalid_client")
-    stage.claims(token)  # It counts until its end, or until somebody revokes it.
+    with pytest.raises(TokenRevoked):
+        stage.claims(token)
+    stage.clock.advance(10)
     await desk.carry_out(order("enable"))
     assert ask(stage, made.secret)[0] == 200
     gone = await desk.carry_out(order("delete"))
     assert gone.impact is not None
-    assert gone.impact.live_tokens == 2
+    assert gone.impact.live_tokens == 1
     assert ask(stage, made.secret)[0] == 401
     assert not stage.revoked.spares((f"token {NAME} {claims_of(token)['jti']}",))
     assert looks != []

@@ -7,6 +7,7 @@ import pytest
 from jotgate.core.calls import ResponseHead
 from jotgate.errors import UpstreamTorn, UpstreamUnavailable
 from jotgate.gateway.passage import ControlDoor, Passage
+from jotgate.jose.encoding import b64url_encode
 from jotgate.testing.ports import ManualClock, RecordingCaller, ScriptedPort
 from tests.callers import request
 
@@ -42,6 +43,18 @@ def test_the_request_goes_on_with_its_own_fields_and_the_peers_address(door: Doo
     assert (outbound.method, outbound.target, outbound.body) == (b"POST", b"/oauth/token?a=b", b"body")
     own = b"X-Jotgate-Peer: 127.0.0.1\r\nX-Request-Id: ask-1\r\n"
     assert outbound.lines == own + b"authorization: Bearer t\r\ncontent-type: text/x\r\n"
+
+
+def test_a_certificate_is_the_connections_and_a_proof_is_passed_on(door: Door) -> None:
+    asked = request(b"body", dpop=b"proof", x_jotgate_certificate=b"forged", client_cert=b":forged:")
+    asked.request_id, asked.certificate = "ask-1", b"of the connection"
+    door.door.run(asked, door.caller)
+    lines = door.port.last.outbound.lines
+    assert b"X-Jotgate-Certificate: " + b64url_encode(b"of the connection") + b"\r\n" in lines
+    assert b"dpop: proof\r\n" in lines
+    assert b"forged" not in lines
+    door.ask(x_jotgate_certificate=b"forged")
+    assert b"certificate" not in door.port.last.outbound.lines.lower()
 
 
 def test_a_request_without_query_has_none(door: Door) -> None:

@@ -173,6 +173,17 @@ def form_of(path: bytes = b"/oauth/token") -> Request:
     return request(b"grant_type=x", path=path, host=b"x", content_type=kind, authorization=b"Basic eDp5")
 
 
+def test_a_form_crosses_the_bus_with_its_proof_and_the_certificate_of_its_connection() -> None:
+    house = House()
+    form = form_of()
+    form.headers |= {b"dpop": b"proof, another", b"client-cert": b":forged:"}
+    form.certificate = b"of the connection"
+    house.ask(form)
+    (asked,) = house.asked
+    assert (asked.sender.proofs, asked.sender.certificate) == (("proof, another",), b"of the connection")
+    assert "proof" not in repr(asked.sender)
+
+
 @pytest.mark.parametrize("path", [b"/oauth/token", b"/oauth/revoke", b"/oauth/introspect"])
 def test_a_form_crosses_the_bus_and_its_answer_comes_back(path: bytes) -> None:
     house = House()

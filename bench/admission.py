@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from bench.summary import Summary, summarise
 from jotgate.core.calls import Request
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
@@ -73,8 +75,8 @@ def _policies() -> tuple[Policy, ...]:
     found = []
     for number in range(POLICIES - 1):
         pattern = f"other-{number}" + "*" * (number % 10 == 0)
-        named = {_OTHERS[number % len(_OTHERS)]: (pattern,)}
-        found.append(Policy(name=f"p{number}", effect="deny" if number % 2 else "allow", **named))
+        plain = Policy(name=f"p{number}", effect="deny" if number % 2 else "allow")
+        found.append(replace(plain, **{_OTHERS[number % len(_OTHERS)]: (pattern,)}))
     return (*found, Policy(name="rest", effect="allow"))
 
 

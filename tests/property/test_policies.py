@@ -1,9 +1,9 @@
 """Policies against a plain reading of what they say, and what no change to them or to a token may bring about."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ windows = st.builds(
 )
 
 
-_ONE_OF: Final = {
+_ONE_OF: Final[dict[str, st.SearchStrategy[Any]]] = {
     **dict.fromkeys(("subjects", "clients", "roles", "actors", "routes", "models"), patterns),
     "tenants": patterns | st.just(("default",)),
     "issuers": st.sampled_from(((NAME,), ("https://partner.example",))),
@@ -124,7 +124,7 @@ def _fits(one: Policy, principal: Principal, call: Asked) -> bool:
     inherited = principal.origins if denies else ()
     words = [name.split(" ") for name in inherited]
     scopes = set(principal.scopes) | (SCOPES - {METRICS} if "ai" in principal.scopes else set())
-    said = (
+    said: tuple[tuple[tuple[str, ...], Collection[str]], ...] = (
         (one.subjects, {principal.subject} | {word[2] for word in words if word[0] == "subject"}),
         (one.issuers, {principal.issuer} | {word[1] for word in words if word[0] == "subject"}),
         (one.clients, {principal.client_id} | {word[1] for word in words if word[0] == "client"}),
@@ -213,7 +213,7 @@ def test_one_more_that_denies_never_allows_more(
 def test_one_less_that_allows_never_allows_more(
     found: list[Policy], data: st.DataObject, principal: Principal, call: Asked
 ) -> None:
-    gone = data.draw(st.sampled_from([one for one in found if one.effect == "allow"] or [None]))
+    gone: Policy | None = data.draw(st.sampled_from([None, *(one for one in found if one.effect == "allow")]))
     if isinstance(decide([one for one in found if one is not gone], principal, call), Allow):
         assert isinstance(decide(found, principal, call), Allow)
 

@@ -140,7 +140,7 @@ def _check_window(path: str, window: WindowEntry) -> list[Fault]:
         faults.append((f"{path}.begin", f"is '{window.begin}', and a day begins at 00:00"))
     if end > DAY_MINUTES:
         faults.append((f"{path}.end", f"is '{window.end}', and a day ends at 24:00"))
-    if begin == end:
+    if begin == end and not faults:
         faults.append((f"{path}.end", "is when it begins; leave out both for whole days"))
     return faults
 

@@ -46,7 +46,7 @@ def read_kept(content: bytes) -> PolicyEntry | None:
 def _read(path: str, item: object, faults: list[Fault]) -> PolicyEntry | None:
     known = len(faults)
     entry = read_table(PolicyEntry, _with_tables(path, item, faults), path, faults)
-    if entry is None:
+    if entry is None or len(faults) > known:
         return None
     faults += check_policy(path, entry)
     return entry if len(faults) == known else None

@@ -31,6 +31,7 @@ _TYPES: Final = {
     404: "invalid_request_error",
     429: "rate_limit_error",
 }
+_QUOTABLE: Final = bytes(byte if 0x20 <= byte <= 0x7E and byte not in b'"\\' else 0x3F for byte in range(256))
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -125,6 +126,4 @@ def _dpop(code: bytes, error: JotgateError) -> bytes:
 
 def scrub(text: str) -> bytes:
     """Only %x20-21, %x23-5B and %x5D-7E may stand in a quoted parameter (RFC 6750 s3)."""
-    return bytes(
-        byte if 0x20 <= byte <= 0x7E and byte not in b'"\\' else 0x3F for byte in text.encode("ascii", "replace")
-    )
+    return text.encode("ascii", "replace").translate(_QUOTABLE)

@@ -12,7 +12,9 @@ from jotgate.core.policy_entries import DAYS, PolicyEntry, WindowEntry
 from jotgate.core.policy_values import ANYTHING, DAY_MINUTES, Origin, Policy, Window
 from jotgate.core.values import parse_duration_s
 
-POLICIES_MAX: Final = 10_000
+POLICIES_MAX: Final = 2_000
+MEMBERS_MAX: Final = 20_000
+"""So many members may the lists of all of them have together: a worker takes all at one go."""
 _CHARS_MAX: Final = 256
 _NAMES: Final = sorted({row.name for row in OPERATIONS})
 PATTERNS: Final = (
@@ -29,6 +31,7 @@ PATTERNS: Final = (
     "tools",
 )
 """The settings whose texts are patterns."""
+_LISTS: Final = (*PATTERNS, "addresses", "times")
 _SHED: Final = (
     "stands in a policy that denies, and a token that gives up a scope would be allowed more; say "
     "otherwise whom or what it denies"
@@ -58,6 +61,8 @@ def check_policies(entries: Mapping[str, PolicyEntry]) -> list[Fault]:
             faults.append((f"{path}.name", f"is '{entry.name}' as in {first[entry.name]}; each name stands once"))
     if len(entries) > POLICIES_MAX:
         faults.append(("policies", f"are more than {POLICIES_MAX}; let some of them name several things each"))
+    if sum(len(getattr(entry, name)) for entry in entries.values() for name in _LISTS) > MEMBERS_MAX:
+        faults.append(("policies", f"name more than {MEMBERS_MAX} things in all; say some of that with a * or a network"))
     return faults
 
 

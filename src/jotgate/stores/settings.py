@@ -170,7 +170,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
             *environment.warnings,
             *warn_of_readers(secret_files),
             *(warning for way in issuers for warning in (*warn_of_guessable(way.found), *warn_of_fetches(way.found))),
-            *warn_of(reading.policies.values()),
+            *([] if reading.config is None else warn_of(reading.config.policies)),
         ),
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),

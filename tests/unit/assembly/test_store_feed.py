@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from jotgate.assembly.store_feed import StoreFeed, read_picture
 from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRecord, KeyRing, KeyState, Versions
+from jotgate.core.policy_values import PolicyRecord
 from jotgate.errors import StoreUnavailable
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
@@ -91,6 +92,15 @@ def test_an_issuer_in_the_store_makes_a_snapshot_and_a_longer_horizon_makes_none
     bench.look()
     assert bench.made == 2
     assert bench.feed.picture.ring.keys[0].verifies_until_s == 1_900_000_000
+
+
+def test_policies_in_the_store_make_a_snapshot_once() -> None:
+    bench = Bench()
+    bench.store.put_policies(0, (PolicyRecord("p", b"{}"),))
+    bench.look()
+    bench.look()
+    assert bench.made == 2
+    assert [one.name for one in bench.feed.picture.policies.records] == ["p"]
 
 
 def test_what_cannot_be_put_into_effect_counts_as_old_until_it_is() -> None:

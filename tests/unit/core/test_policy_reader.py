@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jotgate.core.policy_checks import compile_policy, write_policy
+from jotgate.core.policy_checks import MEMBERS_MAX, POLICIES_MAX, compile_policy, write_policy
 from jotgate.core.policy_entries import DAYS, PolicyEntry
 from jotgate.core.policy_reader import read_kept, read_policies
 from jotgate.core.policy_values import Policy, Window
@@ -153,6 +153,19 @@ def test_a_name_is_plain(name: str) -> None:
 def test_a_name_stands_once() -> None:
     one = '[[policies]]\nname = "n"\neffect = "allow"\n'
     assert read(one + one)[1] == {"policies[1].name": "is 'n' as in policies[0]; each name stands once"}
+
+
+def test_a_set_is_not_larger_than_a_worker_takes_at_one_go() -> None:
+    def faults_of_many(count: int, names: int) -> list[tuple[str, str]]:
+        subjects = [f"s{number}" for number in range(names)]
+        faults: list[tuple[str, str]] = []
+        read_policies([{"name": f"p{n}", "effect": "allow", "subjects": subjects} for n in range(count)], faults)
+        return faults
+
+    assert faults_of_many(POLICIES_MAX, 1) == faults_of_many(MEMBERS_MAX // 1_000, 1_000) == []
+    assert [path for path, _ in faults_of_many(POLICIES_MAX + 1, 1)] == ["policies"]
+    assert [path for path, _ in faults_of_many(MEMBERS_MAX // 1_000 + 1, 1_000)] == ["policies"]
+    assert [path for path, _ in faults_of_many(1, 1_001)] == ["policies[0].subjects"]
 
 
 @pytest.mark.parametrize("value", [{}, "x", 1, [1]])

@@ -260,7 +260,7 @@ class IssuerView(Struct, frozen=True, kw_only=True):
 class NewPolicies(Struct, frozen=True, forbid_unknown_fields=True):
     """The policies that the store is to keep, in their order, by their settings in docs/configuration.md."""
 
-    policies: Annotated[tuple[PolicyEntry, ...], Meta(max_length=10_000)]
+    policies: Annotated[tuple[PolicyEntry, ...], Meta(max_length=2_000)]
 
 
 class PolicySetView(Struct, frozen=True, kw_only=True):

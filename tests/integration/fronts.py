@@ -31,7 +31,7 @@ http {{
   keepalive_timeout 200ms;
   upstream gate {{ server 127.0.0.1:{gate}; keepalive 4; }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{tls}
     location / {{
       proxy_pass http://gate;
       proxy_http_version 1.1;
@@ -67,11 +67,11 @@ class Front(Struct, frozen=True):
 
 
 @contextmanager
-def nginx(folder: Path, gate: int, extra: str = "") -> Iterator[Front]:
-    """nginx, which passes bodies on as they come."""
+def nginx(folder: Path, gate: int, extra: str = "", tls: str = "") -> Iterator[Front]:
+    """nginx, which passes bodies on as they come; `tls` is what it says of TLS, without which it speaks none."""
     port = free_port()
     file = folder / "nginx.conf"
-    file.write_text(_NGINX.format(folder=folder, gate=gate, port=port, extra=extra))
+    file.write_text(_NGINX.format(folder=folder, gate=gate, port=port, extra=extra, tls=f" ssl; {tls}" if tls else ";"))
     server = launch("nginx", port, [find_nginx(), "-p", folder, "-c", file], folder / "nginx.out", None)
     server.wait_until(server.accepts)
     try:

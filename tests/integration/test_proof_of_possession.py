@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -19,6 +19,7 @@ from jotgate.testing.certificates import Authority, Pair
 from jotgate.testing.running import Gateway, run_command, until
 from tests.databases import Postgres, postgres
 from tests.integration.exchanges import Answer, Caller, chat_body, records
+from tests.integration.fronts import nginx
 from tests.proving import Holder
 
 StartGateway = Callable[..., Gateway]
@@ -165,16 +166,15 @@ def test_F15_a_replayed_proof_is_refused_by_the_second_machine(start_gateway: St
 class TlsCaller:
     """Requests over TLS, each on a connection of its own, with a client certificate or without."""
 
-    def __init__(self, gateway: Gateway, authority: Authority) -> None:
-        self._address = urlsplit(gateway.url)
+    def __init__(self, port: int, authority: Authority) -> None:
+        self._port = port
         self._authority = authority
 
     def __call__(self, path: str, body: bytes, headers: dict[str, str], pair: Pair | None = None) -> tuple[int, Any]:
         context = ssl.create_default_context(cafile=str(self._authority.root))
         if pair is not None:
             context.load_cert_chain(pair.cert, pair.key)
-        host, port = self._address.hostname or "", self._address.port
-        with closing(http.client.HTTPSConnection(host, port, timeout=10, context=context)) as connection:
+        with closing(http.client.HTTPSConnection("127.0.0.1", self._port, timeout=10, context=context)) as connection:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             return response.status, json.loads(response.read())
@@ -200,7 +200,7 @@ def test_MT_01_a_client_and_its_tokens_are_bound_to_its_certificate(
     )
     gateway = start_gateway(settings, "--workers", "2")
     Agent(gateway, "--tls-subject-dn", "CN=robot", "--binding", "required-mtls")
-    ask = TlsCaller(gateway, authority)
+    ask = TlsCaller(urlsplit(gateway.url).port or 0, authority)
     status, granted = ask.token(mine)
     assert (status, granted["token_type"]) == (200, "Bearer"), granted
     for wrong in (other, None):
@@ -239,3 +239,32 @@ def test_CF_02_behind_a_proxy_the_certificate_is_what_the_proxy_says(
     for wrong in (other, b""):
         assert passed("/oauth/token", form, wrong, **_FORM).json["error"] == "invalid_client"
         assert passed(PATH, chat_body(), wrong, **bearer).code == "token_bound"
+
+
+def test_MT_01_nginx_passes_the_certificate_on_that_it_has_verified(
+    start_gateway: StartGateway, directory: Path
+) -> None:
+    """As docs/proof-of-possession.md sets it up; what a caller writes into the field itself is gone."""
+    authority, stranger = Authority(directory), Authority(directory, "stranger")
+    shown, mine = authority.issue("server"), authority.issue("robot")
+    settings = '[server]\ntrusted_proxies = ["127.0.0.1"]\nclient_certificate_field = "x-ssl-client-cert"\n'
+    gateway = start_gateway(settings)
+    Agent(gateway, "--tls-subject-dn", "CN=robot")
+    tls = (
+        f"ssl_certificate {shown.cert}; ssl_certificate_key {shown.key}; "
+        f"ssl_client_certificate {authority.root}; ssl_verify_client optional;"
+    )
+    passed = "proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;"
+    with nginx(directory, urlsplit(gateway.url).port or 0, passed, tls) as front:
+        ask = TlsCaller(front.port, authority)
+        status, granted = ask.token(mine)
+        assert status == 200, granted
+        token = granted["access_token"]
+        assert ask.chat(token, mine) == (200, "")
+        forged = quote(mine.cert.read_text())
+        for said in ({}, {"X-SSL-Client-Cert": forged}):
+            assert ask.chat(token, None, **said) == (401, "token_bound")
+        assert ask.chat(token, authority.issue("other")) == (401, "token_bound")
+        made_up = stranger.issue("robot")  # of the same name, and of a root that nginx does not know
+        with pytest.raises(json.JSONDecodeError):  # It is a page of nginx's own that refuses.
+            ask.chat(token, made_up)

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from msgspec.structs import replace

@@ -52,7 +52,7 @@ def read_peer(der: bytes) -> PeerCertificate | None:
             begins_s=_seconds(found.not_valid_before_utc),
             ends_s=_seconds(found.not_valid_after_utc),
         )
-    except (ValueError, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
+    except (ValueError, x509.InvalidVersion, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
         return None
 
 

@@ -177,7 +177,7 @@ def _read_time(claims: dict[str, object]) -> float:
     found = claims.get("iat")
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise _wrong("iat", "a time", found)
-    return found
+    return float(found)  # An integer may be longer than what crosses the bus.
 
 
 def _read_nonce(claims: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from jotgate.gateway.proof_waits import PATIENCE_S
 from jotgate.gateway.waits import WAITING_MAX
 from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Running
+from jotgate.processes.messages import ProofShown, frame, read_from_worker
 from jotgate.services.proof_desk import ProofDesk
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import NAME, request
@@ -184,6 +185,16 @@ def test_F15_a_proof_that_fails_is_not_used_up(bound: Bound, claims: dict[str, A
     assert evidence is not None
     assert evidence.claim == claim
     assert bound.use(token, bound.prove(token, jti="one")).status == 200
+
+
+@pytest.mark.parametrize("iat", [10**19, -(10**18), 1e300, 0.5])
+def test_a_time_of_any_size_crosses_the_bus_and_is_refused(bound: Bound, iat: float) -> None:
+    token = bound.token()
+    bound.bring(token, bound.prove(token, iat=iat))
+    number, sight = bound.asked[0]
+    assert read_from_worker(frame(ProofShown(number, sight))[4:]) == ProofShown(number, sight)
+    bound.control_answers()
+    assert bound.trail.only.code == Code.PROOF_REFUSED
 
 
 def test_F15_a_replayed_proof_is_refused(bound: Bound) -> None:

@@ -335,11 +335,13 @@ class BusServer:
         asyncio.get_running_loop().call_soon(self._begin_answering, connection, answer)
         while connection.forms:
             asked = connection.forms.popleft()
+            answered = _fault(asked)  # What nobody foresaw still gets an answer; the loop tells of it.
             try:
                 answered = await answer(asked)
-            except Exception as fault:  # What nobody foresaw still gets an answer, and is told.
-                context = {"message": "a form met an unexpected fault", "exception": fault}
-                asyncio.get_running_loop().call_exception_handler(context)
-                problem = render_oauth(InternalError("jotgate failed to answer this request"))
-                answered = FormAnswered(asked.number, problem.status, problem.lines, problem.body)
-            connection.send(frame(answered))
+            finally:
+                connection.send(frame(answered))
+
+
+def _fault(asked: FormAsked) -> FormAnswered:
+    problem = render_oauth(InternalError("jotgate failed to answer this request"))
+    return FormAnswered(asked.number, problem.status, problem.lines, problem.body)

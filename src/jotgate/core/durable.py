@@ -12,7 +12,7 @@ from msgspec import Struct
 from jotgate.errors import CommandError
 
 _BYTES_MAX: Final = 2048
-_LEAVES: Final = (str, int, bytes, type(None))
+_encode: Final = msgspec.json.Encoder().encode
 
 PAIRED_BYTES_MAX: Final = 1024
 """For texts of which two stand in one row of an index: PostgreSQL's rows of an index have 2704 bytes at most."""
@@ -202,26 +202,32 @@ class Mark(Struct, frozen=True):
 
 def check_texts(record: Struct, bytes_max: int = _BYTES_MAX) -> None:
     """Refuse texts that some database would not take: with NUL or lone surrogates, or too long for an index."""
-    if not _are_storable(msgspec.structs.astuple(record), bytes_max):
+    if not _is_plain(record, bytes_max) and not _are_storable(msgspec.structs.astuple(record), bytes_max):
         raise CommandError(
             f"a name is longer than {bytes_max} bytes, or holds signs that no text has, and cannot be stored",
             hint="Give it a plain name",
         )
 
 
-def _are_storable(values: tuple[object, ...], bytes_max: int) -> bool:
-    texts = [value for value in values if isinstance(value, str)]
-    # All texts of a record together are mostly shorter than one may be.
-    if not _is_storable("".join(texts), bytes_max) and not all(_is_storable(text, bytes_max) for text in texts):
+def _is_plain(record: Struct, bytes_max: int) -> bool:
+    """Whether the whole of a record is shorter than one text may be, and has no NUL, as it mostly is."""
+    try:
+        written = _encode(record)
+    except UnicodeEncodeError:
         return False
-    inner = [value for value in values if not isinstance(value, _LEAVES)]
-    return not inner or all(_are_storable(_members(value), bytes_max) for value in inner)
+    return len(written) <= bytes_max and b"\\u0000" not in written
 
 
-def _members(value: object) -> tuple[object, ...]:
-    if isinstance(value, Struct):
-        return msgspec.structs.astuple(value)
-    return value if isinstance(value, tuple) else ()
+def _are_storable(values: tuple[object, ...], bytes_max: int) -> bool:
+    for value in values:
+        if isinstance(value, str):
+            if not _is_storable(value, bytes_max):
+                return False
+        elif isinstance(value, tuple | Struct):
+            inner = value if isinstance(value, tuple) else msgspec.structs.astuple(value)
+            if not _are_storable(inner, bytes_max):
+                return False
+    return True
 
 
 def _is_storable(text: str, bytes_max: int) -> bool:

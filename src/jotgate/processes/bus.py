@@ -335,11 +335,11 @@ class BusServer:
         asyncio.get_running_loop().call_soon(self._begin_answering, connection, answer)
         while connection.forms:
             asked = connection.forms.popleft()
-            answered = _fault(asked)  # What nobody foresaw still gets an answer; the loop tells of it.
+            answered: FormAnswered | None = None
             try:
                 answered = await answer(asked)
-            finally:
-                connection.send(frame(answered))
+            finally:  # What nobody foresaw still gets an answer; the loop tells of it.
+                connection.send(frame(answered or _fault(asked)))
 
 
 def _fault(asked: FormAsked) -> FormAnswered:

@@ -119,12 +119,15 @@ def begin(store: Store, issuer: str = NAME) -> str:
     return text.reveal()
 
 
-def live_tokens(store: Store, first: str) -> list[bytes]:
-    """The digests of the tokens of a family that nobody has used."""
-    found = store.find_family(opaque_digest(first))
-    if found is None or found.family.ended_at_s is not None:
-        return []
-    return [one.digest for one in (found.token, *found.later) if one.used_at_s is None]
+def rotations(store: Store, text: str) -> int | None:
+    """How often a family was rotated that lives, and of which this is the one token that counts; None: it is not.
+
+    Each rotation of a family makes one token, whose generation is how many there were: so none counts beside the last.
+    """
+    found = store.find_family(opaque_digest(text))
+    if found is None or found.family.ended_at_s is not None or found.token.used_at_s is not None:
+        return None
+    return found.token.generation if found.token.generation == found.family.version else None
 
 
 def render(token: str, secret: str) -> bytes:
@@ -170,7 +173,7 @@ async def run_refresh(fleet: Fleet, rounds: int) -> RefreshFindings:
 
 async def _run_rounds(fleet: Fleet, lines: Sequence[Line], rounds: int) -> RefreshFindings:
     found = RefreshFindings()
-    first = token = begin(fleet.store)
+    token = begin(fleet.store)
     began_s = time.monotonic()
     for _ in range(rounds):
         given = await _present_at_once(fleet, lines, token, found)
@@ -178,11 +181,10 @@ async def _run_rounds(fleet: Fleet, lines: Sequence[Line], rounds: int) -> Refre
             found.faults.append(f"round {found.rounds}: {len(given)} successors, or the token itself")
             break
         (token,) = given
-        if live_tokens(fleet.store, first) != [opaque_digest(token)]:
+        found.rotated = rotations(fleet.store, token) or 0
+        if found.rotated != found.rounds:
             found.faults.append(f"round {found.rounds}: what was given is not the one token that counts")
     found.seconds = time.monotonic() - began_s
-    kept = fleet.store.find_family(opaque_digest(first))
-    found.rotated = 0 if kept is None else len(kept.later)
     return found
 
 

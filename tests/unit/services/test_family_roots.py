@@ -94,6 +94,7 @@ def test_a_refresh_token_ends_with_the_family_that_its_parent_came_of(floor: Tra
         (RevocationKind.CLIENT, "first"),
         (RevocationKind.SUBJECT, token_handle(CI, JOB)),
         (RevocationKind.SESSION, token_handle(CI, "s-1")),
+        (RevocationKind.TOKEN, token_handle(CI, "j-1")),
     ],
 )
 def test_a_refresh_token_ends_with_whose_the_tokens_before_it_were(
@@ -105,7 +106,7 @@ def test_a_refresh_token_ends_with_whose_the_tokens_before_it_were(
         floor.put(replace(app, name="first"))
         parent, form = floor.made(client_id="first").token, {}
     else:
-        parent, form = floor.job(sid="s-1"), {"subject_token_type": JWT_URN}
+        parent, form = floor.job(sid="s-1", jti="j-1"), {"subject_token_type": JWT_URN}
     first = floor.trade(parent, scope=OFFLINE, **form)
     begun_s = family_of(floor, first).created_at_s
     revoke(floor, kind, handle, None if before_s is None else begun_s + before_s)

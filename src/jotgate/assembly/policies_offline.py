@@ -46,6 +46,8 @@ def order_policies(directory: DataDirectory, sources: Sources, order: PolicyOrde
     """
     with _opened(directory, sources) as found:
         authority, reader = found.authority, found.reader
+        if order.action == "apply":
+            authority.recorder.check()  # What cannot be recorded is not done.
         done = carry_out(authority.store, order, reader.examine, SystemClock().now_s())
         if done is not None:
             authority.recorder.record("policies.applied", actor=CLI_CLIENT_ID, details=details_of(done))

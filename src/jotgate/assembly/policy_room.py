@@ -43,6 +43,8 @@ class PolicyRoom:
         """
         now_s = self._clock.now_s()
         opened, settled = self._opened, True
+        if order.action == "apply":
+            opened.authority.recorder.check()  # What cannot be recorded is not done.
         done: PolicyChange | None = await opened.access.run(
             lambda store: carry_out(store, order, self._reader.examine, now_s)
         )

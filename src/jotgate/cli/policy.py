@@ -96,7 +96,7 @@ def apply(arguments: argparse.Namespace) -> int:
     tables = _read_tables(arguments.file)
     before = _order(arguments, directory, PolicyOrder(action="list"))
     kept = {one.name: _settings(one) for one in before.policies if one.origin == "store"}
-    difference = _compare(kept, tables)
+    difference = _compare(kept, [_plainly(table) for table in tables])
     if not difference:
         sys.stdout.write("the store has these policies already\n")
         return EXIT_OK
@@ -183,8 +183,19 @@ def _compare(kept: Mapping[str, Mapping[str, object]], tables: list[Mapping[str,
 def _settings(one: "PolicyView") -> Mapping[str, object]:
     import msgspec
 
-    found: Mapping[str, object] = {} if one.settings is None else msgspec.to_builtins(one.settings)
-    return found
+    return (
+        {} if one.settings is None else msgspec.json.decode(msgspec.json.encode(one.settings), type=dict[str, object])
+    )
+
+
+def _plainly(table: Mapping[str, object]) -> Mapping[str, object]:
+    """A table as it would be kept, if it is sound: without what need not be said."""
+    import msgspec
+
+    from jotgate.core.policy_reader import read_kept
+
+    entry = read_kept(msgspec.json.encode(table))
+    return table if entry is None else msgspec.json.decode(msgspec.json.encode(entry), type=dict[str, object])
 
 
 def _show(one: "PolicyView") -> list[str]:

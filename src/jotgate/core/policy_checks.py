@@ -62,7 +62,7 @@ def check_policies(entries: Mapping[str, PolicyEntry]) -> list[Fault]:
     if len(entries) > POLICIES_MAX:
         faults.append(("policies", f"are more than {POLICIES_MAX}; let some of them name several things each"))
     if sum(len(getattr(entry, name)) for entry in entries.values() for name in _LISTS) > MEMBERS_MAX:
-        faults.append(("policies", f"name more than {MEMBERS_MAX} things in all; say some of that with a * or a network"))
+        faults.append(("policies", f"name more than {MEMBERS_MAX} things in all; say some with a * or a network"))
     return faults
 
 

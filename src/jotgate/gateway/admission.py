@@ -12,7 +12,7 @@ from jotgate.core.calls import Body, Request, read_body
 from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
-from jotgate.core.policies import Allow, Deny, authorize, refusal_of
+from jotgate.core.policies import ALLOW, Allow, Deny, authorize, refusal_of
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens, Route
 from jotgate.errors import (
@@ -116,6 +116,8 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     allowed = permit(request, principal, operation, world, now_s, model=body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
+    if allowed is ALLOW:
+        return Call(request, operation, principal, body, route, world, route.ended_tokens)
     ended_tokens = allowed.ended_tokens or route.ended_tokens
     policy = allowed.policy if request.stale else ""
     return Call(request, operation, principal, body, route, world, ended_tokens, policy)
@@ -143,10 +145,10 @@ def permit(
         decision = authorize(principal, operation.name, model)
     else:
         decision = desk.decide(principal, operation.name, model, request.peer, now_s)
+        if request.stale and isinstance(decision, Allow) and not decision.stale:
+            raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
     if isinstance(decision, Deny):
         raise refusal_of(decision)
-    if request.stale and not decision.stale:
-        raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
     return decision
 
 

@@ -339,7 +339,7 @@ class BusServer:
             try:
                 answered = await answer(asked)
             finally:  # What nobody foresaw still gets an answer; the loop tells of it.
-                connection.send(frame(answered or _fault(asked)))
+                connection.send(frame(_fault(asked) if answered is None else answered))
 
 
 def _fault(asked: FormAsked) -> FormAnswered:

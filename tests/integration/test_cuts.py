@@ -1,6 +1,8 @@
 """E04, E07, F19: a stream does not outlive its token: it is cut within the bound, by every worker and machine."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -206,6 +208,32 @@ def test_a_stream_on_another_machine_is_cut_in_time(
     streams = [open_stream(machine, token) for machine in (one, two) * 4]
     revoke(one, token)
     assert_cut(streams, "token_revoked", time.monotonic())
+
+
+def test_E04_a_worker_that_is_being_replaced_and_one_that_lost_its_control_cut_all_the_same(
+    start_gateway: StartGateway, upstream: UpstreamServer, open_stream: Open
+) -> None:
+    upstream.default = endless()
+    settings = configuration(upstream, '[server]\ndrain_timeout = "5m"\n')
+    gateway = start_gateway(settings, environment=_KEY)
+    first, second = gateway.token(), gateway.token()
+    stream, other = open_stream(gateway, first), open_stream(gateway, second)
+    replaced(gateway, "worker 0", signal.SIGTERM)
+    assert stream.runs
+    revoke(gateway, first)
+    assert_cut([stream], "token_revoked", time.monotonic())
+    replaced(gateway, "control", signal.SIGKILL)
+    assert other.runs
+    revoke(gateway, second)
+    assert_cut([other], "token_revoked", time.monotonic())
+
+
+def replaced(gateway: Gateway, name: str, how: signal.Signals) -> None:
+    """Send a process a signal, and wait until another has its place and is heard of."""
+    pid = gateway.pids[name]
+    os.kill(pid, how)
+    until(lambda: gateway.pids.get(name, pid) != pid, f"{name} is started again")
+    until(lambda: gateway.settled_on(1), "there is control again")
 
 
 def test_the_official_sdk_raises_what_the_last_event_of_a_stream_that_was_cut_says(gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import AccountNews
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import Entry, handle_name, names_of, personal_names, token_handle
-from jotgate.errors import IssuerUnavailable, TokenError, TokenUnresolved
+from jotgate.errors import IssuerUnavailable, TokenError, TokenImmature, TokenUnresolved
 from jotgate.gateway.admission import Call
 from jotgate.gateway.credentials import find_token
 from jotgate.gateway.live_calls import TICKS_PER_S, UNWATCHED, Life, LiveCalls, Name
@@ -132,14 +132,14 @@ class Cuts:
         assert world is not None, "no call runs before there is one"
         try:
             life = _life(call, world, now_s)
-        except TokenError as refusal:
-            relay.cut(refusal)
-            return
         except TokenUnresolved as unknown:
             self._ask(unknown.digest)
             life = _unsure(call, world, now_s)
-        except IssuerUnavailable:
+        except (IssuerUnavailable, TokenImmature):  # A clock that goes back ends no token.
             life = _unsure(call, world, now_s)
+        except TokenError as refusal:
+            relay.cut(refusal)
+            return
         if relay.watch is not None:
             self._index.remove(relay, relay.watch)
         relay.watch = self._index.add(relay, life)
@@ -156,7 +156,7 @@ def _life(call: Call, world: World, now_s: float) -> Life:
 
     Raises:
         TokenError: it has ended; it has its evidence.
-        TokenUnresolved, IssuerUnavailable: that cannot be known now.
+        TokenUnresolved, IssuerUnavailable, TokenImmature: that cannot be known now.
     """
     request = call.request
     token = find_token(request, call.world.credentials)

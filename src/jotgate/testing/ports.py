@@ -35,6 +35,10 @@ class ManualClock:
         self._now_s += span_s
         self._monotonic_s += span_s
 
+    def set_back(self, span_s: float) -> None:
+        """Set the civil clock back, as somebody may; no time passes."""
+        self._now_s -= span_s
+
 
 def at_once(thing: Callable[[], None]) -> None:
     """Do now what an event loop would do soon."""

@@ -13,7 +13,7 @@ from jotgate.core.revocations import Entry
 from jotgate.gateway.world import build_world
 from jotgate.jose.keys import KeySet, generate
 from jotgate.testing.ports import ManualClock, RecordingCaller
-from tests.callers import NAME, request
+from tests.callers import NAME, issuer_of, make_issuer, request
 from tests.crowds import Crowd, bounded, plain
 from tests.cutting import EVENT, SUBJECT, TICK_S, Streams, token_name, told
 
@@ -195,6 +195,31 @@ def test_an_issuer_whose_keys_cannot_be_had_cuts_nothing(streams: Streams) -> No
     streams.wait(TICK_S)
     streams.revoke(SUBJECT)
     assert told(caller)["code"] == "token_revoked"
+
+
+def test_a_clock_that_goes_back_ends_no_token(streams: Streams) -> None:
+    now_s = int(streams.clock.now_s())
+    caller = streams.stream(iat=now_s, exp=now_s + 600)
+    streams.wait(TICK_S)
+    streams.clock.set_back(100)
+    streams.revoke(SUBJECT, before_s=now_s - 500)
+    streams.wait(TICK_S)
+    assert caller.state == "begun"
+    streams.revoke(SUBJECT)
+    streams.clock.set_back(-100)
+    streams.wait(TICK_S)
+    streams.wait(TICK_S)
+    assert told(caller)["code"] == "token_revoked"
+
+
+def test_an_issuer_that_is_removed_takes_its_calls_with_it(streams: Streams) -> None:
+    world = streams.world
+    caller = streams.stream()
+    streams.wait(TICK_S)
+    other = issuer_of(make_issuer())
+    another = structs.replace(world.snapshot, issuers=(structs.replace(other, issuer="https://another.example"),))
+    streams.gateway.swap(build_world(another, world.places, world))
+    assert told(caller)["code"] == "claim_refused"
 
 
 def test_each_is_settled_once_however_often_its_token_ends(streams: Streams) -> None:

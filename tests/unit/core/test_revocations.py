@@ -1,4 +1,4 @@
-"""A token is met by itself, by what it came of, and by whose it is, and by nothing else; its children by all that too."""
+"""A token is met by itself, by what it came of, and by whose it is, and by nothing else; its children by all that."""
 
 import pytest
 from msgspec.structs import replace

@@ -36,6 +36,7 @@ from jotgate.services.families import Families
 from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.introspection import Introspection
+from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.logout import BackChannelLogout
 from jotgate.services.own_tokens import OwnTokens
@@ -133,6 +134,7 @@ class TokenStage:
             clock=self.clock,
             entropy=Chance(),
             recorder=self.recorder,
+            issuable=Issuable(self.revoked, lambda: self.own.leeway_s),
         )
         self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)
         self.families = Families(

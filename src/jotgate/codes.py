@@ -68,6 +68,7 @@ class Code(StrEnum):
     CONTROL_UNREACHABLE = "control_unreachable"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
+    ISSUANCE_HELD = "issuance_held"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"
     CONFIGURATION = "configuration"

@@ -53,6 +53,7 @@
     │   │   ├── TokenUnresolved         … about a personal token that is not held
     │   │   └── ProofUnmarked           … whether a DPoP proof was used before
     │   ├── StoreUnavailable            the store does not answer
+    │   ├── IssuanceHeld                a token would be refused: what it is met by was revoked a moment ago
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
     └── InternalError                   500; the only wrapper of the unexpected
 
@@ -65,6 +66,7 @@ from jotgate.failures import (
     AuditUnavailable,
     ControlStale,
     ControlUnreachable,
+    IssuanceHeld,
     IssuerUnavailable,
     NotReady,
     ProofUnmarked,
@@ -173,6 +175,7 @@ __all__ = [
     "IdempotencyPending",
     "InsufficientScope",
     "InternalError",
+    "IssuanceHeld",
     "IssuerUnavailable",
     "JotgateError",
     "KeyAmbiguous",

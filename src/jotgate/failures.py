@@ -94,6 +94,12 @@ class IssuerUnavailable(Unavailable):
     default_hint = "Try again in a moment"
 
 
+class IssuanceHeld(Unavailable):
+    """What would be issued would be refused: whose it is, or what it comes of, was revoked a moment ago."""
+
+    code = Code.ISSUANCE_HELD
+
+
 class UpstreamBusy(Unavailable):
     """Every upstream of the route is at its bound: the queue is full, or the call's time in it is over."""
 

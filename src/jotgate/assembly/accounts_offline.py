@@ -8,6 +8,7 @@ from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.account_orders import AccountAnswer, AccountOrder
 from jotgate.core.admin_tokens import AdminTokenOrder
 from jotgate.core.claims import Issued
+from jotgate.core.config import Config
 from jotgate.services.account_desk import AccountDesk
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory
@@ -21,8 +22,8 @@ def order_accounts(directory: DataDirectory, sources: Sources, order: AccountOrd
         RecordMissing, RecordExists, RecordChanged, RequestMalformed: see `services.account_desk`.
         ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
     """
-    with opened(directory, sources) as (authority, _):
-        return asyncio.run(_desk(authority).carry_out(order))
+    with opened(directory, sources) as (authority, config):
+        return asyncio.run(_desk(authority, config).carry_out(order))
 
 
 def issue_admin_token(directory: DataDirectory, sources: Sources, order: AdminTokenOrder) -> Issued:
@@ -33,17 +34,17 @@ def issue_admin_token(directory: DataDirectory, sources: Sources, order: AdminTo
         ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
     """
     require_installation(directory)
-    with opened(directory, sources) as (authority, _):
-        return asyncio.run(_desk(authority).issue(order))
+    with opened(directory, sources) as (authority, config):
+        return asyncio.run(_desk(authority, config).issue(order))
 
 
-def _desk(authority: Authority) -> AccountDesk:
+def _desk(authority: Authority, config: Config) -> AccountDesk:
     async def nobody(_: str = "") -> None:
         """No process of this machine has to be told."""
 
     access = DirectAccess(authority.store)
     return AccountDesk(
-        tokens=authority.tokens(access, nobody),
+        tokens=authority.tokens(access, nobody, authority.issuable(config)),
         access=access,
         recorder=authority.recorder,
         clock=SystemClock(),

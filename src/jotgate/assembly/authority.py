@@ -12,7 +12,7 @@ from msgspec import Struct
 from jotgate.assembly.means import Means
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.compiler import compile_issuer
-from jotgate.core.config import Config
+from jotgate.core.config import Config, seconds
 from jotgate.core.durable import KeyRing
 from jotgate.core.key_life import own_keys
 from jotgate.core.values import Secret
@@ -22,6 +22,7 @@ from jotgate.keystores.local import LocalSigner
 from jotgate.keystores.pem import PemKeystore
 from jotgate.keystores.sealed import MasterKey, SealedKeystore
 from jotgate.ports import PrivateParts, StoreAccess
+from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.keyring import KeyEvent, Keyring
 from jotgate.services.recorder import Recorder
@@ -53,7 +54,9 @@ class Authority(Struct, frozen=True):
     log: SegmentWriter
     recorder: Recorder
 
-    def tokens(self, access: StoreAccess, published: Callable[[str], Awaitable[None]]) -> TokenIssuer:
+    def tokens(
+        self, access: StoreAccess, published: Callable[[str], Awaitable[None]], issuable: Issuable
+    ) -> TokenIssuer:
         """What issues tokens; `published` is for `StoredSigners`."""
         clock = SystemClock()
         return TokenIssuer(
@@ -62,7 +65,13 @@ class Authority(Struct, frozen=True):
             clock=clock,
             entropy=SystemEntropy(),
             recorder=self.recorder,
+            issuable=issuable,
         )
+
+    def issuable(self, config: Config) -> Issuable:
+        """What may be issued, by what the store has now. Raises StoreUnavailable."""
+        leeway_s = seconds(config.issuer.leeway)
+        return Issuable(load_revocations(self.store), lambda: leeway_s)
 
     def tell(
         self, events: Iterable[KeyEvent], actor: str = "jotgate", details: Mapping[str, str] = _NO_DETAILS

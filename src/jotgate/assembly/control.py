@@ -50,6 +50,7 @@ from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
+from jotgate.services.issuable import Issuable
 from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.proof_desk import ProofDesk
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
@@ -237,7 +238,8 @@ def _build_server(
         states=lambda: reloader.effect.issuers,
     )
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
-    tokens = keys.authority.tokens(keys.access, room.await_workers)
+    issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s)
+    tokens = keys.authority.tokens(keys.access, room.await_workers, issuable)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)

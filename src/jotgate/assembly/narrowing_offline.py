@@ -71,7 +71,7 @@ async def _narrow(authority: Authority, config: Config, order: NarrowOrder) -> I
     narrower = Narrower(
         tokens=PresentedTokens(verify, lambda: verifier.federation, issuer_url),
         access=access,
-        issuer=authority.tokens(access, published),
+        issuer=authority.tokens(access, published, authority.issuable(config)),
         recorder=authority.recorder,
         clock=clock,
     )

@@ -32,8 +32,8 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
     async def published(_: str) -> None:
         """No worker of this machine runs that would have to know the key."""
 
-    with opened(directory, sources) as (authority, _):
-        tokens = authority.tokens(DirectAccess(authority.store), published)
+    with opened(directory, sources) as (authority, config):
+        tokens = authority.tokens(DirectAccess(authority.store), published, authority.issuable(config))
         return asyncio.run(tokens.issue(request.grant(tokens.issuer), actor=CLI_CLIENT_ID))
 
 

@@ -139,6 +139,18 @@ def holder_names(own_issuer: str, client_id: str, subject: str, tenant: str) -> 
     return (_CLIENT + client_id, _SUBJECT + token_handle(own_issuer, subject), _TENANT + tenant)
 
 
+def granted_names(own_issuer: str, grant: AccessGrant) -> tuple[str, ...]:
+    """What a token will be met by that is granted so, but for what only its making decides: its `jti` and its key."""
+    family = (_FAMILY + grant.family,) if grant.family else ()
+    own = holder_names(own_issuer, grant.client_id, grant.subject, grant.tenant)
+    return (*family, *own, *inherited_names(own_issuer, grant.ancestors, grant.origins))
+
+
+def key_name(own_issuer: str, kid: str) -> str:
+    """What all tokens are met by that a key of ours has signed."""
+    return _KEY + token_handle(own_issuer, kid)
+
+
 def inherited_names(own_issuer: str, ancestors: Iterable[str], origins: Iterable[str]) -> tuple[str, ...]:
     """What is met by these ancestors and origins of a token of ours, or of a family, whatever it is met by itself."""
     return (*(_TOKEN + ancestor_handle(own_issuer, one) for one in ancestors), *origins)

@@ -88,6 +88,16 @@ class Handout:
         )
         return replace(grant, origins=origins_for(grant, presented.principal, self.issuer))
 
+    def check(self, grant: AccessGrant) -> None:
+        """Refuse what cannot be handed out, before anything is used up for it.
+
+        Raises:
+            SubjectTokenRefused: the new token would say too much of where it comes from.
+            IssuanceHeld: see `TokenIssuer.check`.
+        """
+        check_size(grant)
+        self._issuer.check(grant)
+
     async def hand_out(
         self,
         grant: AccessGrant,
@@ -99,13 +109,11 @@ class Handout:
     ) -> TokenResponse:
         """The answer, with a refresh token if one is asked for, whose family ends at `family_end_s` at the latest.
 
-        That the token was presented stands in the audit log before.
+        What is granted has passed `check`. That the token was presented stands in the audit log before.
 
         Raises:
-            SubjectTokenRefused: the new token would say too much of where it comes from.
-            AuditUnavailable, StoreUnavailable, KeyRefused, DirectoryRefused: nothing is issued.
+            IssuanceHeld, AuditUnavailable, StoreUnavailable, KeyRefused, DirectoryRefused: nothing is issued.
         """
-        check_size(grant)
         details = {"issuer": presented.principal.issuer, "jti": presented.principal.token_id}
         if grant.actors:
             details["actor"] = grant.actors[0].subject

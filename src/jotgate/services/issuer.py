@@ -6,6 +6,7 @@ from jotgate.core.claims import ACCESS_TOKEN_TYPE, AccessGrant, Issued, access_c
 from jotgate.core.durable import Issuance
 from jotgate.jose import jws, jwt
 from jotgate.ports import Clock, Entropy, Signers
+from jotgate.services.issuable import Issuable
 from jotgate.services.recorder import Recorder
 
 _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be negligible
@@ -14,28 +15,44 @@ _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be 
 class TokenIssuer:
     """Makes tokens, and has them signed by whoever signs at that moment."""
 
-    def __init__(self, *, issuer: str, signers: Signers, clock: Clock, entropy: Entropy, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        signers: Signers,
+        clock: Clock,
+        entropy: Entropy,
+        recorder: Recorder,
+        issuable: Issuable,
+    ) -> None:
         self._issuer = issuer
         self._signers = signers
         self._clock = clock
         self._entropy = entropy
         self._recorder = recorder
+        self._issuable = issuable
 
     @property
     def issuer(self) -> str:
         """The name under which tokens are issued: their `iss`."""
         return self._issuer
 
+    def check(self, grant: AccessGrant) -> None:
+        """Refuse now what `issue` would refuse then, for who uses something up before. Raises IssuanceHeld."""
+        self._issuable.check(grant, self._issuer, self._clock.now_s())
+
     async def issue(self, grant: AccessGrant, *, actor: str) -> Issued:
         """A token; it is kept as an issuance and in the audit log, where `actor` is who caused it.
 
         Raises:
+            IssuanceHeld: it would be refused, for what it would be met by was revoked just now.
             AuditUnavailable, StoreUnavailable: what cannot be recorded is not issued.
             KeyRefused, DirectoryRefused: see `ports.Signers`.
             SignatureInvalid: who signs made a signature that does not verify.
         """
         token_id = self._entropy.random_bytes(_TOKEN_ID_BYTES).hex()  # No id looks like an option of a command.
         now_s = self._clock.now_s()
+        self._issuable.check(grant, self._issuer, now_s)
         expires_at_s = grant.expires_at_s(now_s)
         signer = await self._signers.signer(
             Issuance(
@@ -51,6 +68,7 @@ class TokenIssuer:
                 tenant=grant.tenant,
             )
         )
+        self._issuable.check_key(self._issuer, signer.key.kid, now_s)
         claims = access_claims(grant, self._issuer, token_id, now_s)
         signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)

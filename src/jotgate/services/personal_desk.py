@@ -19,11 +19,12 @@ from jotgate.core.personal_tokens import (
     PersonalOrder,
     PersonalView,
 )
-from jotgate.core.revocations import token_handle
+from jotgate.core.revocations import personal_handle, token_handle
 from jotgate.core.rights import Rights, grant_scopes, within_scopes
 from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExists, RecordMissing, ScopeRefused
 from jotgate.ports import Entropy
 from jotgate.services.accounts import KnownSubject, find_subject
+from jotgate.services.issuable import held_back
 from jotgate.services.recorder import Recorder
 from jotgate.services.token_ledger import read_ledger
 from jotgate.store_ports import Store
@@ -65,6 +66,7 @@ class PersonalDesk:
         Raises:
             CommandError, ScopeRefused: it cannot be granted.
             RecordMissing, RecordExists, RecordChanged: there is none of this name, or one already, or it has changed.
+            IssuanceHeld: what its owner, or the owner's tenant, had was revoked in this very second.
             StoreUnavailable: it cannot be known whether it was done.
         """
         if order.action == "list":
@@ -87,6 +89,7 @@ class PersonalDesk:
     def _create(self, order: PersonalOrder) -> PersonalDone:
         owner = self._owner(order.subject)
         rights = owner.rights
+        self._check_revoked(owner)
         held = self._held(order.subject)
         for one in held:
             if one.name == order.name:
@@ -114,7 +117,7 @@ class PersonalDesk:
         return self._done("personal_token.created", token, secret)
 
     def _roll(self, order: PersonalOrder, found: PersonalToken) -> PersonalDone:
-        self._owner(found.owner)
+        self._check_revoked(self._owner(found.owner))
         if found.expires_at_s <= self._now_s:
             raise CommandError(
                 "this personal token has expired, and one that has expired is not brought back",
@@ -179,6 +182,18 @@ class PersonalDesk:
                 hint="'jotgate principal list' shows who is there; 'jotgate principal create' makes one",
             )
         return found
+
+    def _check_revoked(self, owner: KnownSubject) -> None:
+        """Refuse a secret that was revoked before it is made: what is made in the second of a watermark is met by it.
+
+        Raises:
+            IssuanceHeld: there is one of this second.
+        """
+        tenant = owner.record.tenant
+        for kind, holder in ((RevocationKind.SUBJECT, owner.record.name), (RevocationKind.TENANT, tenant)):
+            rows = self._store.revocations_of(kind, personal_handle(holder))
+            if any(row.before_s is not None and row.before_s >= self._now_s for row in rows):
+                raise held_back(1)
 
     def _held(self, owner: str) -> Sequence[PersonalToken]:
         found: list[PersonalToken] = []

@@ -20,9 +20,11 @@ from jotgate.errors import Code
 from jotgate.gateway.world import build_verifier
 from jotgate.jose.jwt import ACCESS_TOKEN_TYPE
 from jotgate.jose.keys import KeySet, SigningKey, generate
+from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import RevokedSet
 from jotgate.testing.ports import ManualClock
 from tests.signers import OneSigner
 
@@ -80,7 +82,12 @@ def operator(key: SigningKey) -> Any:
         jwks=KeySet([key.verification_key]).to_jwks(),
     )
     tokens = TokenIssuer(
-        issuer="http://i", signers=OneSigner(key), clock=clock, entropy=NoEntropy(), recorder=Recorder(NoLog(), clock)
+        issuer="http://i",
+        signers=OneSigner(key),
+        clock=clock,
+        entropy=NoEntropy(),
+        recorder=Recorder(NoLog(), clock),
+        issuable=Issuable(RevokedSet(), lambda: 5),
     )
     verifier = build_verifier((issuer,), 2)
     seeking = SeekingVerifier(lambda: verifier, fetch_nothing, clock)

@@ -8,12 +8,15 @@ import pytest
 
 from jotgate.core.claims import Issued, TokenRequest
 from jotgate.core.durable import Issuance
-from jotgate.errors import AuditUnavailable, SignatureInvalid
+from jotgate.core.revocations import Entry
+from jotgate.errors import AuditUnavailable, IssuanceHeld, SignatureInvalid
 from jotgate.jose import jwt
 from jotgate.jose.keys import generate
 from jotgate.ports import Signer, Signers
+from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.recorder import Recorder
+from jotgate.services.revocation import RevokedSet
 from tests.signers import OneSigner
 
 _NOW_S = 1_800_000_000.5
@@ -62,12 +65,25 @@ class MemoryLog:
         raise NotImplementedError
 
 
-def issue(log: MemoryLog, entropy: CountedEntropy, request: TokenRequest, signers: Signers | None = None) -> Issued:
+def issue(
+    log: MemoryLog,
+    entropy: CountedEntropy,
+    request: TokenRequest,
+    signers: Signers | None = None,
+    revoked: RevokedSet | None = None,
+) -> Issued:
     """A token of an issuer with a fresh key."""
     clock = FixedClock()
     signers = signers or OneSigner(generate("ES256"))
     recorder = Recorder(log, clock)
-    issuer = TokenIssuer(issuer="http://i", signers=signers, clock=clock, entropy=entropy, recorder=recorder)
+    issuer = TokenIssuer(
+        issuer="http://i",
+        signers=signers,
+        clock=clock,
+        entropy=entropy,
+        recorder=recorder,
+        issuable=Issuable(revoked or RevokedSet(), lambda: 5),
+    )
     return asyncio.run(issuer.issue(request.grant("http://i"), actor="jotgate-cli"))
 
 
@@ -129,3 +145,16 @@ def test_a_signature_that_does_not_verify_leaves_nothing() -> None:
     with pytest.raises(SignatureInvalid):
         issue(log, CountedEntropy(), TokenRequest("me"), signers)
     assert log.lines == []
+
+
+def test_what_its_key_or_its_subject_is_met_by_is_not_issued_and_leaves_no_event() -> None:
+    key, now_s = generate("ES256"), int(_NOW_S)
+    for name in (f"key http://i {key.kid}", "subject http://i me", "client jotgate-cli", "tenant default"):
+        log, revoked = MemoryLog(), RevokedSet()
+        revoked.take([Entry(name, None, before_s=now_s - 5)])  # The leeway: what is issued now is met, and no later.
+        with pytest.raises(IssuanceHeld) as caught:
+            issue(log, CountedEntropy(), TokenRequest("me"), OneSigner(key), revoked)
+        assert (caught.value.retry_after_s, log.lines) == (1, []), name
+        revoked = RevokedSet()
+        revoked.take([Entry(name, None, before_s=now_s - 6)])
+        assert issue(log, CountedEntropy(), TokenRequest("me"), OneSigner(key), revoked).token

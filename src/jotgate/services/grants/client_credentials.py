@@ -51,6 +51,7 @@ class ClientCredentials:
             roles=rights.roles,
             confirmation=request.binding.confirmation,
         )
+        self._issuer.check(grant)
         await request.use_proof()
         issued = await self._issuer.issue(grant, actor=client.name)
         return answer_with(issued, grant, self._clock.now_s(), details=details)

@@ -3,10 +3,11 @@
 from hashlib import sha256
 from typing import Final
 
+from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Mark
 from jotgate.core.grants import GrantRequest, TokenResponse
 from jotgate.core.presented import Presented
-from jotgate.errors import GrantRefused, TokenError
+from jotgate.errors import GrantRefused, SubjectTokenRefused, TokenError
 from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import StoreAccess
 from jotgate.services.handout import Handout, ask_of
@@ -31,13 +32,13 @@ class JwtBearer:
         2. It is good by the rules of the issuer that it names, which is trusted and another than we (RFC 7523 s3).
         3. It is for us alone, it ends (s3, numbers 3 and 4), and it does not say who may act by it.
         4. Whom it speaks for is known here and may have tokens (number 2).
-        5. What is granted is within what it says, the client and the record.
+        5. What is granted is within what it says, the client and the record, and can be issued.
         6. It was not used before (number 7); only what passed all else uses it up.
         7. That is recorded, and issued.
 
         Raises:
             OAuthMalformed: there is no assertion.
-            GrantRefused: it is no good (RFC 7521 s4.1.1: `invalid_grant`).
+            GrantRefused: it is no good, or says too much of who acts by it (RFC 7521 s4.1.1: `invalid_grant`).
             ScopeRefused, TargetRefused, AuthorizationDetailsRefused: more is asked for than it, the client and the
                 record allow.
             Unavailable: it cannot be known or recorded now.
@@ -50,6 +51,7 @@ class JwtBearer:
         bearer = await self._access.run(lambda store: find_bearer(store, presented, request.client))
         ask = ask_of(request, request.form.many("resource"), request.client.audiences)
         grant = self._handout.decide(ask, presented, bearer)
+        self._check(grant)
         await request.use_proof()
         await self._use_up(presented, end_s)
         return await self._handout.hand_out(grant, presented, ask)
@@ -73,6 +75,12 @@ class JwtBearer:
                 "the assertion is refused: it is for other audiences than this issuer alone",
                 hint=f"Have it made with the one audience {self._handout.issuer}",
             )
+
+    def _check(self, grant: AccessGrant) -> None:
+        try:
+            self._handout.check(grant)
+        except SubjectTokenRefused as refusal:
+            raise GrantRefused(f"the assertion is refused: {refusal.message}", hint=refusal.hint) from None
 
     async def _use_up(self, presented: Presented, end_s: int) -> None:
         """Mark it for all machines, by its `jti` or by what was signed, until nobody takes it any more."""

@@ -64,6 +64,7 @@ class RefreshToken:
             confirmation=request.binding.confirmation or family.confirmation,
             not_after_s=family.ends_at_s,
         )
+        self._issuer.check(grant)
         await request.use_proof()
         issued = await self._issuer.issue(grant, actor=request.client.name)
         successor = await self._families.carry_out(presented, decision)

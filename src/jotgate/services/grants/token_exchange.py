@@ -78,6 +78,7 @@ class TokenExchange:
         if party is not None:
             grant = replace(grant, actors=chain_with(party.actor, grant.actors))
         grant = descend(grant, presented, acting, self._handout.issuer, self._handout.now_s())
+        self._handout.check(grant)
         await request.use_proof()
         return await self._handout.hand_out(
             grant,

@@ -1,0 +1,52 @@
+"""Says whether a token that is about to be issued would be taken: what a revocation meets already is not handed out."""
+
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from jotgate.core.claims import AccessGrant
+from jotgate.core.revocations import granted_names, key_name
+from jotgate.errors import IssuanceHeld
+from jotgate.services.revocation import RevokedSet
+
+
+class Issuable:
+    """Asked before a token is made. Immutable; `leeway_s` is that of our own tokens at that moment, in seconds.
+
+    A watermark meets what was issued until then, and for as long behind it as clocks may differ by. A token that is
+    issued meanwhile would be refused for all its life: so it waits. Where nothing is revoked this is one comparison.
+    """
+
+    def __init__(self, revoked: RevokedSet, leeway_s: Callable[[], float]) -> None:
+        self._revoked = revoked
+        self._leeway_s = leeway_s
+
+    def check(self, grant: AccessGrant, issuer: str, now_s: float) -> None:
+        """Refuse what would be met by whose it is, or what it comes of. Raises IssuanceHeld."""
+        if self._revoked:
+            self._check(granted_names(issuer, grant), now_s, self._leeway_s())
+
+    def check_key(self, issuer: str, kid: str, now_s: float) -> None:
+        """Refuse what would be met by the key that signs it. Raises IssuanceHeld."""
+        if self._revoked:
+            self._check((key_name(issuer, kid),), now_s, self._leeway_s())
+
+    def _check(self, names: Sequence[str], now_s: float, leeway_s: float) -> None:
+        if self._revoked.spares(names):
+            return
+        issued_at_s = int(now_s)
+        met = [name for name in names if self._revoked.find((name,), issued_at_s, leeway_s) is not None]
+        if met:
+            raise held_back(max(self._free_s(name, leeway_s) for name in met) - now_s)
+
+    def _free_s(self, name: str, leeway_s: float) -> float:
+        """From when on a name is met no longer, as far as that is known: of what counts no longer at all it is not."""
+        entry = self._revoked.entry(name)
+        return 0.0 if entry is None or entry.before_s is None else entry.before_s + int(leeway_s) + 1.0
+
+
+def held_back(patience_s: float) -> IssuanceHeld:
+    """The refusal of what would count if it were issued in so many seconds."""
+    held = IssuanceHeld("whose token this would be, or what it comes of, was revoked just now, and so it would be too")
+    held.retry_after_s = max(1, ceil(patience_s))
+    held.hint = f"Ask again in {held.retry_after_s} s: what is issued then counts"
+    return held

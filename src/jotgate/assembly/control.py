@@ -45,6 +45,7 @@ from jotgate.core.config_checks import check_bound
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.token_checks import refresh_rules
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
@@ -208,7 +209,7 @@ async def _serve(
         loop.create_task(reloader.keep_renewed(swap)),
         loop.create_task(room.keep()),
         loop.create_task(keys.revocations.keep()),
-        loop.create_task(keep_tidy(keys.access, clock)),
+        loop.create_task(keep_tidy(keys.access, clock, lambda: refresh_rules(reloader.effect.config.tokens).grace_s)),
         loop.create_task(keys.accounts.keep()),
         loop.create_task(rooms.keep(keys)),
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),

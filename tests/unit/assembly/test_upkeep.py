@@ -33,7 +33,7 @@ class Watched(MemoryStore):
 
 async def tidied(store: Watched) -> bool:
     """Tidy until the store says so; whether that would go on."""
-    keeping = asyncio.create_task(keep_tidy(DirectAccess(store), ManualClock()))
+    keeping = asyncio.create_task(keep_tidy(DirectAccess(store), ManualClock(), lambda: 10))
     await asyncio.wait_for(store.done.wait(), 20)
     await asyncio.sleep(0)
     goes_on = not keeping.done()
@@ -60,3 +60,19 @@ def test_a_store_that_is_away_is_left_alone_until_the_next_time() -> None:
     store = Watched(away=True)
     assert asyncio.run(tidied(store))
     assert store.asked == 1
+
+
+def test_what_is_sealed_is_looked_for_too_by_the_grace_that_is_set() -> None:
+    class Asked(Watched):
+        """Says by when something must have been used to be erased."""
+
+        used_before_s = 0
+
+        def erase_successors(self, used_before_s: int, limit: int) -> int:
+            self.used_before_s = used_before_s
+            return super().erase_successors(used_before_s, limit)
+
+    store = Asked()
+    store.add_issuances([Issuance("1", "s", "c", "k", 1, 2)])
+    assert asyncio.run(tidied(store))
+    assert store.used_before_s == int(ManualClock().now_s()) - 10 - 5

@@ -208,5 +208,5 @@ def code_of(answer: Response) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     problem = answer.json()
     assert problem["status"] == answer.status_code
-    assert problem["type"] == f"docs/errors.md#{problem['code']}"
+    assert problem["type"] == f"urn:jotgate:error:{problem['code']}"
     return answer.status_code, problem["code"]

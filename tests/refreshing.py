@@ -10,7 +10,7 @@ from jotgate.core.accounts import Account
 from jotgate.core.families import Family
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.refresh import RefreshRules
-from jotgate.services.families import Begun, Families, FamilyTerms
+from jotgate.services.families import Begun, Families, FamilyTerms, Revocations
 from jotgate.services.grants.refresh_token import RefreshToken
 from jotgate.store_ports import Store
 from tests.callers import NAME
@@ -34,7 +34,7 @@ class RefreshStage(TokenStage):
             entropy=Chance(),
             recorder=self.recorder,
             rules=lambda: self.rules,
-            roots=self.roots.fault,
+            revocations=Revocations(self.roots.fault, self._look),
         )
         self.grants["refresh_token"] = RefreshToken(self.families, self.issuer, self.access, self.clock)
         for name in ("app", "other"):

@@ -32,7 +32,7 @@ from jotgate.ports import Signer
 from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
-from jotgate.services.families import Families
+from jotgate.services.families import Families, Revocations
 from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.introspection import Introspection
@@ -115,7 +115,7 @@ class StoreSigner(OneSigner):
 class TokenStage:
     """The service `https://gate.example`, at the time of a `ManualClock`. Add to `grants` before anything is asked.
 
-    `stale`: what was revoked is not known.
+    `stale`: what was revoked is not known. `certificates`: clients can show theirs.
     """
 
     def __init__(self, store: Store | None = None, key: SigningKey | None = None) -> None:
@@ -143,7 +143,7 @@ class TokenStage:
             entropy=Chance(),
             recorder=self.recorder,
             rules=RefreshRules,
-            roots=self.roots.fault,
+            revocations=Revocations(self.roots.fault, self._look),
         )
         self.clients = ClientAuthenticator(
             access=self.access,
@@ -156,6 +156,7 @@ class TokenStage:
         self.binder = Binder(NAME, self.proofs, Chance())
         self.grants: dict[GrantName, Grant] = {"client_credentials": ClientCredentials(self.issuer, self.clock)}
         self.stale = False
+        self.certificates = True
         self._browser: TestClient | None = None
 
     @property
@@ -178,7 +179,7 @@ class TokenStage:
                 refusals=RefusalLog(self.recorder, self.clock, "logout.refused"),
             ),
             check_fresh=self._check_fresh,
-            documents=documents(NAME, self.grants),
+            documents=lambda: documents(NAME, self.grants, certificates=self.certificates),
         )
 
     @property

@@ -83,7 +83,7 @@ def claims_of(answer: Response) -> dict[str, Any]:
 def word(answer: Response) -> tuple[int, str, str]:
     """Status, word and code of a refusal."""
     body = answer.json()
-    return answer.status_code, body["error"], body["error_uri"].rpartition("#")[2]
+    return answer.status_code, body["error"], body["code"]
 
 
 def test_DP_13_a_token_that_is_got_with_a_proof_is_bound_to_its_key(stage: BoundStage) -> None:
@@ -191,6 +191,11 @@ def test_PR_04_MD_06_the_documents_say_what_may_be_bound_and_how(stage: BoundSta
         False,
         True,
     )
+    stage.certificates = False  # Neither TLS that asks for one, nor a proxy that passes one on.
+    for path in ("oauth-authorization-server", "openid-configuration", "oauth-protected-resource"):
+        told = stage.http.get(f"/.well-known/{path}").json()
+        assert not [name for name in told if name.startswith("tls_")], path
+        assert "tls_client_auth" not in json.dumps(told), path
     admin = stage.http.get("/.well-known/oauth-protected-resource/admin/api").json()
     assert not [name for name in admin if "dpop" in name or "tls" in name], "it takes no bound token"
 

@@ -45,7 +45,7 @@ def test_MD_01_the_issuer_is_the_one_that_the_url_was_made_of(stage: TokenStage)
 
 
 def test_MD_02_the_well_known_part_stands_between_host_and_path() -> None:
-    assert {NAME + path for path in documents(NAME, EVERY)} == {
+    assert {NAME + path for path in documents(NAME, EVERY, certificates=True)} == {
         NAME + SERVER,
         NAME + "/.well-known/openid-configuration",
         NAME + RESOURCE,
@@ -53,8 +53,8 @@ def test_MD_02_the_well_known_part_stands_between_host_and_path() -> None:
     }
     tenant = NAME + "/tenant1"
     assert well_known_url(tenant, "oauth-authorization-server") == f"{NAME}{SERVER}/tenant1"
-    assert SERVER + "/tenant1" in documents(tenant, EVERY)
-    assert RESOURCE + "/tenant1/admin/api" in documents(tenant, EVERY)
+    assert SERVER + "/tenant1" in documents(tenant, EVERY, certificates=True)
+    assert RESOURCE + "/tenant1/admin/api" in documents(tenant, EVERY, certificates=True)
 
 
 @pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
@@ -91,7 +91,9 @@ def test_MD_07_grants_and_methods_are_always_stated_and_true(stage: TokenStage) 
     stage.put(client())
     told = read(stage, SERVER)
     assert told["grant_types_supported"] == ["client_credentials"]
-    assert json.loads(documents(NAME, EVERY)[SERVER])["grant_types_supported"] == list(GRANT_TYPES)
+    assert json.loads(documents(NAME, EVERY, certificates=True)[SERVER])["grant_types_supported"] == list(GRANT_TYPES)
+    assert "offline_access" not in told["scopes_supported"], "without the grant refresh_token"
+    assert "offline_access" in json.loads(documents(NAME, EVERY, certificates=True)[SERVER])["scopes_supported"]
     for grant in GRANT_TYPES:
         unsupported = stage.ask(grant).json().get("error") == "unsupported_grant_type"
         assert unsupported is (grant not in told["grant_types_supported"])
@@ -146,7 +148,7 @@ def test_PR_05_in_one_quoted_parameter(error: Any) -> None:
 
 def test_PR_06_nothing_comes_from_what_a_request_says(stage: TokenStage) -> None:
     lies = {"host": "evil.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "http", "forwarded": "h=e"}
-    for path in documents(NAME, EVERY):
+    for path in documents(NAME, EVERY, certificates=True):
         assert "evil" not in json.dumps(read(stage, path, **lies))
     seen = Gate().see(models(host=b"evil.example", x_forwarded_host=b"evil.example"))
     assert seen.challenge is not None

@@ -61,7 +61,7 @@ def test_RT_01_no_scope_comes_to_it_and_a_request_for_one_does_not_use_the_token
 ) -> None:
     first = quick.first()
     assert quick.refusal(first, scope=scope) == "invalid_scope"
-    assert quick.present(first, scope=scope).json()["error_uri"].endswith(Code.SCOPE_REFUSED)
+    assert quick.present(first, scope=scope).json()["code"] == Code.SCOPE_REFUSED
     assert quick.told() == ["begun"]
     assert quick.refresh(first)["scope"] == "chat.completions models"
 
@@ -120,7 +120,6 @@ def test_RT_03_a_token_that_is_presented_after_its_grace_ends_the_family(stage: 
     assert (row.kind, row.handle, row.reason, row.actor) == ("family", stage.family(live).family_id, "reused", "app")
     assert row.expires_at_s is not None
     assert row.expires_at_s >= claims_of(access)["exp"], "it stands for as long as any access token of it lives"
-    stage.revoked.take_rows([row])
     with pytest.raises(TokenRevoked):
         stage.claims(access)
     assert stage.told() == ["begun", "rotated", "reused"]

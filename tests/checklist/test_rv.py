@@ -173,7 +173,7 @@ def test_RV_07_nobody_is_told_of_a_success_that_was_none(stage: TokenStage) -> N
     assert not stage.introspect(token)["active"]
     answer = give_back(stage, "jot_p_" + "A" * 43)
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_token_type")
-    assert answer.json()["error_uri"] == f"docs/errors.md#{Code.REVOCATION_UNSUPPORTED}"
+    assert answer.json()["code"] == Code.REVOCATION_UNSUPPORTED
 
 
 def test_RV_08_503_says_that_the_token_may_still_count() -> None:

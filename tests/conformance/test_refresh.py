@@ -15,7 +15,7 @@ from jotgate.core.refresh import Presentation, RefreshRules
 from jotgate.core.values import Secret
 from jotgate.errors import AuditUnavailable, GrantRefused, StoreUnavailable
 from jotgate.ports import Signer
-from jotgate.services.families import Families, FamilyTerms
+from jotgate.services.families import Families, FamilyTerms, Revocations
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import Revoker
 from jotgate.store_ports import Store
@@ -43,7 +43,12 @@ class Machine:
         self.log = EventLog()
         recorder = Recorder(self.log, clock)
         self.families = Families(
-            self.access, clock=clock, entropy=Chance(), recorder=recorder, rules=lambda: rules, roots=lambda _: ""
+            self.access,
+            clock=clock,
+            entropy=Chance(),
+            recorder=recorder,
+            rules=lambda: rules,
+            revocations=Revocations(lambda _: "", _look),
         )
         self.revoker = Revoker(self.access, recorder, clock, _look)
 

@@ -72,7 +72,7 @@ def test_forms_of_known_parameters_with_any_values(stage: TokenStage, data: st.D
     assert answer.status_code in (200, 400, 401)
     if answer.status_code != 200:
         said = answer.json()
-        assert set(said) == {"error", "error_description", "error_uri"}
+        assert set(said) == {"error", "error_description", "code"}
         assert SECRET not in said["error_description"]
 
 

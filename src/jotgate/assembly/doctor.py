@@ -21,7 +21,7 @@ from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, Server, seconds
 from jotgate.core.issuer_checks import way_of
 from jotgate.core.issuer_compiler import iss_of
-from jotgate.core.status import Status
+from jotgate.core.status import Status, elsewhere, is_elsewhere
 from jotgate.errors import AddressUnavailable, JotgateError
 from jotgate.processes.sockets import listen_tcp
 from jotgate.stores.directory import DataDirectory
@@ -67,6 +67,7 @@ def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Ch
     if settings.config is not None:
         if not silent:  # The address would look as if another program had taken it.
             yield check_address(config.server, running)
+            yield from check_name(config.server, running)
         yield from check_issuers(settings, running)
         yield from check_upstreams(settings, config)
 
@@ -201,6 +202,13 @@ def check_address(server: Server, running: Status | None) -> Check:
     except AddressUnavailable as error:
         return Check("address", "fault", error.message, error.hint)
     return Check("address", "ok", f"{where} is free")
+
+
+def check_name(server: Server, running: Status | None) -> Iterator[Check]:
+    """Whether the name of the installation leads to it, as far as that can be told from here."""
+    if running is not None and not server.public_url and is_elsewhere(running.issuer, running.url):
+        text, _, fix = elsewhere(running.issuer, running.url).partition(". ")
+        yield Check("name", "fault", text, fix.removesuffix("."))
 
 
 def _check_listener(url: str) -> Check:

@@ -9,6 +9,7 @@ from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.control.oauth import OAuthDesk
 from jotgate.core.accounts import GrantName
+from jotgate.core.edge_checks import shows_certificates
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.metadata import documents
 from jotgate.core.principals import Principal
@@ -16,7 +17,7 @@ from jotgate.core.token_checks import refresh_rules
 from jotgate.services.binding import Binder
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.client_refusals import ClientRefusals
-from jotgate.services.families import Families
+from jotgate.services.families import Families, Revocations
 from jotgate.services.family_roots import FamilyRoots
 from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.grants.jwt_bearer import JwtBearer
@@ -65,7 +66,7 @@ def open_parts(
         entropy=SystemEntropy(),
         recorder=recorder,
         rules=lambda: refresh_rules(reloader.effect.config.tokens),
-        roots=roots.fault,
+        revocations=Revocations(roots.fault, keys.revocations.look),
     )
     revoker = Revoker(keys.access, recorder, clock, keys.revocations.look)
     return TokenParts(keys, reloader, verify, issuer, families, revoker, proofs)
@@ -97,7 +98,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
             refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
         ),
         check_fresh=lambda: parts.keys.check_fresh(parts.reloader.effect.config.limits.max_staleness_s),
-        documents=documents(issuer_url, grants),
+        documents=lambda: documents(issuer_url, grants, certificates=shows_certificates(parts.reloader.effect.config)),
     )
 
 

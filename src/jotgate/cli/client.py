@@ -185,11 +185,20 @@ def _print_secret(arguments: argparse.Namespace, answer: "AccountAnswer") -> int
     if not answer.running:
         say_next("jotgate up", arguments)
     elif client["authentication"] == "client_secret_basic" and "client_credentials" in client["grants"]:
-        url = f"{answer.issuer}/oauth/token"
+        url = f"{_reach(arguments, answer.issuer)}/oauth/token"
         sys.stderr.write(f'  next  curl -u "$client_id:$client_secret" -d grant_type=client_credentials {url}\n')
     else:
         say_shown(arguments, "client", name)
     return EXIT_OK
+
+
+def _reach(arguments: argparse.Namespace, issuer: str) -> str:
+    """The URL at which it can be called from here: its name, unless it listens elsewhere on this machine."""
+    from jotgate.cli.operator import ask_status, find_directory
+    from jotgate.core.status import is_elsewhere
+
+    url = ask_status(find_directory(arguments)).url
+    return url if is_elsewhere(issuer, url) else issuer
 
 
 def _row(client: Mapping[str, Any]) -> list[str]:

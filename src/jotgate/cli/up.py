@@ -83,6 +83,7 @@ def _announce(directory: "DataDirectory", url: str, known: str, trust: "Trust") 
     lines = [
         f"jotgate serves {url}{'' if known == url else f' as {known}'}",
         "",
+        *((fault, "") if (fault := _elsewhere(directory, url, known)) else ()),
         *((f"Clients do not accept its certificate: {trust.fault}", "") if trust.fault else ()),
         "Try it:",
         f"  curl {f'--cacert {roots} ' if roots else ''}{known}/v1/chat/completions {fields}",
@@ -94,6 +95,18 @@ def _announce(directory: "DataDirectory", url: str, known: str, trust: "Trust") 
         "",
     ]
     _print("\n".join(lines))
+
+
+def _elsewhere(directory: "DataDirectory", url: str, known: str) -> str:
+    """Why clients do not find what the installation's name leads to; empty when they do, or the operator says so."""
+    from jotgate.core.status import elsewhere, is_elsewhere
+    from jotgate.stores.files import PrivateFiles
+    from jotgate.stores.installation import read_installation
+
+    found = read_installation(PrivateFiles(directory.path))
+    if known != url or found is None or not is_elsewhere(found.issuer, url):
+        return ""
+    return elsewhere(found.issuer, url)
 
 
 def _suggest(chosen: "Sources", url: str) -> None:

@@ -15,7 +15,7 @@ from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problems import Problem
 from jotgate.core.senders import Sender
-from jotgate.errors import OAuthRefused, RequestError, TokenMalformed, Unavailable
+from jotgate.errors import EncodingRefused, OAuthRefused, RequestError, TokenMalformed, Unavailable
 from jotgate.jose.encoding import b64url_decode
 from jotgate.services.introspection import Introspection
 from jotgate.services.logout import BackChannelLogout
@@ -25,13 +25,14 @@ from jotgate.services.token_service import TokenService
 METADATA_AGE_S: Final = 300
 _PEER: Final = "x-jotgate-peer"
 _CERTIFICATE: Final = "x-jotgate-certificate"
+_PLAIN: Final = "Send the form as it is, without Content-Encoding"
 _LINES: Final = b"Cache-Control: no-store\r\n"
 _JSON_LINES: Final = _LINES + b"Content-Type: application/json\r\n"
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class OAuthDesk:
-    """Answers the endpoints that take forms. Immutable; `documents` are the descriptions as JSON by their paths.
+    """Answers the endpoints that take forms. Immutable; `documents` are the descriptions of then, as JSON by path.
 
     `check_fresh` raises ControlStale while what was revoked is not known: nothing is granted or vouched for then.
     """
@@ -44,7 +45,7 @@ class OAuthDesk:
         introspection: Introspection,
         logout: BackChannelLogout,
         check_fresh: Callable[[], None],
-        documents: Mapping[str, bytes],
+        documents: Callable[[], Mapping[str, bytes]],
     ) -> None:
         self.documents: Final = documents
 
@@ -98,13 +99,15 @@ def oauth_routes(desk: OAuthDesk) -> list[Route]:
     """The routes of the public application."""
     return [
         *(_post(path, desk) for path in desk.asks),
-        *(_document(path, body) for path, body in desk.documents.items()),
+        *(_document(path, desk) for path in desk.documents()),
     ]
 
 
 def _post(path: str, desk: OAuthDesk) -> Route:
     async def answer(request: Request) -> Response:
         headers = request.headers
+        if headers.get("content-encoding", "identity").strip().lower() != "identity":
+            return problem_response(render_oauth(EncodingRefused("the form has a Content-Encoding", hint=_PLAIN)))
         asked = FormAsked(
             0,
             path,
@@ -132,8 +135,9 @@ def _read_passed(certificate: str) -> bytes:
         return b""
 
 
-def _document(path: str, body: bytes) -> Route:
+def _document(path: str, desk: OAuthDesk) -> Route:
     async def answer(request: Request) -> Response:
+        body = desk.documents()[path]
         headers = {"Cache-Control": f"public, max-age={METADATA_AGE_S}"}
         return Response(body, media_type="application/json", headers=headers)
 

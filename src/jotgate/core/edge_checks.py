@@ -5,7 +5,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from jotgate.core.config import Cors, Server, Tls
+from jotgate.core.config import Config, Cors, Server, Tls
 from jotgate.core.faults import Fault, shown
 
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?", re.ASCII)
@@ -75,3 +75,8 @@ def _origin(text: str) -> str:
     if port == _DEFAULT_PORTS[parts.scheme]:
         return f'browsers leave the usual port out: write "{text.rpartition(":")[0]}"'
     return ""
+
+
+def shows_certificates(config: Config) -> bool:
+    """Whether a caller can show a client certificate: over TLS of ours, or through a proxy that says so."""
+    return bool(config.tls.client_ca or config.server.client_certificate_field)

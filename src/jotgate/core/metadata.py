@@ -14,7 +14,7 @@ from jotgate.core.accounts import ClientAuthentication, GrantName
 from jotgate.core.call_details import CALL_TYPE
 from jotgate.core.client_proofs import ASSERTION_ALGORITHMS
 from jotgate.core.dpop import PROOF_ALGORITHMS
-from jotgate.core.grants import GRANT_TYPES
+from jotgate.core.grants import GRANT_TYPES, OFFLINE_ACCESS
 from jotgate.core.operations import SCOPES
 from jotgate.core.resources import admin_resource
 from jotgate.core.scopes import ADMIN_SCOPES, INTROSPECT
@@ -30,13 +30,7 @@ FORM_PATHS: Final = frozenset(
 """What takes forms by POST."""
 _KEYS_PATH: Final = "/.well-known/jwks.json"
 
-_CONFIDENTIAL: Final[tuple[ClientAuthentication, ...]] = (
-    "client_secret_basic",
-    "client_secret_post",
-    "private_key_jwt",
-    "tls_client_auth",
-)
-_EVERY: Final[tuple[ClientAuthentication, ...]] = (*_CONFIDENTIAL, "none")
+_SECRETS: Final[tuple[ClientAuthentication, ...]] = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 
 
 class _ServerMetadata(Struct, frozen=True, kw_only=True):
@@ -50,15 +44,15 @@ class _ServerMetadata(Struct, frozen=True, kw_only=True):
     scopes_supported: tuple[str, ...]
     response_types_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...]
-    token_endpoint_auth_methods_supported: tuple[str, ...] = _EVERY
+    token_endpoint_auth_methods_supported: tuple[str, ...]
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
-    revocation_endpoint_auth_methods_supported: tuple[str, ...] = _EVERY
+    revocation_endpoint_auth_methods_supported: tuple[str, ...]
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
-    introspection_endpoint_auth_methods_supported: tuple[str, ...] = _CONFIDENTIAL
+    introspection_endpoint_auth_methods_supported: tuple[str, ...]
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
     authorization_details_types_supported: tuple[str, ...] = (CALL_TYPE,)
     dpop_signing_alg_values_supported: tuple[str, ...] = PROOF_ALGORITHMS
-    tls_client_certificate_bound_access_tokens: bool = True
+    tls_client_certificate_bound_access_tokens: bool | UnsetType
     protected_resources: tuple[str, ...]
 
 
@@ -75,27 +69,34 @@ class _ResourceMetadata(Struct, frozen=True, kw_only=True):
     resource_name: str
 
 
-def documents(issuer: str, grants: Iterable[GrantName]) -> dict[str, bytes]:
-    """Each document as JSON by its path. `grants` are those that there are.
+def documents(issuer: str, grants: Iterable[GrantName], *, certificates: bool) -> dict[str, bytes]:
+    """Each document as JSON by its path. `grants` are those that there are; `certificates`: clients can show theirs.
 
     That of OpenID Connect says the same as that of OAuth: it is there for those who look for keys in it.
     """
     found = set(grants)
+    confidential = (*_SECRETS, "tls_client_auth") if certificates else _SECRETS
+    bound = True if certificates else UNSET
+    offline = {OFFLINE_ACCESS} if "refresh_token" in found else set()
     server = _ServerMetadata(
         issuer=issuer,
         token_endpoint=issuer + TOKEN_PATH,
         revocation_endpoint=issuer + REVOCATION_PATH,
         introspection_endpoint=issuer + INTROSPECTION_PATH,
         jwks_uri=issuer + _KEYS_PATH,
-        scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT})),
+        scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT, *offline})),
         grant_types_supported=tuple(value for value, name in GRANT_TYPES.items() if name in found),
+        token_endpoint_auth_methods_supported=(*confidential, "none"),
+        revocation_endpoint_auth_methods_supported=(*confidential, "none"),
+        introspection_endpoint_auth_methods_supported=confidential,
+        tls_client_certificate_bound_access_tokens=bound,
         protected_resources=(issuer, admin_resource(issuer)),
     )
     gateway = msgspec.structs.replace(
         _resource(issuer, issuer, SCOPES, "jotgate gateway"),
         dpop_signing_alg_values_supported=PROOF_ALGORITHMS,
         dpop_bound_access_tokens_required=False,
-        tls_client_certificate_bound_access_tokens=True,
+        tls_client_certificate_bound_access_tokens=bound,
     )
     admin = _resource(admin_resource(issuer), issuer, ADMIN_SCOPES, "jotgate administration API")
     return {

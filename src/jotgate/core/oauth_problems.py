@@ -9,7 +9,6 @@ from jotgate.core.problems import Problem, further_lines, scrub
 from jotgate.errors import ClientRefused, JotgateError, OAuthRefused, Unavailable
 
 CLIENT_CHALLENGE: Final = b'Basic realm="jotgate", charset="UTF-8"'
-_PAGE: Final = "docs/errors.md#"
 _FAULTS: Final = 500
 """From this status on it is not the client's."""
 _encode: Final = msgspec.json.Encoder().encode
@@ -18,16 +17,18 @@ _encode: Final = msgspec.json.Encoder().encode
 class _Refused(Struct, frozen=True):
     error: str
     error_description: str
-    error_uri: str
+    code: str
 
 
 def render_oauth(error: JotgateError) -> Problem:
-    """The error as an OAuth client may see it: its word, message and hint, and where docs/errors.md has its code.
+    """The error as an OAuth client may see it: its word, message and hint, and its code, which docs/errors.md explains.
+
+    There is no `error_uri`: no page that it could lead to is served.
 
     A client that is not known is told how clients prove themselves, whatever it tried (RFC 9110 s11.6.1).
     """
     text = f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
-    body = _encode(_Refused(_word(error), scrub(text).decode("ascii"), _PAGE + error.code))
+    body = _encode(_Refused(_word(error), scrub(text).decode("ascii"), error.code))
     lines = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
     if isinstance(error, ClientRefused):
         lines += b"WWW-Authenticate: " + CLIENT_CHALLENGE + b"\r\n"

@@ -18,7 +18,7 @@ from jotgate.errors import (
 )
 
 PROBLEM_TYPE: Final = "application/problem+json"
-_PAGE: Final = "docs/errors.md#"
+_TYPE: Final = "urn:jotgate:error:"
 _OF_THE_MACHINE: Final = (DirectoryBusy, DirectoryRefused, StoreRefused)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -31,7 +31,7 @@ class Flaw(Struct, frozen=True):
 
 
 class ProblemDetail(Struct, frozen=True, omit_defaults=True):
-    """Why a request is not done. `type` is the section of docs/errors.md on `code`; `instance` is the request's id.
+    """Why a request is not done. `type` names `code`, and leads nowhere (s3.1.1); `instance` is the request's id.
 
     `detail` says what is wrong and what to do. `errors` names each member of the body that is at fault.
     """
@@ -53,7 +53,7 @@ def render_details(error: JotgateError, request_id: str, metadata_url: str) -> P
     error, status = _told(error)
     text = f"{error.message}. {error.hint}." if error.hint else f"{error.message}."
     detail = ProblemDetail(
-        type=_PAGE + error.code,
+        type=_TYPE + error.code,
         title=error.code.replace("_", " ").capitalize(),
         status=status,
         detail=text,

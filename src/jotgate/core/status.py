@@ -1,8 +1,13 @@
 """How a running jotgate is doing: what control answers to `jotgate status`."""
 
+from typing import Final
+from urllib.parse import urlsplit
+
 from msgspec import Struct
 
 from jotgate.core.key_fetches import KeyStanding
+
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Settlement(Struct, frozen=True):
@@ -54,3 +59,17 @@ class Status(Struct, frozen=True):
     clock_step_s: float
     issuers: list[IssuerState] = []
     issuer_keys: list[KeyStanding] = []
+
+
+def is_elsewhere(issuer: str, url: str) -> bool:
+    """Whether an installation's name is an address of this machine other than the one at which it listens."""
+    return issuer != url and urlsplit(issuer).hostname in _HERE
+
+
+def elsewhere(issuer: str, url: str) -> str:
+    """What that means, and what to do, in two sentences."""
+    return (
+        f"This installation is {issuer}, as all its tokens and documents say, and it listens at {url}: who follows "
+        f"them finds nothing there. Start it with --port {urlsplit(issuer).port or 80}, or set server.public_url to "
+        "that URL if something passes on what comes there."
+    )

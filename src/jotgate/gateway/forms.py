@@ -68,10 +68,10 @@ class FormDoor:
 
     def run(self, request: Request, caller: Caller) -> Running:
         """Have a form answered; the request has its id."""
-        if len(self._open) >= FORMS_AT_ONCE:
+        headers = request.headers
+        if len(self._open) >= FORMS_AT_ONCE or b"content-encoding" in headers:  # One that is encoded is refused there.
             return self._control.run(request, caller)
         self._number += 1
-        headers = request.headers
         authorization, proof = headers.get(b"authorization"), headers.get(b"dpop")
         asked = FormAsked(
             self._number,

@@ -5,7 +5,7 @@ too late reads again. Of requests that come at once, to one machine or to severa
 the others are given its successor.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct
@@ -64,10 +64,20 @@ class Begun(Struct, frozen=True):
     token: Secret
 
 
+class Revocations(Struct, frozen=True):
+    """What families ask of revocations: `roots` says what has become of that which a family comes of (`FamilyRoots`).
+
+    `look` puts what the store has into effect on this machine, at once.
+    """
+
+    roots: Callable[[Family], str]
+    look: Callable[[], Awaitable[None]]
+
+
 class Families:
     """Begins and rotates families. `rules` says how they live, as it is set at that moment.
 
-    `roots` says what has become of that which a family comes of; see `FamilyRoots`.
+    What a reuse has ended counts nowhere on this machine when it is refused.
     """
 
     def __init__(
@@ -78,14 +88,15 @@ class Families:
         entropy: Entropy,
         recorder: Recorder,
         rules: Callable[[], RefreshRules],
-        roots: Callable[[Family], str],
+        revocations: Revocations,
     ) -> None:
         self._access = access
         self._clock = clock
         self._entropy = entropy
         self._recorder = recorder
         self._rules = rules
-        self._roots = roots
+        self._roots = revocations.roots
+        self._look = revocations.look
 
     async def begin(self, terms: FamilyTerms) -> Begun:
         """A new family, on file when this returns.
@@ -184,6 +195,7 @@ class Families:
         family, client_id, now_s = reuse.family, reuse.family.client_id, self._clock.now_s()
         if await self._access.run(lambda store: end_family(store, family, now_s, reason="reused", actor=client_id)):
             self._tell("family.reused", family, reuse.token.generation)
+            await self._look()
 
     def _make(self) -> Secret:
         return make_opaque(Mark.REFRESH, self._entropy.random_bytes(OPAQUE_BYTES))

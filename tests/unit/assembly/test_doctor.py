@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from jotgate.assembly.doctor import check_files, check_open_files, check_step, check_synchronised, examine
+from jotgate.assembly.doctor import (
+    check_files,
+    check_name,
+    check_open_files,
+    check_step,
+    check_synchronised,
+    examine,
+)
 from jotgate.assembly.pings import ping
-from jotgate.core.config import Config, UpstreamEntry
+from jotgate.core.config import Config, Server, UpstreamEntry
 from jotgate.core.routes import Proxy, Reach
 from jotgate.core.status import Status
 from jotgate.core.values import Secret
@@ -140,3 +147,21 @@ def test_an_upstream_that_is_not_there_is_a_fault(base_url: str, said: str) -> N
     assert answer.state == "fault"
     assert said in answer.text
     assert answer.fix
+
+
+def test_a_name_that_leads_to_another_port_is_a_fault_unless_the_settings_say_so() -> None:
+    running = status("http://127.0.0.1:8081", "http://127.0.0.1:8080")
+    (found,) = check_name(Server(), running)
+    assert (found.name, found.state) == ("name", "fault")
+    assert "--port 8080" in found.fix
+    assert not list(check_name(Server(public_url="http://127.0.0.1:8080"), running))
+    assert not list(check_name(Server(), status("http://127.0.0.1:8080", "http://127.0.0.1:8080")))
+    assert not list(check_name(Server(), None))
+
+
+def status(url: str, issuer: str) -> Status:
+    """What a control process says that listens at `url`."""
+    return Status(
+        pid=1, version="1", url=url, issuer=issuer, kid="k", workers=1, snapshot=1, settled=[],
+        read_at_s=0, faults=[], pending=[], metrics=[], clock_step_s=0.0,
+    )  # fmt: skip

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from jotgate.assembly.trust import Trust
 from jotgate.cli.common import default_data_directory
-from jotgate.cli.up import _create_command
+from jotgate.cli.up import _announce, _create_command
+from jotgate.stores.directory import DataDirectory
 
 
 @pytest.fixture
@@ -48,3 +50,19 @@ def test_a_module_is_run_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_data_that_is_not_the_default_is_named(program: Path) -> None:
     assert shlex.split(_create_command(Path("/a b")))[-2:] == ["--data", "/a b"]
+
+
+@pytest.mark.parametrize("case", [(8081, "", True), (8080, "", False), (8081, "https://g", False)])
+def test_a_name_that_leads_to_another_port_is_told_and_the_address_that_works_is_shown(
+    program: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: tuple[int, str, bool]
+) -> None:
+    port, known, said = case
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "installation.json").write_text('{"issuer":"http://127.0.0.1:8080"}\n')
+    (data / "installation.json").chmod(0o600)
+    url = f"http://127.0.0.1:{port}"
+    _announce(DataDirectory(data), url, known or url, Trust())
+    out = capsys.readouterr().out
+    assert ("This installation is http://127.0.0.1:8080" in out) is said
+    assert f"curl {known or url}/v1/" in out

@@ -38,7 +38,7 @@ from jotgate.errors import (
 def test_each_error_has_its_word(error: JotgateError, status: int, word: str) -> None:
     problem = render_oauth(error)
     said = json.loads(problem.body)
-    assert (problem.status, said["error"], said["error_uri"]) == (status, word, f"docs/errors.md#{error.code}")
+    assert (problem.status, said["error"], said["code"]) == (status, word, error.code)
     assert b"Cache-Control: no-store\r\n" in problem.lines
     assert (b"WWW-Authenticate: Basic " in problem.lines) is (status == 401)
     assert (b"Retry-After: 1\r\n" in problem.lines) is (status == 503)

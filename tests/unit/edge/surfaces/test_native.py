@@ -205,9 +205,9 @@ def test_a_form_crosses_the_bus_and_its_answer_comes_back(path: bytes) -> None:
 def oauth_code_of(caller: RecordingCaller) -> str:
     """The code of a refusal that is the object of RFC 6749 s5.2."""
     told = json.loads(caller.body)
-    assert told.keys() == {"error", "error_description", "error_uri"}
+    assert told.keys() == {"error", "error_description", "code"}
     assert caller.headers["cache-control"] == "no-store"
-    return str(told["error_uri"].rpartition("#")[2])
+    return str(told["code"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from httpx2 import Response
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.grants import ACCESS_TOKEN_URN
-from jotgate.core.holder_orders import HolderKind, HolderOrder
+from jotgate.core.holder_orders import HolderAnswer, HolderKind, HolderOrder
 from jotgate.core.status import IssuerState
 from jotgate.errors import TokenRevoked
 from jotgate.services.account_endings import delete_account
@@ -66,11 +66,11 @@ class Floor(TradingFloor):
         """What `web` gets for a refresh token."""
         return self.ask_as("web", "refresh_token", refresh_token=token)
 
-    def revoke_of(self, kind: HolderKind, name: str, issuer: str = "") -> None:
-        """Revoke what somebody was issued until now."""
+    def revoke_of(self, kind: HolderKind, name: str, issuer: str = "", before_s: int | None = None) -> HolderAnswer:
+        """Revoke what somebody was issued until then, or until now."""
         named = self.ci.key.kid if kind == "key" else name
-        order = HolderOrder(kind=kind, name=named, issuer=issuer, confirmed=True)
-        asyncio.run(self.holders.revoke(order, CLI_CLIENT_ID))
+        order = HolderOrder(kind=kind, name=named, issuer=issuer, confirmed=True, before_s=before_s)
+        return asyncio.run(self.holders.revoke(order, CLI_CLIENT_ID))
 
     def counts(self, token: str) -> bool:
         """Whether the gateway takes an access token."""
@@ -128,6 +128,58 @@ def test_F06_what_was_issued_before_counts_nowhere_and_what_is_issued_later_ever
     assert floor.introspect(again["access_token"], "web")["active"] is True
     assert floor.introspect(again["refresh_token"], "web")["active"] is True
     assert floor.refresh(again["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "name", "issuer"), HOLDERS)
+def test_F06_what_was_made_since_of_what_was_issued_before_ends_with_it(
+    floor: Floor, kind: HolderKind, name: str, issuer: str
+) -> None:
+    before_s = int(floor.clock.now_s())
+    given = floor.begin()
+    floor.clock.advance(7)  # more than the leeway
+    child = floor.narrow(given["access_token"]).json()["access_token"]
+    floor.clock.advance(7)
+    grandchild = floor.narrow(child).json()["access_token"]
+    answer = floor.ask_as("web", "refresh_token", refresh_token=given["refresh_token"])
+    refreshed = answer.json()["access_token"]
+    session = floor.ask_as(
+        "web", EXCHANGE, subject_token=child, subject_token_type=ACCESS_TOKEN_URN, scope="ai offline_access"
+    ).json()
+    later = floor.narrow(floor.begin()["access_token"]).json()["access_token"]
+    told = floor.revoke_of(kind, name, issuer, before_s)
+    floor.check_ended({**given, "refresh_token": answer.json()["refresh_token"]}, child)
+    floor.check_ended(session, grandchild)
+    assert not floor.counts(refreshed)
+    assert floor.counts(later) is (kind != "key"), "of what was issued since"
+    assert told.live is None or told.live >= 4, "the token, what was narrowed from it, and what from that"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("client", "web"), ("subject", "alice"), ("tenant", "default")])
+def test_F06_so_does_what_was_made_with_a_token_of_ours_or_a_personal_one(
+    floor: Floor, kind: HolderKind, name: str
+) -> None:
+    own, personal = floor.made(client_id="web").token, floor.personal("create")
+    before_s = int(floor.clock.now_s())
+    floor.clock.advance(7)
+    children = [floor.trade(own).access_token]
+    if kind != "client":
+        children.append(floor.trade(personal).access_token)
+    floor.revoke_of(kind, name, "", before_s)
+    assert not any(map(floor.counts, children))
+    if kind == "client":
+        assert floor.trade(personal).access_token
+
+
+def test_F06_what_is_made_with_a_personal_token_of_one_who_was_disabled_once_counts(floor: Floor) -> None:
+    personal = floor.personal("create")
+    for enabled in (False, True):
+        floor.clock.advance(7)
+        switch_account(floor.store, floor.terms_now(), PrincipalRecord, "alice", enabled=enabled)
+    floor.clock.advance(7)
+    asyncio.run(floor.look())
+    child = floor.trade(personal).access_token
+    assert floor.counts(child)
+    assert floor.counts(floor.trade(child).access_token)
 
 
 def test_F06_an_assertion_of_before_gets_nothing_any_more(floor: Floor) -> None:

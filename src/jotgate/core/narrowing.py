@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from jotgate.core.claims import AccessGrant
 from jotgate.core.presented import Presented
-from jotgate.core.revocations import family_name, origins_for
+from jotgate.core.revocations import origins_for, with_family
 from jotgate.errors import SubjectTokenRefused
 
 NARROWINGS_MAX: Final = 8
@@ -38,7 +38,7 @@ def descend(
     grant = replace(
         grant,
         ancestors=presented.lineage,
-        origins=origins_for(grant, presented.principal, own_issuer, actor),
+        origins=origins_for(presented.principal, own_issuer, actor, now_s=now_s),
         family=presented.principal.family,
         not_after_s=min(ends, default=None),
         confirmation=grant.confirmation or (None if actor is None else actor.confirmation),
@@ -62,5 +62,5 @@ def check_size(grant: AccessGrant) -> None:
 
 def in_family(grant: AccessGrant, family_id: str) -> AccessGrant:
     """The same in a refresh-token family of its own; that of its parent is where it comes from."""
-    came_of = (family_name(grant.family),) if grant.family else ()
-    return replace(grant, family=family_id, origins=tuple(dict.fromkeys((*grant.origins, *came_of))))
+    origins = with_family(grant.origins, grant.family) if grant.family else grant.origins
+    return replace(grant, family=family_id, origins=origins)

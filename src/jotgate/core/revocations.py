@@ -1,14 +1,17 @@
 """The handles under which tokens are revoked: what a row of the store speaks of, and what a token can be met by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import floor, inf
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
+from jotgate.core.families import Family
 from jotgate.core.principals import Principal
 from jotgate.jose.jwt import LEEWAY_S_MAX
 
@@ -21,6 +24,8 @@ _TENANT: Final = f"{RevocationKind.TENANT} "
 _KEY: Final = f"{RevocationKind.KEY} "
 _SESSION: Final = f"{RevocationKind.SESSION} "
 _PERSONAL: Final = "personal tokens of "
+_ISSUED: Final = "issued "  # stands before the time of a token, among the names that were inherited from it
+_DIGITS_MAX: Final = 20
 _FOREIGN: Final = " "  # stands in every handle that says whose it is, and in no token id of ours
 
 
@@ -33,6 +38,13 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
     name: str
     ends_at_s: int | None
     before_s: int | None = None
+
+
+class Dated(Struct, frozen=True, array_like=True):
+    """Names by which something is met that was issued at a time (NumericDate); None: before everything, or unknown."""
+
+    names: tuple[str, ...]
+    issued_at_s: float | None
 
 
 def token_handle(issuer: str, token_id: str) -> str:
@@ -103,7 +115,7 @@ def names_of(principal: Principal, own_issuer: str) -> tuple[str, ...]:
     if principal.ancestors:
         names += [_TOKEN + ancestor_handle(issuer, one) for one in principal.ancestors]
     names += _holders(principal, own_issuer)
-    names += principal.origins
+    names += [one for one in principal.origins if not one.startswith(_ISSUED)]
     return tuple(names)
 
 
@@ -139,11 +151,12 @@ def holder_names(own_issuer: str, client_id: str, subject: str, tenant: str) -> 
     return (_CLIENT + client_id, _SUBJECT + token_handle(own_issuer, subject), _TENANT + tenant)
 
 
-def granted_names(own_issuer: str, grant: AccessGrant) -> tuple[str, ...]:
+def granted_names(own_issuer: str, grant: AccessGrant, now_s: float) -> tuple[Dated, ...]:
     """What a token will be met by that is granted so, but for what only its making decides: its `jti` and its key."""
+    own = Dated(holder_names(own_issuer, grant.client_id, grant.subject, grant.tenant), int(now_s))
     family = (_FAMILY + grant.family,) if grant.family else ()
-    own = holder_names(own_issuer, grant.client_id, grant.subject, grant.tenant)
-    return (*family, *own, *inherited_names(own_issuer, grant.ancestors, grant.origins))
+    came_of = ancestor_names(own_issuer, grant.ancestors)
+    return (own, Dated((*family, *came_of), None), *inherited_names(grant.origins))
 
 
 def key_name(own_issuer: str, kid: str) -> str:
@@ -151,45 +164,113 @@ def key_name(own_issuer: str, kid: str) -> str:
     return _KEY + token_handle(own_issuer, kid)
 
 
-def inherited_names(own_issuer: str, ancestors: Iterable[str], origins: Iterable[str]) -> tuple[str, ...]:
-    """What is met by these ancestors and origins of a token of ours, or of a family, whatever it is met by itself."""
-    return (*(_TOKEN + ancestor_handle(own_issuer, one) for one in ancestors), *origins)
+def ancestor_names(own_issuer: str, ancestors: Iterable[str]) -> tuple[str, ...]:
+    """What is met by these ancestors of a token of ours, or of a family."""
+    return tuple(_TOKEN + ancestor_handle(own_issuer, one) for one in ancestors)
+
+
+def inherited_names(origins: Iterable[str]) -> tuple[Dated, ...]:
+    """What is met by these `origins`, each name with the time of the token that had it."""
+    found: dict[float | None, list[str]] = {}
+    issued_at_s: float | None = None
+    for one in origins:
+        if one.startswith(_ISSUED):
+            issued_at_s = _time_of(one)
+        else:
+            found.setdefault(issued_at_s, []).append(one)
+    return tuple(Dated(tuple(names), when_s) for when_s, names in found.items())
+
+
+def _time_of(mark: str) -> float | None:
+    """The time in a mark of ours; what is none was issued before everything."""
+    digits = mark.removeprefix(_ISSUED)
+    return int(digits) if digits.isdecimal() and len(digits) < _DIGITS_MAX else None
+
+
+def _origins_of(dated: Iterable[Dated]) -> tuple[str, ...]:
+    """What `inherited_names` reads: each name once, with the earliest of its times, behind a mark of that time."""
+    earliest: dict[str, float] = {}
+    for one in dated:
+        issued_at_s = -inf if one.issued_at_s is None or one.issued_at_s < 0 else one.issued_at_s
+        for name in one.names:
+            earliest[name] = min(issued_at_s, earliest.get(name, inf))
+    return tuple(_written(earliest))
+
+
+def _written(earliest: Mapping[str, float]) -> Iterable[str]:
+    mark = None
+    for name, issued_at_s in sorted(earliest.items(), key=lambda item: item[1]):
+        wanted = None if issued_at_s == -inf else f"{_ISSUED}{floor(issued_at_s)}"
+        if wanted is not None and wanted != mark:
+            yield wanted
+        mark = wanted
+        yield name
 
 
 def origins_for(
-    grant: AccessGrant, parent: Principal, own_issuer: str, acting: Principal | None = None
+    parent: Principal, own_issuer: str, acting: Principal | None = None, *, now_s: float
 ) -> tuple[str, ...]:
-    """The `origins` of a token that is granted for another: whose that one is and came of, as far as it is not its own.
+    """The `origins` of a token that is granted for another: whose that one is, and what it came of, each with its time.
 
     `acting` is the token of who acts by it, all of whose names are among them. So whatever ends one of them ends the
-    child, and what is narrowed from that.
+    child, and what is narrowed from that; a watermark is held against the time of the token that it is about, and not
+    against that of the child. So what is the child's own too is among them.
     """
-    own = holder_names(own_issuer, grant.client_id, grant.subject, grant.tenant)
-    inherited = [*parent.origins, *_holders(parent, own_issuer)]
+    inherited = [*inherited_names(parent.origins), *_passed_on(parent, own_issuer, now_s)]
     if acting is not None:
-        inherited += names_of(acting, own_issuer)
-    return tuple(name for name in dict.fromkeys(inherited) if name not in own)
+        personal = is_personal(acting, own_issuer)
+        names = (token_name(acting),) if personal else names_of(replace(acting, origins=()), own_issuer)
+        inherited += [*inherited_names(acting.origins), Dated(names, acting.issued_at_s)]
+        inherited += _passed_on(acting, own_issuer, now_s)
+    return _origins_of(inherited)
 
 
-def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str]) -> tuple[str, ...]:
+def refreshed_origins(family: Family, own_issuer: str) -> tuple[str, ...]:
+    """The `origins` of a token that a refresh yields: those of the family, and whose that is since it was begun."""
+    own = holder_names(own_issuer, family.client_id, family.subject, family.tenant)
+    return _origins_of([*inherited_names(family.origins), Dated(own, family.created_at_s)])
+
+
+def with_family(origins: tuple[str, ...], family_id: str) -> tuple[str, ...]:
+    """These, and a family that something came of before, all of which ends with it."""
+    return _origins_of([*inherited_names(origins), Dated((_FAMILY + family_id,), None)])
+
+
+def is_personal(principal: Principal, own_issuer: str) -> bool:
+    """Whether a token is a personal one: ours, and signed by no key."""
+    return principal.issuer == own_issuer and not principal.kid
+
+
+def _passed_on(parent: Principal, own_issuer: str, now_s: float) -> list[Dated]:
+    """Whose a token is, as its child names it.
+
+    A personal token outlives it that its owner is disabled and enabled again: what that ends is what was issued with
+    it until then.
+    """
+    holders = tuple(_holders(parent, own_issuer))
+    if not is_personal(parent, own_issuer):
+        return [Dated(holders, parent.issued_at_s)]
+    return [Dated(personal_names(parent)[1:], parent.issued_at_s), Dated(holders, int(now_s))]
+
+
+def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str]) -> tuple[Dated, ...]:
     """What a token of ours can be met by, as far as the ledger knows.
 
     `line` are the tokens that it was narrowed from: their rows, or of those that have none how it names them.
     """
-    names = [_TOKEN + token_handle(own_issuer, row.token_id)]
-    if row.family:
-        names.append(_FAMILY + row.family)
-    names += _issued_holders(own_issuer, row)
+    family = (_FAMILY + row.family,) if row.family else ()
+    names = [Dated((*_issued_holders(own_issuer, row), *family), row.issued_at_s)]
     for one in line:
         if isinstance(one, str):
-            names.append(_TOKEN + ancestor_handle(own_issuer, one))
+            names.append(Dated((_TOKEN + ancestor_handle(own_issuer, one),), None))
         else:
-            names += (_TOKEN + token_handle(own_issuer, one.token_id), *_issued_holders(own_issuer, one))
-    return tuple(dict.fromkeys(names))
+            names.append(Dated(_issued_holders(own_issuer, one), one.issued_at_s))
+    return tuple(names)
 
 
 def _issued_holders(own_issuer: str, row: Issuance) -> tuple[str, ...]:
     names = (
+        _TOKEN + token_handle(own_issuer, row.token_id),
         _SUBJECT + token_handle(own_issuer, row.subject),
         _CLIENT + row.client_id,
         _KEY + token_handle(own_issuer, row.kid),
@@ -199,9 +280,9 @@ def _issued_holders(own_issuer: str, row: Issuance) -> tuple[str, ...]:
 
 def claim_of(principal: Principal, name: str) -> tuple[str, str]:
     """The claim by which a token is met, and what it says there; `name` is one of its `names_of`."""
-    if name in principal.origins:
-        return "origins", name
     kind = name.partition(" ")[0]
+    if name in principal.origins and name not in _own_names(principal):
+        return "origins", name
     if kind == RevocationKind.TOKEN:
         return _token_claim(principal, name)
     return {
@@ -212,6 +293,12 @@ def claim_of(principal: Principal, name: str) -> tuple[str, str]:
         RevocationKind.KEY: ("kid", principal.kid),
         RevocationKind.SESSION: ("sid", principal.session) if principal.session else ("sub", principal.subject),
     }[RevocationKind(kind)]
+
+
+def _own_names(principal: Principal) -> tuple[str, ...]:
+    """What a token has of the names that it may have inherited too."""
+    own = holder_names(principal.issuer, principal.client_id, principal.subject, principal.tenant or DEFAULT_TENANT)
+    return (*own, key_name(principal.issuer, principal.kid), _FAMILY + principal.family)
 
 
 def _token_claim(principal: Principal, name: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jotgate.core.families import Family
-from jotgate.core.revocations import holder_names, inherited_names
+from jotgate.core.revocations import Dated, ancestor_names, holder_names, inherited_names
 from jotgate.services.federation import Federation
 from jotgate.services.revocation import RevokedSet
 
@@ -23,15 +23,14 @@ class FamilyRoots:
     def fault(self, family: Family) -> str:
         """Why a family yields nothing any more, as a clause; empty when there is no reason.
 
-        A watermark meets a family that was begun until then.
+        A watermark meets a family that was begun until then, or that comes of a token that was issued until then.
         """
         if family.voucher and all(one.content.name != family.voucher for one in self._federation().issuers):
             return "the issuer on whose word it was given is not trusted any more"
-        names = (
-            *holder_names(self._own_issuer, family.client_id, family.subject, family.tenant),
-            *inherited_names(self._own_issuer, family.ancestors, family.origins),
-        )
+        own = holder_names(self._own_issuer, family.client_id, family.subject, family.tenant)
+        came_of = Dated(ancestor_names(self._own_issuer, family.ancestors), None)
+        dated = (Dated(own, family.created_at_s), came_of, *inherited_names(family.origins))
         leeway_s = self._federation().issuers[0].content.leeway_s
-        if self._revoked.spares(names) or self._revoked.find(names, family.created_at_s, leeway_s) is None:
+        if self._revoked.counts(dated, leeway_s):
             return ""
         return "what it was got for was revoked, or whose it is, or whoever acts by it"

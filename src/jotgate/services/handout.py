@@ -86,7 +86,7 @@ class Handout:
             may_act=permitted_by(presented, self.issuer),
             confirmation=ask.request.binding.confirmation or presented.principal.confirmation,
         )
-        return replace(grant, origins=origins_for(grant, presented.principal, self.issuer))
+        return replace(grant, origins=origins_for(presented.principal, self.issuer, now_s=self.now_s()))
 
     def check(self, grant: AccessGrant) -> None:
         """Refuse what cannot be handed out, before anything is used up for it.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from jotgate.core.claims import AccessGrant
-from jotgate.core.revocations import granted_names, key_name
+from jotgate.core.revocations import Dated, granted_names, key_name
 from jotgate.errors import IssuanceHeld
 from jotgate.services.revocation import RevokedSet
 
@@ -23,18 +23,21 @@ class Issuable:
     def check(self, grant: AccessGrant, issuer: str, now_s: float) -> None:
         """Refuse what would be met by whose it is, or what it comes of. Raises IssuanceHeld."""
         if self._revoked:
-            self._check(granted_names(issuer, grant), now_s, self._leeway_s())
+            self._check(granted_names(issuer, grant, now_s), now_s, self._leeway_s())
 
     def check_key(self, issuer: str, kid: str, now_s: float) -> None:
         """Refuse what would be met by the key that signs it. Raises IssuanceHeld."""
         if self._revoked:
-            self._check((key_name(issuer, kid),), now_s, self._leeway_s())
+            self._check([Dated((key_name(issuer, kid),), int(now_s))], now_s, self._leeway_s())
 
-    def _check(self, names: Sequence[str], now_s: float, leeway_s: float) -> None:
-        if self._revoked.spares(names):
-            return
-        issued_at_s = int(now_s)
-        met = [name for name in names if self._revoked.find((name,), issued_at_s, leeway_s) is not None]
+    def _check(self, dated: Sequence[Dated], now_s: float, leeway_s: float) -> None:
+        met = [
+            name
+            for one in dated
+            if not self._revoked.spares(one.names)
+            for name in one.names
+            if self._revoked.find((name,), one.issued_at_s, leeway_s) is not None
+        ]
         if met:
             raise held_back(max(self._free_s(name, leeway_s) for name in met) - now_s)
 

@@ -11,7 +11,7 @@ from jotgate.core.claims import LIFETIME_DEFAULT_S
 from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.principals import Principal
-from jotgate.core.revocations import Entry, claim_of, entry_of, token_handle
+from jotgate.core.revocations import Dated, Entry, claim_of, entry_of, inherited_names, token_handle
 from jotgate.errors import TokenRevoked
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.recorder import Recorder
@@ -145,9 +145,9 @@ class RevokedSet:
                     return name
         return None
 
-    def counts(self, names: Sequence[str], issued_at_s: float) -> bool:
-        """Whether what has these names, and was issued then, is met by none of them; no clock differs."""
-        return self.spares(names) or self.find(names, issued_at_s, 0) is None
+    def counts(self, dated: Iterable[Dated], leeway_s: float = 0) -> bool:
+        """Whether what has these names is met by none of them, each held against its own time."""
+        return all(self.spares(one.names) or self.find(one.names, one.issued_at_s, leeway_s) is None for one in dated)
 
     def entry(self, name: str) -> Entry | None:
         """What is known of a name."""
@@ -166,8 +166,15 @@ class RevokedSet:
             return
         name = self.find(names, principal.issued_at_s, leeway_s)
         if name is not None:
-            claim, got = claim_of(principal, name)
-            raise TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
+            raise _revoked(*claim_of(principal, name))
+        for one in inherited_names(principal.origins):
+            name = self.find(one.names, one.issued_at_s, leeway_s)
+            if name is not None:
+                raise _revoked("origins", name)
+
+
+def _revoked(claim: str, got: str) -> TokenRevoked:
+    return TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
 
 
 def load_revocations(records: RevocationRecords) -> RevokedSet:

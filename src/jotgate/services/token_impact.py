@@ -6,6 +6,7 @@ from typing import Final
 from jotgate.core.accounts import DEFAULT_TENANT, Account, ClientRecord, PrincipalRecord
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.durable import Issuance, IssuanceQuery
+from jotgate.core.revocations import Dated
 from jotgate.ports import StoreAccess
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.token_ledger import TokenLedger
@@ -34,23 +35,23 @@ class Before:
         self._known = RevokedSet()
         self._known.take(entry for entry in map(revoked.entry, self._names) if entry is not None)
 
-    def counts(self, names: Sequence[str], issued_at_s: float) -> bool:
+    def counts(self, dated: Sequence[Dated]) -> bool:
         """Whether a token with these names counted."""
-        if self._revoked.spares(names):
+        if all(self._revoked.spares(one.names) for one in dated):
             return True
-        others = [name for name in names if name not in self._names]
-        return self._revoked.counts(others, issued_at_s) and self._known.counts(names, issued_at_s)
+        others = [Dated(tuple(name for name in one.names if name not in self._names), one.issued_at_s) for one in dated]
+        return self._revoked.counts(others) and self._known.counts(dated)
 
 
 class LiveCount:
     """How many of some tokens, and of all that was narrowed from them, count. Mutable: that, and how far it has come.
 
-    `before_s`: only those issued then or earlier are meant.
+    `before_s`: only those issued then or earlier are meant, and whatever was narrowed from those.
     """
 
     def __init__(
         self,
-        counts: Callable[[Sequence[str], float], bool],
+        counts: Callable[[Sequence[Dated]], bool],
         issuer: str,
         now_s: float,
         *,
@@ -62,14 +63,15 @@ class LiveCount:
         self._before_s = before_s
         self._known: dict[str, Issuance | None] = {}
         self._seen: set[str] = set()
-        self._sources: list[Source] = []
+        self._passed: set[str] = set()
+        self._sources: list[tuple[Source, int | None]] = []
         self._reads = 0
         self.live: Final[set[str]] = set()
         self.more = False
 
     async def take(self, access: StoreAccess, sources: Iterable[Source]) -> None:
         """Count what these have, step by step. Raises StoreUnavailable."""
-        self._sources += sources
+        self._sources += [(one, self._before_s) for one in sources]
         while self._sources and not self.more:
             await access.run(self._step)
 
@@ -78,26 +80,29 @@ class LiveCount:
         for _ in range(_READS_AT_ONCE):
             if not self._sources or self.more:
                 return
-            rows, further = self._sources.pop()(store)
-            self._sources += further
+            source, before_s = self._sources.pop()
+            rows, further = source(store)
+            self._sources += [(one, before_s) for one in further]
             self._reads += 1
             for row in rows:
-                self._look_at(row, ledger)
+                self._look_at(row, before_s, ledger)
             if self._reads >= _READS_MAX and self._sources:
                 self.more = True
 
-    def _look_at(self, row: Issuance, ledger: TokenLedger) -> None:
+    def _look_at(self, row: Issuance, before_s: int | None, ledger: TokenLedger) -> None:
         if row.token_id in self._seen or self.more:
             return
-        if len(self._seen) >= COUNT_MAX:
+        if len(self._seen) + len(self._passed) >= COUNT_MAX:
             self.more = True
             return
-        self._seen.add(row.token_id)
         self._known[row.token_id] = row
-        if self._before_s is None or row.issued_at_s <= self._before_s:
-            if ledger.view(row).state == "live":
-                self.live.add(row.token_id)
-            self._sources.append(narrowed_from(row.token_id, self._now_s))
+        if before_s is not None and row.issued_at_s > before_s:
+            self._passed.add(row.token_id)  # It may be found again as the child of one that is meant.
+            return
+        self._seen.add(row.token_id)
+        if ledger.view(row).state == "live":
+            self.live.add(row.token_id)
+        self._sources.append((narrowed_from(row.token_id, self._now_s), None))
 
 
 def these(rows: Sequence[Issuance]) -> Source:

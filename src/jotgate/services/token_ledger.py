@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
-from jotgate.core.revocations import inherited_names, issued_names
+from jotgate.core.revocations import Dated, ancestor_names, issued_names
 from jotgate.core.token_orders import TokenListing, TokenView
 from jotgate.services.revocation import PAGE, load_revocations
 from jotgate.store_ports import Store
@@ -16,14 +16,14 @@ _ANCESTORS_MAX: Final = 16
 class TokenLedger:
     """What was issued, read from the store; to be used inside `StoreAccess.run`, once. Mutable: what it has read.
 
-    `counts` says whether what has these names, and was issued then, was not revoked. `issuer` is the `iss` of this
-    installation. `known` are tokens that were read before.
+    `counts` says whether what has these names was not revoked, each held against its time. `issuer` is the `iss` of
+    this installation. `known` are tokens that were read before.
     """
 
     def __init__(
         self,
         store: Store,
-        counts: Callable[[Sequence[str], float], bool],
+        counts: Callable[[Sequence[Dated]], bool],
         issuer: str,
         now_s: float,
         known: dict[str, Issuance | None] | None = None,
@@ -68,7 +68,7 @@ class TokenLedger:
 
     def counts(self, token_id: str) -> bool:
         """Whether a token was not revoked by its own name, as its children call it; of one that need not be known."""
-        return self._counts(inherited_names(self._issuer, (token_id,), ()), 0)
+        return self._counts([Dated(ancestor_names(self._issuer, (token_id,)), None)])
 
     def family(self, family_id: str) -> Family | None:
         """The family, if it lives."""
@@ -101,8 +101,7 @@ class TokenLedger:
     def _state(self, row: Issuance) -> Literal["live", "revoked", "ended"]:
         if row.expires_at_s <= self._now_s:
             return "ended"
-        names = issued_names(self._issuer, row, self._line(row))
-        return "live" if self._counts(names, row.issued_at_s) else "revoked"
+        return "live" if self._counts(issued_names(self._issuer, row, self._line(row))) else "revoked"
 
     def _line(self, row: Issuance) -> Iterator[Issuance | str]:
         """The tokens that it was narrowed from, as far as they are known."""

@@ -1,22 +1,29 @@
 """A token is met by itself, by what it came of, and by whose it is, and by nothing else; its children by all that."""
 
+from collections.abc import Iterable
+
 import pytest
 from msgspec.structs import replace
 
 from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
+from jotgate.core.families import Family
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import (
+    Dated,
     Entry,
     ancestor_handle,
     ancestor_name,
     claim_of,
     entry_of,
+    inherited_names,
     issued_names,
     names_of,
     origins_for,
+    refreshed_origins,
     token_handle,
     token_name,
+    with_family,
 )
 from tests.callers import NAME, principal
 
@@ -79,7 +86,7 @@ def test_children_name_our_tokens_by_their_jti_and_others_by_whose_they_are_too(
 def test_whatever_ends_a_parent_ends_its_child(issuer: str) -> None:
     parent = replace(principal(), issuer=issuer, tenant="acme", session="s", family="f", origins=("key x y",))
     ancestors = (*parent.ancestors, ancestor_name(NAME, parent))
-    child = grown(replace(GRANT, ancestors=ancestors, family="f", origins=origins_for(GRANT, parent, NAME)))
+    child = grown(replace(GRANT, ancestors=ancestors, family="f", origins=origins_for(parent, NAME, now_s=9)))
     assert set(names_of(parent, NAME)) <= set(names_of(child, NAME))
     again = replace(GRANT, subject="carol", client_id="third")
     grandchild = grown(
@@ -87,15 +94,45 @@ def test_whatever_ends_a_parent_ends_its_child(issuer: str) -> None:
             again,
             ancestors=(*child.ancestors, child.token_id),
             family="f",
-            origins=origins_for(again, child, NAME),
+            origins=origins_for(child, NAME, now_s=9),
         )
     )
     assert set(names_of(child, NAME)) <= set(names_of(grandchild, NAME))
 
 
-def test_a_child_does_not_say_twice_whose_it_is() -> None:
-    grant = replace(GRANT, subject="alice", client_id="jotgate-cli")
-    assert origins_for(grant, principal(), NAME) == (f"key {NAME} k-1",)
+def test_a_child_says_whose_its_parent_is_and_when_that_was_issued() -> None:
+    own = (f"subject {NAME} alice", f"key {NAME} k-1", "client jotgate-cli", "tenant default")
+    parent = replace(principal(), issued_at_s=70.5)
+    assert origins_for(parent, NAME, now_s=99) == ("issued 70", *own)
+    unknown = replace(parent, issued_at_s=None)
+    assert origins_for(unknown, NAME, now_s=99) == own, "no time: it may be older than everything"
+    again = replace(parent, client_id="web", origins=("family f", "issued 50", own[0], "client ci"), issued_at_s=70)
+    names = ("family f", "issued 50", own[0], "client ci", "issued 70", own[1], "client web", "tenant default")
+    assert origins_for(again, NAME, now_s=99) == names, "of the same name the earliest time holds"
+    acting = replace(principal(), token_id="a", subject="agent", issued_at_s=60)
+    times = times_of(origins_for(parent, NAME, acting, now_s=99))
+    assert (times[f"subject {NAME} agent"], times[f"token {NAME} a"], times[own[0]], times[own[2]]) == (60, 60, 70, 60)
+
+
+def test_a_child_of_a_personal_token_ends_with_what_ends_that_and_outlives_a_pause_of_its_owner() -> None:
+    personal = replace(principal(), kid="", client_id="personal", issued_at_s=10)
+    found = times_of(origins_for(personal, NAME, now_s=99))
+    assert found["subject personal tokens of alice"] == found["tenant personal tokens of default"] == 10
+    assert found[f"subject {NAME} alice"] == found["tenant default"] == 99
+
+
+def test_a_time_that_is_none_of_ours_is_before_everything() -> None:
+    for mark in ("issued ", "issued -5", "issued x", "issued \u00b2", "issued " + "9" * 5_000):
+        assert inherited_names((mark, "client ci")) == (Dated(("client ci",), None),)
+
+
+def test_what_a_refresh_yields_has_the_times_of_its_family() -> None:
+    origins = ("issued 50", f"subject {NAME} alice")
+    whose = Family(family_id="f", client_id="app", subject="alice", idle_s=9, created_at_s=70, ends_at_s=99)
+    family = replace(whose, origins=origins)
+    found = times_of(refreshed_origins(family, NAME))
+    assert found == {f"subject {NAME} alice": 50, "client app": 70, "tenant default": 70}
+    assert with_family(origins, "before") == ("family before", *origins)
 
 
 def grown(grant: AccessGrant) -> Principal:
@@ -112,16 +149,25 @@ def grown(grant: AccessGrant) -> Principal:
 
 
 def test_the_ledger_knows_the_same_names_of_what_was_issued() -> None:
-    child = Issuance("c", "alice", "app", "k-2", 1, 2, parent="p", family="f", tenant="default")
+    child = Issuance("c", "alice", "app", "k-2", 5, 9, parent="p", family="f", tenant="default")
     parent = Issuance("p", "bob", "web", "k-1", 1, 2)
     found = issued_names(NAME, child, [parent, f"{ELSEWHERE} b"])
     whose = replace(
         principal(), token_id="c", client_id="app", kid="k-2", family="f", ancestors=(f"{ELSEWHERE} b", "p"),
         origins=(f"subject {NAME} bob", "client web", f"key {NAME} k-1"),
     )  # fmt: skip
-    assert set(found) == set(names_of(whose, NAME))
+    assert flat(found) == set(names_of(whose, NAME))
     known = issued_names(NAME, replace(child, tenant=None), [parent, f"{ELSEWHERE} b"])
-    assert set(known) == set(found) - {"tenant default"}, "one that an earlier version issued"
+    assert flat(known) == flat(found) - {"tenant default"}, "one that an earlier version issued"
+    assert [one.issued_at_s for one in found] == [5, 1, None]
+
+
+def times_of(origins: Iterable[str]) -> dict[str, float | None]:
+    return {name: one.issued_at_s for one in inherited_names(origins) for name in one.names}
+
+
+def flat(dated: Iterable[Dated]) -> set[str]:
+    return {name for one in dated for name in one.names}
 
 
 def test_a_long_identity_of_another_issuer_has_a_handle_that_can_be_stored() -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
 from jotgate.core.accounts import Account, ClientRecord, PersonalToken, PrincipalRecord, SecretDigest, TenantRecord
-from jotgate.core.claims import LIFETIME_MAX_S, AccessGrant
+from jotgate.core.claims import LIFETIME_MAX_S
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.revocations import names_of, origins_for, token_handle
@@ -268,8 +268,7 @@ def test_to_disable_again_ends_what_was_left_by_one_that_was_cut_short() -> None
 def test_what_was_traded_from_a_disabled_clients_token_ends_with_it() -> None:
     store = peopled()
     parent = replace(principal(), issuer=ISSUER, subject="ann", client_id="ci")
-    grant = AccessGrant(subject="ann", client_id="app", scopes=("ai",), audiences=(ISSUER,), ttl_s=60)
-    origins = origins_for(grant, parent, ISSUER)
+    origins = origins_for(parent, ISSUER, now_s=NOW_S)
     switch_account(store, terms(), ClientRecord, "ci", enabled=False)
     child = replace(principal(), issuer=ISSUER, subject="ann", client_id="app", origins=origins, issued_at_s=NOW_S)
     assert load_revocations(store).find(names_of(child, ISSUER), NOW_S, 0) == "client ci"

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core import key_life
-from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, KeyState
 from jotgate.core.key_life import KeyRules
 from jotgate.core.key_orders import KeyOrder
@@ -128,8 +127,8 @@ def test_what_a_revoked_key_has_signed_takes_along_what_another_key_has_signed_f
     bench = Bench(alone=True)
     bench.desk.carry_out(KeyOrder(action="revoke", kid=bench.first))
     parent = replace(principal(), kid=bench.first)
-    grant = AccessGrant(subject="alice", client_id="app", scopes=("ai",), audiences=(NAME,), ttl_s=60)
-    child = replace(principal(), client_id="app", token_id="c", kid="new", origins=origins_for(grant, parent, NAME))
+    origins = origins_for(parent, NAME, now_s=bench.clock.now_s())
+    child = replace(principal(), client_id="app", token_id="c", kid="new", origins=origins)
     revoked = load_revocations(bench.store)
     late_s = bench.clock.now_s() + 3_600
     assert revoked.find(names_of(child, NAME), late_s, 0) == f"key {NAME} {bench.first}"

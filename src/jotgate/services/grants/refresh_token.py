@@ -5,6 +5,7 @@ from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.presented import split_offline
 from jotgate.core.refresh import Presentation
+from jotgate.core.revocations import refreshed_origins
 from jotgate.core.values import Secret
 from jotgate.ports import Clock, StoreAccess
 from jotgate.services.accounts import KnownClient
@@ -58,7 +59,7 @@ class RefreshToken:
             roles=found.rights.roles,
             family=family.family_id,
             ancestors=family.ancestors,
-            origins=family.origins,
+            origins=refreshed_origins(family, self._issuer.issuer),
             actors=family.actors,
             may_act=family.may_act,
             confirmation=request.binding.confirmation or family.confirmation,

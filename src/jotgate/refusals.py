@@ -126,6 +126,7 @@ class TokenRevoked(TokenError):
     """The token, one that it was narrowed from, or its refresh-token family was revoked."""
 
     code = Code.TOKEN_REVOKED
+    foreign_hint = "Log in again for a new token of its issuer, a few seconds after a logout at the earliest"
 
 
 class TokenUnknown(TokenError):

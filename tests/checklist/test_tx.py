@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, Role, TenantRecord
-from jotgate.core.grants import ACCESS_TOKEN_URN, JWT_URN, REFRESH_TOKEN_URN
+from jotgate.core.grants import ACCESS_TOKEN_URN, GRANT_TYPES, JWT_URN, REFRESH_TOKEN_URN
 from jotgate.core.issuers import ClaimMapping
 from jotgate.core.narrowing import NARROWINGS_MAX
 from jotgate.core.opaque import Mark, make_opaque
@@ -16,6 +16,7 @@ from jotgate.errors import Code, IssuerUnavailable, OAuthRefused, TokenError
 from jotgate.jose import jwt
 from jotgate.services.grants.token_exchange import ID_TOKEN_URN
 from tests.callers import NAME
+from tests.token_stage import SECRET, basic, client
 from tests.trading import CI, JOB, TradingFloor, claims_of
 
 ADMIN: Final = NAME + "/admin/api"
@@ -51,15 +52,21 @@ def test_TX_01_a_required_parameter_is_missing(floor: TradingFloor, name: str, v
     [
         {"tools": "shell"},
         {"limits": "10"},
+        {"tool": "shell"},
+        {"limit": "10"},
     ],
     ids="+".join,
 )
+@pytest.mark.parametrize("grant", GRANT_TYPES)
 def test_TX_01_what_is_not_offered_yet_is_refused_and_not_passed_over(
-    floor: TradingFloor, form: dict[str, str]
+    floor: TradingFloor, form: dict[str, str], grant: str
 ) -> None:
+    floor.put(client("ci", grants=tuple(GRANT_TYPES.values())))
+    told = floor.post("/oauth/token", {"grant_type": grant, **form}, authorization=basic("ci"))
+    assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
+    assert f"'{next(iter(form))}' is not offered yet" in told.json()["error_description"]
     refusal = refused(floor, floor.made().token, **form)
     assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
-    assert "not offered yet" in refusal.message
     assert any(name in refusal.hint for name in form)
 
 
@@ -84,6 +91,14 @@ def test_TX_01_another_requested_type_is_refused_and_a_refresh_token_is_asked_fo
         refusal = refused(floor, floor.made().token, requested_token_type=kind)
         assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
         assert "offline_access" in refusal.hint
+
+
+def test_F05_a_client_does_not_act_for_itself_whoever_made_its_token(floor: TradingFloor) -> None:
+    floor.put(client("worker", grants=tuple(floor.grants), authentication="client_secret_post"))
+    for token in (floor.made("worker").token, floor.made("worker", client_id="worker").token):
+        assert "act" not in claims_of(floor.trade(token, "worker", client_secret=SECRET).access_token)
+    other = claims_of(floor.trade(floor.made().token, "worker", client_secret=SECRET).access_token)
+    assert other["act"]["sub"] == "worker"
 
 
 # TX-02

@@ -61,6 +61,10 @@ def revoke_of(arguments: argparse.Namespace, kind: "HolderKind") -> int:
         raise UsageError(error.message, hint=error.hint) from None
     answer = _ask(arguments, order)
     told = f"what the {kind} {plain(order.name)} {_meant(kind, answer)}: it {_impact(answer)}"
+    if not answer.known:
+        sys.stderr.write(
+            f"  note  no {kind} {plain(order.name)} is known here: only tokens of other issuers can be meant\n"
+        )
     if not answer.done:
         raise UsageError(f"this cannot be undone: {told}", hint="Say that you mean it with --yes")
     sys.stdout.write(f"revoked {told}\n")

@@ -20,6 +20,7 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.grants import OFFLINE_ACCESS
 from jotgate.core.misplaced import holds_token
+from jotgate.core.not_offered import NOT_OFFERED
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.scopes import scope_fault
 from jotgate.errors import KeyRefused
@@ -39,7 +40,6 @@ _DNS_NAME: Final = re.compile(
 _NAMES_MAX: Final = 64
 _NAME_MAX: Final = 256
 _JWKS_BYTES_MAX: Final = 65_536
-_LATER: Final = {"tools": "tools come with MCP routes", "limits": "limits come with quotas"}
 _RESERVED: Final = frozenset({"jotgate", CLI_CLIENT_ID, PERSONAL_CLIENT_ID})  # in the audit log, or in tokens
 _PATH_STEPS: Final = frozenset({".", ".."})  # RFC 3986 s5.2.4: clients take them out of a path
 _SHORT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII)
@@ -50,7 +50,7 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\
 def check_values(values: AnyValues, name: str) -> list[Fault]:
     """What is given and cannot be set yet, and texts that are no names, before there is a record of them."""
     members = given(values)
-    faults = [(path, later) for path, later in _LATER.items() if path in members]
+    faults = [(path, later) for path, later in NOT_OFFERED.items() if path in members]
     faults += [("name", fault) for fault in (_plain(name) if name else ())]
     for path, value in members.items():
         faults += [(path, fault) for text in _texts(value) for fault in _plain(text)]

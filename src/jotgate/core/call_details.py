@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.claim_values import is_name
+from jotgate.core.not_offered import NOT_OFFERED
 from jotgate.core.oauth_form import Form
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.core.rights import Rights, within_scopes
@@ -23,7 +24,6 @@ PARAMETER: Final = "authorization_details"
 _NAMES_MAX: Final = 64
 _NAME_MAX: Final = 256
 _MEMBERS: Final = frozenset({"type", "actions", "models"})
-_LATER: Final = {"tools": "tools come with MCP routes", "limits": "limits come with quotas"}
 
 
 class CallDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,7 +97,7 @@ def _read_call(found: object) -> CallDetails:
         raise _refused("an object is of a type that is not known here", hint=f"The type is '{CALL_TYPE}'")
     for name in found:
         if name not in _MEMBERS:
-            later = f"'{name}' is not offered yet: {_LATER[name]}" if name in _LATER else ""
+            later = f"'{name}' is not offered yet: {NOT_OFFERED[name]}" if name in NOT_OFFERED else ""
             raise _refused(later or "an object has a member that its type does not have", hint="It has actions, models")
     if len(found) == 1:
         raise _refused("an object names neither actions nor models")

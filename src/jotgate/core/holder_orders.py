@@ -52,13 +52,15 @@ class HolderAnswer(Struct, frozen=True, kw_only=True):
 
     `live` is how many tokens that this installation has issued it invalidates, those too that were narrowed from them;
     None: they were made elsewhere, and how many live is unknown. `more`: the count was ended, and there may be more.
-    `elsewhere`: tokens of other issuers may be among them, too. `before_s` None: whatever is issued.
+    `elsewhere`: tokens of other issuers may be among them, too. `before_s` None: whatever is issued. `known`: there is
+    somebody of this name here; False: only tokens of other issuers can be meant.
     """
 
     live: int | None
     more: bool
     personal_tokens: int
     elsewhere: bool
+    known: bool
     before_s: int | None
     done: bool
     shared: bool

@@ -13,6 +13,9 @@ from jotgate.errors import CommandError
 PERSONAL_CLIENT_ID: Final = "personal-token"
 """The `client_id` of a principal that comes of a personal token: nobody else asked for it."""
 
+PERSONAL_TOKENS_OF: Final = "personal tokens of "
+"""Stands before a holder's name where a revocation means these tokens alone."""
+
 LIFETIME_DEFAULT_S: Final = 7_776_000
 LIFETIME_MAX_S: Final = 31_536_000
 OVERLAP_DEFAULT_S: Final = 3_600

@@ -12,6 +12,7 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family
+from jotgate.core.personal_tokens import PERSONAL_TOKENS_OF
 from jotgate.core.principals import Principal
 from jotgate.jose.jwt import LEEWAY_S_MAX
 
@@ -23,10 +24,12 @@ _SUBJECT: Final = f"{RevocationKind.SUBJECT} "
 _TENANT: Final = f"{RevocationKind.TENANT} "
 _KEY: Final = f"{RevocationKind.KEY} "
 _SESSION: Final = f"{RevocationKind.SESSION} "
-_PERSONAL: Final = "personal tokens of "
 _ISSUED: Final = "issued "  # stands before the time of a token, among the names that were inherited from it
 _DIGITS_MAX: Final = 20
 _FOREIGN: Final = " "  # stands in every handle that says whose it is, and in no token id of ours
+
+IN_FLIGHT_S: Final = 2.0
+"""So long behind a watermark a token of ours may be issued that was decided on before it, by whatever machine."""
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
@@ -55,6 +58,11 @@ def token_handle(issuer: str, token_id: str) -> str:
     """
     handle = f"{issuer}{_FOREIGN}{token_id}"
     return handle if len(handle) <= _CHARS_MAX else f"sha256{_FOREIGN}{sha256(handle.encode()).hexdigest()}"
+
+
+def reach_s(leeway_s: float) -> float:
+    """How far watermarks reach among our own tokens: never less than issuance takes, whatever clocks may differ by."""
+    return max(leeway_s, IN_FLIGHT_S)
 
 
 def ancestor_name(own_issuer: str, principal: Principal) -> str:
@@ -95,7 +103,7 @@ def personal_names(principal: Principal) -> tuple[str, ...]:
 
 def personal_handle(holder: str) -> str:
     """What a revocation names of the personal tokens of a principal (kind SUBJECT), or of a tenant's (kind TENANT)."""
-    return _PERSONAL + holder
+    return PERSONAL_TOKENS_OF + holder
 
 
 def handle_name(kind: str, handle: str) -> str:
@@ -223,6 +231,13 @@ def origins_for(
         inherited += [*inherited_names(acting.origins), Dated(names, acting.issued_at_s)]
         inherited += _passed_on(acting, own_issuer, now_s)
     return _origins_of(inherited)
+
+
+def begun_names(own_issuer: str, family: Family) -> tuple[Dated, ...]:
+    """What a refresh-token family is met by, and all that comes of it, beside its own name."""
+    own = holder_names(own_issuer, family.client_id, family.subject, family.tenant)
+    came_of = ancestor_names(own_issuer, family.ancestors)
+    return (Dated(own, family.created_at_s), Dated(came_of, None), *inherited_names(family.origins))
 
 
 def refreshed_origins(family: Family, own_issuer: str) -> tuple[str, ...]:

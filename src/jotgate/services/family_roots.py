@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jotgate.core.families import Family
-from jotgate.core.revocations import Dated, ancestor_names, holder_names, inherited_names
+from jotgate.core.revocations import begun_names
 from jotgate.services.federation import Federation
 from jotgate.services.revocation import RevokedSet
 
@@ -27,10 +27,7 @@ class FamilyRoots:
         """
         if family.voucher and all(one.content.name != family.voucher for one in self._federation().issuers):
             return "the issuer on whose word it was given is not trusted any more"
-        own = holder_names(self._own_issuer, family.client_id, family.subject, family.tenant)
-        came_of = Dated(ancestor_names(self._own_issuer, family.ancestors), None)
-        dated = (Dated(own, family.created_at_s), came_of, *inherited_names(family.origins))
-        leeway_s = self._federation().issuers[0].content.leeway_s
-        if self._revoked.counts(dated, leeway_s):
+        dated = begun_names(self._own_issuer, family)
+        if self._revoked.counts(dated, self._federation().issuers[0].reach_s):
             return ""
         return "what it was got for was revoked, or whose it is, or whoever acts by it"

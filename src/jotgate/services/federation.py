@@ -14,7 +14,7 @@ from msgspec import structs
 from jotgate.core.issuers import OURS, Issuer, SharedSecret
 from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
 from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
-from jotgate.core.revocations import names_of
+from jotgate.core.revocations import names_of, reach_s
 from jotgate.errors import (
     AlgorithmRefused,
     ClaimFault,
@@ -93,6 +93,11 @@ class TrustedIssuer:
         )
         self.keys = KeySet([*_public_keys(content), *_secret_keys(content)])
         self.ends_s = self._next_end(-inf)
+
+    @property
+    def reach_s(self) -> float:
+        """How far behind its time a watermark refuses tokens of this issuer, in seconds."""
+        return reach_s(self.content.leeway_s) if self._ours else self.content.leeway_s
 
     @property
     def own_name(self) -> str:

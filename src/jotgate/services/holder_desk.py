@@ -1,12 +1,12 @@
 """Revokes what a client, a subject, a tenant or a key was issued, for operators and for the admin API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from jotgate.core.accounts import PersonalToken, PrincipalRecord
+from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
 from jotgate.core.claims import LIFETIME_MAX_S
 from jotgate.core.durable import IssuanceQuery, RevocationKind
-from jotgate.core.holder_orders import HolderAnswer, HolderOrder
+from jotgate.core.holder_orders import HolderAnswer, HolderKind, HolderOrder
 from jotgate.core.revocations import handle_name, personal_handle, token_handle
 from jotgate.errors import CommandError
 from jotgate.ports import Clock, StoreAccess
@@ -16,6 +16,12 @@ from jotgate.services.token_impact import COUNT_MAX, Before, LiveCount, Source, 
 from jotgate.store_ports import Store
 
 _PAGE: Final = 100
+_SEE: Final[Mapping[HolderKind, str]] = {
+    "client": "'jotgate client list' shows those there are",
+    "subject": "'jotgate token list --live' shows whom tokens speak for; name the issuer of others with --issuer",
+    "tenant": "'jotgate tenant list' shows those there are",
+    "key": "'jotgate key list' shows those there are; name the issuer of others with --issuer",
+}
 _PERSONAL: Final = (RevocationKind.SUBJECT, RevocationKind.TENANT)
 
 
@@ -35,13 +41,19 @@ class HolderDesk:
         tokens of a subject, and of a tenant's principals, are among it if their newest secret is as old.
 
         Raises:
-            CommandError: nobody trusts the issuer that is named, or the time is to come yet.
+            CommandError: nobody trusts the issuer that is named, nobody is of this name, or the time is to come yet.
             StoreUnavailable, AuditUnavailable: as `Revoker.revoke_token`.
         """
         now_s, own = int(self._clock.now_s()), self._here.own
         if order.before_s is not None and order.before_s > now_s:
             raise CommandError("what is issued in times to come cannot be revoked now", hint="Name a time up to now")
         issuer = self._here.find_issuer(order.issuer) if order.issuer else own.issuer
+        known = issuer != own.issuer or await self._access.run(lambda store: _is_known(store, order, now_s))
+        elsewhere = order.kind == "tenant" and bool(self._here.others())
+        if not known and not elsewhere:
+            raise CommandError(
+                f"no {order.kind} '{order.name}' is known here, and no token that lives names it", hint=_SEE[order.kind]
+            )
         holder = _holder(order, issuer, own.issuer, now_s)
         before = Before(self._here.revoked, [handle_name(holder.kind, one) for one in holder.handles])
         if order.confirmed:
@@ -55,7 +67,8 @@ class HolderDesk:
             live=len(count.live) if issuer == own.issuer else None,
             more=count.more or personal >= COUNT_MAX,
             personal_tokens=personal,
-            elsewhere=holder.kind is RevocationKind.TENANT and bool(self._here.others()),
+            elsewhere=elsewhere,
+            known=known,
             before_s=holder.before_s,
             done=order.confirmed,
             shared=own.shared,
@@ -82,6 +95,24 @@ class HolderDesk:
             return sum(meant(one) for owner in owners for one in store.personal_tokens(owner, "", COUNT_MAX))
 
         return await self._access.run(read)
+
+
+def _is_known(store: Store, order: HolderOrder, now_s: int) -> bool:
+    """Whether there is somebody, or something, of this name here, or a token of theirs lives."""
+    name = order.name
+    match order.kind:
+        case "client":
+            there = store.account(ClientRecord, name) is not None
+            query = IssuanceQuery(live_at_s=now_s, client_id=name)
+        case "subject":
+            there = (store.account(PrincipalRecord, name) or store.account(ClientRecord, name)) is not None
+            query = IssuanceQuery(live_at_s=now_s, subject=name)
+        case "key":
+            there = any(key.kid == name for key in store.key_ring().keys)
+            query = IssuanceQuery(live_at_s=now_s, kid=name)
+        case _:
+            return name == DEFAULT_TENANT or store.account(TenantRecord, name) is not None
+    return there or bool(store.find_issuances(query, "", 1))
 
 
 def _holder(order: HolderOrder, issuer: str, own_issuer: str, now_s: int) -> Holder:

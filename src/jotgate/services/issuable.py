@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from jotgate.core.claims import AccessGrant
-from jotgate.core.revocations import Dated, granted_names, key_name
+from jotgate.core.revocations import Dated, granted_names, key_name, reach_s
 from jotgate.errors import IssuanceHeld
 from jotgate.services.revocation import RevokedSet
 
@@ -23,12 +23,12 @@ class Issuable:
     def check(self, grant: AccessGrant, issuer: str, now_s: float) -> None:
         """Refuse what would be met by whose it is, or what it comes of. Raises IssuanceHeld."""
         if self._revoked:
-            self._check(granted_names(issuer, grant, now_s), now_s, self._leeway_s())
+            self._check(granted_names(issuer, grant, now_s), now_s, reach_s(self._leeway_s()))
 
     def check_key(self, issuer: str, kid: str, now_s: float) -> None:
         """Refuse what would be met by the key that signs it. Raises IssuanceHeld."""
         if self._revoked:
-            self._check([Dated((key_name(issuer, kid),), int(now_s))], now_s, self._leeway_s())
+            self._check([Dated((key_name(issuer, kid),), int(now_s))], now_s, reach_s(self._leeway_s()))
 
     def _check(self, dated: Sequence[Dated], now_s: float, leeway_s: float) -> None:
         met = [

@@ -40,5 +40,5 @@ class OwnTokens:
         if not all(claims.aud) or not claims.aud:
             raise ClaimRefused("aud", "invalid", "the token is for nobody")
         trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)
-        verifier.revoked.check(trusted.principal, trusted.names, own.content.leeway_s)
+        verifier.revoked.check(trusted.principal, trusted.names, own.reach_s)
         return OwnToken(trusted.principal, claims)

@@ -96,7 +96,7 @@ class LiveCount:
             self.more = True
             return
         self._known[row.token_id] = row
-        if before_s is not None and row.issued_at_s > before_s:
+        if before_s is not None and ledger.begun_s(row) > before_s:
             self._passed.add(row.token_id)  # It may be found again as the child of one that is meant.
             return
         self._seen.add(row.token_id)

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
-from jotgate.core.revocations import Dated, ancestor_names, issued_names
+from jotgate.core.revocations import Dated, ancestor_names, begun_names, issued_names
 from jotgate.core.token_orders import TokenListing, TokenView
 from jotgate.services.revocation import PAGE, load_revocations
 from jotgate.store_ports import Store
@@ -33,6 +33,7 @@ class TokenLedger:
         self._issuer = issuer
         self._now_s = int(now_s)
         self._known = {} if known is None else known
+        self._families: dict[str, Family | None] = {}
 
     def page(self, wanted: TokenListing) -> tuple[list[TokenView], str]:
         """A page of tokens, and behind which identifier the next one begins; empty: there is none."""
@@ -101,7 +102,25 @@ class TokenLedger:
     def _state(self, row: Issuance) -> Literal["live", "revoked", "ended"]:
         if row.expires_at_s <= self._now_s:
             return "ended"
-        return "live" if self._counts(issued_names(self._issuer, row, self._line(row))) else "revoked"
+        line = list(self._line(row))
+        names = list(issued_names(self._issuer, row, line))
+        for family_id in dict.fromkeys(one.family for one in (row, *line) if isinstance(one, Issuance)):
+            family = self._family(family_id)
+            names += () if family is None else begun_names(self._issuer, family)
+        return "live" if self._counts(names) else "revoked"
+
+    def begun_s(self, row: Issuance) -> int:
+        """When a token was issued, or the refresh-token family was begun that it came of (NumericDate)."""
+        family = self._family(row.family)
+        return row.issued_at_s if family is None else min(row.issued_at_s, family.created_at_s)
+
+    def _family(self, family_id: str | None) -> Family | None:
+        """The family, if it is on file, whether it lives or not."""
+        if family_id is None:
+            return None
+        if family_id not in self._families:
+            self._families[family_id] = self._store.family(family_id)
+        return self._families[family_id]
 
     def _line(self, row: Issuance) -> Iterator[Issuance | str]:
         """The tokens that it was narrowed from, as far as they are known."""

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from jotgate.core.accounts import GrantName
 from jotgate.core.grants import GRANT_TYPES, GrantRequest, TokenResponse
+from jotgate.core.not_offered import check_offered
 from jotgate.core.oauth_form import Form
 from jotgate.core.senders import Sender
 from jotgate.errors import ClientNotAllowed, ClientRefused, DpopNonceWanted, GrantUnsupported, OAuthRefused
@@ -46,7 +47,7 @@ class TokenService:
         2. The grant is one that there is (s5.2, `unsupported_grant_type`).
         3. The client may use it (`unauthorized_client`).
         4. It proves what the client's tokens must be bound to (RFC 9449 s5, RFC 8705 s3).
-        5. The grant is answered.
+        5. It asks for no bound that there is not yet, and the grant is answered.
 
         Raises:
             OAuthRefused: it is refused.
@@ -63,6 +64,7 @@ class TokenService:
                 raise GrantUnsupported("there is no such grant here")
             if name not in client.record.grants:
                 raise ClientNotAllowed("this client may not use this grant")
+            check_offered(form)
             request = GrantRequest(client.record, client.rights, form, sender.peer, came_s)
             if sender.proofs or sender.certificate or client.record.binding:
                 request = await self._bind(request, sender)

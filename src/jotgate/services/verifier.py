@@ -107,5 +107,5 @@ class Verifier:
     def _check_revoked(self, found: Trusted) -> None:
         growth = self.revoked.growth
         if self.revoked and not self.revoked.spares(found.names):
-            self.revoked.check(found.principal, found.names, found.issuer.content.leeway_s)
+            self.revoked.check(found.principal, found.names, found.issuer.reach_s)
         found.spared_at = growth  # What it spares, it spares until something is added to it.

@@ -30,7 +30,7 @@ ELSEWHERE = "https://other.example"
 class Office:
     """A desk, its store, and what was issued there: to `app` of acme and to `web`, for ann of acme and for bob."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, others: bool = True) -> None:
         self.store = MemoryStore()
         self.log = EventLog()
         self.revoked = RevokedSet()
@@ -41,7 +41,7 @@ class Office:
             access,
             Revoker(access, Recorder(self.log, self.clock), self.clock, self.look),
             self.clock,
-            Installation(OwnName(NAME, shared=True), self.revoked, self.others),
+            Installation(OwnName(NAME, shared=True), self.revoked, self.others if others else list),
         )
         self.store.put_account(TenantRecord(name="acme"))
         self.store.put_account(PrincipalRecord(name="ann", tenant="acme"))
@@ -95,7 +95,6 @@ class Office:
         ("client", "app", 4, 0),
         ("client", "web", 2, 0),
         ("subject", "ann", 4, 2),
-        ("subject", "nobody", 0, 0),
         ("tenant", "acme", 4, 2),
         ("tenant", "default", 3, 0),
         ("key", "k-0", 1, 0),
@@ -114,6 +113,40 @@ def test_what_it_means_is_told_before_and_after(kind: HolderKind, name: str, liv
     assert (event.actor, event.details["kind"], event.details["name"]) == ("root", kind, name)
     assert (event.details["reason"], event.details["before"]) == ("lost", office.now_s)
     assert office.revoke(kind, name).live == 0, "all of it was revoked before"
+
+
+@pytest.mark.parametrize("kind", ["client", "subject", "tenant", "key"])
+def test_nobody_is_revoked_whom_nobody_knows(kind: HolderKind) -> None:
+    office = Office(others=False)
+    for confirmed in (False, True):
+        with pytest.raises(CommandError, match=f"no {kind} 'tpyo' is known here") as caught:
+            office.revoke(kind, "tpyo", confirmed=confirmed)
+        assert "list' shows" in caught.value.hint
+    assert office.rows() == []
+    if kind in ("subject", "key"):
+        assert Office().revoke(kind, "tpyo", issuer="other").done, "of another issuer nobody can know"
+
+
+def test_of_a_tenant_that_is_not_on_file_tokens_of_other_issuers_may_be() -> None:
+    office = Office()
+    assert office.revoke("tenant", "theirs").known is False
+    assert office.revoke("tenant", "acme").known is True
+
+
+def test_who_was_deleted_is_known_while_a_token_lives() -> None:
+    office = Office(others=False)
+    office.issue("left", "gone", "dropped", kid="old")
+    for kind, name in (("client", "dropped"), ("subject", "gone"), ("key", "old")):
+        assert office.revoke(kind, name, confirmed=False).live == 1  # type: ignore[arg-type]
+
+
+def test_what_was_made_later_of_what_is_meant_is_counted_and_shown_as_revoked() -> None:
+    office = Office()
+    office.issue("child", "bob", "web", parent="a-old")
+    office.issue("child-of-child", "ann", "app", parent="child")
+    done = office.revoke("client", "app", before_s=office.now_s - 60)
+    assert done.live == 3
+    assert office.revoke("client", "app", before_s=office.now_s - 60).live == 0
 
 
 def test_a_row_is_a_watermark_for_as_long_as_it_can_meet_anything() -> None:

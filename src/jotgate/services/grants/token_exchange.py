@@ -28,8 +28,6 @@ from jotgate.services.presented_tokens import PresentedTokens, find_bearer
 ID_TOKEN_URN: Final = "urn:ietf:params:oauth:token-type:id_token"
 
 _TYPES: Final = (ACCESS_TOKEN_URN, JWT_URN, ID_TOKEN_URN)
-_NOT_OFFERED: Final = ("tools", "limits")
-"""What would make a token say more than it can yet: it is refused, for whoever asks counts on it."""
 
 
 class _Said(Struct, frozen=True):
@@ -151,9 +149,6 @@ def _family_end(grant: AccessGrant, presented: Presented, acting: Presented | No
 
 def _read_types(form: Form) -> _Said:
     """What the tokens are said to be. Raises OAuthMalformed, also for what is not offered."""
-    for name in _NOT_OFFERED:
-        if form.many(name):
-            raise OAuthMalformed(f"'{name}' is not offered yet", hint=f"Leave out '{name}'")
     subject = _read_type(form, "subject")
     wanted = form.one("requested_token_type")
     if wanted not in ("", ACCESS_TOKEN_URN):

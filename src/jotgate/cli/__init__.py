@@ -44,14 +44,39 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Refuse what a command does not know right here, where its options are known, and not in the root."""
+        first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
+        if first.startswith("--") and first not in self._option_string_actions and self._is_behind(first):
+            # Else what it was given would be taken for the command.
+            self.error(f"{first} stands behind the command, as in '{self.prog} COMMAND {first} ...'")
         chosen, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(self._describe(unknown[0].partition("=")[0]))
         return chosen, unknown
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse what is none of the choices, and name the one that is meant; argparse lists them all."""
+        if action.choices is not None and value not in action.choices:
+            close = difflib.get_close_matches(str(value), list(map(str, action.choices)), 1)
+            if close:
+                raise argparse.ArgumentError(action, f"invalid choice: '{value}'; did you mean '{close[0]}'?")
+        super()._check_value(action, value)
+
+    def _is_behind(self, option: str) -> bool:
+        """Whether one of the commands of this parser, or of theirs, has an option."""
+        commands = [
+            one
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+            for one in action.choices.values()
+        ]
+        return any(option in one._option_string_actions or one._is_behind(option) for one in commands)
+
     def _describe(self, word: str) -> str:
         if not word.startswith("-"):
             return f"there is nothing that '{word}' could mean here"
+        alone = [action for action in self._actions if not action.option_strings and word == f"--{action.dest}"]
+        if alone:
+            return f"there is no option {word}: {alone[0].metavar} stands alone, as in '{self.prog} {alone[0].metavar}'"
         options = [option for action in self._actions for option in action.option_strings]
         close = difflib.get_close_matches(word, options, 1)
         return f"there is no option {word}" + (f"; did you mean '{close[0]}'?" if close else "")

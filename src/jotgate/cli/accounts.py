@@ -53,14 +53,25 @@ def add_rights_options(parser: argparse.ArgumentParser, *, fresh: bool) -> None:
         parser.add_argument("--tenant", metavar="TENANT", help="whose it is (default: the tenant 'default')")
     else:
         parser.add_argument("--every-model", action="store_true", help="let it use every model again")
+    add_later_options(parser)
+
+
+def add_later_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stand for what cannot be set yet, which is refused with the reason."""
     parser.add_argument("--tool", action="append", metavar="TOOL", help="refused: tools come with MCP routes")
     parser.add_argument("--limit", action="append", metavar="LIMIT", help="refused: limits come with quotas")
 
 
-def rights_of(arguments: argparse.Namespace) -> dict[str, Any]:
+def later_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values that those options give."""
     from msgspec import Raw
 
+    chosen = {option: getattr(arguments, option) for option in _RAW_LATER}
+    return {f"{option}s": Raw(json.dumps(given).encode()) for option, given in chosen.items() if given}
+
+
+def rights_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values that those options give."""
     found: dict[str, Any] = {
         name: value for name in ("title", "tenant") if (value := getattr(arguments, name, None)) is not None
     }
@@ -72,10 +83,7 @@ def rights_of(arguments: argparse.Namespace) -> dict[str, Any]:
         if "models" in found:
             raise UsageError("--every-model and --model say different things", hint="Leave one of them out")
         found["models"] = None
-    for option in _RAW_LATER:
-        if getattr(arguments, option):
-            found[f"{option}s"] = Raw(json.dumps(getattr(arguments, option)).encode())
-    return found
+    return {**found, **later_of(arguments)}
 
 
 def words(given: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from jotgate.cli.accounts import add_later_options
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -91,6 +92,7 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     creating.add_argument(
         "--ttl", default="90d", metavar="TIME", help="how long it lives: 24h, 7d, 90d; at most 365d (default: 90d)"
     )
+    add_later_options(creating)
     _add_json(creating)
     _finish(creating, create)
 
@@ -114,6 +116,9 @@ def create(arguments: argparse.Namespace) -> int:
     """Print a new personal token."""
     from jotgate.core.personal_tokens import PersonalOrder
 
+    if arguments.tool or arguments.limit:
+        later = "tools come with MCP routes" if arguments.tool else "limits come with quotas"
+        raise UsageError(f"a personal token has neither tools nor limits: {later}", hint="Leave --tool and --limit out")
     scopes, ttl_s = _scopes(arguments.scope), _duration_s(arguments.ttl)
     models = tuple(arguments.model) if arguments.model else None
     answer = _ask(

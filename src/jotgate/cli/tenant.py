@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jotgate.cli.accounts import ask, finish, print_changed, register_common, words
+from jotgate.cli.accounts import add_later_options, ask, finish, later_of, print_changed, register_common, words
 from jotgate.cli.common import UsageError
 
 _HEAD: Final = ("NAME", "ROLES", "STATE")
@@ -23,6 +23,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     creating.add_argument("name", metavar="NAME", help="its name")
     creating.add_argument("--title", metavar="TEXT", help="what people call it")
+    add_later_options(creating)
     finish(creating, create)
     defining = actions.add_parser(
         "role",
@@ -49,7 +50,8 @@ def create(arguments: argparse.Namespace) -> int:
     from jotgate.core.account_orders import AccountOrder
     from jotgate.core.account_values import TenantValues
 
-    values = TenantValues() if arguments.title is None else TenantValues(title=arguments.title)
+    title = {} if arguments.title is None else {"title": arguments.title}
+    values = TenantValues(**title, **later_of(arguments))
     order = AccountOrder(noun="tenant", action="create", name=arguments.name, tenant=values)
     return print_changed(arguments, "tenant", ask(arguments, order), "is created")
 

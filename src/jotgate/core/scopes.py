@@ -44,7 +44,7 @@ def scope_fault(scope: str, audiences: Collection[str] | None = None) -> str:
         return ""
     if audiences is not None and any(is_scope_of(scope, audience) for audience in audiences):
         return ""
-    known = advice(scope, [*sorted(SCOPES), ADMIN_ALL])
+    known = advice(scope, [*sorted(SCOPES), INTROSPECT, ADMIN_ALL])
     return f"{shown(scope)} is unknown ({known}); one of another resource begins with its URL and a slash"
 
 

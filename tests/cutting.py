@@ -4,6 +4,7 @@ import json
 from typing import Final
 
 from jotgate.core.revocations import Entry
+from jotgate.core.snapshot import Limits
 from jotgate.gateway.live_calls import TICKS_PER_S
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.waits import Soon
@@ -19,8 +20,8 @@ SUBJECT: Final = f"subject {NAME} alice"
 class Streams(Stage):
     """The stage, whose gateway follows what is revoked."""
 
-    def __init__(self, clock: ManualClock | None = None, soon: Soon = at_once) -> None:
-        super().__init__(clock=clock, soon=soon)
+    def __init__(self, clock: ManualClock | None = None, soon: Soon = at_once, limits: Limits | None = None) -> None:
+        super().__init__(limits, clock, soon)
         self.revoked = self.world.verifier.revoked
         self.revoked.follow(self.gateway.cuts.revoked)
 

@@ -64,6 +64,7 @@ class Stage:
         return caller, running
 
     def wait(self, span_s: float) -> None:
-        """Let time pass, and the gateway look at its deadlines."""
+        """Let time pass, control be heard, and the gateway look at its deadlines."""
         self.clock.advance(span_s)
+        self.gateway.control_seen()
         self.gateway.check_deadlines()

@@ -23,6 +23,9 @@ from tests.integration.test_revocation import child_of, codes, jti, revoke
 from tests.integration.test_trades import trade
 
 _BOUND_S: Final = 1.5
+_STALE_AFTER_S: Final = 5
+_HEARD_S: Final = 2.5
+"""The last that a worker heard of control, and what that knew of its store, is at most so old."""
 _ENOUGH: Final = 12
 """So many connections that one worker of two almost never gets all of them."""
 _TWO: Final = "[server]\nworkers = 2\n"
@@ -226,6 +229,49 @@ def test_E04_a_worker_that_is_being_replaced_and_one_that_lost_its_control_cut_a
     assert other.runs
     revoke(gateway, second)
     assert_cut([other], "token_revoked", time.monotonic())
+
+
+def test_F18_E04_streams_end_when_new_calls_begin_to_be_refused_as_control_is_silent(
+    start_gateway: StartGateway, upstream: UpstreamServer, open_stream: Open
+) -> None:
+    """Also those of a worker that is being replaced; a route whose calls may finish keeps them."""
+    upstream.default = endless()
+    settings = f'{_TWO}drain_timeout = "5m"\n[limits]\nmax_staleness_s = {_STALE_AFTER_S}\n'
+    gateway = start_gateway(configuration(upstream, settings) + _ROUTE + 'ended_tokens = "finish"\n', environment=_KEY)
+    token = gateway.token()
+    old = [open_stream(gateway, token) for _ in range(4)]
+    replaced(gateway, "worker 0", signal.SIGTERM)
+    new = [open_stream(gateway, token) for _ in range(4)]
+    patient = open_stream(gateway, token, "patient")
+    control = gateway.pids["control"]
+    os.kill(control, signal.SIGSTOP)
+    try:
+        stopped_s = time.monotonic()
+        assert shown(gateway, token) == {200}
+        assert all(stream.runs for stream in (*old, *new))
+        for stream in (*old, *new):
+            error, ended_s = stream.read_end()
+            assert (error["code"], error["type"]) == ("control_stale", "server_error")
+            assert -_HEARD_S < ended_s - stopped_s - _STALE_AFTER_S < _BOUND_S
+        until(lambda: shown(gateway, token) == {503}, "new calls are refused", _BOUND_S)
+        assert patient.runs
+    finally:
+        os.kill(control, signal.SIGCONT)
+    until(lambda: shown(gateway, token) == {200}, "it goes on by itself")
+    assert open_stream(gateway, token).runs
+    assert patient.runs
+    found = [record_of(gateway, stream.request_id) for stream in new]
+    assert {(one["outcome"], one["status"], one["code"]) for one in found} == {("cut", 200, "control_stale")}
+    until(lambda: figures(gateway).total("jotgate_cuts_total", code="control_stale") >= len(new), "they are counted")
+
+
+def shown(gateway: Gateway, token: str) -> set[int]:
+    """The statuses of questions for models, on connections enough for every worker."""
+    found: set[int] = set()
+    for _ in range(_ENOUGH):
+        with closing(Caller(gateway, token)) as caller:
+            found.add(caller("GET", "/v1/models").status)
+    return found
 
 
 def replaced(gateway: Gateway, name: str, how: signal.Signals) -> None:

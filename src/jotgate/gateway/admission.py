@@ -38,7 +38,8 @@ class Call(Struct, frozen=True):
     """An admitted call: all that is decided before the first byte goes to an upstream, and what it was decided in.
 
     `ended_tokens` is what becomes of it when its token ends while it runs. `policy` is the one that let it go on
-    although what was revoked was not known; empty: it was.
+    although what was revoked was not known; empty: it was. `policy_if_blind` is the one that lets it should that be so
+    while it runs; empty: none does.
     """
 
     request: Request
@@ -49,6 +50,7 @@ class Call(Struct, frozen=True):
     world: World
     ended_tokens: EndedTokens = "cut"
     policy: str = ""
+    policy_if_blind: str = ""
 
 
 class Shown(Struct, frozen=True):
@@ -119,8 +121,9 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     if allowed is ALLOW:
         return Call(request, operation, principal, body, route, world, route.ended_tokens)
     ended_tokens = allowed.ended_tokens or route.ended_tokens
-    policy = allowed.policy if request.stale else ""
-    return Call(request, operation, principal, body, route, world, ended_tokens, policy)
+    if_blind = allowed.policy if allowed.stale else ""
+    policy = if_blind if request.stale else ""
+    return Call(request, operation, principal, body, route, world, ended_tokens, policy, if_blind)
 
 
 def expect(request: Request, principal: Principal, expectation: RouteExpectation, world: World, now_s: float) -> None:

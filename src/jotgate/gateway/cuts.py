@@ -1,14 +1,18 @@
 """Ends running calls whose token has ended meanwhile: revoked, disabled, expired, or signed with a key that is gone.
 
+Where what was revoked has not been known for too long, all end but those that need not know it: unknown means no.
 Whether a token has ended is asked as for a new call, of the newest world; the index of live calls only says which ones
 to ask about. A short call is never looked at: what has run for a tick is taken into the index, and looked at then, so
 that nothing falls between its admission and the index. The work is done in steps, so that a cut of thousands does not
 hold up the others.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
+
+from msgspec import structs
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import RevocationKind
@@ -16,7 +20,7 @@ from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import AccountNews
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import Entry, handle_name, names_of, personal_names, token_handle
-from jotgate.errors import IssuerUnavailable, TokenError, TokenImmature, TokenUnresolved
+from jotgate.errors import ControlStale, IssuerUnavailable, TokenError, TokenImmature, TokenUnresolved
 from jotgate.gateway.admission import Call
 from jotgate.gateway.credentials import find_token
 from jotgate.gateway.live_calls import TICKS_PER_S, UNWATCHED, Life, LiveCalls, Name
@@ -35,10 +39,13 @@ PATIENCE_S: Final = 2.0
 _STEP_S: Final = 0.001
 _PERSONAL: Final = Mark.PERSONAL.encode("ascii")
 _EVERY_PERSONAL: Final = ("personal",)
+_BLIND: Final = "whether the token still counts is not known: control or its store has been silent for too long"
 
 
 class Cuts:
-    """What is to be looked at, in the order in which it came. Mutable: that, the index, what control is being asked.
+    """What is to be looked at, in the order in which it came.
+
+    Mutable: that, the index, what control is being asked, until when what was revoked is known.
 
     `live` are the calls that run, kept by the gateway. `soon` does the next step in a coming turn of the event loop;
     `ask` asks control about the personal token with a digest.
@@ -53,7 +60,14 @@ class Cuts:
         self._stepping = False
         self._world: World | None = None
         self._asked: dict[bytes, float] = {}
+        self._known_until_s = math.inf
+        self._blind = False
         self.ask: Callable[[bytes], object] | None = None
+
+    def know_until(self, moment_s: float) -> None:
+        """Take what was revoked for known until this moment of the monotonic clock; the next word moves it."""
+        self._known_until_s = moment_s
+        self._blind = self._blind and self._clock.monotonic_s() > moment_s
 
     def swap(self, world: World) -> None:
         """Look at calls by this world from now on, and at those whose key it has no longer."""
@@ -79,6 +93,9 @@ class Cuts:
         now_s = self._clock.monotonic_s()
         for digest in [one for one, until_s in self._asked.items() if until_s <= now_s]:
             del self._asked[digest]
+        if now_s > self._known_until_s and not self._blind:
+            self._blind = True  # Calls that begin later are looked at too, as all are that are not watched yet.
+            self._look_at_all(list(self._live))
         self.look_at(self._index.take_ending(self._clock.now_s()))
 
     def look_at(self, relays: list[Relay]) -> None:
@@ -94,12 +111,14 @@ class Cuts:
 
     def _suspect(self, names: Iterable[Name]) -> None:
         for name in names:
-            found = list(self._index.named(name))
-            # What waits goes first: the room that a cut makes would else be given to a call that is cut next.
-            waiting = [one for one in found if one.place is None]
-            if waiting:
-                self._queue.appendleft(waiting)
-            self.look_at(found)
+            self._look_at_all(list(self._index.named(name)))
+
+    def _look_at_all(self, found: list[Relay]) -> None:
+        # What waits goes first: the room that a cut makes would else be given to a call that is cut next.
+        waiting = [one for one in found if one.place is None]
+        if waiting:
+            self._queue.appendleft(waiting)
+        self.look_at(found)
 
     def _go_on(self) -> None:
         if self._queue and not self._stepping:
@@ -124,11 +143,16 @@ class Cuts:
                 self._look(relay)
 
     def _look(self, relay: Relay) -> None:
-        """Cut the call if its token has ended, else watch it by what is known of the token now."""
+        """Cut the call if its token has ended or nobody may say so, else watch it by what is known of the token now."""
         call, world, now_s = relay.call, self._world, self._clock.now_s()
         if call.ended_tokens == "finish":
             relay.watch = UNWATCHED
             return
+        if self._blind and not call.policy:
+            if not call.policy_if_blind:
+                relay.cut(ControlStale(_BLIND, hint="Try again in a moment"))
+                return
+            relay.call = call = structs.replace(call, policy=call.policy_if_blind)  # It is recorded with its name.
         assert world is not None, "no call runs before there is one"
         try:
             life = _life(call, world, now_s)

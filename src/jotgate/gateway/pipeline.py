@@ -100,7 +100,7 @@ class Gateway:
         self._recorder = recorder
         self._instance = instance
         self._world: World | None = None
-        self._control_seen_s = -math.inf
+        self._control_seen_s = self._known_until_s = -math.inf
         self._requests = 0
         self._soon = soon
         self.live: set[Relay] = set()
@@ -138,11 +138,18 @@ class Gateway:
         self._world = world
         self.cuts.swap(world)
         if self._control_seen_s == -math.inf:
-            self.control_seen()
+            self._control_seen_s = self._clock.monotonic_s()
+        self._known_until(world)
 
     def control_seen(self, age_s: float = 0.0) -> None:
         """Control has just said that its picture, which the worlds are made of, was right `age_s` seconds ago."""
         self._control_seen_s = self._clock.monotonic_s() - age_s
+        if self._world is not None:
+            self._known_until(self._world)
+
+    def _known_until(self, world: World) -> None:
+        self._known_until_s = self._control_seen_s + world.limits.max_staleness_s
+        self.cuts.know_until(self._known_until_s)
 
     @property
     def control_age_s(self) -> float:
@@ -161,7 +168,7 @@ class Gateway:
         world = self._world
         if world is None:
             raise NotReady("this worker has no snapshot yet", hint="Try again in a moment")
-        if self._clock.monotonic_s() - self._control_seen_s > world.limits.max_staleness_s:
+        if self._clock.monotonic_s() > self._known_until_s:
             raise ControlStale(_STALE)
         if self._recorder.trail.full:
             raise AuditUnavailable(_AUDIT_FULL)

@@ -13,6 +13,7 @@ from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
+    ControlStale,
     Evidence,
     InternalError,
     JotgateError,
@@ -185,8 +186,8 @@ class Relay:
         self.status = self.status or _STATUS_CALLER_GONE
         self._finish("caller_gone")
 
-    def cut(self, refusal: TokenError) -> None:
-        """End the call, as its token has ended: the upstream is asked no longer, and the caller is told."""
+    def cut(self, refusal: TokenError | ControlStale) -> None:
+        """End the call, as its token has ended or may have: the upstream is asked no longer, and the caller is told."""
         if not self._settled:
             self._abort_exchange()
             self.evidence = refusal.evidence

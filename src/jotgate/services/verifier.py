@@ -8,10 +8,12 @@ neither the token nor anything that it came of was revoked: all checked on every
 from hashlib import sha256
 from typing import Final
 
+from jotgate.core.durable import RevocationKind
 from jotgate.core.principals import Principal
-from jotgate.errors import TokenExpired, TokenImmature
+from jotgate.core.revocations import handle_name, token_handle
+from jotgate.errors import KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.jose import jws, jwt
-from jotgate.services.federation import Federation, Trusted
+from jotgate.services.federation import Federation, Trusted, TrustedIssuer
 from jotgate.services.revocation import RevokedSet
 
 _GENERATIONS: Final = 2
@@ -99,10 +101,23 @@ class Verifier:
         self.misses += 1
         parsed = jws.parse(token)
         claims = jwt.read_claims(parsed.payload)
-        found = self.federation.find(claims.iss).verify(parsed, claims, now_s)
+        issuer = self.federation.find(claims.iss)
+        try:
+            found = issuer.verify(parsed, claims, now_s)
+        except KeyUnknown:
+            if self._was_key_revoked(issuer, parsed.kid):
+                revoked = KeyUnknown("the key that the token names was revoked", hint=TokenError.default_hint)
+                raise revoked.showing("kid", None, parsed.kid) from None
+            raise
         self._check_revoked(found)
         self.cache.keep(digest, found)
         return found.principal
+
+    def _was_key_revoked(self, issuer: TrustedIssuer, kid: str | None) -> bool:
+        """Whether a key of this installation's that is gone was revoked, and not replaced in its time."""
+        if kid is None or not issuer.own_name:
+            return False
+        return not self.revoked.spares((handle_name(RevocationKind.KEY, token_handle(issuer.own_name, kid)),))
 
     def _check_revoked(self, found: Trusted) -> None:
         growth = self.revoked.growth

@@ -69,7 +69,7 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
     yield Family(
         "jotgate_cuts_total",
         "counter",
-        "Running calls that were cut as their token ended, by error code.",
+        "Running calls that were cut as their token ended or may have, by error code.",
         _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "cut"),
     )
     yield Family(

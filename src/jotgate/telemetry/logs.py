@@ -112,7 +112,7 @@ class CallJournal:
             "code": record.code,
             "reason": debug,
         }
-        what = "a running call was cut, as its token has ended" if record.outcome == "cut" else "a request was refused"
+        what = "a running call was cut" if record.outcome == "cut" else "a request was refused"
         if telling:
             what = f"a call failed at the upstream '{record.upstream}'"
         known = {name: value for name, value in fields.items() if value != ""}

@@ -187,6 +187,18 @@ def test_what_was_revoked_is_refused_whether_it_is_remembered_or_new_and_not_rem
     assert remembered(new) == 0
 
 
+@pytest.mark.parametrize("name", ["this", "that"])
+def test_a_token_whose_key_is_gone_is_told_that_it_was_revoked_if_it_was(issuer: TestIssuer, name: str) -> None:
+    verifier, stranger = verifier_of(issuer), make_issuer()
+    kid = stranger.key.kid if name == "this" else "another"
+    verifier.revoked.take_rows([Revocation(RevocationKind.KEY, token_handle(NAME, kid), 1)])
+    with pytest.raises(KeyUnknown) as caught:
+        verifier.verify(stranger.token(), NOW_S)
+    told = "the key that the token names was revoked"
+    assert (caught.value.message == told, "signed by another" in caught.value.hint) == (name == "this", name == "that")
+    assert (caught.value.claim, caught.value.got) == ("kid", stranger.key.kid)
+
+
 def test_another_token_of_the_same_subject_is_not_revoked_by_the_first(issuer: TestIssuer) -> None:
     verifier = verifier_of(issuer)
     revoke(verifier, RevocationKind.TOKEN, token_handle(NAME, "t-1"))

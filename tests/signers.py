@@ -1,6 +1,6 @@
 """Signers for tests: one key that signs whatever it is asked, and remembers what was issued."""
 
-from msgspec.structs import replace
+from collections.abc import Callable
 
 from jotgate.core.durable import Issuance
 from jotgate.jose.keys import SigningKey
@@ -15,6 +15,7 @@ class OneSigner:
         self._signer = LocalSigner(key)
         self.rows: list[Issuance] = []
 
-    async def signer(self, row: Issuance) -> Signer:
-        self.rows.append(replace(row, kid=self._signer.key.kid))
+    async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+        self.rows.append(row(self._signer.key.kid))
+        assert self.rows[-1].expires_at_s == expires_at_s
         return self._signer

@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
@@ -106,8 +106,8 @@ class StoreSigner(OneSigner):
         super().__init__(key)
         self._store = store
 
-    async def signer(self, row: Issuance) -> Signer:
-        signer = await super().signer(row)
+    async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+        signer = await super().signer(expires_at_s, row)
         self._store.add_issuances(self.rows[-1:])
         return signer
 

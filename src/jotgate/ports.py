@@ -231,10 +231,10 @@ class Signer(Protocol):
 class Signers(Protocol):
     """Chooses who signs, and keeps what is signed."""
 
-    async def signer(self, row: Issuance) -> Signer:
-        """Whoever signs now, for a token that `row` tells of but for its `kid`: the key verifies until it ends.
+    async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+        """Whoever signs now, for a token that ends then: the key verifies until it does. `row` is what is kept of it.
 
-        The row is kept, with that `kid`, and durable when this returns. A row may stand there whose token nobody got,
+        It is made with the key's `kid`, and durable when this returns. A row may stand there whose token nobody got,
         but no token without a row.
 
         Raises:

@@ -280,7 +280,7 @@ def test_what_cannot_be_signed_uses_no_refresh_token(store: Store) -> None:
     stage = RefreshStage(store)
     first = stage.first()
 
-    async def refuse(row: Issuance) -> Signer:
+    async def refuse(expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
         raise StoreUnavailable("the store does not answer")
 
     signers = stage.issuer._signers

@@ -54,12 +54,13 @@ class TokenIssuer:
         now_s = self._clock.now_s()
         self._issuable.check(grant, self._issuer, now_s)
         expires_at_s = grant.expires_at_s(now_s)
-        signer = await self._signers.signer(
-            Issuance(
+
+        def row(kid: str) -> Issuance:
+            return Issuance(
                 token_id=token_id,
                 subject=grant.subject,
                 client_id=grant.client_id,
-                kid="",
+                kid=kid,
                 issued_at_s=int(now_s),
                 expires_at_s=expires_at_s,
                 parent=grant.ancestors[-1] if grant.ancestors else None,
@@ -67,7 +68,8 @@ class TokenIssuer:
                 actor=grant.actors[0].subject if grant.actors else None,
                 tenant=grant.tenant,
             )
-        )
+
+        signer = await self._signers.signer(expires_at_s, row)
         self._issuable.check_key(self._issuer, signer.key.kid, now_s)
         claims = access_claims(grant, self._issuer, token_id, now_s)
         signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)

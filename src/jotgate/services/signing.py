@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from msgspec.structs import replace
-
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.jose.keys import SigningKey
 from jotgate.ports import Clock, PrivateParts, Signer, StoreAccess
@@ -33,8 +31,8 @@ class StoredSigners:
         self._published = published
         self._held: Signer | None = None
 
-    async def signer(self, row: Issuance) -> Signer:
-        """Whoever signs now, for a token that this row tells of, which is kept.
+    async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+        """Whoever signs now, for a token that ends then; the row that is made of its `kid` is kept.
 
         Raises:
             KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
@@ -42,8 +40,8 @@ class StoredSigners:
         """
 
         def reserve(store: Store) -> KeyRecord:
-            record = Keyring(store, self._parts, self._clock).reserve(row.expires_at_s)
-            store.add_issuances([replace(row, kid=record.kid)])
+            record = Keyring(store, self._parts, self._clock).reserve(expires_at_s)
+            store.add_issuances([row(record.kid)])
             return record
 
         record = await self._access.run(reserve)

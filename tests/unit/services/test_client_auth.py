@@ -85,8 +85,19 @@ def test_secrets_are_compared_as_digests_and_whole() -> None:
     assert not [step for step in code if step.opname == "RETURN_VALUE"][1:], "there is no way out before the last"
 
 
-def test_an_unknown_client_costs_the_same_comparisons() -> None:
-    assert len(client_auth._NOBODY) == 2
+def test_an_unknown_client_costs_the_same_comparisons(stage: TokenStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.put(client(secrets=digests((SECRET, None), (NEWER, None))))
+    compared = []
+
+    def counted(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(client_auth, "compare_digest", counted)
+    refused(stage, secret="wrong")
+    known, compared[:] = len(compared), []
+    refused(stage, "nobody", secret="wrong")
+    assert (known, len(compared)) == (2, 2)
     assert not client_auth._is_secret(SECRET, client_auth._NOBODY, NOW_S)
 
 

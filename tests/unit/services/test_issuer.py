@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -129,8 +129,8 @@ def test_a_signature_that_does_not_verify_leaves_nothing() -> None:
     class WrongSigner(OneSigner):
         """Whoever signs has another key than it says."""
 
-        async def signer(self, row: Issuance) -> Signer:
-            signer = await super().signer(row)
+        async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+            signer = await super().signer(expires_at_s, row)
 
             class Other:
                 key = generate("ES256").verification_key

@@ -201,7 +201,7 @@ def test_TX_06_actors_are_identities_and_no_more(floor: TradingFloor) -> None:
 
 
 def test_TX_07_F_05_only_who_may_act_acts(floor: TradingFloor) -> None:
-    agent, other = floor.made("agent").token, floor.made("alice").token
+    agent, other = floor.made("agent").token, floor.made("bob").token
     bound = with_claims(floor, may_act={"sub": "agent"})
     found = act(floor, bound, agent)
     assert claims_of(found)["act"]["sub"] == "agent"

@@ -12,31 +12,42 @@ from jotgate.errors import SubjectTokenRefused
 
 
 class Party(Struct, frozen=True):
-    """Who wants to act: by its name here, and as its own issuer calls it. Whoever makes one has seen proof of it."""
+    """Who wants to act: by its name here, and as its own issuer calls it. Whoever makes one has seen proof of it.
+
+    `through` is the client that asks for it and has proved who it is; empty: none has.
+    """
 
     name: str
     issuer: str
     subject: str
     client_id: str
+    through: str = ""
 
     @property
     def actor(self) -> Actor:
-        """The same as a token of ours names it."""
-        return Actor(self.name, client_id=self.client_id if self.name == self.subject else "")
+        """The same as a token of ours names it: through whom it acts, else for which client of ours its token is."""
+        own = self.client_id if self.name == self.subject else ""
+        return Actor(self.name, client_id=self.through or own)
 
 
-def party_of(presented: Presented) -> Party:
-    """Whom an actor token speaks for.
+def party_of(acting: Presented, presented: Presented, through: str) -> Party:
+    """Whom an actor token speaks for that comes with the presented one, `through` a client that is proven, if any.
 
     Raises:
-        SubjectTokenRefused: somebody else acts by that token, so that it would be unclear who acts.
+        SubjectTokenRefused: somebody else acts by that token, so that it would be unclear who acts; or it speaks for
+            whom the subject token speaks for, behind whom whoever acts would hide.
     """
-    principal = presented.principal
+    principal = acting.principal
     if principal.actors:
         raise SubjectTokenRefused(
             "the actor token is refused: somebody else acts by it", hint="Present the actor's own token"
         )
-    return Party(presented.subject, principal.issuer, principal.subject, principal.client_id)
+    if acting.subject == presented.subject:
+        raise SubjectTokenRefused(
+            "the actor token is refused: it speaks for whom the subject token speaks for",
+            hint="Present the token of who acts, or none",
+        )
+    return Party(acting.subject, principal.issuer, principal.subject, principal.client_id, through)
 
 
 def client_party(client_id: str, own_issuer: str) -> Party:

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.circumstances import Circumstances, Networks, find_networks, is_of_age, is_open, is_within
-from jotgate.core.durable import RevocationKind
+from jotgate.core.heredity import HASHED, actor_name, actor_names, bindings_of, read_inherited
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
-from jotgate.core.policy_values import ANYTHING, Binding, Policy, Window
+from jotgate.core.policy_values import ANYTHING, Policy, Window
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
@@ -99,6 +99,7 @@ class Verdict(Struct, frozen=True):
     allows: tuple[Rule, ...] = ()
 
 
+_NOTHING: Final[Set[str]] = frozenset()
 _VERDICT_UNALLOWED: Final = Verdict(UNALLOWED)
 _EXPANDED: Final = {
     ALL_OPERATIONS_SCOPE: SCOPES - {METRICS},
@@ -111,9 +112,6 @@ _FIELDS: Final[tuple[_Field, ...]] = (
     "subjects", "clients", "actors", "tenants", "models", "routes", "roles", "issuers", "scopes", "operations",
 )  # fmt: skip
 """By what a policy is found, that first which tells most apart."""
-_HEREDITARY: Final = frozenset({"subjects", "clients", "tenants", "issuers"})
-"""What the tokens that a token was narrowed from have been may be what refuses it too."""
-_DIGEST: Final = "sha256"  # stands in a name whose words are too long to be kept
 
 
 class _Names:
@@ -168,13 +166,13 @@ class Policies:
         if isinstance(bound, Deny):
             return Verdict(bound)
         own = _traits(principal, operation, model, model if model in self._aliases else "")
-        whole = _with_inherited(own, principal)
+        whole = _whole(own, principal)
         denies: list[Rule] = []
         allows: list[Rule] = []
         for policy in self._candidates(whole):
             denied = policy.effect == "deny"
             rules = denies if denied else allows
-            if (rules and _is_final(rules[-1])) or not _speaks_of(policy, whole if denied else own, principal):
+            if (rules and _is_final(rules[-1])) or not _speaks_of(policy, whole if denied else own):
                 continue
             rules.append(_rule(policy))
             if denied and _is_final(rules[-1]):
@@ -214,7 +212,7 @@ class Policies:
         """Those that may speak of a call, in their order."""
         places = set(self._rest)
         for field, names in self._found.items():
-            if traits.unreadable and field in _HEREDITARY:
+            if traits.unreadable and field in HASHED:
                 places.update(names.everything())
             for value in traits.values[field]:
                 places.update(names.find(value))
@@ -235,17 +233,18 @@ class Policies:
 
 
 class _Traits(Struct, frozen=True):
-    """What a principal and a call are, by the member of a policy that speaks of it.
+    """What a principal and a call are, by the member of a policy that speaks of it; `bindings`: its `binding`.
 
     `unreadable`: something of a token that it was narrowed from is not known.
     """
 
     values: Mapping[_Field, Set[str]]
+    bindings: Set[str]
     unreadable: bool = False
 
     def meet(self, field: _Field, patterns: tuple[str, ...]) -> bool:
         """Whether one of these is what one of the patterns says."""
-        if self.unreadable and field in _HEREDITARY:
+        if self.unreadable and field in HASHED:
             return True
         heads = tuple(one.removesuffix(ANYTHING) for one in patterns if one.endswith(ANYTHING))
         return any(value in patterns or value.startswith(heads) for value in self.values[field])
@@ -257,7 +256,8 @@ def _traits(principal: Principal, operation: str, model: str, route: str) -> _Tr
         {
             "subjects": {principal.subject},
             "clients": _some(principal.client_id),
-            "actors": _some(_acting(principal)),
+            # Those before the current one allow nothing (RFC 8693 s4.1).
+            "actors": {actor_name(one, principal.issuer) for one in principal.actors[:1]},
             "tenants": {principal.tenant or DEFAULT_TENANT},
             "models": _some(model),
             "routes": _some(route),
@@ -265,45 +265,26 @@ def _traits(principal: Principal, operation: str, model: str, route: str) -> _Tr
             "issuers": {principal.issuer},
             "scopes": scopes,
             "operations": {operation},
-        }
+        },
+        frozenset(bindings_of(principal.confirmation)),
     )
-
-
-def _acting(principal: Principal) -> str:
-    """Who acts now; those before decide nothing (RFC 8693 s4.1). Whom a third party knows stands behind its `iss`."""
-    if not principal.actors:
-        return ""
-    current = principal.actors[0]
-    own = current.issuer in ("", principal.issuer)
-    return current.subject if own else f"{current.issuer} {current.subject}"
 
 
 def _some(value: str) -> Set[str]:
     return {value} if value else frozenset()
 
 
-def _with_inherited(own: _Traits, principal: Principal) -> _Traits:
-    """The same with what the tokens before it have been, as far as its `origins` say that."""
-    if not principal.origins:
+def _whole(own: _Traits, principal: Principal) -> _Traits:
+    """The same with all who ever acted, and what the tokens before it have been, as far as its `origins` say that."""
+    if not principal.origins and not principal.actors:
         return own
-    more: dict[_Field, set[str]] = {"subjects": set(), "clients": set(), "tenants": set(), "issuers": set()}
-    unreadable = False
-    for origin in principal.origins:
-        kind, _, handle = origin.partition(" ")
-        head, _, tail = handle.partition(" ")
-        unreadable = unreadable or (head == _DIGEST and bool(tail))
-        if kind == RevocationKind.CLIENT:
-            more["clients"].add(handle)
-        elif kind == RevocationKind.TENANT:
-            more["tenants"].add(handle)
-        elif kind == RevocationKind.SUBJECT:
-            more["issuers"].add(head)
-            more["subjects"].add(tail)
-    values = {field: found | more[field] if field in more else found for field, found in own.values.items()}
-    return _Traits(values, unreadable)
+    found = read_inherited(principal.origins)
+    values = {field: had | found.values.get(field, _NOTHING) for field, had in own.values.items()}
+    values["actors"] |= frozenset(actor_names(principal.actors, principal.issuer))
+    return _Traits(values, own.bindings | found.values["bindings"], found.unreadable)
 
 
-def _speaks_of(policy: Policy, traits: _Traits, principal: Principal) -> bool:
+def _speaks_of(policy: Policy, traits: _Traits) -> bool:
     """Whether a policy is about a principal and a call, whatever the circumstances are."""
     if policy.tools:
         return False  # No call of now names a tool.
@@ -311,13 +292,7 @@ def _speaks_of(policy: Policy, traits: _Traits, principal: Principal) -> bool:
         patterns: tuple[str, ...] = getattr(policy, field)
         if patterns and not traits.meet(field, patterns):
             return False
-    return not policy.binding or policy.binding in _bindings(principal)
-
-
-def _bindings(principal: Principal) -> tuple[Binding, ...]:
-    if principal.confirmation is None:
-        return ("none",)
-    return ("any", "dpop" if principal.confirmation.method == "jkt" else "mtls")
+    return not policy.binding or policy.binding in traits.bindings
 
 
 def _rule(policy: Policy) -> Rule:

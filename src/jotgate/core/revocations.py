@@ -12,6 +12,7 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family
+from jotgate.core.heredity import policy_names
 from jotgate.core.personal_tokens import PERSONAL_TOKENS_OF
 from jotgate.core.principals import Principal
 from jotgate.jose.jwt import LEEWAY_S_MAX
@@ -225,11 +226,13 @@ def origins_for(
     against that of the child. So what is the child's own too is among them.
     """
     inherited = [*inherited_names(parent.origins), *_passed_on(parent, own_issuer, now_s)]
+    inherited.append(Dated(policy_names(parent, own_issuer), None))
     if acting is not None:
         personal = is_personal(acting, own_issuer)
         names = (token_name(acting),) if personal else names_of(replace(acting, origins=()), own_issuer)
         inherited += [*inherited_names(acting.origins), Dated(names, acting.issued_at_s)]
         inherited += _passed_on(acting, own_issuer, now_s)
+        inherited.append(Dated(policy_names(acting, own_issuer), None))
     return _origins_of(inherited)
 
 

@@ -132,11 +132,17 @@ def test_a_model_that_no_route_carries_has_a_name_and_no_route() -> None:
     assert not isinstance(decide(principal(), allow("p", routes=("n",)), model="n"), Allow)
 
 
-def test_only_the_current_actor_counts() -> None:
+def test_only_the_current_actor_is_allowed_by_its_name_and_every_one_denied_by_it() -> None:
     child = replace(principal(), actors=(Actor("now"), Actor("before")))
     assert isinstance(decide(child, allow("p", actors=("now",))), Allow)
     assert not isinstance(decide(child, allow("p", actors=("before",))), Allow)
-    assert isinstance(decide(child, REST, deny("p", actors=("before",))), Allow)
+    for name in ("now", "before", "through"):
+        acted = replace(child, actors=(*child.actors, Actor("first", client_id="through")))
+        assert isinstance(decide(acted, REST, deny("p", actors=(name,))), Deny)
+    assert not isinstance(
+        decide(replace(child, actors=(Actor("now", client_id="c"),)), allow("p", actors=("c",))), Allow
+    )
+    assert isinstance(decide(child, REST, deny("p", actors=("alice",))), Allow)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +165,12 @@ def test_a_binding_is_what_the_token_asks_its_bearer_to_prove(method: str | None
         ({"subjects": ("bob",)}, "subject https://ci.example bob"),
         ({"subjects": ("repo:a b",)}, "subject https://ci.example repo:a b"),
         ({"issuers": ("https://ci.example",)}, "subject https://ci.example bob"),
+        ({"roles": ("contr*",)}, "roles contractor"),
+        ({"roles": ("a b",)}, "roles a b"),
+        ({"actors": ("agent",)}, "actors agent"),
+        ({"clients": ("web",)}, "clients web"),
+        ({"binding": "dpop"}, "bindings dpop"),
+        ({"binding": "any"}, "bindings mtls"),
     ],
 )
 def test_a_denial_holds_for_what_was_narrowed_from_what_it_denies(member: dict[str, object], origin: str) -> None:

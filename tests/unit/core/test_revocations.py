@@ -103,12 +103,13 @@ def test_whatever_ends_a_parent_ends_its_child(issuer: str) -> None:
 def test_a_child_says_whose_its_parent_is_and_when_that_was_issued() -> None:
     own = (f"subject {NAME} alice", f"key {NAME} k-1", "client jotgate-cli", "tenant default")
     parent = replace(principal(), issued_at_s=70.5)
-    assert origins_for(parent, NAME, now_s=99) == ("issued 70", *own)
+    assert origins_for(parent, NAME, now_s=99) == ("bindings none", "issued 70", *own)
     unknown = replace(parent, issued_at_s=None)
-    assert origins_for(unknown, NAME, now_s=99) == own, "no time: it may be older than everything"
+    assert origins_for(unknown, NAME, now_s=99) == (*own, "bindings none"), "no time: it may be older than everything"
     again = replace(parent, client_id="web", origins=("family f", "issued 50", own[0], "client ci"), issued_at_s=70)
-    names = ("family f", "issued 50", own[0], "client ci", "issued 70", own[1], "client web", "tenant default")
-    assert origins_for(again, NAME, now_s=99) == names, "of the same name the earliest time holds"
+    names = ("issued 50", own[0], "client ci", "issued 70", own[1], "client web", "tenant default")
+    found = origins_for(again, NAME, now_s=99)
+    assert found == ("family f", "bindings none", *names), "of the same name the earliest time holds"
     acting = replace(principal(), token_id="a", subject="agent", issued_at_s=60)
     times = times_of(origins_for(parent, NAME, acting, now_s=99))
     assert (times[f"subject {NAME} agent"], times[f"token {NAME} a"], times[own[0]], times[own[2]]) == (60, 60, 70, 60)

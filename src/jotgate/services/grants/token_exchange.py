@@ -51,8 +51,9 @@ class TokenExchange:
         1. The request has what it must, and asks for what there is (RFC 8693 s2.1).
         2. The subject token, and the actor token if there is one, are good by the rules of their issuers, and were not
            revoked (s2.2.2); what they are bound to is proven; whom they speak for may have tokens.
-        3. Who acts is whom the actor token speaks for; without one the client, if it has proved who it is and the
-           subject token is not its own. That is who the subject token says may act, if it says so (s4.4).
+        3. Who acts is whom the actor token speaks for, another than the subject, through the client if that has proved
+           who it is; without one the client itself, if it has and the subject token is not its own. That is who the
+           subject token says may act, if it says so (s4.4).
         4. What is granted is within the token, the client and the record: scopes, models, roles, resources.
         5. A child names the tokens that it comes of, and ends no later than they (s2.2.1).
         6. That is recorded, and issued.
@@ -115,9 +116,10 @@ class TokenExchange:
     def _find_party(self, request: GrantRequest, presented: Presented, acting: Presented | None) -> Party | None:
         """Who acts from now on; None: nobody but those who did. A client that proves nothing is nobody."""
         client, party = request.client, None
+        proven = client.authentication != "none"
         if acting is not None:
-            party = party_of(acting)
-        elif client.authentication != "none":
+            party = party_of(acting, presented, client.name if proven else "")
+        elif proven:
             party = client_party(client.name, self._handout.issuer)
         check_permitted(presented, party, self._handout.issuer)
         own = presented.own and client.name in (presented.principal.client_id, presented.subject)

@@ -51,7 +51,7 @@ class PolicyRoom:
         if done is not None:
             more = {**details_of(done), **details}
             opened.authority.recorder.record("policies.applied", actor=actor, details=more)
-        if done is not None or order.action == "list":
+        if done is not None or order.action != "apply":
             await opened.feed.look(self._renew)
         if done is not None:
             settled = await self._bus.acknowledged(self._reloader.effect.snapshot.version, _WORKERS_PATIENCE_S)

@@ -7,7 +7,7 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from jotgate import __version__
@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Refuse what a command does not know right here, where its options are known, and not in the root."""
         first = next(iter(sys.argv[1:] if args is None else args), "").partition("=")[0]
-        if first.startswith("--") and first not in self._option_string_actions and self._is_behind(first):
+        if first.startswith("--") and first not in self._option_string_actions and self.takes(first):
             # Else what it was given would be taken for the command.
             self.error(f"{first} stands behind the command, as in '{self.prog} COMMAND {first} ...'")
         chosen, unknown = super().parse_known_args(args, namespace)
@@ -61,15 +61,11 @@ class _Parser(argparse.ArgumentParser):
                 raise argparse.ArgumentError(action, f"invalid choice: '{value}'; did you mean '{close[0]}'?")
         super()._check_value(action, value)
 
-    def _is_behind(self, option: str) -> bool:
-        """Whether one of the commands of this parser, or of theirs, has an option."""
-        commands = [
-            one
-            for action in self._actions
-            if isinstance(action, argparse._SubParsersAction)
-            for one in action.choices.values()
-        ]
-        return any(option in one._option_string_actions or one._is_behind(option) for one in commands)
+    def takes(self, option: str) -> bool:
+        """Whether this command, or one of those behind it, has an option."""
+        lists = [action.choices for action in self._actions if isinstance(action.choices, Mapping)]
+        behind = [one for choices in lists for one in choices.values() if isinstance(one, _Parser)]
+        return option in self._option_string_actions or any(one.takes(option) for one in behind)
 
     def _describe(self, word: str) -> str:
         if not word.startswith("-"):

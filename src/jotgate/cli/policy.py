@@ -94,7 +94,8 @@ def apply(arguments: argparse.Namespace) -> int:
 
     directory = DataDirectory(data_directory(arguments))
     tables = _read_tables(arguments.file)
-    before = _order(arguments, directory, PolicyOrder(action="list"))
+    text = msgspec.json.encode(tables).decode()
+    before = _order(arguments, directory, PolicyOrder(action="check", tables=text))
     kept = {one.name: _settings(one) for one in before.policies if one.origin == "store"}
     difference = _compare(kept, [_plainly(table) for table in tables])
     if not difference:
@@ -103,7 +104,7 @@ def apply(arguments: argparse.Namespace) -> int:
     sys.stdout.write("".join(f"{line}\n" for line in difference))
     sys.stdout.flush()
     confirm(arguments, "policies", f"{len(tables)} policies take the place of the {len(kept)} that the store has")
-    order = PolicyOrder(action="apply", tables=msgspec.json.encode(tables).decode(), version=before.version)
+    order = PolicyOrder(action="apply", tables=text, version=before.version)
     answer = _order(arguments, directory, order)
     sys.stdout.write(f"the store has {len(tables)} policies now, as version {answer.version}\n")
     if not answer.settled:

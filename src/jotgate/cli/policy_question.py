@@ -17,6 +17,7 @@ from jotgate.cli.common import (
 )
 from jotgate.cli.records import plain
 from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
+from jotgate.codes import Code
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -163,8 +164,9 @@ def _lines(found: "PolicyFinding") -> list[str]:
         lines = [f"{plain(found.subject)} may: {plain(what)}"]
     else:
         lines = [f"{plain(found.subject)} may not: {plain(what)}", f"  {'told':<9}{found.code}: {plain(found.message)}"]
-    by = f"{found.policy} ({found.origin})" if found.policy else "none"
-    lines.append(f"  {'policy':<9}{by}")
+    if found.allowed or found.code == Code.POLICY_DENIED:  # Else no policy was asked, or it is not what decides.
+        by = f"{found.policy} ({found.origin})" if found.policy else "none"
+        lines.append(f"  {'policy':<9}{by}")
     if found.ended_tokens is not None:
         lines.append(f"  {'ending':<9}{found.ended_tokens}, when the token ends while it runs")
     if found.stale:

@@ -183,7 +183,7 @@ def _read_time(claims: dict[str, object]) -> float:
 def _read_nonce(claims: dict[str, object]) -> str:
     found = claims.get("nonce", "")
     if not isinstance(found, str) or len(found) > NONCE_CHARS_MAX:
-        raise _wrong("nonce", "what the last answer had in DPoP-Nonce", None)
+        raise _wrong("nonce", "what the last answer had in DPoP-Nonce", found)
     return found
 
 

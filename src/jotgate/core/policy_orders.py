@@ -15,10 +15,11 @@ _Texts = Annotated[tuple[_Text, ...], Meta(max_length=64)]
 class PolicyOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One command. `tables` are the entries of a new set, as JSON of what would stand in the configuration.
 
+    `check` says what is wrong with them and lists what there is, before anybody is asked whether to apply them.
     `version` is that of the set which they take the place of; None: whichever there is.
     """
 
-    action: Literal["list", "apply"]
+    action: Literal["list", "check", "apply"]
     tables: str = ""
     version: int | None = None
 
@@ -86,9 +87,9 @@ class TokenQuestion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class PolicyFinding(Struct, frozen=True, kw_only=True):
     """What would be decided. `code` and `message` are what a caller would be told; empty where the call is allowed.
 
-    `policy` is the one that decides; empty: none speaks of the call, or the token alone refuses it. `ended_tokens` is
-    what becomes of a running answer when its token ends, `stale` whether the call goes on while what was revoked is not
-    known.
+    `policy` is the one that decides; empty: none speaks of the call, or the token alone or the route refuses it.
+    `ended_tokens` is what becomes of a running answer when its token ends, `stale` whether the call goes on while what
+    was revoked is not known.
     """
 
     allowed: bool

@@ -1,6 +1,7 @@
 """Says what would be decided of a call, and which policy decides."""
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final
 
 from jotgate.core.circumstances import Circumstances
@@ -34,18 +35,18 @@ class CallTester:
 
     def test(self, principal: Principal, operation: str, model: str, now: Circumstances) -> PolicyFinding:
         """What would be decided of a call of a principal. Raises ConfigurationError: there is no such call."""
-        _check(operation, model)
+        _check(operation, model, now.address)
         route = self._routes.get(model)
         decision = self._decide(principal, operation, model, now)
         if isinstance(decision, Deny):
             return self._refused(refusal_of(decision), decision.policy, principal, operation, model)
         name = decision.policy or SHIPPED.name
         if model and route is None:
-            return self._refused(UnknownModel("no route carries this model"), name, principal, operation, model)
+            return self._refused(UnknownModel("no route carries this model"), "", principal, operation, model)
         if route is not None and route.expects is not None:
             refusal = unmet(route.expects, principal, now.now_s)
             if refusal is not None:
-                return self._refused(refusal, name, principal, operation, model)
+                return self._refused(refusal, "", principal, operation, model)
         return PolicyFinding(
             allowed=True,
             subject=principal.subject,
@@ -108,10 +109,20 @@ def describe_principal(question: PolicyQuestion, own_issuer: str, now_s: float) 
     )
 
 
-def _check(operation: str, model: str) -> None:
+def _check(operation: str, model: str, address: str) -> None:
     if operation not in OPERATION_NAMES:
         raise ConfigurationError([("operation", f"is {shown(operation)}; {advice(operation, OPERATION_NAMES)}")])
     if operation in _FORWARDED and not model:
         raise ConfigurationError([("model", f"is missing, and a call of '{operation}' names one")])
     if operation == METRICS and model:
         raise ConfigurationError([("model", f"is there, and a call of '{operation}' names none")])
+    if not _is_address(address):
+        raise ConfigurationError([("address", f"is {shown(address)}; write an IP address such as 192.0.2.1")])
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

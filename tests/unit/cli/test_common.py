@@ -88,6 +88,10 @@ def test_what_comes_next_acts_on_the_same_installation(capsys: pytest.CaptureFix
         ("up --xyzzy=hush", "there is no option --xyzzy", "jotgate up --help"),
         ("up 9000", "there is nothing that '9000' could mean here", "jotgate up --help"),
         ("token create --subject me --tll 1h", "did you mean '--ttl'?", "jotgate token create --help"),
+        ("--data d1 up", "--data stands behind the command, as in 'jotgate COMMAND --data ...'", "jotgate --help"),
+        ("--ttl=1h token create", "--ttl stands behind the command", "jotgate --help"),
+        ("token --data hush create", "as in 'jotgate token COMMAND --data ...'", "jotgate token --help"),
+        ("--xyzzy up", "there is no option --xyzzy", "jotgate --help"),
         ("up sk-hush0123456789", "'(key)'", "jotgate up --help"),
     ],
 )

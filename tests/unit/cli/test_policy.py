@@ -78,10 +78,12 @@ def test_what_is_no_set_is_wrong_usage(data: Path, capsys: pytest.CaptureFixture
 
 def test_every_fault_is_told_and_nothing_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = DENY.replace("subjects", "subject") + REST + 'addresses = ["10.0.0.1/8"]\n'
-    assert apply(data, broken, "--yes") == 1
-    said = capsys.readouterr().err
-    assert "policies[0].subject is not a setting; did you mean 'subjects'?" in said
-    assert "policies[1].addresses" in said
+    for options in ([], ["--yes"]):
+        assert apply(data, broken, *options) == 1
+        told = capsys.readouterr()
+        assert told.out == "", "what cannot be applied is not shown as if it could"
+        assert "policies[0].subject is not a setting; did you mean 'subjects'?" in told.err
+        assert "policies[1].addresses" in told.err
     assert main(["policy", "list"]) == 0
     assert "shipped" in capsys.readouterr().out
 
@@ -118,7 +120,11 @@ def test_a_call_is_tried(data: Path, capsys: pytest.CaptureFixture[str]) -> None
         "  stale    it goes on while revocations are not known\n"
     )
     assert main([*tried, "ann", "--scope", "models"]) == 1
-    assert "policy   none" in capsys.readouterr().out
+    assert "policy " not in capsys.readouterr().out, "the token alone refuses it"
+    assert main([*tried[:-2], "large", "--subject", "ann"]) == 1
+    told = capsys.readouterr().out
+    assert "model_not_found" in told
+    assert "policy " not in told, "what allows it is not what decides"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +134,7 @@ def test_a_call_is_tried(data: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--operation", "chat.completions"], "names one"),
         (["--operation", "models", "--at", "2027-01-31"], "no time with its zone"),
         (["--operation", "models", "--age", "old"], "not a duration"),
+        (["--operation", "models", "--address", "foo"], "address is 'foo'; write an IP address"),
         (["--operation", "models", "--scope", ""], "names no scope"),
     ],
 )

@@ -125,6 +125,11 @@ def test_DP_03_every_claim_has_its_type(holder: Holder, claim: str, value: Any) 
     assert refused(holder.prove("POST", URL, NOW_S, TOKEN, **{claim: value})).claim == claim
 
 
+def test_a_nonce_that_is_no_text_is_there(holder: Holder) -> None:
+    found = refused(holder.prove("POST", URL, NOW_S, TOKEN, nonce=3))
+    assert ("missing" in found.message, found.got) == (False, 3)
+
+
 @pytest.mark.parametrize("typ", ["JWT", "at+jwt", "dpop", "dpop+jwt;x=1", "", None])
 def test_DP_04_its_type_says_that_it_is_a_proof(holder: Holder, typ: str | None) -> None:
     assert refused(holder.prove("POST", URL, NOW_S, TOKEN, header={"typ": typ})).claim == "typ"

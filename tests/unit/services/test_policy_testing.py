@@ -51,8 +51,8 @@ def test_without_policies_the_shipped_one_decides() -> None:
         (principal(scopes={"models"}), "chat.completions", "a", Code.INSUFFICIENT_SCOPE, ""),
         (principal(models={"b"}), "chat.completions", "a", Code.MODEL_NOT_PERMITTED, ""),
         (principal(), "chat.completions", "d", Code.POLICY_DENIED, ""),
-        (principal(), "chat.completions", "c", Code.UNKNOWN_MODEL, "some"),
-        (principal(), "chat.completions", "b", Code.CLAIM_REFUSED, "some"),
+        (principal(), "chat.completions", "c", Code.UNKNOWN_MODEL, ""),
+        (principal(), "chat.completions", "b", Code.CLAIM_REFUSED, ""),
         (principal(scopes={"metrics"}), "metrics", "", Code.POLICY_DENIED, ""),
     ],
 )

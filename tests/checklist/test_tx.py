@@ -96,8 +96,8 @@ def test_TX_01_another_requested_type_is_refused_and_a_refresh_token_is_asked_fo
 def test_F05_a_client_does_not_act_for_itself_whoever_made_its_token(floor: TradingFloor) -> None:
     floor.put(client("worker", grants=tuple(floor.grants), authentication="client_secret_post"))
     for token in (floor.made("worker").token, floor.made("worker", client_id="worker").token):
-        assert "act" not in claims_of(floor.trade(token, "worker", client_secret=SECRET).access_token)
-    other = claims_of(floor.trade(floor.made().token, "worker", client_secret=SECRET).access_token)
+        assert "act" not in claims_of(floor.trade(token, "worker", client_secret=SECRET))
+    other = claims_of(floor.trade(floor.made().token, "worker", client_secret=SECRET))
     assert other["act"]["sub"] == "worker"
 
 

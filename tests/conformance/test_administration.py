@@ -72,6 +72,7 @@ def test_an_issuer_that_is_forgotten_and_added_again_is_not_the_one_it_was(stage
 
 
 def test_what_somebody_was_issued_ends_by_name_and_when_they_are_disabled(stage: AdminStage) -> None:
+    stage.make("/tenants", {"name": "acme"})
     for name in ("alice", "bob"):
         stage.make("/principals", {"name": name, "scopes": ["ai"]})
     rows = [stage.issuance("t-1"), stage.issuance("t-2", subject="bob"), stage.issuance("t-3", parent="t-2")]

@@ -121,7 +121,7 @@ def test_nobody_is_revoked_whom_nobody_knows(kind: HolderKind) -> None:
     for confirmed in (False, True):
         with pytest.raises(CommandError, match=f"no {kind} 'tpyo' is known here") as caught:
             office.revoke(kind, "tpyo", confirmed=confirmed)
-        assert "list' shows" in caught.value.hint
+        assert " list" in caught.value.hint
     assert office.rows() == []
     if kind in ("subject", "key"):
         assert Office().revoke(kind, "tpyo", issuer="other").done, "of another issuer nobody can know"

@@ -88,7 +88,7 @@ def test_TX_10_narrowing_never_frees_a_token_of_its_key(floor: BoundFloor) -> No
 
 
 def test_TX_10_an_actor_token_that_is_bound_is_its_holders_too(floor: BoundFloor) -> None:
-    actor = floor.bound(subject="alice")
+    actor = floor.bound(subject="agent")
     form = {"actor_token": actor, "actor_token_type": ACCESS_TOKEN_URN}
     plain = floor.made().token
     with pytest.raises(SubjectTokenRefused, match="the actor token is bound"):

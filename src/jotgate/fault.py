@@ -11,8 +11,9 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a refused token was, and what it was held against: for the operator, never for the caller.
 
     `digest` is the SHA-256 of the whole token in hexadecimal digits, `size` its length in bytes, `place` where it
-    stood. `alg`, `kid`, `typ`, `iss`, `exp`, `nbf`, `iat`, `got`, `jti`, `ancestors` (the oldest first) and `actors` (the
-    current one first) are what the token says: nobody vouches for them, unless it was refused as one that was revoked.
+    stood. `alg`, `kid`, `typ`, `iss`, `exp`, `nbf`, `iat`, `got`, `jti`, `ancestors` (the oldest first) and `actors`
+    (the current one first) are what the token says: nobody vouches for them, unless it was refused as one that was
+    revoked.
     `claim` is the claim or header member at fault. `rules` is the issuer whose rules were applied, in jotgate's word
     for it, `leeway_s` its leeway; `keys` is how many keys it had then, `kids` the first of them. `now_s` is the time
     that the token was compared with (NumericDate).

@@ -72,9 +72,9 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     key: Text = ""
     client_ca: Text = ""
     min_version: Annotated[Literal["1.2", "1.3"], Meta(description='"1.2" or "1.3"')] = "1.2"
-    client_certificates: Annotated[
-        Literal["required", "optional"], Meta(description='"required" or "optional"')
-    ] = "required"
+    client_certificates: Annotated[Literal["required", "optional"], Meta(description='"required" or "optional"')] = (
+        "required"
+    )
 
 
 class Cors(Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,7 +48,13 @@ def read_tls(tls: Tls, base: Path) -> TlsReading:
     files, secret_files = tuple(paths.values()), (paths["key"],)
     if faults:
         return TlsReading(None, tuple(faults), files=files, secret_files=secret_files)
-    material = TlsMaterial(texts["cert"], Secret(texts["key"]), texts.get("client_ca", ""), tls.min_version, tls.client_certificates == "optional")
+    material = TlsMaterial(
+        texts["cert"],
+        Secret(texts["key"]),
+        texts.get("client_ca", ""),
+        tls.min_version,
+        tls.client_certificates == "optional",
+    )
     return TlsReading(material, (), _warnings(texts["cert"], paths), files, secret_files)
 
 

@@ -11,8 +11,8 @@ from msgspec import structs
 from jotgate.core.issuers import Issuer
 from jotgate.errors import Evidence, IssuerUnavailable, TokenError
 from jotgate.gateway.world import build_verifier
-from jotgate.jose.keys import KeySet, generate
 from jotgate.jose.jwt import peek_unverified
+from jotgate.jose.keys import KeySet, generate
 from jotgate.services.evidence import KIDS_MAX, TEXT_CHARS_MAX, examine
 from jotgate.testing.forge import ABSENT, to_json
 from jotgate.testing.issuer import TestIssuer, wrong_tokens

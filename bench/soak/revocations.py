@@ -14,6 +14,8 @@ from typing import Final
 from bench.soak.outcomes import Wrong
 from bench.soak.raw import ANSWER_WITHIN_S, Door, Line, connect, read_body
 from jotgate.cli.operator import ask_control
+from jotgate.core.account_orders import AccountAnswer, AccountOrder
+from jotgate.core.account_values import ClientValues
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.holder_orders import HolderAnswer, HolderOrder
 from jotgate.core.issuers import OURS
@@ -188,6 +190,7 @@ class _Track:
 
     async def _try(self, number: int) -> None:
         token = self._mint(number)
+        await asyncio.to_thread(self._name, number)
         for worker in [one for machine in self._workers for one in machine]:
             if not await worker.takes(token):
                 self._found.faults.append(f"trial {number}: a good token was refused")
@@ -202,6 +205,14 @@ class _Track:
         for worker in [one for machine in self._workers for one in machine]:
             if await worker.takes(token) or not await worker.takes(self._others):
                 self._found.faults.append(f"trial {number}: a revoked token was taken again, or another refused")
+
+    def _name(self, number: int) -> None:
+        """Make client and subject known: nobody revokes what a name has that nobody bears."""
+        values = ClientValues(grants=("client_credentials",), scopes=("ai",))
+        directory = DataDirectory(self._where.machines[0].data)
+        for name in (f"client-{number}", f"subject-{number}"):
+            order = AccountOrder(noun="client", action="create", name=name, client=values)
+            ask_control(directory, "/accounts", order, AccountAnswer)
 
     def _revoke(self, number: int) -> float:
         directory = DataDirectory(self._where.machines[0].data)

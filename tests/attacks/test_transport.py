@@ -186,7 +186,6 @@ def test_E06_spellings_of_the_scheme(target: Target) -> None:
         "shorter": b"Beare " + good,
         "token": b"Token " + good,
         "jwt": b"JWT " + good,
-        "dpop": b"DPoP " + good,
         "basic": b"Basic " + good,
         "negotiate": b"Negotiate " + good,
         "quoted_scheme": b'"Bearer" ' + good,

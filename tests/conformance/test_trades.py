@@ -97,8 +97,8 @@ def test_CA_05_only_what_passed_all_else_uses_an_assertion_up(floor: TradingFloo
 def test_CA_05_what_says_too_much_of_who_acts_is_refused_and_not_used_up(floor: TradingFloor) -> None:
     actor: dict[str, object] = {"sub": "a" * 900, "iss": "https://o.example/" + "b" * 900, "client_id": "c" * 900}
     assertion = floor.job(act={**actor, "act": {**actor, "sub": "d" * 900}})
-    assert "come of too much" in no_grant(floor, assertion)
-    assert "come of too much" in no_grant(floor, assertion), "it is not said to have been used"
+    assert "too long to be kept" in no_grant(floor, assertion)
+    assert "too long to be kept" in no_grant(floor, assertion), "it is not said to have been used"
 
 
 def test_CA_05_of_many_at_once_one_gets_a_token(store: Store) -> None:

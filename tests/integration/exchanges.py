@@ -36,7 +36,8 @@ class Answer(NamedTuple):
     @property
     def code(self) -> str:
         """The error's code."""
-        return str(self.json["error"]["code"])
+        error = self.json["error"]
+        return str(self.json["code"] if isinstance(error, str) else error["code"])
 
 
 def chat_body(model: str = "echo", text: str = "hello", **members: object) -> dict[str, object]:

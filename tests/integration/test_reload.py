@@ -185,7 +185,8 @@ def test_what_needs_a_start_is_told(start_gateway: StartGateway) -> None:
     write(gateway, "[server]\nworkers = 2\nport = 1\n")
     gateway.reload()
     assert gateway.status()["pending"] == ["server.workers"]  # The port is the command line's, and stays so.
-    assert "server.workers has changed; that takes effect when jotgate is started again" in gateway.errors
+    told = "server.workers has changed; that takes effect when jotgate is started again"
+    until(lambda: told in gateway.errors, "it is told")
     write(gateway, "")
     gateway.reload()
     assert gateway.status()["pending"] == []

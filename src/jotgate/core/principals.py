@@ -10,6 +10,7 @@ from msgspec import Struct
 from jotgate.core.claim_values import ARRAY, NAME, are_names, is_name, wrong_shape
 from jotgate.core.issuers import ClaimMapping, Path
 from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.quotas import TokenLimit
 from jotgate.errors import ClaimRefused
 from jotgate.jose.jwt import Claims
 
@@ -36,6 +37,7 @@ class Principal(Struct, frozen=True):
     the oldest first, as `core.revocations.ancestor_name` calls them, and `origins` what else those can be revoked by.
     Only our own tokens have these three. `actors` are who acts by it, the current one first and behind it those before
     (RFC 8693 s4.1); `may_act` is who may (s4.4). `confirmation` is what its bearer must prove, `session` the `sid`.
+    `limits` are the quotas that it brings, its own and those of the tokens that it was narrowed from.
     """
 
     issuer: str
@@ -59,6 +61,7 @@ class Principal(Struct, frozen=True):
     may_act: Actor | None = None
     confirmation: Confirmation | None = None
     session: str = ""
+    limits: tuple[TokenLimit, ...] = ()
 
 
 class Identity(Struct, frozen=True):

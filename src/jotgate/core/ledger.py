@@ -1,0 +1,48 @@
+"""The ledger of quotas: what takers ask of it and what they are told, and what one turn of asks does to an account.
+
+Invariant, after every turn: what is posted and what open leases hold is together at most the limit, for every account
+and window. Posted alone is more only by debt, which somebody has booked.
+"""
+
+from msgspec import Struct
+
+from jotgate.core.quotas import Meter
+
+
+class LeaseAsk(Struct, frozen=True, omit_defaults=True):
+    """What a taker asks of one account: that one lease be closed, another one opened, or both at once.
+
+    `lease_id` is chosen by the taker; asked twice it is granted once. Empty: it takes nothing. It wants `want` units
+    beside those that it keeps, and at least `least` of them, or none. `previous` is the lease of the same taker and
+    account that this one follows: of its units `spent` are posted (more than it has: that is debt), `kept` go on into
+    the new lease, and the others are given back.
+    """
+
+    lease_id: str
+    meter: Meter
+    want: int = 0
+    least: int = 0
+    previous: str = ""
+    spent: int = 0
+    kept: int = 0
+
+
+class LeaseAnswer(Struct, frozen=True, omit_defaults=True):
+    """What became of an ask; all times are seconds from when the taker sent it.
+
+    `units` are those of the new lease, kept ones included; 0: there is none. They may be spent until `spend_s` and
+    given back until `return_s`. `lost`: the previous lease had run out, and all its units were posted. `posted` and
+    `leased` are those of the account in this window, by all takers, with this ask; the window began at `window_s`
+    (NumericDate) and ends in `ends_s`; infinite: never. `next_s` says of a rate when so many as were refused may come.
+    """
+
+    lease_id: str
+    units: int
+    spend_s: float = 0.0
+    return_s: float = 0.0
+    lost: bool = False
+    posted: int = 0
+    leased: int = 0
+    window_s: int = 0
+    ends_s: float = float("inf")
+    next_s: float = 0.0

@@ -80,7 +80,8 @@ class Edge(Struct, frozen=True):
 class Snapshot(Struct, frozen=True):
     """One version of the world. `version` grows by one with each swap of a control process.
 
-    The first of `issuers` is this installation. No two have the same `iss`, and at most one has none.
+    The first of `issuers` is this installation. No two have the same `iss`, and at most one has none. `metered`: limits
+    exist beside those that tokens bring, so that control must be asked which of them a call meets.
     """
 
     version: int
@@ -90,3 +91,4 @@ class Snapshot(Struct, frozen=True):
     limits: Limits = Limits()
     edge: Edge = Edge()
     policies: PolicySet = PolicySet()
+    metered: bool = False

@@ -15,8 +15,10 @@ from msgspec import Struct
 from jotgate.core.accounts import TokenUse
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
+from jotgate.core.ledger import LeaseAnswer, LeaseAsk
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
+from jotgate.core.quotas import Meter, Spender
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
@@ -140,9 +142,72 @@ class AccountsChanged(Struct, frozen=True, tag="accounts_changed"):
     news: AccountNews
 
 
-FromWorker = Hello | AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown
+class PlanWanted(Struct, frozen=True, tag="plan_wanted"):
+    """A worker wants to know which meters a call of this spender meets. `number` counts up per worker.
+
+    `model` is the alias of the route, `operation` the name of a row of the table of operations.
+    """
+
+    number: int
+    spender: Spender
+    model: str
+    operation: str
+
+
+class PlanAnswered(Struct, frozen=True, tag="plan_answered"):
+    """The meters of that call, none if nothing limits it; None: they cannot be known now.
+
+    They are as new as all `LimitsChanged` before it.
+    """
+
+    number: int
+    meters: tuple[Meter, ...] | None
+
+
+class LeasesAsked(Struct, frozen=True, tag="leases_asked"):
+    """What a worker asks of the ledger, in this order. What was not answered it asks the next control process again."""
+
+    number: int
+    asks: list[LeaseAsk]
+
+
+class LeasesAnswered(Struct, frozen=True, tag="leases_answered"):
+    """What became of those asks, in their order and durable; None: the store does not answer, perhaps none was done."""
+
+    number: int
+    answers: list[LeaseAnswer] | None
+
+
+class LimitsChanged(Struct, frozen=True, tag="limits_changed"):
+    """All plans that the worker holds are out of date. It comes first too, to whoever was not told all changes."""
+
+
+FromWorker = (
+    Hello
+    | AuditBatch
+    | Settled
+    | Figures
+    | KeysWanted
+    | TokenWanted
+    | TokensUsed
+    | FormAsked
+    | ProofShown
+    | PlanWanted
+    | LeasesAsked
+)
 FromControl = (
-    World | Revoked | AuditWritten | Beat | KeysAnswered | TokenAnswered | AccountsChanged | FormAnswered | ProofJudged
+    World
+    | Revoked
+    | AuditWritten
+    | Beat
+    | KeysAnswered
+    | TokenAnswered
+    | AccountsChanged
+    | FormAnswered
+    | ProofJudged
+    | PlanAnswered
+    | LeasesAnswered
+    | LimitsChanged
 )
 
 

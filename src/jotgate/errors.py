@@ -30,6 +30,9 @@
     │   │   ├── InsufficientScope       RFC 6750 s3.1 insufficient_scope
     │   │   ├── ModelNotPermitted       the token's `models` claim does not name the model
     │   │   └── PolicyDenied            a policy of the operator refuses, or none allows
+    │   ├── QuotaExceeded               429; a quota has not so much left
+    │   ├── PriceUnknown                403; a limit in money meets the call, whose model has no price
+    │   ├── AttemptsThrottled           429; too many refused credentials came from one address
     │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
     │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
     │   │   ├── GrantUnsupported · RevocationUnsupported · ScopeRefused · TargetRefused
@@ -52,6 +55,8 @@
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     │   │   ├── TokenUnresolved         … about a personal token that is not held
     │   │   └── ProofUnmarked           … whether a DPoP proof was used before
+    │   ├── QuotaUnavailable            what is left of a quota cannot be known
+    │   │   └── UnitsUnresolved         … yet: control has been asked
     │   ├── StoreUnavailable            the store does not answer
     │   ├── IssuanceHeld                a token would be refused: what it is met by was revoked a moment ago
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
@@ -70,9 +75,11 @@ from jotgate.failures import (
     IssuerUnavailable,
     NotReady,
     ProofUnmarked,
+    QuotaUnavailable,
     StoreUnavailable,
     TokenUnresolved,
     Unavailable,
+    UnitsUnresolved,
     UpstreamBusy,
     UpstreamError,
     UpstreamRefused,
@@ -99,6 +106,7 @@ from jotgate.oauth_refusals import (
     SubjectTokenRefused,
     TargetRefused,
 )
+from jotgate.quota_refusals import AttemptsThrottled, PriceUnknown, QuotaExceeded, QuotaStanding
 from jotgate.refusals import (
     AlgorithmRefused,
     BodyTooLarge,
@@ -148,6 +156,7 @@ from jotgate.refusals import (
 __all__ = [
     "AddressUnavailable",
     "AlgorithmRefused",
+    "AttemptsThrottled",
     "AuditUnavailable",
     "AuthorizationDetailsRefused",
     "BindingRequired",
@@ -193,9 +202,13 @@ __all__ = [
     "PermissionRefused",
     "PolicyDenied",
     "PreconditionRequired",
+    "PriceUnknown",
     "ProofNonceWanted",
     "ProofRefused",
     "ProofUnmarked",
+    "QuotaExceeded",
+    "QuotaStanding",
+    "QuotaUnavailable",
     "RecordChanged",
     "RecordExists",
     "RecordMissing",
@@ -223,6 +236,7 @@ __all__ = [
     "TokenUnresolved",
     "TooManyConnections",
     "Unavailable",
+    "UnitsUnresolved",
     "UnknownModel",
     "UnknownOperation",
     "UpstreamBusy",

@@ -110,3 +110,14 @@ class UpstreamSuspended(Unavailable):
     """No upstream of the route is asked for now: each has failed several times in a row."""
 
     code = Code.UPSTREAM_SUSPENDED
+
+
+class QuotaUnavailable(Unavailable):
+    """What is left of a quota that meets the call cannot be known now, and nothing is held of it."""
+
+    code = Code.QUOTA_UNAVAILABLE
+    default_hint = "Try again in a moment"
+
+
+class UnitsUnresolved(QuotaUnavailable):
+    """The call's quotas, or units of them, are not held yet, and control has been asked for them: the call may wait."""

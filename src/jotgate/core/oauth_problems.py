@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.problems import Problem, further_lines, scrub
-from jotgate.errors import ClientRefused, JotgateError, OAuthRefused, Unavailable
+from jotgate.errors import AttemptsThrottled, ClientRefused, JotgateError, OAuthRefused, Unavailable
 
 CLIENT_CHALLENGE: Final = b'Basic realm="jotgate", charset="UTF-8"'
 _FAULTS: Final = 500
@@ -38,6 +38,6 @@ def render_oauth(error: JotgateError) -> Problem:
 def _word(error: JotgateError) -> str:
     if isinstance(error, OAuthRefused):
         return error.error
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | AttemptsThrottled):
         return "temporarily_unavailable"
     return "invalid_request" if error.status < _FAULTS else "server_error"

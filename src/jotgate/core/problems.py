@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from jotgate.core.dpop import PROOF_ALGORITHMS
 from jotgate.errors import (
+    AttemptsThrottled,
     CredentialsAmbiguous,
     DpopNonceWanted,
     InsufficientScope,
@@ -86,7 +87,7 @@ def further_lines(error: JotgateError) -> bytes:
     """Header lines that a refusal has in every dialect, beside its challenge: Allow, Retry-After, DPoP-Nonce."""
     if isinstance(error, MethodRefused):
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | AttemptsThrottled):
         return b"Retry-After: %d\r\n" % error.retry_after_s
     if isinstance(error, DpopNonceWanted):
         return b"DPoP-Nonce: %b\r\n" % error.nonce.encode("ascii")

@@ -6,6 +6,7 @@ import pytest
 
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.errors import (
+    AttemptsThrottled,
     BodyTooLarge,
     ClientNotAllowed,
     ClientRefused,
@@ -32,6 +33,7 @@ from jotgate.errors import (
         (TargetRefused("a"), 400, "invalid_target"),
         (BodyTooLarge("a"), 413, "invalid_request"),
         (StoreUnavailable("a"), 503, "temporarily_unavailable"),
+        (AttemptsThrottled("a", retry_after_s=7), 429, "temporarily_unavailable"),
         (InternalError("a"), 500, "server_error"),
     ],
 )

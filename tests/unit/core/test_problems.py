@@ -7,6 +7,7 @@ import pytest
 
 from jotgate.core.problems import render
 from jotgate.errors import (
+    AttemptsThrottled,
     AuditUnavailable,
     ClaimRefused,
     Code,
@@ -17,6 +18,8 @@ from jotgate.errors import (
     MethodRefused,
     ModelNotPermitted,
     OriginRefused,
+    PriceUnknown,
+    QuotaUnavailable,
     RequestMalformed,
     TokenExpired,
     TokenMissing,
@@ -38,10 +41,13 @@ def fields(lines: bytes) -> dict[str, str]:
         (RequestMalformed("what"), 400, "invalid_request_error"),
         (TokenExpired("what"), 401, "authentication_error"),
         (ModelNotPermitted("what"), 403, "permission_error"),
+        (PriceUnknown("what"), 403, "permission_error"),
         (UnknownModel("what"), 404, "invalid_request_error"),
         (MethodRefused("GET", "what"), 405, "invalid_request_error"),
+        (AttemptsThrottled("what", retry_after_s=3), 429, "rate_limit_error"),
         (InternalError("what"), 500, "server_error"),
         (AuditUnavailable("what"), 503, "server_error"),
+        (QuotaUnavailable("what"), 503, "server_error"),
         (UpstreamTimeout("what"), 504, "server_error"),
     ],
 )
@@ -53,6 +59,25 @@ def test_every_error_is_an_openai_error_object(error: JotgateError, status: int,
     assert content["message"].startswith("what.")
     assert fields(problem.lines)["content-type"] == "application/json"
     assert fields(problem.lines)["cache-control"] == "no-store"
+
+
+def test_who_has_had_its_share_is_told_when_to_come_again() -> None:
+    throttled = render(AttemptsThrottled("what", retry_after_s=3))
+    assert (json.loads(throttled.body)["error"]["code"], fields(throttled.lines)["retry-after"]) == (
+        "attempts_throttled",
+        "3",
+    )
+    unknown = render(QuotaUnavailable("what"))
+    assert (json.loads(unknown.body)["error"]["code"], fields(unknown.lines)["retry-after"]) == (
+        "quota_unavailable",
+        "1",
+    )
+
+
+def test_an_unknown_price_needs_no_other_token() -> None:
+    problem = render(PriceUnknown("what"))
+    assert json.loads(problem.body)["error"]["code"] == "price_unknown"
+    assert "www-authenticate" not in fields(problem.lines)
 
 
 def test_message_and_hint_are_told_and_debug_never_is() -> None:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.lineage import Actor, Confirmation, actor_claim
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
+from jotgate.core.quotas import TokenLimit
 from jotgate.errors import CommandError
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"
@@ -66,7 +67,7 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
     `family` is the refresh-token family that it comes of. `ancestors` are the `jti` of the tokens that it was narrowed
     from, the oldest first, and `origins` what else those can be revoked by: it counts while all of them do. `actors`
     are who acts by it, the current one first; `may_act` is who may (RFC 8693 s4). `confirmation` is what its bearer
-    must prove.
+    must prove. `limits` are the quotas that it brings, its own and those of what it came of.
     """
 
     subject: str
@@ -84,6 +85,7 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
     may_act: Actor | None = None
     confirmation: Confirmation | None = None
     not_after_s: int | None = None
+    limits: tuple[TokenLimit, ...] = ()
 
     def expires_at_s(self, now_s: float) -> int:
         """The `exp` of a token that is issued now."""

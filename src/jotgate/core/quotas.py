@@ -36,11 +36,15 @@ class Limit(Struct, frozen=True, omit_defaults=True):
 
 
 class Quota(Struct, frozen=True, omit_defaults=True):
-    """A limit with its name, counted together for all calls that agree in all of `per`; none: for all calls."""
+    """A limit with its name, counted together for all calls that agree in all of `per`; none: for all calls.
+
+    `scope` names the calls that it is about if those are not all of its holders: what others spend counts elsewhere.
+    """
 
     name: str
     limit: Limit
     per: tuple[Level, ...] = ("principal",)
+    scope: str = ""
 
 
 class Meter(Struct, frozen=True, omit_defaults=True):
@@ -68,7 +72,8 @@ class TokenLimit(Struct, frozen=True, omit_defaults=True):
 class Spender(Struct, frozen=True, omit_defaults=True):
     """Who spends, as far as quotas can speak of it; what control needs to find the meters of a call.
 
-    `token` and `ancestors` are handles (`core.revocations.token_handle`, `ancestor_handle`).
+    `token` and `ancestors` are handles (`core.revocations.token_handle`, `ancestor_handle`); `origins` are those of a
+    `Principal`. `core.spenders.spender_of` makes one.
     """
 
     issuer: str
@@ -79,6 +84,7 @@ class Spender(Struct, frozen=True, omit_defaults=True):
     ancestors: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     limits: tuple[TokenLimit, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 class Price(Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,66 @@
+"""`[[quotas]]` as values: which calls a rule speaks of, and the accounts on which its limit counts for one of them."""
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core.heredity import HASHED
+from jotgate.core.meters import meter_of
+from jotgate.core.policy_values import ANYTHING
+from jotgate.core.quotas import Meter, Quota
+from jotgate.core.spenders import Spending, Trait
+
+TRAITS: Final[tuple[Trait, ...]] = (
+    "subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models",
+)  # fmt: skip
+"""By what rules tell calls apart."""
+
+
+class QuotaRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule of the configuration. It speaks of a call that fits all that it names; an empty member fits every call.
+
+    Texts are patterns, as in a `core.policy_values.Policy`. The limit of `quota` counts together all calls of which it
+    speaks and which agree in all of `quota.per`.
+    """
+
+    quota: Quota
+    subjects: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+def speaks_of(rule: QuotaRule, spending: Spending) -> bool:
+    """Whether a rule is about a call."""
+    for trait in TRAITS:
+        patterns: tuple[str, ...] = getattr(rule, trait)
+        if patterns and not _meets(spending, trait, patterns):
+            return False
+    return True
+
+
+def rule_meters(rules: Iterable[QuotaRule], spending: Spending) -> tuple[Meter, ...]:
+    """The accounts on which these rules count a call, in their order.
+
+    A rule meets no call that has no such level as it counts by. One that came of tokens of other clients, or tenants,
+    counts on the accounts of all of them.
+    """
+    found: list[Meter] = []
+    for rule in rules:
+        if speaks_of(rule, spending):
+            holders = product(*(spending.holders.get(level, ()) for level in rule.quota.per))
+            found += [meter_of(rule.quota, one) for one in holders]
+    return tuple(found)
+
+
+def _meets(spending: Spending, trait: Trait, patterns: tuple[str, ...]) -> bool:
+    if spending.unreadable and trait in HASHED:
+        return True
+    heads = tuple(one.removesuffix(ANYTHING) for one in patterns if one.endswith(ANYTHING))
+    return any(value in patterns or value.startswith(heads) for value in spending.values[trait])

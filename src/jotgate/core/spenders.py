@@ -1,0 +1,133 @@
+"""Who spends, as quotas see it: all names of a caller that rules can speak of, and the handles by which it counts.
+
+A token that was narrowed, or got for another one, spends what that one would have spent: its clients, tenants, roles
+and issuers count for it too, as they do for policies that deny (`core.heredity`), so that no trade sheds a limit.
+"""
+
+from collections.abc import Mapping, Set
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.heredity import read_inherited
+from jotgate.core.issuers import Issuer
+from jotgate.core.limit_texts import write_limit
+from jotgate.core.meters import meter_of
+from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
+from jotgate.core.principals import Principal
+from jotgate.core.quotas import Level, Meter, Quota, Spender
+from jotgate.core.revocations import ancestor_handle, token_handle
+
+Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models"]
+"""The members of a rule."""
+
+_NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, PERSONAL_CLIENT_ID})
+"""Names in `client_id` that are of no client: what counts per client does not meet their tokens."""
+_NOTHING: Final[Set[str]] = frozenset()
+
+
+class Surroundings(Struct, frozen=True):
+    """What is the same for all callers: our own name, the names of other issuers by their `iss`, the routes' aliases.
+
+    An issuer whose tokens carry no `iss` stands there by its name.
+    """
+
+    own_issuer: str
+    issuers: Mapping[str, str] = {}
+    aliases: Set[str] = frozenset()
+
+
+class Spending(Struct, frozen=True):
+    """One call: what it is by the members of rules, and its handles by level. Of one level there may be several.
+
+    `unreadable`: some names of tokens that it came of are not known, so that rules by names meet it.
+    """
+
+    values: Mapping[Trait, Set[str]]
+    holders: Mapping[Level, tuple[str, ...]]
+    unreadable: bool = False
+
+    @property
+    def levels(self) -> tuple[tuple[Level, str], ...]:
+        """All its levels with their handles: by these the store has limits."""
+        return tuple((level, handle) for level, handles in self.holders.items() for handle in handles)
+
+
+def surroundings_of(issuers: tuple[Issuer, ...], aliases: Set[str]) -> Surroundings:
+    """Those of a snapshot with these issuers, this installation first."""
+    ours, *others = issuers
+    return Surroundings(ours.issuer, {one.issuer or one.name: one.name for one in others}, aliases)
+
+
+def spender_of(principal: Principal) -> Spender:
+    """Who spends by a verified token."""
+    issuer = principal.issuer
+    return Spender(
+        issuer=issuer,
+        subject=principal.subject,
+        client_id=principal.client_id,
+        tenant=principal.tenant,
+        token=token_handle(issuer, principal.token_id),
+        ancestors=tuple(ancestor_handle(issuer, one) for one in principal.ancestors),
+        roles=tuple(sorted(principal.roles)),
+        limits=principal.limits,
+        origins=principal.origins,
+    )
+
+
+def principal_handle(around: Surroundings, issuer: str, subject: str) -> str:
+    """The handle of whom tokens of an issuer speak for, by the name that this principal has here.
+
+    Of our own tokens that is `subject`, of others `NAME/SUBJECT`: so a token that was got for another counts with it.
+    """
+    name = around.issuers.get(issuer)
+    return token_handle(around.own_issuer, subject if name is None else f"{name}/{subject}")
+
+
+def spending_of(spender: Spender, model: str, operation: str, around: Surroundings) -> Spending:
+    """A call of somebody. `model` is the one that it names; empty: none."""
+    inherited = read_inherited(spender.origins)
+    had = inherited.values
+    route = model if model in around.aliases else ""
+    tenant = spender.tenant or DEFAULT_TENANT
+    name = around.issuers.get(spender.issuer)
+    local = spender.subject if name is None else f"{name}/{spender.subject}"
+    values: dict[Trait, Set[str]] = {
+        "subjects": {spender.subject, local, *had["subjects"]},
+        "clients": _some(spender.client_id) | had["clients"],
+        "tenants": {tenant, *had["tenants"]},
+        "roles": {*spender.roles, *had["roles"]},
+        "issuers": {spender.issuer, *had["issuers"]},
+        "operations": {operation},
+        "routes": _some(route),
+        "models": _some(model),
+    }
+    clients = [spender.client_id, *sorted(had["clients"])]
+    holders: dict[Level, tuple[str, ...]] = {
+        "token": (spender.token, *spender.ancestors),
+        "principal": (principal_handle(around, spender.issuer, spender.subject),),
+        "client": tuple(
+            dict.fromkeys(token_handle(around.own_issuer, one) for one in clients if one not in _NO_CLIENTS)
+        ),
+        "tenant": tuple(dict.fromkeys((tenant, *sorted(had["tenants"])))),
+    }
+    if route:
+        holders["route"] = (route,)
+    if model:
+        holders["model"] = (model,)
+    return Spending(values, {level: found for level, found in holders.items() if found}, inherited.unreadable)
+
+
+def token_meters(spender: Spender) -> tuple[Meter, ...]:
+    """The accounts of the limits that a token brings: its own, and those of the tokens that it came of."""
+    found = []
+    for one in spender.limits:
+        name = f"{'ancestor' if one.of else 'token'} {write_limit(one.limit)}"
+        found.append(meter_of(Quota(name, one.limit, ("token",)), (one.of or spender.token,)))
+    return tuple(found)
+
+
+def _some(value: str) -> Set[str]:
+    return {value} if value else _NOTHING

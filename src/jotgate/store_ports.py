@@ -20,7 +20,10 @@ from jotgate.core.durable import (
     Versions,
 )
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
+from jotgate.core.limit_records import LimitRecord
 from jotgate.core.policy_values import KeptPolicies, PolicyRecord
+from jotgate.core.quotas import Level, Meter
 
 
 class Facts(Protocol):
@@ -196,6 +199,54 @@ class PolicyRecords(Protocol):
 
         Returns the new version of the whole, which those get whose own is 0; None when somebody else was first.
         """
+
+
+class LimitRecords(Protocol):
+    """The limits that are kept for holders. All raise StoreUnavailable."""
+
+    def limits_of(self, holders: Sequence[tuple[Level, str]]) -> Sequence[LimitRecord]:
+        """Those of these holders that have any, by level and holder; one reading."""
+
+    def limits(self, after: tuple[str, str], limit: int) -> Sequence[LimitRecord]:
+        """The first `limit` by level and holder, behind these two (both empty: from the beginning)."""
+
+    def put_limits(self, record: LimitRecord) -> int | None:
+        """Keep the limits of a holder, or with none forget it, by the version in `record` (0: there is none).
+
+        Returns the new version; None when somebody else was first.
+        """
+
+
+class LedgerRecords(Protocol):
+    """What is counted, by accounts and windows, and who has leased of it; see `core.ledger`.
+
+    The clock is the store's own: that of the database, or what the store in memory was made with. All raise
+    StoreUnavailable.
+    """
+
+    def turn(self, asks: Sequence[LeaseAsk]) -> Sequence[LeaseAnswer]:
+        """Carry out asks in their order, all of them or none, and answer each; durable when this returns.
+
+        An ask that is carried out again changes nothing, and has the answer that it had.
+        """
+
+    def balances(self, meters: Sequence[Meter]) -> Sequence[Balance]:
+        """How the accounts of these meters stand, in their order; one reading."""
+
+    def reset_balance(self, meter: Meter) -> Balance:
+        """Forget what was posted in the current window, debt too; what is leased stays so. Returns what stood before.
+
+        Durable when this returns.
+        """
+
+    def expire_leases(self, limit: int) -> int:
+        """Post the units of at most `limit` leases that have run out (free them, of `concurrent`); returns how many."""
+
+    def drop_leases(self, limit: int) -> int:
+        """Forget at most `limit` leases that were closed so long ago that no ask about them comes; returns how many."""
+
+    def drop_windows(self, limit: int) -> int:
+        """Forget at most `limit` accounts of which nothing is leased and that count no more; returns how many."""
 
 
 class Marks(Protocol):

@@ -46,3 +46,21 @@ class LeaseAnswer(Struct, frozen=True, omit_defaults=True):
     window_s: int = 0
     ends_s: float = float("inf")
     next_s: float = 0.0
+
+
+class Balance(Struct, frozen=True, omit_defaults=True):
+    """How an account stands in its current window, by the store's clock.
+
+    `posted` is what was used, or is lost; of it `debt` was used beyond what leases had, and `lost` is of leases that
+    ran out. `leased` is what takers hold. `left` is how much could be granted now. The window began at `window_s` and
+    ends at `ends_at_s` (NumericDates); None: never.
+    """
+
+    key: str
+    posted: int = 0
+    leased: int = 0
+    left: int = 0
+    debt: int = 0
+    lost: int = 0
+    window_s: int = 0
+    ends_at_s: int | None = None

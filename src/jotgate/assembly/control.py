@@ -245,7 +245,7 @@ def _build_server(
     verify = rooms.personal.verifier(verifier.verify)
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
-    reporter.bus.serve_forms(oauth.answer)
+    reporter.bus.answers.serve_forms(oauth.answer)
     figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),

@@ -61,7 +61,7 @@ class PersonalRoom:
         self._uses: dict[str, TokenUse] = {}
 
     async def since(self, version: int) -> AccountNews:
-        """What has changed since (processes.bus.RecordDesk)."""
+        """What has changed since (processes.answers.RecordDesk)."""
         return await self._feed.since(version)
 
     async def find(self, digest: bytes) -> PersonalFinding | None:
@@ -144,7 +144,7 @@ def open_personal_room(opened: OpenKeys, bus: BusServer, clock: Clock) -> Person
         revocations=opened.revocations,
     )
     opened.accounts.begin(bus.tell_accounts)
-    bus.serve_records(room)
+    bus.answers.serve_records(room)
     return room
 
 

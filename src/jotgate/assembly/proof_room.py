@@ -22,7 +22,7 @@ def open_proof_desk(keys: OpenKeys, reloader: Reloader, bus: BusServer) -> Proof
         entropy=SystemEntropy(),
         rules=lambda: proof_rules(reloader.effect.config.dpop),
     )
-    bus.serve_proofs(desk.judge)
+    bus.answers.serve_proofs(desk.judge)
     return desk
 
 

@@ -6,19 +6,16 @@ closed: the worker keeps its rows, comes back, and sends them again.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-from jotgate.core.accounts import TokenUse
-from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
-from jotgate.core.oauth_problems import render_oauth
-from jotgate.core.personal_tokens import AccountNews, PersonalFinding
-from jotgate.core.proof_times import Sight, Verdict
+from jotgate.core.personal_tokens import AccountNews
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
-from jotgate.errors import AuditUnavailable, InternalError
+from jotgate.errors import AuditUnavailable
 from jotgate.ports import AuditLog, FigureSink
+from jotgate.processes.answers import Answers, Question, fetch_nothing
 from jotgate.processes.console import say
 from jotgate.processes.messages import (
     BEAT_INTERVAL_S,
@@ -28,15 +25,9 @@ from jotgate.processes.messages import (
     Beat,
     Figures,
     Hello,
-    KeysAnswered,
-    KeysWanted,
-    ProofJudged,
-    ProofShown,
+    LimitsChanged,
     Revoked,
     Settled,
-    TokenAnswered,
-    TokensUsed,
-    TokenWanted,
     World,
     frame,
     read_from_worker,
@@ -46,35 +37,12 @@ from jotgate.services.revocation import PAGE, RevokedSet
 
 _FLUSH_INTERVAL_S: Final = 0.2
 _FLUSHES_PER_SYNC: Final = 5
-_NO_FETCH_S: Final = 60.0
-_GREETING: Final = -1
-FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
-_Further = AuditBatch | Settled | Figures | KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown
+_Further = AuditBatch | Settled | Figures | Question
+_GREETING: Final = ("greeting", "")
 
 
 def _fresh() -> float:
     return 0.0
-
-
-class RecordDesk(Protocol):
-    """What workers ask of accounts, and are told of them."""
-
-    async def since(self, version: int) -> AccountNews:
-        """What has changed since; -1: nothing is held that could have."""
-
-    async def find(self, digest: bytes) -> PersonalFinding | None:
-        """What the store says of a personal token, as new as all that was told; None: it cannot be known now."""
-
-    def used(self, uses: Sequence[TokenUse]) -> None:
-        """Personal tokens were used."""
-
-
-async def _fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
-    return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
-
-
-async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it is
-    return Verdict("unknown")
 
 
 class BusServer:
@@ -92,22 +60,19 @@ class BusServer:
         *,
         expected: int = 1,
         age_s: Callable[[], float] = _fresh,
-        wanted: Callable[[str], Awaitable[KeysOutcome]] = _fetch_nothing,
+        wanted: Callable[[str], Awaitable[KeysOutcome]] = fetch_nothing,
     ) -> None:
         self._world = frame(World(snapshot))
         self._log = log
         self._figures = figures
         self._expected = expected
         self._age_s = age_s
-        self._wanted = wanted
         self._revoked = RevokedSet()
-        self._records: RecordDesk | None = None
-        self._forms: FormDesk | None = None
-        self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
         self._said = asyncio.Event()
         self._connections: set[WorkerConnection] = set()
         self._server: asyncio.Server | None = None
         self._fault = ""
+        self.answers: Final = Answers(wanted)
 
     @property
     def workers(self) -> int:
@@ -131,26 +96,18 @@ class BusServer:
 
     def revoke(self, entries: list[Entry]) -> None:
         """Tell every worker of what has come into the set: at most `PAGE` entries."""
-        told = frame(Revoked(entries))
-        for connection in self._connections:
-            if connection.hello is not None:
-                connection.send(told)
-
-    def serve_forms(self, answer: FormDesk) -> None:
-        """Let workers hand forms to the token service."""
-        self._forms = answer
-
-    def serve_proofs(self, judge: Callable[[Sight], Awaitable[Verdict]]) -> None:
-        """Let workers ask what becomes of DPoP proofs."""
-        self._judge_proof = judge
-
-    def serve_records(self, desk: RecordDesk) -> None:
-        """Let workers ask this desk."""
-        self._records = desk
+        self._tell(Revoked(entries))
 
     def tell_accounts(self, news: AccountNews) -> None:
         """Tell every worker what has changed."""
-        told = frame(AccountsChanged(news))
+        self._tell(AccountsChanged(news))
+
+    def tell_limits(self, mark: str) -> None:
+        """Tell every worker that the limits have changed, and what names them now."""
+        self._tell(LimitsChanged(mark))
+
+    def _tell(self, news: Revoked | AccountsChanged | LimitsChanged) -> None:
+        told = frame(news)
         for connection in self._connections:
             if connection.hello is not None:
                 connection.send(told)
@@ -261,7 +218,7 @@ class BusServer:
     def _greet(self, connection: WorkerConnection, hello: Hello) -> None:
         connection.hello = hello
         self._figures.greeted(hello.slot, hello.instance)
-        self._ask(connection, _GREETING, self._tell_all(connection, hello))
+        connection.ask(_GREETING, self._tell_all(connection, hello))
 
     async def _tell_all(self, connection: WorkerConnection, hello: Hello) -> None:
         """Tell a worker all that it must know before it serves. What is revoked meanwhile is told to it too."""
@@ -270,8 +227,10 @@ class BusServer:
             connection.send(frame(Revoked(entries[place : place + PAGE])))
             await connection.drained()
             await asyncio.sleep(0)
-        if self._records is not None:
-            connection.send(frame(AccountsChanged(await self._records.since(hello.accounts))))
+        if (records := self.answers.records) is not None:
+            connection.send(frame(AccountsChanged(await records.since(hello.accounts))))
+        if (units := self.answers.units) is not None and units.mark != hello.limits:
+            connection.send(frame(LimitsChanged(units.mark)))
         connection.greeted = True
         connection.send(self._world)
         if self._age_s() > BEAT_INTERVAL_S:  # Else the world is as fresh as a worker takes it for.
@@ -282,66 +241,10 @@ class BusServer:
             case AuditBatch(number, text):
                 self._log.append(text.split(b"\n"))
                 connection.taken = number
-            case FormAsked():
-                self._answer_form(connection, message)
-            case ProofShown(number, sight):
-                self._ask(connection, number, self._answer_proof(connection, number, sight))
             case Settled():
                 connection.settled = message
                 self._tell_waiting()
-            case KeysWanted(issuer):
-                self._ask(connection, issuer, self._answer(connection, issuer))
-            case TokenWanted(digest):
-                self._ask(connection, digest, self._answer_token(connection, digest))
-            case TokensUsed(uses) if self._records is not None:
-                self._records.used(uses)
             case Figures(counts, gauges):
                 self._figures.took(hello.instance, counts, gauges)
-
-    def _ask(self, connection: WorkerConnection, key: str | bytes | int, answer: Coroutine[None, None, None]) -> None:
-        if key in connection.questions:
-            answer.close()
-            return
-        question = asyncio.get_running_loop().create_task(answer)
-        connection.questions[key] = question
-        question.add_done_callback(lambda _: connection.questions.pop(key, None))
-
-    async def _answer(self, connection: WorkerConnection, issuer: str) -> None:
-        outcome = await self._wanted(issuer)
-        connection.send(frame(KeysAnswered(issuer, outcome.reached, outcome.useless_s)))
-
-    async def _answer_token(self, connection: WorkerConnection, digest: bytes) -> None:
-        finding = None if self._records is None else await self._records.find(digest)
-        connection.send(frame(TokenAnswered(digest, finding)))
-
-    async def _answer_proof(self, connection: WorkerConnection, number: int, sight: Sight) -> None:
-        connection.send(frame(ProofJudged(number, await self._judge_proof(sight))))
-
-    def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
-        if self._forms is None:
-            return  # The worker waits no longer than its deadline.
-        connection.forms.append(asked)
-        if len(connection.forms) == 1:
-            self._begin_answering(connection, self._forms)
-
-    def _begin_answering(self, connection: WorkerConnection, answer: FormDesk) -> None:
-        if connection.forms:
-            answering = asyncio.get_running_loop().create_task(self._answer_forms(connection, answer))
-            connection.answering.add(answering)
-            answering.add_done_callback(connection.answering.discard)
-
-    async def _answer_forms(self, connection: WorkerConnection, answer: FormDesk) -> None:
-        """Answer forms in their order. As soon as one has to wait, another task goes on with those behind it."""
-        asyncio.get_running_loop().call_soon(self._begin_answering, connection, answer)
-        while connection.forms:
-            asked = connection.forms.popleft()
-            answered: FormAnswered | None = None
-            try:
-                answered = await answer(asked)
-            finally:  # What nobody foresaw still gets an answer; the loop tells of it.
-                connection.send(frame(_fault(asked) if answered is None else answered))
-
-
-def _fault(asked: FormAsked) -> FormAnswered:
-    problem = render_oauth(InternalError("jotgate failed to answer this request"))
-    return FormAnswered(asked.number, problem.status, problem.lines, problem.body)
+            case _:
+                self.answers.take(connection, message)

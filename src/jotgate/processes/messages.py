@@ -30,12 +30,14 @@ BEAT_INTERVAL_S: Final = 1.0
 class Hello(Struct, frozen=True, tag="hello"):
     """A worker's first words: its slot and the random name of this process instance.
 
-    `accounts` is the version of the accounts of which it was told every change; -1: it holds nothing of them.
+    `accounts` is the version of the accounts of which it was told every change; -1: it holds nothing of them. `limits`
+    is the mark of the last `LimitsChanged`.
     """
 
     slot: int
     instance: str
     accounts: int = -1
+    limits: str = ""
 
 
 class AuditBatch(Struct, frozen=True, tag="audit"):
@@ -179,7 +181,12 @@ class LeasesAnswered(Struct, frozen=True, tag="leases_answered"):
 
 
 class LimitsChanged(Struct, frozen=True, tag="limits_changed"):
-    """All plans that the worker holds are out of date. It comes first too, to whoever was not told all changes."""
+    """All plans that the worker holds are out of date. It comes first too, to whoever greets with another mark.
+
+    `mark` names the limits that there are now, those of the settings and those of the store.
+    """
+
+    mark: str = ""
 
 
 FromWorker = (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, cast
 
 import msgspec
@@ -33,9 +33,18 @@ class WorkerConnection(asyncio.Protocol):
         self.settled: Settled | None = None
         self.taken = 0
         self.confirmed = 0
-        self.questions: dict[str | bytes | int, asyncio.Task[None]] = {}
+        self.questions: dict[_Key, asyncio.Task[None]] = {}
         self.forms: deque[FormAsked] = deque()
         self.answering: set[asyncio.Task[None]] = set()
+
+    def ask(self, key: "_Key", answer: Coroutine[None, None, None]) -> None:
+        """Answer a question of this worker, unless that is being done already."""
+        if key in self.questions:
+            answer.close()
+            return
+        question = asyncio.get_running_loop().create_task(answer)
+        self.questions[key] = question
+        question.add_done_callback(lambda _: self.questions.pop(key, None))
 
     def send(self, message: bytes) -> None:
         """Send a frame, with the others of this turn of the loop, if anybody is there still."""
@@ -85,4 +94,5 @@ class WorkerConnection(asyncio.Protocol):
         self._lost(self)
 
 
+_Key = tuple[str, str | bytes | int]
 _Told = Callable[[WorkerConnection], None]

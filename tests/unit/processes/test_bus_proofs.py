@@ -40,7 +40,7 @@ def test_each_proof_is_judged_by_itself_also_when_two_are_the_same(tmp_path: Pat
         return Verdict("fresh" if len(seen) == 1 else "used", "the next nonce")
 
     bus = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock()))
-    bus.serve_proofs(judge)
+    bus.answers.serve_proofs(judge)
     heard = asyncio.run(asyncio.wait_for(ask(bus, str(tmp_path / "bus.sock"), 1, 2, 3), 20))
     assert {one.number: one.verdict.word for one in heard} == {1: "fresh", 2: "used", 3: "used"}
     assert seen == [sight(1), sight(2), sight(3)]

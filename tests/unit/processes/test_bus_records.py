@@ -31,7 +31,7 @@ _NEWS = AccountNews(9, (AccountChange("principal", "alice", 9),))
 
 
 class Desk:
-    """What control knows (processes.bus.RecordDesk), said when the test lets it."""
+    """What control knows (processes.answers.RecordDesk), said when the test lets it."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
@@ -86,7 +86,7 @@ def talk(tmp_path: Path, script: Script, known: int = -1) -> None:
         listener.bind(path)
         listener.listen()
         bus, desk = BusServer(_SNAPSHOT, ScriptedLog(), Census(SystemClock())), Desk()
-        bus.serve_records(desk)
+        bus.answers.serve_records(desk)
         await bus.start(listener)
         worker = Talk(*await asyncio.open_unix_connection(path))
         worker.send(Hello(0, "a" * 12, known))

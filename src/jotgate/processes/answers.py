@@ -1,0 +1,166 @@
+"""Control's answers to what workers ask over the bus: of keys, personal tokens, forms, proofs and units of quotas.
+
+Each question of a worker is answered once at a time. One whose worker is gone is dropped; that one asks again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from jotgate.core.accounts import TokenUse
+from jotgate.core.forms import FormAnswered, FormAsked
+from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.oauth_problems import render_oauth
+from jotgate.core.personal_tokens import AccountNews, PersonalFinding
+from jotgate.core.proof_times import Sight, Verdict
+from jotgate.core.quotas import Meter
+from jotgate.errors import InternalError
+from jotgate.processes.messages import (
+    KeysAnswered,
+    KeysWanted,
+    LeasesAnswered,
+    LeasesAsked,
+    PlanAnswered,
+    PlanWanted,
+    ProofJudged,
+    ProofShown,
+    TokenAnswered,
+    TokensUsed,
+    TokenWanted,
+    frame,
+)
+from jotgate.processes.worker_connection import WorkerConnection
+
+_NO_FETCH_S: Final = 60.0
+FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
+Question = KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown | PlanWanted | LeasesAsked
+
+
+class RecordDesk(Protocol):
+    """What workers ask of accounts, and are told of them."""
+
+    async def since(self, version: int) -> AccountNews:
+        """What has changed since; -1: nothing is held that could have."""
+
+    async def find(self, digest: bytes) -> PersonalFinding | None:
+        """What the store says of a personal token, as new as all that was told; None: it cannot be known now."""
+
+    def used(self, uses: Sequence[TokenUse]) -> None:
+        """Personal tokens were used."""
+
+
+class UnitDesk(Protocol):
+    """What workers ask of quotas."""
+
+    @property
+    def mark(self) -> str:
+        """Names the limits that there are, as far as all were told of them."""
+
+    async def plan(self, wanted: PlanWanted) -> tuple[Meter, ...] | None:
+        """The meters of a call, as new as all that was told; None: they cannot be known now."""
+
+    async def lease(self, asks: Sequence[LeaseAsk]) -> list[LeaseAnswer] | None:
+        """What becomes of these, in their order; durable. None: the store does not answer."""
+
+
+async def fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
+    """What becomes of a question for keys where none are fetched."""
+    return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
+
+
+async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it is
+    return Verdict("unknown")
+
+
+class Answers:
+    """Answers the questions of workers. Mutable: the desks that know."""
+
+    def __init__(self, wanted: Callable[[str], Awaitable[KeysOutcome]]) -> None:
+        self._wanted = wanted
+        self._forms: FormDesk | None = None
+        self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
+        self.records: RecordDesk | None = None
+        self.units: UnitDesk | None = None
+
+    def serve_forms(self, answer: FormDesk) -> None:
+        """Let workers hand forms to the token service."""
+        self._forms = answer
+
+    def serve_proofs(self, judge: Callable[[Sight], Awaitable[Verdict]]) -> None:
+        """Let workers ask what becomes of DPoP proofs."""
+        self._judge_proof = judge
+
+    def serve_records(self, desk: RecordDesk) -> None:
+        """Let workers ask this desk of personal tokens."""
+        self.records = desk
+
+    def serve_units(self, desk: UnitDesk) -> None:
+        """Let workers ask this desk of quotas."""
+        self.units = desk
+
+    def take(self, connection: WorkerConnection, question: Question) -> None:
+        """Begin to answer, or take in what wants no answer."""
+        match question:
+            case FormAsked():
+                self._answer_form(connection, question)
+            case LeasesAsked(number, asks):
+                connection.ask(("leases", number), self._answer_leases(connection, number, asks))
+            case PlanWanted(number):
+                connection.ask(("plan", number), self._answer_plan(connection, question))
+            case ProofShown(number, sight):
+                connection.ask(("proof", number), self._answer_proof(connection, number, sight))
+            case KeysWanted(issuer):
+                connection.ask(("keys", issuer), self._answer_keys(connection, issuer))
+            case TokenWanted(digest):
+                connection.ask(("token", digest), self._answer_token(connection, digest))
+            case TokensUsed(uses) if self.records is not None:
+                self.records.used(uses)
+
+    async def _answer_keys(self, connection: WorkerConnection, issuer: str) -> None:
+        outcome = await self._wanted(issuer)
+        connection.send(frame(KeysAnswered(issuer, outcome.reached, outcome.useless_s)))
+
+    async def _answer_token(self, connection: WorkerConnection, digest: bytes) -> None:
+        finding = None if self.records is None else await self.records.find(digest)
+        connection.send(frame(TokenAnswered(digest, finding)))
+
+    async def _answer_proof(self, connection: WorkerConnection, number: int, sight: Sight) -> None:
+        connection.send(frame(ProofJudged(number, await self._judge_proof(sight))))
+
+    async def _answer_plan(self, connection: WorkerConnection, wanted: PlanWanted) -> None:
+        meters = None if self.units is None else await self.units.plan(wanted)
+        connection.send(frame(PlanAnswered(wanted.number, meters)))
+
+    async def _answer_leases(self, connection: WorkerConnection, number: int, asks: Sequence[LeaseAsk]) -> None:
+        answers = None if self.units is None else await self.units.lease(asks)
+        connection.send(frame(LeasesAnswered(number, answers)))
+
+    def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
+        if self._forms is None:
+            return  # The worker waits no longer than its deadline.
+        connection.forms.append(asked)
+        if len(connection.forms) == 1:
+            self._begin_answering(connection, self._forms)
+
+    def _begin_answering(self, connection: WorkerConnection, answer: FormDesk) -> None:
+        if connection.forms:
+            answering = asyncio.get_running_loop().create_task(self._answer_forms(connection, answer))
+            connection.answering.add(answering)
+            answering.add_done_callback(connection.answering.discard)
+
+    async def _answer_forms(self, connection: WorkerConnection, answer: FormDesk) -> None:
+        """Answer forms in their order. As soon as one has to wait, another task goes on with those behind it."""
+        asyncio.get_running_loop().call_soon(self._begin_answering, connection, answer)
+        while connection.forms:
+            asked = connection.forms.popleft()
+            answered: FormAnswered | None = None
+            try:
+                answered = await answer(asked)
+            finally:  # What nobody foresaw still gets an answer; the loop tells of it.
+                connection.send(frame(_fault(asked) if answered is None else answered))
+
+
+def _fault(asked: FormAsked) -> FormAnswered:
+    problem = render_oauth(InternalError("jotgate failed to answer this request"))
+    return FormAnswered(asked.number, problem.status, problem.lines, problem.body)

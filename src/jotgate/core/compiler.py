@@ -13,7 +13,7 @@ from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.policy_values import PolicySet
-from jotgate.core.routes import Attempt, Bounds, HealthCheck, Reach, Route, Upstream
+from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
 from jotgate.jose.jwt import media_type
@@ -68,6 +68,14 @@ def _route(entry: RouteEntry) -> Route:
         credentials=entry.credentials,
         expects=_expectation(entry),
         ended_tokens=entry.ended_tokens,
+        metering=MeteringRules(
+            output_ceiling=entry.output_ceiling,
+            output_step=entry.output_step,
+            image_tokens=entry.image_tokens,
+            audio_tokens=entry.audio_tokens,
+            quota_spent=entry.quota_spent,
+            quota_outage=entry.quota_outage,
+        ),
     )
 
 
@@ -137,4 +145,5 @@ def _upstream(entry: UpstreamEntry, credential: Secret | None, reaches: Mapping[
         ),
         breaker=BreakerRules(entry.breaker_failures, seconds(entry.breaker_timeout)),
         health=HealthCheck(entry.health_path, seconds(entry.health_interval)),
+        ceiling_field=entry.ceiling_field,
     )

@@ -11,13 +11,22 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.routes import ATTEMPTS_MAX, CredentialPlace, EndedTokens
+from jotgate.core.routes import (
+    ATTEMPTS_MAX,
+    CeilingField,
+    CredentialPlace,
+    EndedTokens,
+    MeteringRules,
+    QuotaOutage,
+    QuotaSpent,
+)
 from jotgate.core.snapshot import CertificateField, Limits
 from jotgate.core.values import Secret, parse_duration_s
 
 ECHO: Final = "echo"
 """The name of the built-in upstream and of its only model; it needs no entry."""
 
+_METERING: Final = MeteringRules()
 
 Text = Annotated[str, Meta(description="a text in quotes", max_length=4096)]
 Name = Annotated[str, Meta(description="1 to 64 letters, digits, '.', '_' or '-'", pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
@@ -36,6 +45,7 @@ Leeway = Annotated[
 Audiences = Annotated[tuple[str, ...], Meta(description='a list of texts, such as ["https://api.example"]')]
 TokenTypes = Annotated[tuple[str, ...], Meta(description='a list of types, such as ["at+jwt"]')]
 ClaimPath = Annotated[str | None, Meta(description='a claim in quotes, such as "tenant" or "realm_access.roles"')]
+TokenCount = Annotated[int, Meta(description="a whole number of tokens from 1 to 10000000", ge=1, le=10_000_000)]
 Literally = Annotated[Secret | None, Meta(description="a credential in quotes")]
 
 
@@ -186,6 +196,9 @@ class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         str, Meta(description='a path in quotes, such as "/health"', pattern=r"^(/[!-~]*)?\Z", max_length=1024)
     ] = ""
     health_interval: Span = "10s"
+    ceiling_field: Annotated[CeilingField, Meta(description='"max_completion_tokens" or "max_tokens"')] = (
+        "max_completion_tokens"
+    )
     ca_file: Text = ""
     proxy: Text = ""
     proxy_credential_env: Text = ""
@@ -224,6 +237,12 @@ class RouteEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     token_types: TokenTypes = ()
     token_age: Annotated[Span | None, Meta(description='a duration in quotes, such as "15m"')] = None
     ended_tokens: Annotated[EndedTokens, Meta(description='"cut" or "finish"')] = "cut"
+    output_ceiling: TokenCount = _METERING.output_ceiling
+    output_step: TokenCount = _METERING.output_step
+    image_tokens: TokenCount = _METERING.image_tokens
+    audio_tokens: TokenCount = _METERING.audio_tokens
+    quota_spent: Annotated[QuotaSpent, Meta(description='"cut", "finish" or "soft"')] = "cut"
+    quota_outage: Annotated[QuotaOutage, Meta(description='"refuse" or "open"')] = "refuse"
 
 
 class ClaimsEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

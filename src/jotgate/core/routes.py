@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.expectations import RouteExpectation
+from jotgate.core.quotas import Price
 from jotgate.core.values import Secret
 
 ATTEMPTS_MAX: Final = 3
@@ -17,6 +18,16 @@ CredentialPlace = Literal["x-api-key", "api-key", "query", "cookie"]
 
 EndedTokens = Literal["cut", "finish"]
 """What becomes of calls that run when their token ends: they are cut, or may run to their end."""
+
+QuotaSpent = Literal["cut", "finish", "soft"]
+"""What becomes of a stream whose quota is spent while it runs: it is cut; it may run to its end, and what it used
+beyond is debt; or that is noted alone."""
+
+QuotaOutage = Literal["refuse", "open"]
+"""What becomes of calls while nobody can say what is left of their quotas: they are refused, or let through."""
+
+CeilingField = Literal["max_completion_tokens", "max_tokens"]
+"""The member of a chat completion's body in which an upstream takes the ceiling of its output."""
 
 HEALTH: Final = "health"
 """The operation of a health check, which is no caller's."""
@@ -70,7 +81,8 @@ class Upstream(Struct, frozen=True):
     """One place that answers AI calls.
 
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
-    (scheme, host, port and path prefix such as `/v1`).
+    (scheme, host, port and path prefix such as `/v1`). `ceiling_field` is where it takes the ceiling of a chat
+    completion whose caller set none.
     """
 
     name: str
@@ -85,17 +97,35 @@ class Upstream(Struct, frozen=True):
     bounds: Bounds = Bounds()
     breaker: BreakerRules = BreakerRules()
     health: HealthCheck = HealthCheck()
+    ceiling_field: CeilingField = "max_completion_tokens"
+
+
+class MeteringRules(Struct, frozen=True):
+    """How calls of a route are counted that a quota meets; all but the last two are in tokens.
+
+    A unary call may make `output_ceiling` of output for each answer, unless its caller wants less; a stream takes
+    `output_step` at a time. An image in a call counts for `image_tokens`, a piece of sound for `audio_tokens`.
+    """
+
+    output_ceiling: int = 4_096
+    output_step: int = 1_024
+    image_tokens: int = 2_048
+    audio_tokens: int = 8_192
+    quota_spent: QuotaSpent = "cut"
+    quota_outage: QuotaOutage = "refuse"
 
 
 class Attempt(Struct, frozen=True):
     """One try of a route: the upstream's name, and the name under which that upstream knows the model.
 
-    Attempts with a `weight` stand first and share the calls by it; the others are tried when those cannot be.
+    Attempts with a `weight` stand first and share the calls by it; the others are tried when those cannot be. `price`
+    is what the model costs there; None: nobody knows.
     """
 
     upstream: str
     model: str
     weight: int = 0
+    price: Price | None = None
 
 
 class Route(Struct, frozen=True):
@@ -104,7 +134,7 @@ class Route(Struct, frozen=True):
     `retry_unsafe` lets a call that an upstream has seen, and may have done, be sent to another one. `credentials` are
     the places where its calls may carry their token, beside the Authorization header. `expects` is what it demands of
     that token; None: no more than the token's issuer does. `ended_tokens` is what becomes of its running calls when
-    their token is revoked, disabled or expired.
+    their token is revoked, disabled or expired. `metering` is for those of its calls that a quota meets.
     """
 
     alias: str
@@ -114,3 +144,4 @@ class Route(Struct, frozen=True):
     credentials: tuple[CredentialPlace, ...] = ()
     expects: RouteExpectation | None = None
     ended_tokens: EndedTokens = "cut"
+    metering: MeteringRules = MeteringRules()

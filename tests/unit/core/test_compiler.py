@@ -9,7 +9,7 @@ from jotgate.core.compiler import Materials, compile_routes, compile_snapshot
 from jotgate.core.config_reader import parse
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.key_life import OwnKeys
-from jotgate.core.routes import Attempt, Bounds, HealthCheck, Proxy, Reach, Route, Upstream
+from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Proxy, Reach, Route, Upstream
 from jotgate.core.values import Secret
 
 _TWO = """
@@ -117,6 +117,31 @@ def test_a_route_cuts_the_calls_of_ended_tokens_unless_it_says_otherwise() -> No
     """
     by_alias = {route.alias: route.ended_tokens for route in compile_routes(parse(tomllib.loads(text)))}
     assert by_alias == {"echo": "cut", "plain": "cut", "lenient": "finish"}
+
+
+def test_a_route_and_its_upstreams_keep_how_calls_are_counted() -> None:
+    text = """
+    [[upstreams]]
+    name = "first"
+    kind = "openai"
+    base_url = "http://a"
+    models = ["plain"]
+    ceiling_field = "max_tokens"
+    [[routes]]
+    alias = "counted"
+    attempts = [{ upstream = "first" }]
+    output_ceiling = 6
+    output_step = 5
+    image_tokens = 4
+    audio_tokens = 3
+    quota_spent = "finish"
+    quota_outage = "open"
+    """
+    snapshot = compile_snapshot(parse(tomllib.loads(text)), "http://i", OwnKeys(b"{}", ("ES256",)), 1)
+    by_alias = {route.alias: route.metering for route in snapshot.routes}
+    assert by_alias["plain"] == MeteringRules(4_096, 1_024, 2_048, 8_192, "cut", "refuse")
+    assert by_alias["counted"] == MeteringRules(6, 5, 4, 3, "finish", "open")
+    assert [one.ceiling_field for one in snapshot.upstreams] == ["max_completion_tokens", "max_tokens"]
 
 
 def test_the_issuer_demands_our_own_tokens() -> None:

@@ -112,6 +112,7 @@ def test_upstreams_and_routes_are_read() -> None:
             breaker_timeout = "1m"
             health_path = "/health?deep=1"
             health_interval = "3s"
+            ceiling_field = "max_tokens"
             ca_file = "roots.pem"
             proxy = "http://[::1]:3128/"
             proxy_credential_env = "PROXY"
@@ -121,6 +122,12 @@ def test_upstreams_and_routes_are_read() -> None:
             max_attempts = 2
             retry_unsafe = true
             ended_tokens = "finish"
+            output_ceiling = 5
+            output_step = 4
+            image_tokens = 3
+            audio_tokens = 2
+            quota_spent = "soft"
+            quota_outage = "open"
             """
         )
     )
@@ -131,6 +138,9 @@ def test_upstreams_and_routes_are_read() -> None:
     assert [(one.upstream, one.model, one.weight) for one in found.attempts] == [("one", "m", 2), ("echo", None, 0)]
     assert (found.alias, found.max_attempts, found.retry_unsafe) == ("a", 2, True)
     assert found.ended_tokens == "finish"
+    assert one.ceiling_field == "max_tokens"
+    assert (found.output_ceiling, found.output_step, found.image_tokens, found.audio_tokens) == (5, 4, 3, 2)
+    assert (found.quota_spent, found.quota_outage) == ("soft", "open")
 
 
 def test_a_fault_of_an_upstream_makes_no_fault_of_the_route_that_names_it() -> None:
@@ -217,6 +227,10 @@ def test_every_fault_is_told_at_once() -> None:
         (UPSTREAM + route("{ upstream = 'one' }") + 'token_types = [" jwt"]', "routes[0].token_types", "no token has"),
         (UPSTREAM + route("{ upstream = 'one' }") + 'token_age = "0s"', "routes[0].token_age", "a duration"),
         (UPSTREAM + route("{ upstream = 'one' }") + 'ended_tokens = "end"', "routes[0].ended_tokens", "or \"finish\""),
+        (UPSTREAM + route("{ upstream = 'one' }") + "output_step = 0", "routes[0].output_step", "from 1 to 10000000"),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'quota_spent = "end"', "routes[0].quota_spent", 'or "soft"'),
+        (UPSTREAM + route("{ upstream = 'one' }") + 'quota_outage = "shut"', "routes[0].quota_outage", 'or "open"'),
+        (UPSTREAM + 'ceiling_field = "max"', "upstreams[0].ceiling_field", 'or "max_tokens"'),
         (
             UPSTREAM + route("{ upstream = 'one' }, { upstream = 'echo', weight = 1 }"),
             "routes[0].attempts[1].weight",

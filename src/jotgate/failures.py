@@ -1,5 +1,7 @@
 """What is not the caller's fault: an upstream failed, or the answer cannot be known now."""
 
+from collections.abc import Hashable
+
 from jotgate.codes import Code
 from jotgate.fault import JotgateError
 
@@ -120,4 +122,13 @@ class QuotaUnavailable(Unavailable):
 
 
 class UnitsUnresolved(QuotaUnavailable):
-    """The call's quotas, or units of them, are not held yet, and control has been asked for them: the call may wait."""
+    """The call's quotas, or units of them, are not held yet, and control has been asked for them: the call may wait.
+
+    `key` is what is told when there is something new for it; it stays the same however often the call tries again.
+    `verdict` is what the caller is told when it has waited for long enough.
+    """
+
+    def __init__(self, key: Hashable, verdict: JotgateError) -> None:
+        super().__init__(verdict.message, hint=verdict.hint, debug=verdict.debug)
+        self.key = key
+        self.verdict = verdict

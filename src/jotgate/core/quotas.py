@@ -87,12 +87,30 @@ class Spender(Struct, frozen=True, omit_defaults=True):
     origins: tuple[str, ...] = ()
 
 
+class Rates(Struct, frozen=True, omit_defaults=True):
+    """What a token of input and one of output cost, in picodollars, from so many tokens of input on."""
+
+    input_pd: int
+    output_pd: int
+    above: int = 0
+
+
+Extra = Literal["media", "cache", "fast"]
+"""What makes a call dearer: audio, images or video; a cache that is kept for long; to be answered before others."""
+
+
 class Price(Struct, frozen=True, omit_defaults=True):
-    """What a model costs at an upstream, in picodollars: for each token of input and of output, and for each call."""
+    """What a model costs at an upstream, in picodollars: for each token of input and of output, and for each call.
+
+    `tiers` hold for all tokens of a call with more input than they say, the last that fits; they stand in order.
+    `extras` hold, whatever its length, for a call that has what they are named for (`core.prices.for_call`).
+    """
 
     input_pd: int
     output_pd: int
     call_pd: int = 0
+    tiers: tuple[Rates, ...] = ()
+    extras: Mapping[Extra, Rates] = {}
 
 
 QUOTED_UNITS: Final[Mapping[Unit, str]] = {

@@ -27,6 +27,7 @@ from jotgate.core.config import (
 )
 from jotgate.core.config_reader import parse
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
+from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
 from tests.docs.test_cli import sections
@@ -47,6 +48,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "routes": RouteEntry,
     "issuers": IssuerEntry,
     "policies": PolicyEntry,
+    "quotas": QuotaEntry,
 }
 
 

@@ -13,6 +13,7 @@ from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.policy_values import PolicySet
+from jotgate.core.quota_reader import compile_quotas
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
 from jotgate.core.values import Secret
@@ -46,6 +47,7 @@ def compile_snapshot(
         limits=config.limits,
         edge=compile_edge(config, materials.tls),
         policies=materials.policies,
+        quotas=compile_quotas(config.quotas),
     )
 
 

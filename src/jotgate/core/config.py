@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
     ATTEMPTS_MAX,
     CeilingField,
@@ -320,6 +321,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     routes: tuple[RouteEntry, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
+    quotas: tuple[QuotaEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

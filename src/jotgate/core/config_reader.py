@@ -12,6 +12,8 @@ from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.policy_reader import read_policies
+from jotgate.core.quota_entries import QuotaEntry
+from jotgate.core.quota_reader import read_quotas
 from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes
 from jotgate.core.tables import LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
 from jotgate.errors import ConfigurationError
@@ -33,8 +35,8 @@ _SHARED_SECRET: Final = (
 class Reading(Struct, frozen=True):
     """What a document says. `config` is None when there are faults.
 
-    `tls` and `server` are those tables, if they alone are sound; `issuers` and `policies` are the sound entries by
-    their path.
+    `tls` and `server` are those tables, if they alone are sound; `issuers`, `policies` and `quotas` are the sound
+    entries by their path.
     """
 
     config: Config | None
@@ -43,6 +45,7 @@ class Reading(Struct, frozen=True):
     issuers: Mapping[str, IssuerEntry] = {}
     server: Server | None = None
     policies: Mapping[str, PolicyEntry] = {}
+    quotas: Mapping[str, QuotaEntry] = {}
 
 
 def parse(document: Mapping[str, object]) -> Config:
@@ -83,6 +86,8 @@ def read(document: Mapping[str, object]) -> Reading:
     content["issuers"] = tuple(issuers.values())
     policies = read_policies(document.get("policies", []), faults)
     content["policies"] = tuple(policies.values())
+    quotas = read_quotas(document.get("quotas", []), faults)
+    content["quotas"] = tuple(quotas.values())
     server, tls = content.get("server"), content.get("tls")
     if isinstance(server, Server):
         faults += check_bounds(upstreams, server.workers)
@@ -98,6 +103,7 @@ def read(document: Mapping[str, object]) -> Reading:
         issuers,
         server if isinstance(server, Server) else None,
         policies,
+        quotas,
     )
 
 

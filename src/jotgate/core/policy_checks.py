@@ -43,8 +43,8 @@ def check_policy(path: str, entry: PolicyEntry) -> list[Fault]:
     """The faults of one entry, whose path is given."""
     faults: list[Fault] = []
     for name in PATTERNS:
-        faults += [(f"{path}.{name}", fault) for one in getattr(entry, name) if (fault := _pattern_fault(one))]
-    faults += [(f"{path}.operations", fault) for one in entry.operations if (fault := _operation_fault(one))]
+        faults += [(f"{path}.{name}", fault) for one in getattr(entry, name) if (fault := pattern_fault(one))]
+    faults += [(f"{path}.operations", fault) for one in entry.operations if (fault := operation_fault(one))]
     faults += [(f"{path}.addresses", fault) for one in entry.addresses if (fault := _network_fault(one))]
     for index, window in enumerate(entry.times):
         faults += _check_window(f"{path}.times[{index}]", window)
@@ -116,7 +116,8 @@ def _check_effect(path: str, entry: PolicyEntry) -> list[Fault]:
     return faults
 
 
-def _pattern_fault(text: str) -> str:
+def pattern_fault(text: str) -> str:
+    """What is wrong with a text that is to be a pattern; empty when nothing."""
     if not 1 <= len(text) <= _CHARS_MAX or not text.isprintable() or text != text.strip():
         return f"holds {shown(text)}; write 1 to {_CHARS_MAX} characters that print, without spaces around them"
     if ANYTHING in text[:-1]:
@@ -124,7 +125,8 @@ def _pattern_fault(text: str) -> str:
     return ""
 
 
-def _operation_fault(text: str) -> str:
+def operation_fault(text: str) -> str:
+    """What is wrong with a pattern that is to be of operations; empty when nothing."""
     if text in _NAMES or (text.endswith(ANYTHING) and any(name.startswith(text[:-1]) for name in _NAMES)):
         return ""
     return f"holds {shown(text)}, which is no operation; {advice(text, _NAMES)}"

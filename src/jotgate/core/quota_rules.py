@@ -1,6 +1,6 @@
 """`[[quotas]]` as values: which calls a rule speaks of, and the accounts on which its limit counts for one of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Final
 
@@ -49,18 +49,31 @@ def rule_meters(rules: Iterable[QuotaRule], spending: Spending) -> tuple[Meter, 
     """The accounts on which these rules count a call, in their order.
 
     A rule meets no call that has no such level as it counts by. One that came of tokens of other clients, or tenants,
-    counts on the accounts of all of them.
+    counts on the accounts of all those that the rule names.
     """
     found: list[Meter] = []
     for rule in rules:
         if speaks_of(rule, spending):
-            holders = product(*(spending.holders.get(level, ()) for level in rule.quota.per))
-            found += [meter_of(rule.quota, one) for one in holders]
+            found += [meter_of(rule.quota, one) for one in product(*(_holders(rule, spending)))]
     return tuple(found)
+
+
+def _holders(rule: QuotaRule, spending: Spending) -> Iterator[list[str]]:
+    """By level the handles that a rule counts by."""
+    for level in rule.quota.per:
+        handles = spending.holders.get(level, {})
+        patterns = rule.clients if level == "client" else rule.tenants if level == "tenant" else ()
+        fits = _fitting(patterns) if patterns and not spending.unreadable else None
+        yield [handle for name, handle in handles.items() if fits is None or fits(name)]
 
 
 def _meets(spending: Spending, trait: Trait, patterns: tuple[str, ...]) -> bool:
     if spending.unreadable and trait in HASHED:
         return True
+    return any(map(_fitting(patterns), spending.values[trait]))
+
+
+def _fitting(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a name is what one of the patterns says."""
     heads = tuple(one.removesuffix(ANYTHING) for one in patterns if one.endswith(ANYTHING))
-    return any(value in patterns or value.startswith(heads) for value in spending.values[trait])
+    return lambda name: name in patterns or name.startswith(heads)

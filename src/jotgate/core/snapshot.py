@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from jotgate.core.issuers import Issuer
 from jotgate.core.policy_values import PolicySet
+from jotgate.core.quota_rules import QuotaRule
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.values import Secret
 
@@ -91,4 +92,5 @@ class Snapshot(Struct, frozen=True):
     limits: Limits = Limits()
     edge: Edge = Edge()
     policies: PolicySet = PolicySet()
+    quotas: tuple[QuotaRule, ...] = ()
     metered: bool = False

@@ -40,19 +40,20 @@ class Surroundings(Struct, frozen=True):
 
 
 class Spending(Struct, frozen=True):
-    """One call: what it is by the members of rules, and its handles by level. Of one level there may be several.
+    """One call: what it is by the members of rules, and by level its handles, by the names that rules have for them.
 
-    `unreadable`: some names of tokens that it came of are not known, so that rules by names meet it.
+    Of one level there may be several: a token's ancestors, the clients and tenants of tokens that it came of.
+    `unreadable`: some names of those are not known, so that rules by names meet it.
     """
 
     values: Mapping[Trait, Set[str]]
-    holders: Mapping[Level, tuple[str, ...]]
+    holders: Mapping[Level, Mapping[str, str]]
     unreadable: bool = False
 
     @property
     def levels(self) -> tuple[tuple[Level, str], ...]:
         """All its levels with their handles: by these the store has limits."""
-        return tuple((level, handle) for level, handles in self.holders.items() for handle in handles)
+        return tuple((level, handle) for level, handles in self.holders.items() for handle in handles.values())
 
 
 def surroundings_of(issuers: tuple[Issuer, ...], aliases: Set[str]) -> Surroundings:
@@ -104,19 +105,16 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "routes": _some(route),
         "models": _some(model),
     }
-    clients = [spender.client_id, *sorted(had["clients"])]
-    holders: dict[Level, tuple[str, ...]] = {
-        "token": (spender.token, *spender.ancestors),
-        "principal": (principal_handle(around, spender.issuer, spender.subject),),
-        "client": tuple(
-            dict.fromkeys(token_handle(around.own_issuer, one) for one in clients if one not in _NO_CLIENTS)
-        ),
-        "tenant": tuple(dict.fromkeys((tenant, *sorted(had["tenants"])))),
+    tokens = (spender.token, *spender.ancestors)
+    clients = [one for one in (spender.client_id, *sorted(had["clients"])) if one not in _NO_CLIENTS]
+    holders: dict[Level, dict[str, str]] = {
+        "token": {one: one for one in tokens},
+        "principal": {local: principal_handle(around, spender.issuer, spender.subject)},
+        "client": {one: token_handle(around.own_issuer, one) for one in clients},
+        "tenant": {one: one for one in (tenant, *sorted(had["tenants"]))},
+        "route": {route: route} if route else {},
+        "model": {model: model} if model else {},
     }
-    if route:
-        holders["route"] = (route,)
-    if model:
-        holders["model"] = (model,)
     return Spending(values, {level: found for level, found in holders.items() if found}, inherited.unreadable)
 
 

@@ -31,7 +31,7 @@ from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
 from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.reaches import read_reach
-from jotgate.stores.zones import read_zones
+from jotgate.stores.zones import check_quota_zones, read_zones
 
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
 _NOTHING: Final = Secret("")
@@ -150,7 +150,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     secret_files += own.secret_files
     faults += [fault for fault in own.faults if fault[0] not in refused]
     zones, unknown = read_zones(reading.policies)
-    faults += unknown
+    faults += unknown + check_quota_zones(reading.quotas)
     origins = _Origins(sources.file, text.lines, laid, environment)
     return Settings(
         config=None if faults or laid.faults else reading.config,

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from jotgate.core.faults import Fault, shown
+from jotgate.core.limit_texts import read_limit
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.policy_values import UTC_NAME
+from jotgate.core.quota_entries import QuotaEntry
 
 _BYTES_MAX: Final = 65_536
 
@@ -29,6 +31,16 @@ def read_zones(entries: Mapping[str, PolicyEntry]) -> tuple[dict[str, bytes], li
             elif rules:
                 found[window.zone] = rules
     return found, faults
+
+
+def check_quota_zones(entries: Mapping[str, QuotaEntry]) -> list[Fault]:
+    """The faults of limits, in sound entries by their paths, that go by the clock of a zone that is not known here."""
+    zones = {path: read_limit(entry.limit).zone for path, entry in entries.items()}
+    return [
+        (f"{path}.limit", f"names {shown(zone)}, a time zone that this machine does not know; leave it out for UTC")
+        for path, zone in zones.items()
+        if find_zone(zone, {}) is None
+    ]
 
 
 def find_zone(name: str, known: Mapping[str, bytes]) -> bytes | None:

@@ -86,6 +86,10 @@ class UpstreamEvents(Protocol):
 class UpstreamExchange(Protocol):
     """One request under way at an upstream."""
 
+    @property
+    def written(self) -> bool:
+        """Whether the upstream may have seen the request."""
+
     def abort(self) -> None:
         """Give up: close the connection; no event follows."""
 

@@ -12,6 +12,7 @@ import pytest
 from jotgate.core.audit import (
     RECORD_BYTES_MAX,
     CallRecord,
+    Charge,
     CloseRecord,
     EventRecord,
     Kind,
@@ -63,6 +64,13 @@ def test_every_field_of_what_is_known_of_a_refused_token_is_described_with_its_d
         assert not default.strip() or json.loads(default) == (
             list(field.default) if isinstance(field.default, tuple) else field.default
         )
+
+
+def test_every_field_of_what_was_charged_is_described_with_its_default() -> None:
+    text = PAGE.text.partition("\n#### charged\n")[2].partition("\n#")[0]
+    described = re.findall(r"^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", text, re.MULTILINE)
+    fields = msgspec.structs.fields(Charge)
+    assert [(name, json.loads(default)) for name, default in described] == [(one.name, one.default) for one in fields]
 
 
 def test_every_kind_has_its_section() -> None:

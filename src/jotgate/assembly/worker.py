@@ -215,6 +215,7 @@ class Worker:
             snapshot=0 if world is None else world.snapshot.version,
             control_age_s=self._gateway.control_age_s,
             block_s=self._watch.longest_s,
+            units_waiting=len(self._gateway.metered.waits),
         )
         verifier = None if world is None else world.verifier
         self._link.send(Figures(self._tally.counts(verifier, self._worlds.personal), gauges))

@@ -23,6 +23,7 @@ _CALL_FIELDS: Final = (
     "duration_us",
     "tokens_in",
     "tokens_out",
+    "charged",
     "request_id",
 )
 

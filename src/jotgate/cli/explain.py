@@ -96,6 +96,10 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
     fields = {name: getattr(record, name) for name in _CALL_FIELDS}
     known = [f"{name}={word(value)}" for name, value in fields.items() if value not in ("", 0, None)]
     yield from _lines("call", known)
+    if record.charged is not None:
+        charged = {name: getattr(record.charged, name) for name in record.charged.__struct_fields__}
+        told = [f"{name}={word(value)}" for name, value in charged.items() if value]
+        yield from _lines("charged", told or ["the call alone"])
     if record.refused is not None:
         yield from _show_evidence(record.refused)
         for label, text in tell_story(directory, record.code, record.refused, lambda sought: _ask(directory, sought)):

@@ -39,6 +39,22 @@ _TO_PREFIX: Final = bytes.maketrans(b"+/=", b"-_ ")
 _FROM_PREFIX: Final = bytes.maketrans(b"-_ ", b"+/=")
 
 
+class Charge(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a call was charged that a quota met.
+
+    `tokens_in` and `tokens_out` are those charged, `cost` is in nanodollars. `overrun` are the tokens that it used
+    beyond what it had reserved; they are charged too, unless it is `forgiven`. `uncounted`: nobody could say what was
+    left of its quotas, and its route lets calls through then; nothing was charged.
+    """
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: int = 0
+    overrun: int = 0
+    forgiven: bool = False
+    uncounted: bool = False
+
+
 class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="kind", tag="call"):
     """One AI call, settled. It never holds a token, a key or any part of a prompt or an answer.
 
@@ -47,7 +63,8 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     is the token's `jti`, `kid` the key that verified it. `code` is the refusal's or failure's code.
     `tokens_in` and `tokens_out` are the upstream's usage figures, None when it gave none; the byte counts are
     those of the bodies. `refused` is what is known of a token that was refused; what that token says is unverified.
-    `policy` is the one that refused the call, or let it go on although what was revoked was not known.
+    `policy` is the one that refused the call, or let it go on although what was revoked was not known. `charged` is
+    what its quotas were charged; None: no quota met it, or it cost them nothing.
     """
 
     at: int
@@ -74,6 +91,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     bytes_out: int = 0
     refused: Evidence | None = None
     policy: str = ""
+    charged: Charge | None = None
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

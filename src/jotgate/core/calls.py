@@ -33,6 +33,7 @@ class Request(Struct):
     `body_bytes_max` is set where less than `limits.body_bytes` is taken. `credential_place` says where the token stood;
     empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
+    `units_by_s` is until when it waits for units of its quotas, once it does (monotonic).
     """
 
     method: bytes
@@ -49,6 +50,7 @@ class Request(Struct):
     certificate: bytes = b""
     possession: Possession | None = None
     stale: bool = False
+    units_by_s: float = 0.0
 
 
 class Outbound(Struct, frozen=True):

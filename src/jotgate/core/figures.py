@@ -4,7 +4,7 @@ All counts grow from the start of a worker's process; gauges are of one moment. 
 outcomes and codes are closed sets, upstreams are those of the configuration.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -43,6 +43,24 @@ class Row(Struct, frozen=True):
         return sum(self.total)
 
 
+class QuotaLabel(NamedTuple):
+    """What a call is counted under that a quota refused or cut: by what it counts, joined by "+", and what of."""
+
+    level: str
+    unit: str
+
+
+class QuotaCounts(Struct, frozen=True):
+    """What became of calls by their quotas. `overrun` are the tokens that calls used beyond what they had reserved.
+
+    `refused` has calls that were refused and streams that were cut; `uncounted` are those let through in outages.
+    """
+
+    refused: tuple[tuple[QuotaLabel, int], ...] = ()
+    overrun: int = 0
+    uncounted: int = 0
+
+
 class Counts(Struct, frozen=True):
     """What only grows. `passed_over` counts the attempts that were given up for the next one, by upstream.
 
@@ -55,13 +73,14 @@ class Counts(Struct, frozen=True):
     cache_misses: int = 0
     personal_hits: int = 0
     personal_misses: int = 0
+    quotas: QuotaCounts = QuotaCounts()
 
 
 class Gauges(Struct, frozen=True):
     """What stands where now.
 
     `control_age_s` is the time since control's last word, `block_s` the longest time for which the event loop stood
-    still lately.
+    still lately. `units_waiting` are the calls that wait for units of their quotas.
     """
 
     live_calls: int = 0
@@ -70,10 +89,12 @@ class Gauges(Struct, frozen=True):
     snapshot: int = 0
     control_age_s: float = 0.0
     block_s: float = 0.0
+    units_waiting: int = 0
 
 
 def add_counts(parts: Iterable[Counts]) -> Counts:
     """The sum of the counts."""
+    parts = tuple(parts)
     rows: dict[Label, Row] = {}
     passed_over: dict[str, int] = {}
     hits = misses = personal_hits = personal_misses = 0
@@ -87,7 +108,18 @@ def add_counts(parts: Iterable[Counts]) -> Counts:
         misses += part.cache_misses
         personal_hits += part.personal_hits
         personal_misses += part.personal_misses
-    return Counts(tuple(rows.values()), passed_over, hits, misses, personal_hits, personal_misses)
+    quotas = _add_quotas([part.quotas for part in parts])
+    return Counts(tuple(rows.values()), passed_over, hits, misses, personal_hits, personal_misses, quotas)
+
+
+def _add_quotas(parts: Sequence[QuotaCounts]) -> QuotaCounts:
+    refused: dict[QuotaLabel, int] = {}
+    for part in parts:
+        for label, count in part.refused:
+            refused[label] = refused.get(label, 0) + count
+    return QuotaCounts(
+        tuple(refused.items()), sum(part.overrun for part in parts), sum(part.uncounted for part in parts)
+    )
 
 
 def _add_rows(one: Row, other: Row) -> Row:

@@ -14,6 +14,7 @@ from jotgate.core.calls import Outbound, write_body
 from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import lines_to_upstream
+from jotgate.gateway.metered import MeteredRelay
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.standing import Waiting
 from jotgate.gateway.world import Place
@@ -33,11 +34,7 @@ def send_call(relay: Relay, clock: Clock) -> None:
         if standing.clear and standing.running < standing.bound and standing.tenants is None:
             _send(relay, 0, place, clock)
             return
-    index = find_attempt(relay, clock)
-    if index is None:
-        relay.refuse(_why_none(relay, clock))
-    else:
-        send_attempt(relay, index, clock)
+    _take_turn(relay, clock)
 
 
 def find_attempt(relay: Relay, clock: Clock) -> int | None:
@@ -54,6 +51,8 @@ def send_attempt(relay: Relay, index: int, clock: Clock) -> None:
     """Make this attempt, in the place of the last one; where its upstream is full, wait for room at any that is."""
     call = relay.call
     place = call.world.places[call.route.attempts[index].upstream]
+    if isinstance(relay, MeteredRelay) and not relay.may_send(place):
+        return
     standing = place.standing
     exchange, left, tenant = relay.exchange, relay.standing, relay.tenant
     relay.exchange = relay.standing = relay.tenant = None
@@ -75,7 +74,16 @@ def look_again(relay: Relay, clock: Clock) -> None:
     """
     conditions = _conditions(relay, clock.monotonic_s())
     if any(found == "free" and not relay.tried >> index & 1 for index, found in enumerate(conditions)):
-        send_call(relay, clock)
+        _take_turn(relay, clock)
+
+
+def _take_turn(relay: Relay, clock: Clock) -> None:
+    """Send a call that has waited: for which upstream is found anew."""
+    index = find_attempt(relay, clock)
+    if index is None:
+        relay.refuse(_why_none(relay, clock))
+    else:
+        send_attempt(relay, index, clock)
 
 
 def _conditions(relay: Relay, now_s: float) -> list[Condition]:
@@ -98,7 +106,7 @@ def _wait(relay: Relay, clock: Clock) -> None:
         for index, (one, found) in enumerate(zip(call.route.attempts, _conditions(relay, now_s), strict=True))
         if found == "full" and not relay.tried >> index & 1
     }
-    waiting = Waiting(_tenant(call), partial(send_call, relay, clock))
+    waiting = Waiting(_tenant(call), partial(_take_turn, relay, clock))
     for place in full.values():
         place.standing.wait(waiting)
     relay.wait(waiting, now_s + max(place.upstream.bounds.queue_s for place in full.values()))

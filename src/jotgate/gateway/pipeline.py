@@ -29,10 +29,11 @@ from jotgate.errors import (
     ProofUnmarked,
     TokenUnresolved,
 )
-from jotgate.gateway.admission import admit, authenticate, find_models, permit
+from jotgate.gateway.admission import Call, admit, authenticate, find_models, permit
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
+from jotgate.gateway.metered_calls import MeteredCalls
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
@@ -108,6 +109,7 @@ class Gateway:
         self._key_waits: KeyWaits | None = None
         self._token_waits: TokenWaits | None = None
         self._proof_waits: ProofWaits | None = None
+        self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -137,6 +139,7 @@ class Gateway:
         """
         self._world = world
         self.cuts.swap(world)
+        self.metered.enter(world)
         if self._control_seen_s == -math.inf:
             self._control_seen_s = self._clock.monotonic_s()
         self._known_until(world)
@@ -189,9 +192,10 @@ class Gateway:
             RequestError, TokenError, Unavailable: the request goes no further; hand the error to `refuse`.
         """
         request.request_id = self.name(request)
-        return self._judge(request, request.begun_s)
+        return self.judge(request, request.begun_s)
 
-    def _judge(self, request: Request, since_s: float) -> Answer:
+    def judge(self, request: Request, since_s: float) -> Answer:
+        """Decide a head by what is known now; until half a second after `since_s` it need not be decided again."""
         try:
             world = self.fresh_world()
         except ControlStale:
@@ -241,6 +245,14 @@ class Gateway:
         """Tell the caller no, and record it."""
         self._refuse(request, refusal, caller, None)
 
+    def refuse_call(self, call: Call, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller of an admitted call no, and record it."""
+        self._refuse(call.request, refusal, caller, call.principal)
+
+    def left_call(self, call: Call, refusal: JotgateError) -> None:
+        """Record that the caller of an admitted call left before it was sent; `refusal` is what stood against it."""
+        self._recorder.refused(call.request, call.principal, refusal, status=_CALLER_GONE)
+
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
         self._recorder.refused(request, None, refusal, status=_CALLER_GONE)
@@ -265,6 +277,7 @@ class Gateway:
         for waits in (self._key_waits, self._token_waits, self._proof_waits):
             if waits is not None:
                 waits.check_deadlines(now_s)
+        self.metered.tick(now_s)
         self.cuts.tick()
         self._check_some(list(self.live), [], now_s)
 
@@ -291,6 +304,7 @@ class Gateway:
         for waits in (self._key_waits, self._token_waits, self._proof_waits):
             if waits is not None:
                 waits.cancel_all()
+        self.metered.waits.cancel_all()
         for relay in tuple(self.live):
             relay.cancel()
 
@@ -302,7 +316,7 @@ class Gateway:
             if now_s > opened.fresh_s:
                 # The body came late, or others were answered first: what was good may have ended or been revoked.
                 opened.request.stale = False
-                return self._judge(opened.request, now_s)(caller)
+                return self.judge(opened.request, now_s)(caller)
             if self._recorder.trail.full:
                 raise AuditUnavailable(_AUDIT_FULL)
             return answer(opened, caller)
@@ -310,14 +324,23 @@ class Gateway:
             self._refuse(opened.request, refusal, caller, opened.principal)
             return None
 
-    def _forward(self, opened: _Opened, caller: Caller) -> Relay:
+    def _forward(self, opened: _Opened, caller: Caller) -> Running | None:
         call = admit(opened.request, opened.operation, opened.principal, opened.world, opened.now_s)
-        relay = Relay(call, caller, self._clock, next_attempt=self._attempt_next, settle=self._settle)
+        if opened.world.metered or opened.principal.limits:
+            return self.metered.forward(call, caller, opened.fresh_s)
+        relay = Relay(call, caller, self._clock, next_attempt=self.attempt_next, settle=self.settle)
         self.live.add(relay)
         send_call(relay, self._clock)
         return relay
 
-    def _attempt_next(self, relay: Relay) -> bool:
+    def start(self, relay: Relay) -> Relay:
+        """Take a call among those that run, and send it."""
+        self.live.add(relay)
+        send_call(relay, self._clock)
+        return relay
+
+    def attempt_next(self, relay: Relay) -> bool:
+        """Send a call to its next upstream; whether there is one."""
         index = find_attempt(relay, self._clock)
         if index is None:
             return False
@@ -360,7 +383,8 @@ class Gateway:
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)
 
-    def _settle(self, relay: Relay) -> None:
+    def settle(self, relay: Relay) -> None:
+        """Record a call that has ended."""
         self.live.discard(relay)
         if relay.watch is not None:
             self.cuts.settled(relay)

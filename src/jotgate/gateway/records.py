@@ -7,7 +7,7 @@ from msgspec import Struct
 from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
-from jotgate.errors import JotgateError, PolicyDenied
+from jotgate.errors import JotgateError, PolicyDenied, QuotaExceeded
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
@@ -54,6 +54,8 @@ class CallRecorder:
 
     def refused(self, request: Request, principal: Principal | None, refusal: JotgateError, *, status: int) -> None:
         """The request was told no. One that proved nothing is counted only when the trail is crowded."""
+        if isinstance(refusal, QuotaExceeded):
+            self._tally.quota_refused(refusal.standing)
         if principal is None and self.trail.crowded:
             self._tally.settled(
                 CallRecord(
@@ -118,8 +120,11 @@ class CallRecorder:
             relay.bytes_out,
             relay.evidence,
             relay.call.policy,
+            relay.charged,
         )
         self._tally.settled(record, relay.upstream_us())
+        if record.charged is not None:
+            self._tally.charged(record.charged, relay.spent)
         if record.code and self._journal is not None:
             self._journal.note(record, relay.debug)
         self.trail.append(record)

@@ -8,18 +8,17 @@ stream, because the status line is gone.
 from collections.abc import Callable
 from typing import Final
 
-from jotgate.core.audit import Outcome
+from jotgate.core.audit import Charge, Outcome
 from jotgate.core.calls import ResponseHead
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
     ControlStale,
     Evidence,
-    InternalError,
     JotgateError,
     NotReady,
+    QuotaStanding,
     TokenError,
-    Unavailable,
     UpstreamBusy,
     UpstreamError,
     UpstreamRefused,
@@ -43,8 +42,14 @@ _STATUS_CALLER_GONE: Final = 499
 
 
 class Relay:
-    """One admitted call on its way. Mutable: it is the state of a call in progress."""
+    """One admitted call on its way. Mutable: it is the state of a call in progress.
 
+    `charged` is what its quotas were charged, `spent` the one by which it was cut. A call that no quota meets is of
+    this class, and has neither.
+    """
+
+    charged: Charge | None = None
+    spent: QuotaStanding | None = None
     __slots__ = (
         "_begun",
         "_caller",
@@ -139,8 +144,8 @@ class Relay:
         self.exchange = turn
         self._turn_by_s = self._turn_by_s or until_s
 
-    def refuse(self, error: Unavailable | InternalError) -> None:
-        """No upstream of the route takes the call, or jotgate failed to send it to one."""
+    def refuse(self, error: JotgateError) -> None:
+        """No upstream of the route takes the call, it may not be sent any more, or jotgate failed to send it."""
         self._abort_exchange()
         self._fail(error, "refused")
 

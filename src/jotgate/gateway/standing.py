@@ -37,6 +37,11 @@ class Waiting:
         self.tenant = tenant
         self.wake = wake
 
+    @property
+    def written(self) -> bool:
+        """Nothing is sent yet."""
+        return False
+
     def enter(self, queue: "deque[Waiting]") -> None:
         """Wait in this queue too."""
         queue.append(self)

@@ -79,7 +79,7 @@ class Waiting(Generic[Key]):
         deadline_s: float,
         *,
         gone: "Callable[[Waiting[Key]], None]",
-        failed: "_Failed",
+        failed: "Failed",
     ) -> None:
         self.request = request
         self.key = key
@@ -141,7 +141,9 @@ class Waiting(Generic[Key]):
             self._running.caller_resumed()
 
 
-class _Failed(Protocol):
+class Failed(Protocol):
+    """Ends a request that met a fault which nobody foresaw; `begun`: the caller has had some of an answer."""
+
     def __call__(self, request: Request, caller: Caller, *, begun: bool) -> None: ...
 
 

@@ -45,7 +45,10 @@ class Turns:
 
 
 class World(Struct, frozen=True):
-    """One version of the world, ready for use. `desk` decides by policies; None: tokens alone decide."""
+    """One version of the world, ready for use. `desk` decides by policies; None: tokens alone decide.
+
+    `metered`: there are quotas, beside those that tokens bring.
+    """
 
     snapshot: Snapshot
     limits: Limits
@@ -56,6 +59,7 @@ class World(Struct, frozen=True):
     credentials: CredentialRules
     personal: PersonalTokens
     desk: PolicyDesk | None = None
+    metered: bool = False
 
     @property
     def metadata_url(self) -> str:
@@ -117,6 +121,7 @@ def build_world(
         credentials=compile_rules(snapshot),
         personal=personal,
         desk=_desk_for(snapshot, previous),
+        metered=snapshot.metered,
     )
 
 

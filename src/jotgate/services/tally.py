@@ -6,8 +6,9 @@ configurations with ever new upstreams fill it, what comes then is counted witho
 
 from typing import Final
 
-from jotgate.core.audit import CallRecord
-from jotgate.core.figures import FIRST_POWER, LAST_POWER, Counts, Label, Row
+from jotgate.core.audit import CallRecord, Charge
+from jotgate.core.figures import FIRST_POWER, LAST_POWER, Counts, Label, QuotaCounts, QuotaLabel, Row
+from jotgate.errors import QuotaStanding
 from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.verifier import Verifier
 
@@ -37,6 +38,9 @@ class Tally:
         self._passed_over: dict[str, int] = {}
         self._cache_lookups = 0
         self._cache_misses = 0
+        self._refused: dict[QuotaLabel, int] = {}
+        self._overrun = 0
+        self._uncounted = 0
 
     def settled(self, record: CallRecord, upstream_us: int = 0) -> None:
         """Count a request that has ended; of a complete call, its upstream took `upstream_us` of its time."""
@@ -55,6 +59,20 @@ class Tally:
             row.tokens_in += record.tokens_in
         if record.tokens_out is not None:
             row.tokens_out += record.tokens_out
+
+    def charged(self, charge: Charge, spent: QuotaStanding | None) -> None:
+        """Count what a call was charged that a quota met; `spent` is the one by which it was cut, if one was."""
+        self._overrun += charge.overrun
+        self._uncounted += charge.uncounted
+        if spent is not None:
+            self.quota_refused(spent)
+
+    def quota_refused(self, standing: QuotaStanding) -> None:
+        """Count a call for which a quota has not enough left."""
+        label = QuotaLabel("+".join(standing.levels), standing.unit)
+        if label not in self._refused and len(self._refused) >= _ROWS_MAX:
+            label = QuotaLabel(_OTHERS, standing.unit)
+        self._refused[label] = self._refused.get(label, 0) + 1
 
     def passed_over(self, upstream: str) -> None:
         """Count an attempt that was given up for the next one."""
@@ -79,6 +97,7 @@ class Tally:
             cache_misses=misses,
             personal_hits=0 if personal is None else personal.lookups - personal.misses,
             personal_misses=0 if personal is None else personal.misses,
+            quotas=QuotaCounts(tuple(self._refused.items()), self._overrun, self._uncounted),
         )
 
     def _begin_row(self, key: _Key) -> _Row:

@@ -84,4 +84,5 @@ def _together(one: Gauges, other: Gauges) -> Gauges:
         snapshot=min(one.snapshot, other.snapshot),
         control_age_s=max(one.control_age_s, other.control_age_s),
         block_s=max(one.block_s, other.block_s),
+        units_waiting=one.units_waiting + other.units_waiting,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from jotgate import __version__
-from jotgate.core.figures import BOUNDS_US, Counts, Gauges, Row, add_buckets
+from jotgate.core.figures import BOUNDS_US, Counts, Gauges, QuotaCounts, Row, add_buckets
 from jotgate.core.key_fetches import KeyStanding
 from jotgate.telemetry.census import Census
 
@@ -43,7 +43,8 @@ class HistogramFamily(NamedTuple):
 
 def expose(census: Census, issuer_keys: Iterable[KeyStanding] = ()) -> bytes:
     """The body of GET /metrics."""
-    families = [*_counted(census.counts()), *_standing(census), *_fetched(list(issuer_keys))]
+    counts = census.counts()
+    families = [*_counted(counts), *_limited(counts.quotas), *_standing(census), *_fetched(list(issuer_keys))]
     return write(families).encode("utf-8")
 
 
@@ -69,7 +70,7 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
     yield Family(
         "jotgate_cuts_total",
         "counter",
-        "Running calls that were cut as their token ended or may have, by error code.",
+        "Running calls that were cut as their token ended or may have, or their quota was spent, by error code.",
         _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "cut"),
     )
     yield Family(
@@ -110,6 +111,27 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
         "counter",
         "Personal tokens looked at, by whether control had to be asked about them.",
         [({"cache": "hit"}, counts.personal_hits), ({"cache": "miss"}, counts.personal_misses)],
+    )
+
+
+def _limited(counts: QuotaCounts) -> Iterator[Family]:
+    yield Family(
+        "jotgate_quota_refusals_total",
+        "counter",
+        "Calls that were refused or cut as a quota was spent, by what it counts by, and what of.",
+        _sums((label._asdict(), count) for label, count in counts.refused),
+    )
+    yield Family(
+        "jotgate_quota_overrun_tokens_total",
+        "counter",
+        "Tokens that calls used beyond what they had reserved of their quotas.",
+        [({}, counts.overrun)],
+    )
+    yield Family(
+        "jotgate_quota_uncounted_calls_total",
+        "counter",
+        "Calls that were let through while nobody could say what was left of their quotas.",
+        [({}, counts.uncounted)],
     )
 
 
@@ -162,6 +184,7 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[Gauges], float]], ...]] = (
         "The longest time for which the event loop stood still in the last minute.",
         lambda one: one.block_s,
     ),
+    ("jotgate_quota_waiting_calls", "Calls that wait for units of their quotas.", lambda one: one.units_waiting),
 )
 
 

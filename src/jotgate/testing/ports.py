@@ -105,6 +105,7 @@ class ScriptedExchange:
 
     def __init__(self, outbound: Outbound, events: UpstreamEvents) -> None:
         self.outbound = outbound
+        self.written = True
         self.aborted = False
         self.paused = False
         self._events = events

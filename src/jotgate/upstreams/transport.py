@@ -46,6 +46,11 @@ class Exchange:
         self.connection: _Connection | None = None
         self.paused = False
 
+    @property
+    def written(self) -> bool:
+        """Whether there is a connection that the request was written to."""
+        return self.connection is not None
+
     def abort(self) -> None:
         """Give up: close the connection; no event follows."""
         self.events = None

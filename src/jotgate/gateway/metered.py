@@ -1,0 +1,343 @@
+"""A call that quotas meet, on its way: what it reserves as its stream grows, and what it is charged when it ends.
+
+Every ending settles once. What an upstream says of its usage is charged. Where it says nothing, what was sent is
+counted so that no token is missed, and what may have been made without anybody hearing of it is charged up to what was
+reserved. An upstream that refused did nothing, and one that was never reached saw nothing.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import ceil, inf
+from typing import Final
+
+from msgspec import structs
+
+from jotgate.core.audit import Charge, Outcome
+from jotgate.core.calls import ResponseHead
+from jotgate.core.stream_counts import StreamCount
+from jotgate.errors import (
+    JotgateError,
+    QuotaExceeded,
+    QuotaStanding,
+    QuotaUnavailable,
+    UnitsUnresolved,
+    UpstreamError,
+    UpstreamTorn,
+)
+from jotgate.gateway.admission import Call
+from jotgate.gateway.headers import content_type, has_coding
+from jotgate.gateway.relay import EVENT_STREAM, Relay
+from jotgate.gateway.reserving import Reserved, reserve_call
+from jotgate.gateway.world import Place
+from jotgate.ports import Caller, Clock, UpstreamExchange
+from jotgate.services.meter_reservations import Used
+
+UNDER_WAY_SHARE: Final = 8
+"""Such a part of its step a stream that ends unheard is charged beside what came: it may have been under way."""
+
+_OF_OUTPUT: Final = frozenset({"output_tokens", "total_tokens", "cost"})
+_ENCODED: Final = "the upstream's stream has a coding that nobody asked for, and cannot be counted"
+_OUT_OF_REACH: Final = "what is left of a quota of this call cannot be known now, and what it had reserved is used"
+_SLOT_LOST: Final = "the call lost its place among those that run at once: nobody could renew it"
+
+
+class UncountedRelay(Relay):
+    """A call that is let through although nobody can say what is left of its quotas: its route says so."""
+
+    charged = Charge(uncounted=True)
+
+
+class MeteredRelay(Relay):
+    """A call with a reservation. Mutable, as every Relay; `spent` is the quota by which it was cut, if it was."""
+
+    __slots__ = (
+        "_count",
+        "_ending",
+        "_held",
+        "_lost",
+        "_made",
+        "_original",
+        "_reached",
+        "_reserved",
+        "_silent",
+        "_stepless",
+        "_waiting",
+        "charged",
+        "spent",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        caller: Caller,
+        clock: Clock,
+        *,
+        next_attempt: Callable[[Relay], bool],
+        settle: Callable[[Relay], None],
+        reserved: Reserved,
+    ) -> None:
+        super().__init__(call, caller, clock, next_attempt=next_attempt, settle=settle)
+        self.charged: Charge | None = None
+        self.spent: QuotaStanding | None = None
+        self._original = call
+        self._count: StreamCount | None = None
+        self._silent = False  # nothing was heard of the upstream that was asked last
+        self._reached = False  # an upstream has seen the call
+        self._lost = 0  # so many upstreams may have done all of it, and nobody will hear of it
+        self._made = False  # the answer that is passed on is one, and no refusal
+        self._held = False  # the upstream is paused until a step is reserved
+        self._waiting = False  # a step is asked for
+        self._stepless = False  # no further step is asked for
+        self._ending: JotgateError | None = None  # for what the stream is cut when its last step is used
+        self._take(reserved)
+        self._write_for(call.world.places[call.route.attempts[0].upstream])
+
+    def may_send(self, place: Place) -> bool:
+        """Whether the call may be sent to this upstream now; if not, it has been refused.
+
+        It is asked of all sending but the first, which follows on reserving.
+        """
+        self._give_up()
+        if not self._reserved.reservation.live(self._clock.monotonic_s()) and not self._reserve_anew():
+            return False
+        self._write_for(place)
+        return True
+
+    def attempted(self, place: Place, exchange: UpstreamExchange) -> None:
+        """The request is on its way to this upstream."""
+        self._silent = True
+        super().attempted(place, exchange)
+
+    # What the upstream says, and what becomes of the caller
+
+    def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        """Pass on what came, but for what nobody asked for, and reserve what may come next (ports.UpstreamEvents)."""
+        if self._settled or (head is not None and not self._meet(head)):
+            return
+        count = self._count
+        if count is None:
+            super().received(head, piece, complete)
+            return
+        passed = count.take(piece, complete)
+        if passed or complete or head is not None:
+            super().received(head, passed, complete)
+            self._tap = None  # The count has read all of it, also what was kept back.
+        else:
+            self._touched_s = self._clock.monotonic_s()
+        if not self._settled:
+            self._go_on()
+
+    def failed(self, error: UpstreamError, written: bool) -> None:
+        """Try the next upstream, or tell the caller (ports.UpstreamEvents)."""
+        if self._silent and written:
+            self._reached = True
+            self._lost += 1
+        self._silent = False
+        super().failed(error, written)
+
+    def caller_resumed(self) -> None:
+        """Let the upstream go on, unless it waits for a step (ports.Running)."""
+        if self._held:
+            self._paused = False
+        else:
+            super().caller_resumed()
+
+    def check_deadlines(self, now_s: float) -> None:
+        """Give the upstream up when one of its deadlines has passed; it is not silent while it is held."""
+        if self._held:
+            self._touched_s = now_s
+        super().check_deadlines(now_s)
+
+    # What it reserves
+
+    def _take(self, reserved: Reserved) -> None:
+        self._reserved = reserved
+        reserved.reservation.on_news(partial(reserved.quotas.soon, self._news))
+        reserved.reservation.on_slot_lost(partial(reserved.quotas.soon, self._lost_slot))
+
+    def _write_for(self, place: Place) -> None:
+        body = self._reserved.body_for(self._original, place.upstream)
+        if body is not self.call.body:
+            self.call = structs.replace(self.call, body=body)
+
+    def _reserve_anew(self) -> bool:
+        """Reserve again, as the leases ran out before the call was sent; if that cannot be, it is refused."""
+        refusal: JotgateError = QuotaUnavailable("the call waited for longer than what it had reserved was held")
+        if not self._lost:
+            self._reserved.reservation.void()
+            try:
+                reserved = reserve_call(self._original, self._reserved.quotas, self._clock.monotonic_s())
+            except UnitsUnresolved as unresolved:
+                refusal = unresolved.verdict
+            except JotgateError as found:
+                refusal = found
+            else:
+                if reserved is not None:
+                    self._take(reserved)
+                    return True
+        self.refuse(refusal.with_traceback(None))
+        return False
+
+    def _go_on(self) -> None:
+        """Reserve further steps while less than half of one is left, and pause the upstream when none is."""
+        reservation, count = self._reserved.reservation, self._count
+        assert count is not None, "only streams grow"
+        while not (self._stepless or self._waiting) and (size := self._next_step(reservation.output_tokens, count)):
+            became = reservation.extend(size, self._reserved.cost_of_step(size))
+            self._waiting = became == "waiting"
+            if became == "refused":
+                self._meet_refusal(unavailable=reservation.unavailable)
+                break
+        left = self._left()
+        if self._ending is not None and left <= self._margin():
+            self._cut(self._ending)
+        elif self._waiting and left <= 0:
+            self._hold()
+        else:
+            self._release()
+
+    def _next_step(self, reserved: int, count: StreamCount) -> int:
+        """How many tokens are to be reserved now; 0: none. A stream whose caller set a ceiling takes no more."""
+        step = self.call.route.metering.output_step
+        left = reserved - count.seen
+        if 2 * left >= step:
+            return 0
+        size = step + max(0, -left)
+        ceiling = self._reserved.measure.output_tokens
+        return size if ceiling is None else max(0, min(size, ceiling - reserved))
+
+    def _meet_refusal(self, *, unavailable: bool) -> None:
+        """Decide what becomes of a stream to which a step was refused."""
+        rules = self.call.route.metering
+        if not unavailable:
+            self._stepless = True
+            if rules.quota_spent == "cut":
+                self._ending = _spent(self._reserved.reservation.standings())
+        elif rules.quota_outage == "open":
+            self._stepless = True
+        elif self._left() <= self._margin():  # Before, it is asked again with what comes next: an outage may end.
+            self._ending = QuotaUnavailable(_OUT_OF_REACH)
+
+    def _left(self) -> int:
+        return self._reserved.reservation.output_tokens - (0 if self._count is None else self._count.seen)
+
+    def _margin(self) -> int:
+        """What may be under way from an upstream, beside what came."""
+        step = self.call.route.metering.output_step
+        return min(step, self._reserved.reservation.output_tokens) // UNDER_WAY_SHARE
+
+    def _news(self) -> None:
+        """A step may be asked for again."""
+        if self._waiting and not self._settled:
+            self._waiting = False
+            self._go_on()
+
+    def _lost_slot(self) -> None:
+        if not self._settled and self.call.route.metering.quota_outage != "open":
+            self._cut(QuotaUnavailable(_SLOT_LOST))
+
+    def _hold(self) -> None:
+        if not self._held and self.exchange is not None:
+            self._held = True
+            self.exchange.pause()
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
+            self._touched_s = self._clock.monotonic_s()
+            if self.exchange is not None and not self._paused:
+                self.exchange.resume()
+
+    # How it ends
+
+    def _meet(self, head: ResponseHead) -> bool:
+        """See what kind of answer begins; False when it cannot be passed on, and the call has ended."""
+        self._silent, self._reached = False, True
+        self._made = 200 <= head.status < 300
+        if not self._made or content_type(head.headers) != EVENT_STREAM:
+            return True
+        if has_coding(head.headers):
+            self._made = False
+            self._lost += 1
+            self._abort_exchange()
+            self._fail(UpstreamTorn(_ENCODED), "failed")
+            return False
+        # A length that was promised has to be kept.
+        self._count = StreamCount(hides_usage=not self._reserved.measure.tells_usage and head.length is None)
+        return True
+
+    def _cut(self, refusal: JotgateError) -> None:
+        self._abort_exchange()
+        if isinstance(refusal, QuotaExceeded):
+            self.spent = refusal.standing
+        self._fail(refusal, "cut")
+
+    def _give_up(self) -> None:
+        """The upstream that was asked last is asked no longer: what it did, if it saw the call, nobody will hear."""
+        if self._silent and self.exchange is not None and self.exchange.written:
+            self._reached = True
+            self._lost += 1
+        self._silent = False
+
+    def _abort_exchange(self) -> None:
+        self._give_up()
+        super()._abort_exchange()
+
+    def _finish(self, outcome: Outcome) -> None:
+        if self._count is not None:
+            self.usage = self._count.usage
+        elif self._tap is not None:
+            self.usage = self._tap.usage()
+        self._tap = None
+        self.charged = self._settle_units(whole=outcome == "complete")
+        super()._finish(outcome)
+
+    def _settle_units(self, *, whole: bool) -> Charge | None:
+        """Charge what was used, or give everything back when no upstream has seen the call."""
+        reserved = self._reserved
+        reservation = reserved.reservation
+        if not self._reached:
+            reservation.void()
+            return None
+        before = (reservation.input_tokens, reservation.output_tokens, reservation.cost)
+        parts = [(reserved.measure.input_tokens, reservation.output_tokens)] * self._lost
+        if self._made:
+            parts.append(self._answer(whole=whole))
+        tokens_in, tokens_out = sum(part[0] for part in parts), sum(part[1] for part in parts)
+        cost = sum(reserved.cost_at(self.attempt, *part) for part in parts)
+        forgive = self.call.route.metering.quota_spent == "soft"
+        used = Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost)
+        overrun = reservation.settle(used, forgive=forgive)
+        if overrun and forgive:
+            tokens_in, tokens_out, cost = map(min, (tokens_in, tokens_out, cost), before)
+        return Charge(tokens_in, tokens_out, cost, overrun, forgiven=bool(overrun and forgive))
+
+    def _answer(self, *, whole: bool) -> tuple[int, int]:
+        """The tokens of input and output that the answer has cost."""
+        measured, usage, count = self._reserved.measure, self.usage, self._count
+        reserved = self._reserved.reservation.output_tokens
+        tokens_in = measured.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        told = usage.completion_tokens
+        if not measured.answers:
+            return tokens_in, told or 0
+        if count is None:
+            if told is None:
+                told = min(self.bytes_out, reserved) if whole else reserved
+        elif not (whole or count.final):
+            # No usage that was told before the end is that of the whole answer.
+            told = max(count.seen, min(count.most + self._margin(), reserved))
+        elif told is None:
+            told = count.most if measured.output_tokens is None else min(count.most, measured.output_tokens)
+        return tokens_in, told
+
+
+def _spent(standings: tuple[QuotaStanding, ...]) -> JotgateError:
+    """The refusal of a step, by the quota of which least is left."""
+    found = min(
+        (one for one in standings if one.unit in _OF_OUTPUT), key=lambda one: one.limit - one.spent, default=None
+    )
+    if found is None:
+        return QuotaUnavailable(_OUT_OF_REACH)
+    retry_after_s = 0 if found.resets_s == inf else max(1, ceil(found.resets_s))
+    message = f"the quota '{found.name}' has nothing left for more of this answer"
+    return QuotaExceeded(found, message, retry_after_s=retry_after_s, others=standings)

@@ -1,0 +1,97 @@
+"""Reserves what a call may use of its quotas before it is sent, and knows what that costs at each upstream."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core.calls import Body
+from jotgate.core.metered_bodies import Measure, measure, metered_body
+from jotgate.core.prices import cost_nd, dearest, for_call
+from jotgate.core.quotas import Price
+from jotgate.core.routes import Upstream
+from jotgate.errors import PriceUnknown
+from jotgate.gateway.admission import Call
+from jotgate.gateway.waits import Soon
+from jotgate.services.meter import Metering
+from jotgate.services.meter_reservations import Need, Reservation
+
+_UNBOUND: Final = 1 << 62
+
+
+class Quotas(Struct, frozen=True):
+    """Where calls reserve. `soon` does a thing in a coming turn of the event loop."""
+
+    metering: Metering
+    soon: Soon
+
+
+class Reserved(Struct, frozen=True):
+    """What a call has reserved, where, and by what it is charged.
+
+    `prices` are those of the route's attempts, `price` is not below any of them; None: nobody knows one.
+    """
+
+    quotas: Quotas
+    reservation: Reservation
+    measure: Measure
+    prices: tuple[Price | None, ...]
+    price: Price | None
+
+    def body_for(self, call: Call, upstream: Upstream) -> Body:
+        """The body as this upstream is sent it: within what is reserved, where one can say so beforehand."""
+        measured = self.measure
+        each = None
+        if measured.answers and not measured.streams:
+            each = max(1, self.reservation.output_tokens // measured.answers)
+        return metered_body(call.body, call.operation.name, each, upstream.ceiling_field)
+
+    def cost_at(self, attempt: int, input_tokens: int, output_tokens: int) -> int:
+        """What so many tokens cost at the upstream of an attempt, in nanodollars; nothing where nobody knows."""
+        return _cost(self.prices[attempt], input_tokens, output_tokens)
+
+    def cost_of_step(self, output_tokens: int) -> int:
+        """What so many more tokens of output may cost beside what is reserved by now, in nanodollars."""
+        reserved = self.reservation
+        grown = _cost(self.price, self.measure.input_tokens, reserved.output_tokens + output_tokens)
+        return max(0, grown - reserved.cost)
+
+
+def reserve_call(call: Call, quotas: Quotas, now_s: float) -> Reserved | None:
+    """Reserve what a call may use at most, a stream its first step; None: nothing limits it.
+
+    `now_s` is monotonic.
+
+    Raises:
+        QuotaExceeded, QuotaUnavailable, UnitsUnresolved: see `Metering.reserve`.
+        PriceUnknown: a limit in money meets it, and nobody knows what it costs.
+        RequestMalformed: what bounds it cannot be read.
+    """
+    rules = call.route.metering
+    measured = measure(call.body, call.operation.name, rules)
+    prices = tuple(
+        one.price if one.price is None else for_call(one.price, call.body.compact) for one in call.route.attempts
+    )
+    price = dearest(prices)
+    output = measured.output_tokens
+    if measured.streams:
+        output = min(rules.output_step, _UNBOUND if output is None else output)
+    assert output is not None, "what is no stream has a ceiling"
+    least = min(output, measured.answers)
+    need = Need(
+        input_tokens=measured.input_tokens,
+        output_tokens=output,
+        cost=_cost(price, measured.input_tokens, output),
+        output_least=least,
+        cost_least=_cost(price, measured.input_tokens, least),
+    )
+    reservation = quotas.metering.reserve(call.principal, call.route.alias, call.operation.name, need, now_s)
+    if reservation is None:
+        return None
+    if price is None and any(one.quota.limit.unit == "cost" for one in reservation.meters):
+        reservation.void()
+        raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
+    return Reserved(quotas, reservation, measured, prices, price)
+
+
+def _cost(price: Price | None, input_tokens: int, output_tokens: int) -> int:
+    return 0 if price is None else cost_nd(price, input_tokens, output_tokens)

@@ -275,6 +275,8 @@ class Store(
     PersonalTokenRecords,
     FamilyRecords,
     PolicyRecords,
+    LimitRecords,
+    LedgerRecords,
     Marks,
     Protocol,
 ):

@@ -31,7 +31,11 @@ from jotgate.core.durable import (
     RevocationKind,
 )
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.ledger import LeaseAsk
+from jotgate.core.limit_records import LimitRecord
+from jotgate.core.meters import meter_of
 from jotgate.core.policy_values import PolicyRecord
+from jotgate.core.quotas import Limit, Meter, Quota, TokenLimit
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
@@ -137,6 +141,21 @@ POLICIES: Final = (
 )
 
 
+LIMITED: Final = LimitRecord(
+    level="principal",
+    holder="https://gateway.example ann",
+    title="Ann \u2603",
+    limits=(Limit("requests", 1_000, "day", "Europe/Berlin"), Limit("total_tokens", 60, "rate", period_s=60, burst=10)),
+    created_at_s=39,
+    updated_at_s=40,
+)
+METER: Final[Meter] = meter_of(Quota("ann", Limit("requests", 10)), ("https://gateway.example ann",))
+LEASED: Final = LeaseAsk("lease", METER, want=4, least=1)
+LIMITED_ISSUANCE: Final = Issuance(
+    "limited", "ann", "cli", "new", 41, 4_000_000_000, limits=(TokenLimit(Limit("cost", 5), "https://i.example t"),)
+)
+
+
 def fill(store: Store) -> None:
     """Keep one of everything."""
     store.fix_fact("issuer", "https://gateway.example")
@@ -146,6 +165,14 @@ def fill(store: Store) -> None:
     store.revoke(REVOCATIONS)
     fill_tokens(store)
     store.put_policies(0, POLICIES)
+    fill_quotas(store)
+
+
+def fill_quotas(store: Store) -> None:
+    """Keep one of everything that came with revision 0004."""
+    store.put_limits(LIMITED)
+    store.turn([LEASED])
+    store.add_issuances([LIMITED_ISSUANCE])
 
 
 def fill_tokens(store: Store) -> None:
@@ -177,7 +204,7 @@ def write() -> None:
     with tempfile.TemporaryDirectory() as folder, postgres() as server:
         file, url = Path(folder) / "store.db", server.make_database().url
         for address in (StoreAddress(file=file), StoreAddress(url=url)):
-            store = open_store(address)
+            store = open_store(address, lambda: 4_000_000_000.0)
             fill(store)
             store.close()
         dump = "\n".join(sqlite3.connect(file).iterdump()) + "\n"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.durable import IssuanceQuery, Versions
 from jotgate.core.families import FoundFamily
+from jotgate.core.ledger import Balance
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.errors import Code, StoreRefused
 from jotgate.store_ports import Store
@@ -97,6 +98,14 @@ def check_tokens(store: Store) -> None:
     assert store.mark(sample.MARK, 0) == sample.MARK
 
 
+def check_quotas(store: Store) -> None:
+    """Look for all that `sample.fill_quotas` keeps."""
+    assert store.limits(("", ""), 10) == (structs.replace(sample.LIMITED, version=1),)
+    assert store.balances([sample.METER]) == (Balance(sample.METER.key, leased=4, left=6),)
+    assert store.turn([sample.LEASED])[0].units == 4
+    assert store.issuance("limited") == sample.LIMITED_ISSUANCE
+
+
 def test_families_that_were_begun_before_remember_whose_word_they_rest_on(address: StoreAddress) -> None:
     """All of them were, until 0003, begun with a token of another issuer."""
     sample.load(address, "0002")
@@ -120,10 +129,13 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     ring = store.key_ring()
     assert (ring.version, ring.keys) == (1, sample.KEYS)
     assert store.issuers() == (structs.replace(sample.ISSUER, version=1),)
-    assert store.find_issuances(IssuanceQuery(live_at_s=0), "", 10) == tuple(reversed(sample.ISSUANCES))
+    issuances = [sample.ISSUANCES[1], *([] if revision < "0004" else [sample.LIMITED_ISSUANCE])]
+    found = store.find_issuances(IssuanceQuery(live_at_s=0), "", 10)
+    assert found == (*issuances, sample.ISSUANCES[0])
     numbered = tuple(structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))
     assert store.revocations_after(0, 10) == numbered
-    assert store.versions() == Versions(1, 1, 2, 0 if revision < "0002" else 4, 0 if revision < "0003" else 1)
+    came = [0 if revision < first else last for first, last in (("0002", 4), ("0003", 1), ("0004", 1))]
+    assert store.versions() == Versions(1, 1, 2, *came)
     if revision < "0002":
         assert store.accounts_after(0, 10) == ()
         # What came with 0002 is there now, and works.
@@ -133,6 +145,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert store.policies() == KeptPolicies(0, ())
         store.put_policies(0, sample.POLICIES)
     assert store.policies() == KeptPolicies(1, tuple(structs.replace(one, version=1) for one in sample.POLICIES))
+    if revision < "0004":
+        assert (store.limits(("", ""), 10), store.balances([sample.METER])[0].leased) == ((), 0)
+        sample.fill_quotas(store)
+    check_quotas(store)
     store.close()
 
 

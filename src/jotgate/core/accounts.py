@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeVar
 from msgspec import Struct
 
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
+from jotgate.core.quotas import Limit
 
 DEFAULT_TENANT: Final = "default"
 """The tenant of whoever names none. It need not be kept: enabled and without roles until somebody says otherwise."""
@@ -119,7 +120,7 @@ class PersonalToken(Struct, frozen=True, kw_only=True):
     """One opaque token of a principal, `jot_…`. `owner` and `name` together are unique.
 
     `secrets` has the newest last; one before it counts until its own end, while holders change over. It ends at
-    `expires_at_s`. `last_used_at_s` is 0 before its first use.
+    `expires_at_s`. `last_used_at_s` is 0 before its first use. `limits` are counted for this token alone.
     """
 
     token_id: str
@@ -131,6 +132,7 @@ class PersonalToken(Struct, frozen=True, kw_only=True):
     expires_at_s: int = 0
     last_used_at_s: int = 0
     last_used_from: str = ""
+    limits: tuple[Limit, ...] = ()
     version: int = 0
     created_at_s: int = 0
     updated_at_s: int = 0

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.quotas import TokenLimit
 from jotgate.errors import CommandError
 
 _BYTES_MAX: Final = 2048
@@ -94,7 +95,8 @@ class IssuerRecord(Struct, frozen=True):
 class Issuance(Struct, frozen=True, gc=False):
     """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family.
 
-    `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for. `tenant` None: it is not known.
+    `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for. `tenant` None: it is not known. `limits` are
+    those that it brings.
     """
 
     token_id: str
@@ -107,6 +109,7 @@ class Issuance(Struct, frozen=True, gc=False):
     family: str | None = None
     actor: str | None = None
     tenant: str | None = None
+    limits: tuple[TokenLimit, ...] = ()
 
     def __post_init__(self) -> None:
         check_texts(self)
@@ -183,6 +186,7 @@ class Versions(Struct, frozen=True):
     revocations: int
     accounts: int = 0
     policies: int = 0
+    limits: int = 0
 
 
 class Mark(Struct, frozen=True):

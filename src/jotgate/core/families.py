@@ -10,6 +10,7 @@ from msgspec import Struct
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
 from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.quotas import TokenLimit
 
 LATER_MAX: Final = 100
 """So many later tokens are read with one that is looked for. Who is further behind within a grace is too late."""
@@ -22,6 +23,7 @@ class Family(Struct, frozen=True, kw_only=True):
     `ended_at_s` None: it lives. `ancestors`, `origins`, `actors` and `may_act` are those of all its tokens; see
     `Principal`. `voucher` is the issuer, by jotgate's word for it, on whose word it rests whom they speak for; empty:
     none but us. `confirmation` is what whoever refreshes must prove (RFC 9449 s5); None: nothing.
+    `limits` are those that all its tokens bring: a fresh one buys nothing.
     """
 
     family_id: str
@@ -42,6 +44,7 @@ class Family(Struct, frozen=True, kw_only=True):
     may_act: Actor | None = None
     voucher: str = ""
     confirmation: Confirmation | None = None
+    limits: tuple[TokenLimit, ...] = ()
 
     def __post_init__(self) -> None:
         check_texts(self, PAIRED_BYTES_MAX)

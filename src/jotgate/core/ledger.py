@@ -1,7 +1,9 @@
 """The ledger of quotas: what takers ask of it and what they are told, and what one turn of asks does to an account.
 
-Invariant, after every turn: what is posted and what open leases hold is together at most the limit, for every account
-and window. Posted alone is more only by debt, which somebody has booked.
+Invariant, after every turn, for every account and window: what is posted, less what is debt, and what open leases hold
+is together at most the limit by which units were granted last. Debt is what was used beyond the units of a lease, and
+is booked as such when its taker says so. A limit that is lowered below what stands grants nothing more.
+`core.lease_turns` does a turn, `core.ledger_records` has what is kept.
 """
 
 from msgspec import Struct
@@ -15,7 +17,8 @@ class LeaseAsk(Struct, frozen=True, omit_defaults=True):
     `lease_id` is chosen by the taker; asked twice it is granted once. Empty: it takes nothing. It wants `want` units
     beside those that it keeps, and at least `least` of them, or none. `previous` is the lease of the same taker and
     account that this one follows: of its units `spent` are posted (more than it has: that is debt), `kept` go on into
-    the new lease, and the others are given back.
+    the new lease, and the others are given back. Where no lease follows in the same window `kept` are posted too. Of
+    `concurrent` nothing is ever posted.
     """
 
     lease_id: str
@@ -31,9 +34,11 @@ class LeaseAnswer(Struct, frozen=True, omit_defaults=True):
     """What became of an ask; all times are seconds from when the taker sent it.
 
     `units` are those of the new lease, kept ones included; 0: there is none. They may be spent until `spend_s` and
-    given back until `return_s`. `lost`: the previous lease had run out, and all its units were posted. `posted` and
-    `leased` are those of the account in this window, by all takers, with this ask; the window began at `window_s`
-    (NumericDate) and ends in `ends_s`; infinite: never. `next_s` says of a rate when so many as were refused may come.
+    given back until `return_s`. `lost`: the previous lease had run out, and all its units were posted (of `concurrent`:
+    freed); or its window had ended, and those that were to be kept were posted in it. Nothing of it goes on then.
+    `posted` and `leased` are those of the account in this window, by all takers, with this ask; the window began at
+    `window_s` (NumericDate) and ends in `ends_s`; infinite: never. `next_s` says of a rate in how many seconds the
+    least that was refused may come; infinite: never, as it is more than the burst.
     """
 
     lease_id: str

@@ -16,10 +16,11 @@ from jotgate.core.durable import (
 )
 from jotgate.stores.memory_accounts import MemoryAccounts
 from jotgate.stores.memory_families import MemoryFamilies
+from jotgate.stores.memory_limits import MemoryLimits
 from jotgate.stores.memory_policies import MemoryPolicies
 
 
-class MemoryStore(MemoryAccounts, MemoryFamilies, MemoryPolicies):
+class MemoryStore(MemoryLimits, MemoryAccounts, MemoryFamilies, MemoryPolicies):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
     def fact(self, name: str) -> str | None:
@@ -146,6 +147,7 @@ class MemoryStore(MemoryAccounts, MemoryFamilies, MemoryPolicies):
                 rows.revocations_number,
                 rows.accounts_version,
                 rows.policies.version,
+                rows.limits_version,
             )
 
     def close(self) -> None:

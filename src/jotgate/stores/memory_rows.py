@@ -9,7 +9,10 @@ import msgspec
 from jotgate.core.accounts import AccountKind, AnyAccount, PersonalToken
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.ledger_records import Lease, MeterAccount, Place
+from jotgate.core.limit_records import LimitRecord
 from jotgate.core.policy_values import KeptPolicies
+from jotgate.core.quotas import Level
 
 
 @dataclass
@@ -33,6 +36,11 @@ class Rows:
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))
+    limits: dict[tuple[Level, str], LimitRecord] = field(default_factory=dict)
+    limits_version: int = 0
+    ledger: dict[Place, MeterAccount] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    open_leases: dict[Place, set[str]] = field(default_factory=dict)  # the names of those that are open, by account
 
 
 class MemoryRows:

@@ -1,6 +1,6 @@
 """Opens the store: makes the schema of an empty one, and refuses one whose schema is not what this jotgate knows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -27,8 +27,8 @@ class SchemaState(Struct, frozen=True):
     missing: tuple[str, ...]
 
 
-def open_store(address: StoreAddress) -> SqlStore:
-    """The store at an address; the schema of an empty one is made.
+def open_store(address: StoreAddress, now_s: Callable[[], float] | None = None) -> SqlStore:
+    """The store at an address; the schema of an empty one is made. `now_s` stands for the clock of the database.
 
     Raises:
         StoreRefused: its schema is older and was not migrated, or newer; or its driver is missing.
@@ -44,7 +44,7 @@ def open_store(address: StoreAddress) -> SqlStore:
                 f"the store has the schema {state.revision}, and this jotgate needs {SCHEMA_REVISION}",
                 hint="Stop every jotgate that uses it, make a backup, then run: jotgate migrate",
             )
-    return SqlStore(make_engine(address, CONNECTIONS))
+    return SqlStore(make_engine(address, CONNECTIONS), now_s)
 
 
 def open_access(address: StoreAddress) -> ThreadedAccess | DirectAccess:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -35,7 +35,7 @@ COUNTERS: Final = Table(
     Column("name", _TEXT, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""How often each part has changed: a row for each of `keys`, `issuers`, `revocations`, `accounts`, `policies`."""
+"""How often each part has changed: a row for each member of `core.durable.Versions`."""
 
 KEYS: Final = Table(
     "jotgate_keys",
@@ -77,6 +77,7 @@ ISSUANCES: Final = Table(
     Column("family", _TEXT),
     Column("actor", _TEXT),
     Column("tenant", _TEXT),
+    Column("limits", Packed, nullable=False),
     Index("jotgate_issuances_subject", "subject", "expires_at_s"),
     Index("jotgate_issuances_client", "client_id", "expires_at_s"),
     Index("jotgate_issuances_parent", "parent"),
@@ -165,6 +166,7 @@ PERSONAL_TOKENS: Final = Table(
     Column("expires_at_s", BigInteger, nullable=False),
     Column("last_used_at_s", BigInteger, nullable=False),
     Column("last_used_from", _TEXT, nullable=False),
+    Column("limits", Packed, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("created_at_s", BigInteger, nullable=False),
     Column("updated_at_s", BigInteger, nullable=False),
@@ -215,6 +217,7 @@ FAMILIES: Final = Table(
     Column("may_act", Packed),
     Column("voucher", _TEXT, nullable=False),
     Column("confirmation", Packed),
+    Column("limits", Packed, nullable=False),
     Index("jotgate_families_client", "client_id", "family_id"),
     Index("jotgate_families_subject", "subject", "family_id"),
     Index("jotgate_families_end", "last_ends_at_s"),
@@ -256,3 +259,52 @@ POLICIES: Final = Table(
     Column("created_at_s", BigInteger, nullable=False),
 )
 """The policies of the store; `place` is where each stands among them."""
+
+LIMITS: Final = Table(
+    "jotgate_limits",
+    METADATA,
+    Column("level", _TEXT, primary_key=True),
+    Column("holder", _TEXT, primary_key=True),
+    Column("title", _TEXT, nullable=False),
+    Column("limits", Packed, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("updated_at_s", BigInteger, nullable=False),
+)
+
+LEDGER: Final = Table(
+    "jotgate_ledger",
+    METADATA,
+    Column("meter", _TEXT, primary_key=True),
+    Column("window_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("ends_at_s", BigInteger),
+    Column("unit", _TEXT, nullable=False),
+    Column("posted", BigInteger, nullable=False),
+    Column("leased", BigInteger, nullable=False),
+    Column("debt", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+    Column("arrival_us", BigInteger, nullable=False),
+    Column("keep_until_s", BigInteger),
+    Column("label", Packed, nullable=False),
+    Index("jotgate_ledger_end", "keep_until_s"),
+)
+"""What is counted; `label` says to people what a meter is."""
+
+_OPEN: Final = text("state = 'open'")
+
+LEASES: Final = Table(
+    "jotgate_leases",
+    METADATA,
+    Column("lease_id", _TEXT, primary_key=True),
+    Column("meter", _TEXT, nullable=False),
+    Column("window_s", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("follows_lost", Boolean, nullable=False),
+    Column("pushed_us", BigInteger, nullable=False),
+    Column("granted_at_ms", BigInteger, nullable=False),
+    Column("spend_until_ms", BigInteger, nullable=False),
+    Column("not_after_ms", BigInteger, nullable=False),
+    Index("jotgate_leases_meter", "meter", "window_s", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("jotgate_leases_end", "state", "not_after_ms"),
+)

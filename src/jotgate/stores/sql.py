@@ -24,6 +24,8 @@ from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REVOCATIONS
 from jotgate.stores.sql_accounts import SqlAccounts
 from jotgate.stores.sql_families import SqlFamilies
+from jotgate.stores.sql_ledger import SqlLedger
+from jotgate.stores.sql_limits import SqlLimits
 from jotgate.stores.sql_personal_tokens import SqlPersonalTokens
 from jotgate.stores.sql_policies import SqlPolicies
 from jotgate.stores.sql_rows import (
@@ -44,7 +46,7 @@ _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 _ALL_KEYS: Final = select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)
 
 
-class SqlStore(SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
+class SqlStore(SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 
     def fact(self, name: str) -> str | None:

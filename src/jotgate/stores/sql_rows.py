@@ -30,6 +30,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.ledger_records import Lease, MeterAccount
+from jotgate.core.limit_records import LimitRecord
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.errors import CommandError, StoreRefused
 from jotgate.stores.schema import (
@@ -40,6 +42,9 @@ from jotgate.stores.schema import (
     ISSUANCES,
     ISSUERS,
     KEYS,
+    LEASES,
+    LEDGER,
+    LIMITS,
     MARKS,
     PERSONAL_TOKENS,
     POLICIES,
@@ -63,10 +68,13 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     RefreshRecord: REFRESH_TOKENS,
     Mark: MARKS,
     PolicyRecord: POLICIES,
+    LimitRecord: LIMITS,
+    MeterAccount: LEDGER,
+    Lease: LEASES,
 }
 """Where each record is kept; the columns have the names of its members."""
 
-Counter = Literal["keys", "issuers", "revocations", "accounts", "policies"]
+Counter = Literal["keys", "issuers", "revocations", "accounts", "policies", "limits"]
 Cells = tuple[object, ...]
 Record = TypeVar("Record", bound=Struct)
 

@@ -202,7 +202,8 @@ def _indebted(account: MeterAccount, over: int, meter: Meter) -> MeterAccount:
 def _open(book: Book, ask: LeaseAsk, place: Place, carried: _Carried) -> Lease | None:
     account, now_ms = book.accounts[place], book.now_ms
     limit = ask.meter.quota.limit
-    room = _room(account, limit, now_ms)
+    # A rate has gone on past what is kept already.
+    room = _room(account, limit, now_ms) - (0 if limit.window == "rate" else carried.units)
     granted = min(ask.want, room) if ask.want > 0 and room >= max(1, ask.least) else 0
     units = carried.units + granted
     if units <= 0:

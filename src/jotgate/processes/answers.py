@@ -1,6 +1,7 @@
 """Control's answers to what workers ask over the bus: of keys, personal tokens, forms, proofs and units of quotas.
 
-Each question of a worker is answered once at a time. One whose worker is gone is dropped; that one asks again.
+Each question of a worker is answered once at a time. One whose worker is gone is dropped; that one asks again. But what
+it asks of the ledger is done all the same: it may be its last words, by which it gives back what it holds.
 """
 
 import asyncio
@@ -74,7 +75,7 @@ async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it 
 
 
 class Answers:
-    """Answers the questions of workers. Mutable: the desks that know."""
+    """Answers the questions of workers. Mutable: the desks that know, and what is done for whoever may be gone."""
 
     def __init__(self, wanted: Callable[[str], Awaitable[KeysOutcome]]) -> None:
         self._wanted = wanted
@@ -82,6 +83,7 @@ class Answers:
         self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
         self.records: RecordDesk | None = None
         self.units: UnitDesk | None = None
+        self._leasing: set[asyncio.Task[None]] = set()
 
     def serve_forms(self, answer: FormDesk) -> None:
         """Let workers hand forms to the token service."""
@@ -105,7 +107,9 @@ class Answers:
             case FormAsked():
                 self._answer_form(connection, question)
             case LeasesAsked(number, asks):
-                connection.ask(("leases", number), self._answer_leases(connection, number, asks))
+                leasing = asyncio.get_running_loop().create_task(self._answer_leases(connection, number, asks))
+                self._leasing.add(leasing)
+                leasing.add_done_callback(self._leasing.discard)
             case PlanWanted(number):
                 connection.ask(("plan", number), self._answer_plan(connection, question))
             case ProofShown(number, sight):

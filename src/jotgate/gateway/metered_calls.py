@@ -64,8 +64,7 @@ class MeteredCalls:
     def enter(self, world: World) -> None:
         """Let calls reserve by what this world says of quotas."""
         if self._quotas is not None:
-            issuer = world.snapshot.issuers[0].issuer
-            self._quotas.metering.enter(issuer, metered=world.metered, capacity=world.limits.verified_tokens)
+            self._quotas.metering.enter(metered=world.metered, capacity=world.limits.verified_tokens)
 
     def tick(self, now_s: float) -> None:
         """Tell the ledger what was spent, and refuse those that have waited for long enough. Four times a second."""

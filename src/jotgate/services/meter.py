@@ -6,27 +6,37 @@ is told to the ledger once: as spent, as kept for calls that run, or as given ba
 reserved is charged all the same, and is debt.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final
 
-from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.ledger import LeaseAnswer
 from jotgate.core.principals import Principal
+from jotgate.core.quota_answers import exceeded, standing_of
 from jotgate.core.quotas import Meter, Spender
+from jotgate.errors import JotgateError, QuotaExceeded, QuotaStanding, QuotaUnavailable, UnitsUnresolved
 from jotgate.ports import Clock, Entropy
-from jotgate.services.meter_reservations import Need, Reservation
+from jotgate.services.meter_chains import Chain, Runner
+from jotgate.services.meter_leases import Holding
+from jotgate.services.meter_needs import fit, least_of, step_amounts
+from jotgate.services.meter_plans import Plan, Plans
+from jotgate.services.meter_post import AskLeases, LeasePost, Soon
+from jotgate.services.meter_reservations import Amounts, Extended, Need, Reservation
+
+PATIENCE_S: Final = 2.5
+"""So long a step of a stream waits for units at most."""
 
 AskPlan = Callable[[int, Spender, str, str], object]
 """Asks control which meters a call meets: number, spender, model, operation (`processes.messages.PlanWanted`)."""
-AskLeases = Callable[[int, list[LeaseAsk]], object]
-"""Sends asks to the ledger, by way of control (`processes.messages.LeasesAsked`)."""
-Soon = Callable[[Callable[[], None]], object]
-"""Has something done later in this turn of the event loop."""
+
+_UNKNOWN_PLAN: Final = "which quotas meet this call cannot be known now"
+_UNKNOWN_REST: Final = "what is left of the quota '{}' cannot be known now"
 
 
 class Metering:
     """The worker's side of quotas. Mutable: the plans and the leases that it holds, and who waits for them.
 
-    `told` is called with the `key` of an UnitsUnresolved when it is of use to try again; it must not call back into
-    this object before it returns. It outlives the worlds that use it. All times are monotonic.
+    `told` is called with the `key` of an UnitsUnresolved when it is of use to try again. It outlives the worlds that
+    use it. All times are monotonic.
     """
 
     def __init__(
@@ -39,11 +49,20 @@ class Metering:
         told: Callable[[Hashable], object],
         soon: Soon,
     ) -> None:
-        raise NotImplementedError
+        self._clock = clock
+        self._ask_plan = ask_plan
+        self._told = told
+        self._plans = Plans()
+        self._post = LeasePost(clock, entropy, ask_leases, soon)
+        self._metered = False
+        self._questions = 0
+        self._active: dict[Holding, None] = {}
+        self._stalled: dict[Reservation, None] = {}
 
-    def enter(self, own_issuer: str, *, metered: bool, capacity: int) -> None:
-        """Use a new world: the `iss` of this installation, `Snapshot.metered`, how many plans to hold at most."""
-        raise NotImplementedError
+    def enter(self, *, metered: bool, capacity: int) -> None:
+        """Use a new world: `Snapshot.metered`, and how many plans to hold at most."""
+        self._metered = metered
+        self._plans.limit(capacity)
 
     def reserve(self, principal: Principal, model: str, operation: str, need: Need, now_s: float) -> Reservation | None:
         """Reserve what a call needs, of all quotas that meet it or of none. None: nothing limits it.
@@ -53,32 +72,223 @@ class Metering:
             QuotaUnavailable: nobody can say now how much is left.
             UnitsUnresolved: a moment later one can say; what it needs has been asked for.
         """
-        raise NotImplementedError
+        found = self._plans.near.get((id(principal), model, operation))
+        plan = found[1] if found is not None else self._find_plan(principal, model, operation, now_s)
+        if plan is None or not plan.parts:
+            return None
+        input_tokens, output_tokens = need.input_tokens, need.output_tokens
+        tokens = input_tokens + output_tokens
+        amounts = (1, input_tokens, output_tokens, tokens, need.cost, need.tool_calls, 1)
+        chains = []
+        for holding, unit in plan.parts:
+            chain = holding.chain
+            left = chain.free - amounts[unit]
+            if left < chain.low or now_s >= chain.spend_until_s:
+                break
+            chain.free = left
+            chain.used_s = now_s
+            chains.append(chain)
+        else:
+            return Reservation(self, plan, amounts, chains)
+        for chain, unit in zip(chains, plan.units, strict=False):
+            chain.free += amounts[unit]
+        return self._reserve_closely(plan, need, now_s)
 
     def tick(self) -> None:
         """Tell the ledger what was spent, give back what is idle, renew what is about to end. Four times a second."""
-        raise NotImplementedError
+        now_s = self._clock.monotonic_s()
+        broken = self._post.broken
+        for holding in tuple(self._active):
+            holding.turn(now_s)
+            due = holding.due(now_s)
+            if not broken:
+                self._tend(holding, due, now_s)
+            if now_s >= holding.chain.return_until_s:
+                self._end_slots(holding.chain)
+            if holding.idle:
+                del self._active[holding]
+        self._post.tick(now_s)
+        _tell(one for one in tuple(self._stalled) if one.waited_s(now_s) >= PATIENCE_S)
 
     def plan_answered(self, number: int, meters: Sequence[Meter] | None) -> None:
         """Control says which meters a call meets; None: it cannot say now."""
-        raise NotImplementedError
+        key = self._plans.answered(number, meters, self._clock.monotonic_s())
+        if key is not None:
+            self._told(key)
 
     def leases_answered(self, number: int, answers: Sequence[LeaseAnswer] | None) -> None:
         """What became of asks; None: the store does not answer, and they are asked again."""
-        raise NotImplementedError
+        now_s = self._clock.monotonic_s()
+        waiting: dict[Hashable, None] = {}
+        stalled: dict[Runner, None] = {}
+        for pending, answer in self._post.answered(number, answers):
+            holding = pending.holding
+            holding.take(pending, answer, now_s)
+            if pending.chain.lost:
+                self._end_slots(pending.chain)
+            waiting.update(dict.fromkeys(holding.waiting))
+            stalled.update(dict.fromkeys(holding.stalled))
+            holding.waiting.clear()
+            holding.stalled.clear()
+        for key in waiting:
+            self._told(key)
+        _tell(stalled)
 
     def limits_changed(self) -> None:
         """Hold no plan any more: each is asked for anew when a call needs it."""
-        raise NotImplementedError
+        self._plans.forget()
 
     def lost_link(self) -> None:
         """Control is out of reach: nothing that was asked for may be answered any more."""
-        raise NotImplementedError
+        self._post.lost_link()
 
     def ask_again(self) -> None:
-        """Put all that is not answered to another control process, under the same numbers of leases."""
-        raise NotImplementedError
+        """Put all that is not answered to another control process, under the same names of leases."""
+        for number, (spender, model, operation) in self._plans.renumbered(self._questions + 1):
+            self._questions = number
+            self._ask_plan(number, spender, model, operation)
+        self._post.ask_again()
 
     def close(self) -> None:
         """Give everything back that no call has reserved, and tell what was spent: the worker stops."""
-        raise NotImplementedError
+        now_s = self._clock.monotonic_s()
+        for holding in self._active:
+            if not holding.chain.asked and holding.chain.lease_id:
+                self._post.put(holding.compose(self._post.new_id(), now_s, 0, more=False))
+        self._post.flush()
+
+    # Reserving, where the short way does not do
+
+    def _find_plan(self, principal: Principal, model: str, operation: str, now_s: float) -> Plan | None:
+        """The plan of a call that is not known by its principal; None: nothing limits it. Raises as `reserve` does."""
+        if not self._metered and not principal.limits:
+            return None
+        found = self._plans.find(principal, model, operation)
+        if isinstance(found, Plan):
+            return found
+        verdict = QuotaUnavailable(_UNKNOWN_PLAN)
+        if self._plans.is_unknown(found, now_s) or self._post.is_out(now_s):
+            raise verdict
+        if self._plans.number(found, self._questions + 1):
+            self._questions += 1
+            self._ask_plan(self._questions, *found)
+        raise UnitsUnresolved(found, verdict)
+
+    def _reserve_closely(self, plan: Plan, need: Need, now_s: float) -> Reservation:
+        """Reserve, or ask for what is lacking. Raises as `reserve` does."""
+        for holding in plan.holdings:
+            holding.turn(now_s)
+        amounts = fit(need, plan, now_s)
+        short = [(one, unit) for one, unit in plan.parts if one.lacks(amounts[unit], now_s)]
+        if not short:
+            chains = self._take(plan, amounts, now_s)
+            return Reservation(self, plan, amounts, chains)
+        least = least_of(need)
+        for holding, unit in short:
+            if holding.exceeds(least[unit], now_s):
+                raise self._exceeded(plan, holding, holding.resets_s(now_s))
+        if self._post.is_out(now_s):
+            raise QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
+        verdict = self._verdict(plan, [holding for holding, _ in short], now_s)
+        for holding, unit in short:
+            self._want(holding, amounts[unit], least[unit], now_s)
+            holding.waiting.add(plan.key)
+        raise UnitsUnresolved(plan.key, verdict)
+
+    def step(self, reservation: Reservation, output_tokens: int, cost: int) -> Extended:
+        """See `Reservation.extend`."""
+        now_s = self._clock.monotonic_s()
+        plan = reservation.plan
+        self._stalled.pop(reservation, None)
+        for holding in plan.holdings:
+            holding.turn(now_s)
+        amounts = step_amounts(output_tokens, cost)
+        short = [(one, amounts[unit]) for one, unit in plan.parts if one.lacks(amounts[unit], now_s)]
+        if not short:
+            taken = self._take(plan, amounts, now_s)
+            parts = zip(plan.units, taken, reservation.chains, strict=True)
+            reservation.add(output_tokens, cost, [new if amounts[unit] else old for unit, new, old in parts])
+            reservation.stepped(unavailable=False)
+            return "granted"
+        known = any(one.exceeds(amount, now_s) for one, amount in short)
+        fresh = any(one.is_fresh(now_s) for one, _ in short)
+        if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= PATIENCE_S:
+            reservation.stepped(unavailable=not known and not fresh)
+            return "refused"
+        for holding, amount in short:
+            self._want(holding, amount, amount, now_s)
+            holding.stalled.add(reservation)
+        self._stalled[reservation] = None
+        return "waiting"
+
+    def standings(self, plan: Plan) -> tuple[QuotaStanding, ...]:
+        """How each quota of a plan stands, as far as this worker knows."""
+        now_s, civil_s = self._clock.monotonic_s(), self._clock.now_s()
+        return tuple(
+            standing_of(meter, spent=one.taken, resets_s=one.resets_s(now_s), now_s=civil_s)
+            for meter, one in zip(plan.meters, plan.holdings, strict=True)
+        )
+
+    def overrun(self, plan: Plan) -> None:
+        """A call has used more than it had reserved: its holdings are looked at, whether or not they have a lease."""
+        self._active.update(dict.fromkeys(plan.holdings))
+
+    def _take(self, plan: Plan, amounts: Amounts, now_s: float) -> list[Chain]:
+        """Take what is there for certain, and ask early for more where little is left."""
+        chains = []
+        for holding, unit in plan.parts:
+            chain = holding.chain
+            chain.free -= amounts[unit]
+            chain.used_s = now_s
+            chains.append(chain)
+            if chain.free < chain.low and holding.may_ask(now_s):
+                self._ask(holding, max(0, chain.free), now_s, more=True)
+        return chains
+
+    # Asking
+
+    def _want(self, holding: Holding, amount: int, least: int, now_s: float) -> None:
+        holding.want(amount, least)
+        self._active[holding] = None
+        if holding.may_ask(now_s):
+            self._ask(holding, max(0, holding.chain.free), now_s, more=True)
+
+    def _ask(self, holding: Holding, keep: int, now_s: float, *, more: bool) -> None:
+        self._active[holding] = None
+        self._post.put(holding.compose(self._post.new_id(), now_s, keep, more=more))
+
+    def _tend(self, holding: Holding, due: tuple[int, bool] | None, now_s: float) -> None:
+        if due is not None:
+            keep, more = due
+            self._ask(holding, keep, now_s, more=more)
+        for chain in tuple(holding.sweep(now_s)):
+            self._post.put(holding.compose_older(chain, self._post.new_id(), now_s))
+
+    def _end_slots(self, chain: Chain) -> None:
+        """Tell the calls that have a place of a chain that they have it no more."""
+        slots = tuple(chain.slots)
+        chain.slots.clear()
+        for one in slots:
+            one.tell_slot_lost()
+
+    # Refusing
+
+    def _verdict(self, plan: Plan, short: Sequence[Holding], now_s: float) -> JotgateError:
+        """What a call is told that has waited in vain: what it lacks others have, or nobody knows."""
+        known = next((one for one in short if one.is_fresh(now_s)), None)
+        if known is None:
+            return QuotaUnavailable(_UNKNOWN_REST.format(short[0].meter.quota.name))
+        return self._exceeded(plan, known, min(1.0, known.resets_s(now_s)))
+
+    def _exceeded(self, plan: Plan, holding: Holding, resets_s: float) -> QuotaExceeded:
+        meter = plan.meters[plan.holdings.index(holding)]
+        spent, civil_s = holding.taken, self._clock.now_s()
+        others = tuple(
+            one for one, other in zip(self.standings(plan), plan.holdings, strict=True) if other is not holding
+        )
+        return exceeded(meter, spent=spent, resets_s=resets_s, now_s=civil_s, others=others)
+
+
+def _tell(runners: Iterable[Runner]) -> None:
+    for one in tuple(runners):
+        one.tell_news()

@@ -1,15 +1,23 @@
 """What a call reserves of its quotas before it is let through, and what it is charged when it has ended."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from jotgate.core.quotas import Meter
 from jotgate.errors import QuotaStanding
+from jotgate.services.meter_chains import UNITS, Chain
+from jotgate.services.meter_plans import Plan
 
 Extended = Literal["granted", "waiting", "refused"]
 """What became of a step: it is reserved; units are asked for, and news will come; there are none."""
+
+Amounts = tuple[int, int, int, int, int, int, int]
+"""How much of each unit, as `meter_chains.UNITS` has them."""
+
+_CONCURRENT: Final = UNITS["concurrent"]
 
 
 class Need(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -36,61 +44,208 @@ class Used(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     tool_calls: int = 0
 
 
+class Desk(Protocol):
+    """Whoever holds the leases."""
+
+    def step(self, reservation: "Reservation", output_tokens: int, cost: int) -> Extended:
+        """See `Reservation.extend`."""
+
+    def standings(self, plan: Plan) -> tuple[QuotaStanding, ...]:
+        """How each quota of a plan stands."""
+
+    def overrun(self, plan: Plan) -> None:
+        """A call has used more than it had reserved of a quota of this plan."""
+
+
+class _More:
+    """Whom to tell what, and since when a step waits. Mutable: all of it."""
+
+    __slots__ = ("news", "slot_lost", "unavailable", "waits_s")
+
+    def __init__(self) -> None:
+        self.news: Callable[[], None] | None = None
+        self.slot_lost: Callable[[], None] | None = None
+        self.unavailable = False
+        self.waits_s = inf
+
+
 class Reservation:
     """What one call has reserved of all quotas that meet it. Mutable: its parts, until it is settled or voided.
 
-    Exactly one of `settle` and `void` is called, once; a second one does nothing. `input_tokens`, `output_tokens`,
-    `cost` and `tool_calls` are what is reserved by now; `output_tokens` may be less than was needed, see `Need`.
+    Exactly one of `settle` and `void` is called, once; a second one does nothing.
     """
 
-    __slots__ = ("cost", "input_tokens", "output_tokens", "tool_calls", "unavailable")
+    __slots__ = ("_amounts", "_chains", "_desk", "_more", "_older", "_open", "plan")
 
-    input_tokens: int
-    output_tokens: int
-    cost: int
-    tool_calls: int
-    unavailable: bool
-    """Whether the last step was refused because the store is out of reach, and not because the quota is spent."""
+    def __init__(self, desk: Desk, plan: Plan, amounts: Amounts, chains: list[Chain]) -> None:
+        self._desk = desk
+        self.plan = plan
+        self._amounts = amounts
+        self._chains = chains
+        # Parts of chains from which nothing is reserved any more: the place in the plan, the chain, how much.
+        self._older: list[tuple[int, Chain, int]] = []
+        self._more: _More | None = None
+        self._open = True
+        if plan.slotted:
+            for chain, unit in zip(chains, plan.units, strict=True):
+                if unit == _CONCURRENT:
+                    chain.slots.add(self)
+
+    @property
+    def input_tokens(self) -> int:
+        """How many are reserved."""
+        return self._amounts[1]
+
+    @property
+    def output_tokens(self) -> int:
+        """How many are reserved by now; less than were needed, perhaps: see `Need`."""
+        return self._amounts[2]
+
+    @property
+    def cost(self) -> int:
+        """How much is reserved by now, in nanodollars."""
+        return self._amounts[4]
+
+    @property
+    def tool_calls(self) -> int:
+        """How many are reserved."""
+        return self._amounts[5]
+
+    @property
+    def unavailable(self) -> bool:
+        """Whether the last step was refused because nobody could say what is left, and not because nothing is."""
+        return self._more is not None and self._more.unavailable
 
     @property
     def meters(self) -> tuple[Meter, ...]:
         """The quotas that meet the call."""
-        raise NotImplementedError
+        return self.plan.meters
 
     def standings(self) -> tuple[QuotaStanding, ...]:
         """How each of its quotas stands, as far as this worker knows."""
-        raise NotImplementedError
+        return self._desk.standings(self.plan)
 
     def live(self, now_s: float) -> bool:
         """Whether the leases that it is of may still be spent: asked right before the upstream is written to.
 
         `now_s` is monotonic. If it says no, void the reservation and reserve anew.
         """
-        raise NotImplementedError
+        parts = zip(self._chains, self.plan.units, strict=True)
+        return self._open and all(now_s < chain.spend_until_s or not self._amounts[unit] for chain, unit in parts)
 
     def extend(self, output_tokens: int, cost: int) -> Extended:
         """Reserve one more step: so many more output tokens, and nanodollars, or nothing of them.
 
-        After "waiting", `on_news` is told once when it is of use to ask again; within 2.5 s it becomes one of the
-        others.
+        After "waiting", whoever `on_news` named is told when it is of use to ask again; within 2.5 s it becomes one of
+        the others.
         """
-        raise NotImplementedError
+        return self._desk.step(self, output_tokens, cost) if self._open else "refused"
 
     def on_news(self, tell: Callable[[], None]) -> None:
         """Whom to tell when a step that waits may be asked for again."""
-        raise NotImplementedError
+        self._others().news = tell
 
     def on_slot_lost(self, tell: Callable[[], None]) -> None:
         """Whom to tell, once, when the call has no place any more among those that run at once: it has to end."""
-        raise NotImplementedError
+        self._others().slot_lost = tell
 
     def settle(self, used: Used, *, forgive: bool = False) -> int:
         """Charge what was used and give the rest back; how many tokens were used beyond those reserved.
 
         These are charged too, which is debt if nothing is left of the quota; `forgive`: they are not.
         """
-        raise NotImplementedError
+        if not self._open:
+            return 0
+        self._open = False
+        input_tokens, output_tokens = used.input_tokens, used.output_tokens
+        tokens = input_tokens + output_tokens
+        spent = (1, input_tokens, output_tokens, tokens, used.cost, used.tool_calls, 0)
+        amounts = self._amounts
+        if forgive or self._older or self.plan.slotted:
+            self._charge(spent, forgive=forgive)
+        else:
+            for chain, unit in zip(self._chains, self.plan.units, strict=True):
+                charged = spent[unit]
+                chain.spent += charged
+                chain.free += amounts[unit] - charged
+        if (
+            tokens > amounts[3]
+            or output_tokens > amounts[2]
+            or input_tokens > amounts[1]
+            or used.cost > amounts[4]
+            or used.tool_calls > amounts[5]
+        ):
+            self._desk.overrun(self.plan)
+            return max(0, tokens - amounts[3])
+        return 0
 
     def void(self) -> None:
         """Give everything back, and the request itself: nothing of the call has reached an upstream."""
-        raise NotImplementedError
+        if self._open:
+            self._open = False
+            self._charge((0, 0, 0, 0, 0, 0, 0), forgive=False)
+
+    # For whoever holds the leases
+
+    def add(self, output_tokens: int, cost: int, chains: Sequence[Chain]) -> None:
+        """Have a step more, of these chains, where it is of a unit that steps are of."""
+        requests, input_tokens, output, tokens, money, tools, slots = self._amounts
+        for place, (old, new) in enumerate(zip(self._chains, chains, strict=True)):
+            if old is not new:
+                had = self._amounts[self.plan.units[place]]
+                had -= sum(amount for index, _, amount in self._older if index == place)
+                self._older.append((place, old, had))
+                self._chains[place] = new
+        self._amounts = (
+            requests, input_tokens, output + output_tokens, tokens + output_tokens, money + cost, tools, slots
+        )  # fmt: skip
+
+    @property
+    def chains(self) -> Sequence[Chain]:
+        """The newest chain of each of its parts."""
+        return self._chains
+
+    def waited_s(self, now_s: float) -> float:
+        """How long a step waits; it begins to now, if it did not."""
+        more = self._others()
+        if more.waits_s == inf:
+            more.waits_s = now_s
+        return now_s - more.waits_s
+
+    def stepped(self, *, unavailable: bool) -> None:
+        """A step does not wait any more."""
+        if self._more is not None:
+            self._more.waits_s = inf
+            self._more.unavailable = unavailable
+
+    def tell_news(self) -> None:
+        """A step that waits may be asked for again (meter_chains.Runner)."""
+        if self._open and self._more is not None and self._more.news is not None:
+            self._more.news()
+
+    def tell_slot_lost(self) -> None:
+        """Its place is lost (meter_chains.Runner)."""
+        if self._open and self._more is not None and self._more.slot_lost is not None:
+            self._more.slot_lost()
+
+    def _others(self) -> _More:
+        if self._more is None:
+            self._more = _More()
+        return self._more
+
+    def _charge(self, spent: Amounts, *, forgive: bool) -> None:
+        """Charge each part, the oldest chains first."""
+        for place, (chain, unit) in enumerate(zip(self._chains, self.plan.units, strict=True)):
+            reserved = self._amounts[unit]
+            rest = min(spent[unit], reserved) if forgive else spent[unit]
+            for index, before, amount in self._older:
+                if index == place:
+                    charged = min(rest, amount)
+                    before.spent += charged
+                    before.free += amount - charged
+                    rest -= charged
+                    reserved -= amount
+            chain.spent += rest
+            chain.free += reserved - rest
+            if unit == _CONCURRENT:
+                chain.slots.discard(self)

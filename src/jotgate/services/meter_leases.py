@@ -1,0 +1,290 @@
+"""What a worker holds of one account of the ledger: what it knows of it, who waits, and when it asks for what."""
+
+from collections.abc import Hashable, Iterator
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+
+from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.quotas import Meter
+from jotgate.services.meter_chains import MARGIN_S, UNITS, Chain, Runner
+
+FRESH_S: Final = 1.0
+"""So long calls are refused by what the ledger said last, before it is asked again."""
+AGAIN_S: Final = 0.25
+"""So long after an answer that was not enough is the ledger asked again for those who wait."""
+IDLE_S: Final = 1.0
+"""Units of which nobody took any for so long go back."""
+SYNC_S: Final = 1.0
+"""What was spent is told at least so often."""
+BEAT_S: Final = 4.0
+"""A lease of which calls that run have all is renewed so often."""
+
+_SHARE: Final = 16
+"""Beforehand nobody asks for more than this part of what is left; of less than this, for nothing."""
+_QUEUED_SHARE: Final = 4
+"""For all that wait at most this part of what is left is asked for at once, or what one of them needs."""
+
+
+class Pending(Struct, frozen=True):
+    """An ask that is not answered. `had` are the units of its chain then; times count from `asked_s`, its first try."""
+
+    ask: LeaseAsk
+    holding: "Holding"
+    chain: Chain
+    asked_s: float
+    had: int
+
+
+class Holding:
+    """What a worker holds of one account. Mutable: its chains of leases, what the ledger said last, and who waits.
+
+    `limit` is how much there may be at once. `older` are chains from which nothing is reserved any more: their window
+    has ended, or they are lost. `waiting` are the calls to be told of an answer, `stalled` the streams.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_answered_s",
+        "_consumed",
+        "_ends_s",
+        "_given",
+        "_leased",
+        "_least",
+        "_lent",
+        "_next_s",
+        "_not_before_s",
+        "_posted",
+        "_recent",
+        "_since_s",
+        "_synced_s",
+        "_wanted",
+        "chain",
+        "limit",
+        "meter",
+        "older",
+        "stalled",
+        "unit",
+        "waiting",
+    )
+
+    def __init__(self, meter: Meter) -> None:
+        limit = meter.quota.limit
+        self.meter = meter
+        self.unit = UNITS[limit.unit]
+        self.limit = limit.burst if limit.window == "rate" and limit.burst and limit.amount > 0 else limit.amount
+        self.chain = Chain()
+        self.older: list[Chain] = []
+        self.waiting: set[Hashable] = set()
+        self.stalled: set[Runner] = set()
+        self._wanted = self._least = 0
+        self._posted = self._leased = self._lent = 0
+        self._given = self._consumed = self._recent = 0
+        self._answered_s = self._since_s = self._synced_s = self._not_before_s = -inf
+        self._ends_s = inf
+        self._next_s = 0.0
+
+    # What is known of the account
+
+    def turn(self, now_s: float) -> None:
+        """Begin anew if the window has ended."""
+        if now_s >= self._ends_s:
+            self._answered_s = self._not_before_s = -inf
+            self._posted = self._leased = self._lent = 0
+            self._ends_s = inf
+        if now_s >= self.chain.ends_s:
+            self._put_aside(self.chain)
+            self._begin(Chain())
+
+    def lacks(self, amount: int, now_s: float) -> bool:
+        """Whether so much cannot be reserved from what is held."""
+        chain = self.chain
+        return amount > 0 and (chain.free < amount or now_s >= chain.spend_until_s)
+
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether the ledger has said a moment ago how the account stands."""
+        return now_s - self._answered_s < FRESH_S
+
+    def exceeds(self, amount: int, now_s: float) -> bool:
+        """Whether so much is more than could be had even if all others gave back what they hold."""
+        if amount > self.limit:
+            return True
+        if not self.is_fresh(now_s):
+            return False
+        if self.meter.quota.limit.window == "rate":
+            return now_s < self._answered_s + self._next_s
+        chain = self.chain
+        # A request that runs is spent: it never comes back. Of other units it may.
+        gone = self._posted + chain.spent + (chain.running if self.unit == UNITS["requests"] else 0)
+        return gone + amount > self.limit
+
+    @property
+    def taken(self) -> int:
+        """What is gone of the limit, as far as is known: posted, leased by others, and spent or reserved here."""
+        others = max(0, self._leased - self._lent)
+        return max(0, self._posted + others + self.chain.spent + self.chain.running)
+
+    def in_reach(self, now_s: float) -> int:
+        """How much there is here and in the ledger, as far as is known; the limit, before the ledger has spoken."""
+        if not self.is_fresh(now_s):
+            return self.limit
+        free = max(0, self.chain.free) if now_s < self.chain.spend_until_s else 0
+        return free if self.meter.quota.limit.window == "rate" else free + self._left
+
+    def resets_s(self, now_s: float) -> float:
+        """In how many seconds there is more: at the window's end, or when a rate allows it; infinite: never."""
+        if self.meter.quota.limit.window == "rate":
+            return max(0.0, self._answered_s + self._next_s - now_s)
+        return max(0.0, self._ends_s + MARGIN_S - now_s)
+
+    @property
+    def _left(self) -> int:
+        """How much the ledger could grant, as far as is known."""
+        if self.meter.quota.limit.window == "rate":
+            return self.limit
+        return max(0, self.limit - self._posted - self._leased)
+
+    # When to ask, and for what
+
+    def want(self, amount: int, least: int) -> None:
+        """A call waits that needs so much, and could go on with `least`."""
+        self._wanted += amount
+        self._least = min(self._least, least) if self._least else least
+
+    def may_ask(self, now_s: float) -> bool:
+        """Whether an ask for more is of use: none is under way, and none was refused a moment ago."""
+        return not self.chain.asked and now_s >= self._not_before_s
+
+    def due(self, now_s: float) -> tuple[int, bool] | None:
+        """Whether it is time to ask: how many free units to keep, and whether to want more. None: it is not.
+
+        Called at each tick, since it measures what is used.
+        """
+        self._measure()
+        chain = self.chain
+        if chain.asked:
+            return None
+        free = max(0, chain.free)
+        if self._wanted:
+            return (free, True) if now_s >= self._not_before_s else None
+        quiet_s = now_s - self._synced_s
+        if not chain.lease_id:
+            return (0, True) if chain.free < 0 and quiet_s >= BEAT_S else None
+        if now_s - max(chain.used_s, self._since_s) >= IDLE_S and (free or chain.spent):
+            return 0, False
+        spare = min(free, self._recent)
+        told = quiet_s >= SYNC_S and (chain.spent or free > spare)
+        low = chain.free < chain.low and now_s >= self._not_before_s
+        return (spare, True) if told or low or quiet_s >= BEAT_S else None
+
+    def compose(self, lease_id: str, now_s: float, keep: int, *, more: bool) -> Pending:
+        """Ask about the current chain: tell what was spent, keep so many free units, give back others, want more."""
+        chain = self.chain
+        had, free = chain.units, chain.free
+        want, least = self._demand(keep, max(0, -free)) if more else (0, 0)
+        ask = chain.ask(self.meter, lease_id, keep, want, least)
+        self._given += chain.free - free
+        self._synced_s = now_s
+        self._wanted = self._least = 0
+        return Pending(ask, self, chain, now_s, had)
+
+    def sweep(self, now_s: float) -> Iterator[Chain]:
+        """Forget older chains that are done with; those of which something is to be told still."""
+        for chain in tuple(self.older):
+            if chain.asked:
+                continue
+            if not chain.lost and now_s >= chain.return_until_s:
+                chain.lose(0, chain.units)
+            if chain.running:
+                continue
+            if chain.owed if chain.lost else chain.lease_id:
+                yield chain
+            else:
+                self.older.remove(chain)
+
+    def compose_older(self, chain: Chain, lease_id: str, now_s: float) -> Pending:
+        """Tell what was spent of an older chain of which no call has anything any more."""
+        if not chain.lost:
+            had = chain.units
+            return Pending(chain.ask(self.meter, lease_id, 0, 0, 0), self, chain, now_s, had)
+        chain.asked = True
+        ask = LeaseAsk(lease_id, self.meter, previous=chain.lease_id, spent=chain.owed)
+        return Pending(ask, self, chain, now_s, chain.posted)
+
+    def take(self, pending: Pending, answer: LeaseAnswer, now_s: float) -> None:
+        """What became of an ask."""
+        chain, ask = pending.chain, pending.ask
+        chain.asked = False
+        self._wanted = self._least = 0
+        self._learn(pending, answer, now_s)
+        if chain.lost:
+            self.older.remove(chain)
+        elif answer.lost or answer.units < ask.kept:
+            self._lose(pending, answer)
+        else:
+            free = chain.free
+            chain.lend(pending.asked_s, answer, answer.units - ask.kept)
+            if chain is self.chain:
+                self._given += chain.free - free
+        if answer.units > ask.kept:
+            self._since_s = now_s
+        self._set_low()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing of it that has to be looked at."""
+        chain = self.chain
+        empty = not (chain.lease_id or chain.asked or chain.spent or chain.running)
+        return empty and not (self.older or self._wanted or self.waiting or self.stalled)
+
+    def _lose(self, pending: Pending, answer: LeaseAnswer) -> None:
+        """The chain is lost, or has come to the end of its window; what was granted begins a new one."""
+        lost = pending.chain
+        lost.lose(pending.ask.spent, pending.had)
+        granted = Chain()
+        granted.lend(pending.asked_s, answer, answer.units)
+        if lost is self.chain:
+            self.older.append(lost)
+            self._begin(granted)
+        elif granted.lease_id:
+            self.older.append(granted)
+
+    def _learn(self, pending: Pending, answer: LeaseAnswer, now_s: float) -> None:
+        ask = pending.ask
+        self._posted, self._leased, self._lent = answer.posted, answer.leased, answer.units
+        self._answered_s = now_s
+        self._ends_s = pending.asked_s + answer.ends_s - MARGIN_S
+        self._next_s = answer.next_s
+        granted = answer.units - (0 if answer.lost else ask.kept)
+        late = answer.units > 0 and now_s >= pending.asked_s + answer.spend_s - MARGIN_S
+        self._not_before_s = now_s + AGAIN_S if granted < ask.want or late else -inf
+
+    def _demand(self, keep: int, owed: int) -> tuple[int, int]:
+        """How many units to want beside those that are kept, and how many at least. `owed` are used without a lease."""
+        left = self._left
+        want, least = min(max(0, self._recent - keep), left // _SHARE), 0
+        if self._wanted:
+            least = max(1, self._least - keep)
+            want = max(want, least, min(self._wanted - keep, left // _QUEUED_SHARE))
+            least += owed
+        return want + owed, least
+
+    def _measure(self) -> None:
+        """Find out what is used in a second. What calls gave back was not used."""
+        consumed = self._given - self.chain.free
+        self._recent = self._recent * 3 // 4 + max(0, consumed - self._consumed)
+        self._consumed = consumed
+        if not self.chain.asked:
+            self._set_low()
+
+    def _set_low(self) -> None:
+        self.chain.low = min(self._recent // 4, self._left // _SHARE // 2) if self.chain.lease_id else 0
+
+    def _begin(self, chain: Chain) -> None:
+        self._given += chain.free - self.chain.free
+        self.chain = chain
+
+    def _put_aside(self, chain: Chain) -> None:
+        if chain.lease_id or chain.asked or chain.running:
+            self.older.append(chain)

@@ -134,7 +134,7 @@ class TokenStage:
             clock=self.clock,
             entropy=Chance(),
             recorder=self.recorder,
-            issuable=Issuable(self.revoked, lambda: self.own.leeway_s),
+            issuable=Issuable(self.revoked, lambda: self.own.leeway_s, self.store.knows_zone),
         )
         self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)
         self.families = Families(

@@ -248,6 +248,9 @@ class LedgerRecords(Protocol):
     def drop_windows(self, limit: int) -> int:
         """Forget at most `limit` accounts of which nothing is leased and that count no more; returns how many."""
 
+    def knows_zone(self, name: str) -> bool:
+        """Whether windows can go by the clock of this zone: by the rules of this machine, which it reads once."""
+
 
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""

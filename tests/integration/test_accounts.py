@@ -260,7 +260,7 @@ def test_what_control_refuses_is_said_with_what_to_do(shell: Shell) -> None:
     [
         (("client", "create", "ci", "--grant", "password", "--scope", "ai"), "grants: 'password' is no grant"),
         (("client", "create", "ci", "--grant", "client_credentials"), "scopes: is empty"),
-        (("principal", "create", "ann", "--limit", "5"), "limits: limits come with quotas"),
+        (("principal", "create", "ann", "--limit", "5"), "limits: limits of accounts are set with 'jotgate quota set'"),
         (("principal", "create", ".."), "name: '..' in the path of a URL is a step"),
         (("tenant", "role", "default", "no name"), "name"),
     ],

@@ -71,7 +71,7 @@ class Authority(Struct, frozen=True):
     def issuable(self, config: Config) -> Issuable:
         """What may be issued, by what the store has now. Raises StoreUnavailable."""
         leeway_s = seconds(config.issuer.leeway)
-        return Issuable(load_revocations(self.store), lambda: leeway_s)
+        return Issuable(load_revocations(self.store), lambda: leeway_s, self.store.knows_zone)
 
     def tell(
         self, events: Iterable[KeyEvent], actor: str = "jotgate", details: Mapping[str, str] = _NO_DETAILS

@@ -57,9 +57,14 @@ def add_rights_options(parser: argparse.ArgumentParser, *, fresh: bool) -> None:
 
 
 def add_later_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that stand for what cannot be set yet, which is refused with the reason."""
+    """Add the options that stand for what is not set here, which is refused with the reason."""
+    add_tool_option(parser)
+    parser.add_argument("--limit", action="append", metavar="LIMIT", help="refused: use 'jotgate quota set'")
+
+
+def add_tool_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that stands for what cannot be set yet."""
     parser.add_argument("--tool", action="append", metavar="TOOL", help="refused: tools come with MCP routes")
-    parser.add_argument("--limit", action="append", metavar="LIMIT", help="refused: limits come with quotas")
 
 
 def later_of(arguments: argparse.Namespace) -> dict[str, Any]:

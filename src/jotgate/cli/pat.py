@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.accounts import add_later_options
+from jotgate.cli.accounts import add_tool_option
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -16,6 +16,7 @@ from jotgate.cli.common import (
     sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
+from jotgate.cli.limit_options import add_limit_options, limits_of
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     creating.add_argument(
         "--ttl", default="90d", metavar="TIME", help="how long it lives: 24h, 7d, 90d; at most 365d (default: 90d)"
     )
-    add_later_options(creating)
+    add_limit_options(creating)
+    add_tool_option(creating)
     _add_json(creating)
     _finish(creating, create)
 
@@ -116,9 +118,8 @@ def create(arguments: argparse.Namespace) -> int:
     """Print a new personal token."""
     from jotgate.core.personal_tokens import PersonalOrder
 
-    if arguments.tool or arguments.limit:
-        later = "tools come with MCP routes" if arguments.tool else "limits come with quotas"
-        raise UsageError(f"a personal token has neither tools nor limits: {later}", hint="Leave --tool and --limit out")
+    if arguments.tool:
+        raise UsageError("a personal token has no tools: tools come with MCP routes", hint="Leave --tool out")
     scopes, ttl_s = _scopes(arguments.scope), _duration_s(arguments.ttl)
     models = tuple(arguments.model) if arguments.model else None
     answer = _ask(
@@ -130,6 +131,7 @@ def create(arguments: argparse.Namespace) -> int:
             scopes=scopes,
             models=models,
             ttl_s=ttl_s,
+            limits=limits_of(arguments),
         ),
     )
     return _hand_out(arguments, answer)

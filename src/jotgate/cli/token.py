@@ -15,6 +15,7 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.limit_options import add_limit_options, limits_of
 from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
 from jotgate.errors import CommandError
 
@@ -82,6 +83,7 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     create_parser.add_argument(
         "--audience", action="append", default=[], metavar="URL", help="who should accept it (default: this gateway)"
     )
+    add_limit_options(create_parser)
     add_data_option(create_parser)
     add_config_option(create_parser)
     create_parser.set_defaults(run=create)
@@ -101,6 +103,7 @@ def create(arguments: argparse.Namespace) -> int:
             scopes=read_scopes(arguments.scope),
             models=tuple(arguments.model) if arguments.model else None,
             audiences=tuple(arguments.audience),
+            limits=limits_of(arguments),
         )
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
@@ -165,6 +168,7 @@ def inspect(arguments: argparse.Namespace) -> int:
 
 def _describe(principal: "Principal") -> str:
     from jotgate.core.principals import LAST_S
+    from jotgate.core.token_limits import limit_lines
 
     until = "never"
     if principal.expires_at_s < LAST_S:
@@ -187,6 +191,8 @@ def _describe(principal: "Principal") -> str:
         rows["roles"] = " ".join(sorted(principal.roles))
     if principal.audiences:
         rows["for"] = " ".join(sorted(principal.audiences))
+    if principal.limits:
+        rows["limits"] = "; ".join(limit_lines(principal.limits, principal.issuer))
     if principal.family:
         rows["family"] = principal.family
     if principal.actors:

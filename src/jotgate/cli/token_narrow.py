@@ -14,6 +14,7 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.limit_options import add_limit_options, limits_of
 from jotgate.cli.records import plain, print_lines
 from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
 from jotgate.errors import CommandError
@@ -72,6 +73,7 @@ def _register_narrow(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     narrow_parser.add_argument(
         "--audience", action="append", default=[], metavar="URL", help="who should accept it (default: the token's)"
     )
+    add_limit_options(narrow_parser)
     add_data_option(narrow_parser)
     add_config_option(narrow_parser)
     narrow_parser.set_defaults(run=narrow)
@@ -91,6 +93,7 @@ def narrow(arguments: argparse.Namespace) -> int:
             audiences=tuple(dict.fromkeys(arguments.audience)),
             ttl_s=None if arguments.ttl is None else parse_duration_s(arguments.ttl),
             actor=arguments.actor,
+            limits=limits_of(arguments),
         )
     except UsageError:
         raise

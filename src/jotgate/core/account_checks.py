@@ -20,7 +20,7 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.grants import OFFLINE_ACCESS
 from jotgate.core.misplaced import holds_token
-from jotgate.core.not_offered import NOT_OFFERED
+from jotgate.core.not_offered import ELSEWHERE, NOT_OFFERED
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.scopes import scope_fault
 from jotgate.errors import KeyRefused
@@ -50,7 +50,7 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x24-\x3b\x3d\x3f-\
 def check_values(values: AnyValues, name: str) -> list[Fault]:
     """What is given and cannot be set yet, and texts that are no names, before there is a record of them."""
     members = given(values)
-    faults = [(path, later) for path, later in NOT_OFFERED.items() if path in members]
+    faults = [(path, why) for path, why in {**NOT_OFFERED, **ELSEWHERE}.items() if path in members]
     faults += [("name", fault) for fault in (_plain(name) if name else ())]
     for path, value in members.items():
         faults += [(path, fault) for text in _texts(value) for fault in _plain(text)]

@@ -1,7 +1,8 @@
 """`authorization_details` (RFC 9396) of the one type that there is: for which calls a token is wanted, and no others.
 
-An object of the type `jotgate_call` names `actions`, which are operations, and `models`; one that it leaves out stays
-unbounded by it. Both are granted as they are asked for, or refused: nobody gets another token than he counts on.
+An object of the type `jotgate_call` names `actions`, which are operations, `models`, and `limits`, which are texts of
+`core.limit_texts`; one that it leaves out stays unbounded by it. All are granted as they are asked for, or refused:
+nobody gets another token than he counts on.
 """
 
 from collections.abc import Iterable
@@ -10,11 +11,13 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.claim_values import is_name
+from jotgate.core.limit_texts import LIMITS_MAX, read_limits
 from jotgate.core.not_offered import NOT_OFFERED
 from jotgate.core.oauth_form import Form
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
+from jotgate.core.quotas import TokenLimit
 from jotgate.core.rights import Rights, within_scopes
-from jotgate.errors import AuthorizationDetailsRefused, TokenMalformed
+from jotgate.errors import AuthorizationDetailsRefused, CommandError, TokenMalformed
 from jotgate.jose.encoding import parse_object
 
 CALL_TYPE: Final = "jotgate_call"
@@ -23,7 +26,7 @@ PARAMETER: Final = "authorization_details"
 
 _NAMES_MAX: Final = 64
 _NAME_MAX: Final = 256
-_MEMBERS: Final = frozenset({"type", "actions", "models"})
+_MEMBERS: Final = frozenset({"type", "actions", "models", "limits"})
 
 
 class CallDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +35,7 @@ class CallDetails(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     actions: tuple[str, ...] | UnsetType = UNSET
     models: tuple[str, ...] | UnsetType = UNSET
+    limits: tuple[str, ...] | UnsetType = UNSET
 
 
 def read_details(form: Form) -> CallDetails | None:
@@ -81,6 +85,13 @@ def bound_by(details: CallDetails | None, scope: str, most: Rights) -> tuple[str
     return scope, Rights(most.scopes, models, most.roles)
 
 
+def asked_limits(details: CallDetails | None) -> tuple[TokenLimit, ...]:
+    """The limits that are asked for: of the token itself, beside those that it gets anyway."""
+    if details is None or details.limits is UNSET:
+        return ()
+    return tuple(map(TokenLimit, read_limits(details.limits)))
+
+
 def _narrowed(scope: str, actions: tuple[str, ...]) -> str:
     if not scope:
         return " ".join(actions)
@@ -98,13 +109,15 @@ def _read_call(found: object) -> CallDetails:
     for name in found:
         if name not in _MEMBERS:
             later = f"'{name}' is not offered yet: {NOT_OFFERED[name]}" if name in NOT_OFFERED else ""
-            raise _refused(later or "an object has a member that its type does not have", hint="It has actions, models")
+            raise _refused(
+                later or "an object has a member that its type does not have", hint="It has actions, models, limits"
+            )
     if len(found) == 1:
-        raise _refused("an object names neither actions nor models")
+        raise _refused("an object names neither actions nor models nor limits")
     actions, models = (_read_names(found, name) for name in ("actions", "models"))
     if actions is not UNSET and not ACTIONS.issuperset(actions):
         raise _refused("one of the actions is unknown", hint=f"The actions are: {', '.join(sorted(ACTIONS))}")
-    return CallDetails(type=CALL_TYPE, actions=actions, models=models)
+    return CallDetails(type=CALL_TYPE, actions=actions, models=models, limits=_read_limits(found))
 
 
 def _read_names(found: dict[str, object], name: str) -> tuple[str, ...] | UnsetType:
@@ -116,6 +129,22 @@ def _read_names(found: dict[str, object], name: str) -> tuple[str, ...] | UnsetT
     names = [text for text in texts if is_name(text) and len(text) <= _NAME_MAX]
     if len(set(names)) != len(texts):
         raise _refused(f"'{name}' has something that is no name in it, or one name twice")
+    return tuple(names)
+
+
+def _read_limits(found: dict[str, object]) -> tuple[str, ...] | UnsetType:
+    if "limits" not in found:
+        return UNSET
+    texts = found["limits"]
+    if not isinstance(texts, list) or not 1 <= len(texts) <= LIMITS_MAX:
+        raise _refused(f"'limits' is not an array of 1 to {LIMITS_MAX} limits")
+    names = [text for text in texts if is_name(text) and len(text) <= _NAME_MAX]
+    if len(names) != len(texts):
+        raise _refused("'limits' has something in it that is no limit")
+    try:
+        read_limits(names)
+    except CommandError as error:
+        raise _refused(error.message, hint=error.hint) from None
     return tuple(names)
 
 

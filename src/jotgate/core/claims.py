@@ -5,9 +5,11 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.limit_texts import read_limits
 from jotgate.core.lineage import Actor, Confirmation, actor_claim
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.core.quotas import TokenLimit
+from jotgate.core.token_limits import limits_claim
 from jotgate.errors import CommandError
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"
@@ -23,7 +25,8 @@ _Names = Annotated[tuple[str, ...], Meta(max_length=_NAMES_MAX)]
 class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """What somebody asks a token for.
 
-    Without `scopes` it gets `ai`, without `audiences` the issuer; `models` None means every model.
+    Without `scopes` it gets `ai`, without `audiences` the issuer; `models` None means every model. `limits` are texts;
+    see `core.limit_texts`.
 
     Raises:
         CommandError: something in it cannot be granted to anybody.
@@ -34,6 +37,7 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
     scopes: _Names = ()
     models: _Names | None = None
     audiences: _Names = ()
+    limits: _Names = ()
 
     def __post_init__(self) -> None:
         _check_name("subject", self.subject)
@@ -47,6 +51,7 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
             if scope not in SCOPES:
                 known = ", ".join(sorted(SCOPES))
                 raise CommandError("one of the scopes asked for is unknown", hint=f"The scopes are: {known}")
+        read_limits(self.limits)
 
     def grant(self, issuer: str) -> "AccessGrant":
         """What the operator's command grants for this."""
@@ -57,6 +62,7 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
             audiences=self.audiences or (issuer,),
             models=None if self.models is None else tuple(dict.fromkeys(self.models)),
             ttl_s=self.ttl_s,
+            limits=tuple(map(TokenLimit, read_limits(self.limits))),
         )
 
 
@@ -137,6 +143,8 @@ def access_claims(grant: AccessGrant, issuer: str, token_id: str, now_s: float) 
         claims["may_act"] = actor_claim((grant.may_act,))
     if grant.confirmation is not None:
         claims["cnf"] = {grant.confirmation.method: grant.confirmation.value}
+    if grant.limits:
+        claims["limits"] = limits_claim(grant.limits, issuer)
     return claims
 
 

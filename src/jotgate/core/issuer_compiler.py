@@ -172,6 +172,7 @@ def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -
         default_scopes=_either(entry.default_scopes, profile.default_scopes),
         mapping=_mapping(entry.claims or ClaimsEntry(), profile.mapping),
         logout_audiences=entry.logout_audiences,
+        quota=profile.quota,
     )
 
 

@@ -1,7 +1,7 @@
 """What is known beforehand of some issuers: a profile fills in what the entry of such an issuer leaves out.
 
 `casdoor` is for the tokens of a Casdoor. The others take the tokens that the documents of three older systems describe,
-and no others. In `mcp-daemon` the claims `quota` and `role` may be there; `quota` is read where calls are counted.
+and no others. In `mcp-daemon` the claims `quota` and `role` may be there.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, ClaimMapping, Condition
+from jotgate.core.issuers import ACCESS_TOKEN_CLAIMS, ClaimMapping, Condition, QuotaClaim
 
 SECRET: Final = "secret"
 PUBLIC: Final = ("discovery", "jwks_url", "jwks_file")
@@ -44,6 +44,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     default_scopes: tuple[str, ...] = ()
     mapping: ClaimMapping = ClaimMapping()
     secret_env: str = ""
+    quota: QuotaClaim | None = None
 
 
 # A Casdoor names the claim `TokenType` in the refresh tokens of its format JWT-Custom, which carry `tokenType`
@@ -101,6 +102,7 @@ _MCP_DAEMON: Final = Profile(
     default_scopes=("ai",),
     mapping=ClaimMapping(client=(), scopes=(), models=(), roles=("role",)),
     secret_env="SUPABASE_JWT_SECRET",
+    quota=QuotaClaim("quota", absent=100, daily=1_000),
 )
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(

@@ -56,6 +56,18 @@ class SharedSecret(Struct, frozen=True):
     ends_at_s: int | None = None
 
 
+class QuotaClaim(Struct, frozen=True):
+    """A claim that says how many requests a token is good for: an upper bound, counted for each token.
+
+    `absent` is what a token without it is good for. `daily` is how many requests its subject has in a day (UTC), over
+    all its tokens, unless another limit of them is set: whoever signs the tokens signs as many as they like.
+    """
+
+    name: str
+    absent: int
+    daily: int
+
+
 class KeySource(Struct, frozen=True, kw_only=True):
     """Where the keys of a remote issuer come from, and how often they may be asked for. Times are seconds.
 
@@ -91,7 +103,8 @@ class Issuer(Struct, frozen=True, kw_only=True):
     `lifetime_max_s` bounds `exp` - `iat`; a token without `exp` is taken only if that is not `required`. `equal`
     are conditions on claims. `default_scopes` are those of a token that says nothing of scopes. `logout_audiences` are
     as whom it knows this gateway, one of which must be in the `aud` of a logout token; none: no logout is taken from
-    it. `readable` False: what is demanded could not be read, so that none of its tokens can be judged.
+    it. `readable` False: what is demanded could not be read, so that none of its tokens can be judged. `quota` is the
+    claim that limits its tokens; None: none does.
     """
 
     name: str
@@ -111,3 +124,4 @@ class Issuer(Struct, frozen=True, kw_only=True):
     mapping: ClaimMapping = ClaimMapping()
     logout_audiences: tuple[str, ...] = ()
     readable: bool = True
+    quota: QuotaClaim | None = None

@@ -11,7 +11,7 @@ Units are `requests`, `tokens` (input and output together), `input_tokens`, `out
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from jotgate.core.faults import advice, shown
@@ -94,6 +94,16 @@ def read_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
     if len(found) > LIMITS_MAX:
         raise CommandError(f"there are more than {LIMITS_MAX} limits", hint="Leave out those that others imply")
     return found
+
+
+def check_zones(limits: Iterable[Limit], knows_zone: Callable[[str], bool]) -> None:
+    """Refuse a limit that goes by a clock which nobody here knows. Raises CommandError."""
+    for limit in limits:
+        if not knows_zone(limit.zone):
+            raise CommandError(
+                f"'{write_limit(limit)}' names a time zone that this machine does not know",
+                hint="Write one such as Europe/Berlin, or leave it out for UTC",
+            )
 
 
 def write_limit(limit: Limit) -> str:

@@ -7,10 +7,14 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jotgate.core.claim_values import ARRAY, NAME, are_names, is_name, wrong_shape
+from jotgate.core.quotas import TokenLimit
+from jotgate.core.token_limits import read_token_limits
 
 ACTORS_MAX: Final = 4
 """So long a chain of actors may be, the current one included."""
-LINEAGE_CLAIMS: Final = frozenset(("tenant", "roles", "family", "ancestors", "origins", "act", "may_act", "cnf", "sid"))
+LINEAGE_CLAIMS: Final = frozenset(
+    ("tenant", "roles", "family", "ancestors", "origins", "act", "may_act", "cnf", "sid", "limits")
+)
 """Where all that stands; most tokens have none of them."""
 
 _NOBODY: Final[frozenset[str]] = frozenset()
@@ -35,7 +39,10 @@ class Confirmation(Struct, frozen=True):
 
 
 class Lineage(Struct, frozen=True):
-    """What stands in the `LINEAGE_CLAIMS`; see `Principal`. Tenant, roles, family and what is behind are ours alone."""
+    """What stands in the `LINEAGE_CLAIMS`; see `Principal`.
+
+    Tenant, roles, family, ancestors, origins and limits are ours alone.
+    """
 
     tenant: str = ""
     roles: frozenset[str] = _NOBODY
@@ -46,6 +53,7 @@ class Lineage(Struct, frozen=True):
     may_act: Actor | None = None
     confirmation: Confirmation | None = None
     session: str = ""
+    limits: tuple[TokenLimit, ...] = ()
 
 
 NO_LINEAGE: Final = Lineage()
@@ -68,6 +76,7 @@ def read_lineage(claims: Mapping[str, object], *, ours: bool) -> Lineage:
         may_act=_actor(("may_act",), claims["may_act"]) if "may_act" in claims else None,
         confirmation=_confirmation(claims["cnf"]) if "cnf" in claims else None,
         session=_text(claims, "sid"),
+        limits=read_token_limits(claims) if ours else (),
     )
 
 

@@ -1,12 +1,15 @@
 """A token that is narrowed from another: what it comes of, and when it ends. It counts while all of that does."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
 from jotgate.core.claims import AccessGrant
 from jotgate.core.presented import Presented
-from jotgate.core.revocations import origins_for, with_family
+from jotgate.core.principals import Principal
+from jotgate.core.quotas import TokenLimit
+from jotgate.core.revocations import origins_for, token_handle, with_family
 from jotgate.errors import SubjectTokenRefused
 
 NARROWINGS_MAX: Final = 8
@@ -15,6 +18,9 @@ NARROWINGS_MAX: Final = 8
 ORIGINS_MAX: Final = 64
 DESCENT_BYTES_MAX: Final = 4_096
 """So long may be what a token says of where it comes from and of who acts: ancestors, origins and actors together."""
+
+LIMITS_MAX: Final = 32
+"""So many limits may a token bring, those of what it came of included: each call takes from all of them."""
 
 _NAME_BYTES_MAX: Final = 1_000  # as a store takes it, with room for what stands before it
 
@@ -51,6 +57,8 @@ def check_size(grant: AccessGrant) -> None:
     """Refuse what would make tokens longer than servers take, or could not be kept. Raises SubjectTokenRefused."""
     parties = grant.actors if grant.may_act is None else (*grant.actors, grant.may_act)
     texts = [text for one in parties for text in (one.subject, one.issuer, one.client_id)]
+    if len(grant.limits) > LIMITS_MAX:
+        raise SubjectTokenRefused(f"the tokens bring more than {LIMITS_MAX} limits together", hint="Ask for fewer")
     sizes = [len(text.encode()) for text in (*texts, *grant.ancestors, *grant.origins)]
     if max(sizes, default=0) > _NAME_BYTES_MAX:
         raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")
@@ -58,6 +66,21 @@ def check_size(grant: AccessGrant) -> None:
         raise SubjectTokenRefused(
             "the tokens that are presented come of too much to be named in one", hint="Narrow one that was made earlier"
         )
+
+
+def with_inherited(asked: Iterable[TokenLimit], parent: Principal) -> tuple[TokenLimit, ...]:
+    """The limits of a token that is granted for another: those asked for, and all that the other one brings.
+
+    What is of the other token itself counts on its account, whatever is made of it.
+    """
+    handle = token_handle(parent.issuer, parent.token_id)
+    return tuple(dict.fromkeys((*asked, *(TokenLimit(one.limit, one.of or handle) for one in parent.limits))))
+
+
+def of_family(limits: Iterable[TokenLimit], own_issuer: str, family_id: str) -> tuple[TokenLimit, ...]:
+    """The limits of each token of a refresh-token family: what is the family's own counts once for all of them."""
+    handle = token_handle(own_issuer, family_id)
+    return tuple(TokenLimit(one.limit, one.of or handle) for one in limits)
 
 
 def in_family(grant: AccessGrant, family_id: str) -> AccessGrant:

@@ -1,4 +1,4 @@
-"""What has a name already and is not there yet: who names it counts on it, and is refused instead of passed over."""
+"""What has a name and is not there, or not there yet: who names it counts on it, and is refused, not passed over."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,17 +6,20 @@ from typing import Final
 from jotgate.core.oauth_form import Form
 from jotgate.errors import OAuthMalformed
 
-NOT_OFFERED: Final[Mapping[str, str]] = {
-    "tools": "tools come with MCP routes",
-    "limits": "limits come with quotas",
-}
-"""The members of accounts and of authorization details, and when they come."""
+NOT_OFFERED: Final[Mapping[str, str]] = {"tools": "tools come with MCP routes"}
+"""Members of accounts and of authorization details, and when they come."""
 
-_PARAMETERS: Final = (*NOT_OFFERED, *(name.removesuffix("s") for name in NOT_OFFERED))
+ELSEWHERE: Final[Mapping[str, str]] = {"limits": "limits of accounts are set with 'jotgate quota set'"}
+"""Members that accounts do not have, and where what they mean is said."""
+
+_NOT_YET: Final = frozenset({"tools", "tool"})
+_DETAILS: Final = frozenset({"limits", "limit"})
 
 
 def check_offered(form: Form) -> None:
-    """Refuse a request for a token that is to be bounded by what there is not yet. Raises OAuthMalformed."""
-    for name in _PARAMETERS:
-        if name in form.values:
+    """Refuse a request for a token that is to be bounded by what is no parameter. Raises OAuthMalformed."""
+    for name in form.values:
+        if name in _NOT_YET:
             raise OAuthMalformed(f"'{name}' is not offered yet", hint=f"Leave out '{name}'")
+        if name in _DETAILS:
+            raise OAuthMalformed(f"'{name}' is no parameter", hint="Name 'limits' in 'authorization_details'")

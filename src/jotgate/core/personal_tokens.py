@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jotgate.core.accounts import AccountChange
+from jotgate.core.limit_texts import read_limits
 from jotgate.core.misplaced import check_identifiers
 from jotgate.core.principals import Principal
 from jotgate.errors import CommandError
@@ -35,10 +36,10 @@ class PersonalOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     `create`: `scopes` none: what AI calls need, as far as the owner may; `models` None: all of the owner's. `ttl_s`
     None: the default, or for `roll` no later end than the one that stands. `overlap_s` is how long the secret before a
-    `roll` counts. `after` is the `id` behind which a `list` begins.
+    `roll` counts. `after` is the `id` behind which a `list` begins. `limits` are texts (`core.limit_texts`).
 
     Raises:
-        CommandError: a name is none, or is a token or secret, or a time is out of its bounds.
+        CommandError: a name is none, or is a token or secret, a limit is none, or a time is out of its bounds.
     """
 
     action: Literal["create", "list", "show", "roll", "revoke"]
@@ -49,8 +50,10 @@ class PersonalOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ttl_s: int | None = None
     overlap_s: int = OVERLAP_DEFAULT_S
     after: str = ""
+    limits: _Names = ()
 
     def __post_init__(self) -> None:
+        read_limits(self.limits)
         check_identifiers((self.subject, self.name))
         if self.ttl_s is not None and not 1 <= self.ttl_s <= LIFETIME_MAX_S:
             raise CommandError("a personal token lives at most 365d", hint="Ask for a shorter --ttl")
@@ -81,6 +84,7 @@ class PersonalView(Struct, frozen=True, kw_only=True):
     previous_until_s: int
     last_used_at_s: int
     last_used_from: str
+    limits: tuple[str, ...] = ()
 
 
 class PersonalAnswer(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ A token that was narrowed, or got for another one, spends what that one would ha
 and issuers count for it too, as they do for policies that deny (`core.heredity`), so that no trade sheds a limit.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from jotgate.core.limit_texts import write_limit
 from jotgate.core.meters import meter_of
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.principals import Principal
-from jotgate.core.quotas import Level, Meter, Quota, Spender
+from jotgate.core.quotas import Level, Limit, Meter, Quota, Spender
 from jotgate.core.revocations import ancestor_handle, token_handle
 
 Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models"]
@@ -31,24 +31,28 @@ _NOTHING: Final[Set[str]] = frozenset()
 class Surroundings(Struct, frozen=True):
     """What is the same for all callers: our own name, the names of other issuers by their `iss`, the routes' aliases.
 
-    An issuer whose tokens carry no `iss` stands there by its name.
+    An issuer whose tokens carry no `iss` stands there by its name. `daily` is how many requests the subjects of an
+    issuer have in a day unless another limit of them is set, by the issuer's name (`core.issuers.QuotaClaim`).
     """
 
     own_issuer: str
     issuers: Mapping[str, str] = {}
     aliases: Set[str] = frozenset()
+    daily: Mapping[str, int] = {}
 
 
 class Spending(Struct, frozen=True):
     """One call: what it is by the members of rules, and by level its handles, by the names that rules have for them.
 
     Of one level there may be several: a token's ancestors, the clients and tenants of tokens that it came of.
-    `unreadable`: some names of those are not known, so that rules by names meet it.
+    `unreadable`: some names of those are not known, so that rules by names meet it. `daily` is how many requests the
+    principal has in a day unless another limit of them is set; None: as many as it likes.
     """
 
     values: Mapping[Trait, Set[str]]
     holders: Mapping[Level, Mapping[str, str]]
     unreadable: bool = False
+    daily: int | None = None
 
     @property
     def levels(self) -> tuple[tuple[Level, str], ...]:
@@ -59,7 +63,8 @@ class Spending(Struct, frozen=True):
 def surroundings_of(issuers: tuple[Issuer, ...], aliases: Set[str]) -> Surroundings:
     """Those of a snapshot with these issuers, this installation first."""
     ours, *others = issuers
-    return Surroundings(ours.issuer, {one.issuer or one.name: one.name for one in others}, aliases)
+    daily = {one.name: one.quota.daily for one in others if one.quota is not None}
+    return Surroundings(ours.issuer, {one.issuer or one.name: one.name for one in others}, aliases, daily)
 
 
 def spender_of(principal: Principal) -> Spender:
@@ -115,7 +120,13 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "route": {route: route} if route else {},
         "model": {model: model} if model else {},
     }
-    return Spending(values, {level: found for level, found in holders.items() if found}, inherited.unreadable)
+    return Spending(
+        values,
+        {level: found for level, found in holders.items() if found},
+        inherited.unreadable,
+        # What was got for a token of another issuer speaks for `NAME/SUBJECT`, too.
+        around.daily.get(local.partition("/")[0]) if "/" in local else None,
+    )
 
 
 def token_meters(spender: Spender) -> tuple[Meter, ...]:
@@ -125,6 +136,24 @@ def token_meters(spender: Spender) -> tuple[Meter, ...]:
         name = f"{'ancestor' if one.of else 'token'} {write_limit(one.limit)}"
         found.append(meter_of(Quota(name, one.limit, ("token",)), (one.of or spender.token,)))
     return tuple(found)
+
+
+def subject_meter(spending: Spending, others: Iterable[Meter]) -> Meter | None:
+    """The account of the requests that the principal has in a day; None: it has no such limit.
+
+    One of `others`, which meet the call, takes its place if it is a limit of all requests of the principal. A rate is
+    none such: it says how fast they come, and not how many there are.
+    """
+    handles = tuple(spending.holders["principal"].values())
+    if spending.daily is None or any(_is_subjects(one, handles) for one in others):
+        return None
+    return meter_of(Quota("subject", Limit("requests", spending.daily, "day"), ("principal",)), handles)
+
+
+def _is_subjects(meter: Meter, handles: tuple[str, ...]) -> bool:
+    quota = meter.quota
+    whole = meter.holders == handles and quota.per == ("principal",) and not quota.scope
+    return whole and quota.limit.unit == "requests" and quota.limit.window != "rate"
 
 
 def _some(value: str) -> Set[str]:

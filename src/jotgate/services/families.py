@@ -15,6 +15,7 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import Family, FoundFamily
 from jotgate.core.lineage import Actor, Confirmation
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
+from jotgate.core.quotas import TokenLimit
 from jotgate.core.refresh import Presentation, RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import NONCE_BYTES
 from jotgate.core.values import Secret
@@ -55,6 +56,7 @@ class FamilyTerms(Struct, frozen=True, kw_only=True):
     ends_at_s: int | None = None
     voucher: str = ""
     confirmation: Confirmation | None = None
+    limits: tuple[TokenLimit, ...] = ()
 
 
 class Begun(Struct, frozen=True):
@@ -123,6 +125,7 @@ class Families:
             may_act=terms.may_act,
             voucher=terms.voucher,
             confirmation=terms.confirmation,
+            limits=terms.limits,
         )
         token = self._make()
         await self._access.run(lambda store: store.add_family(family, refresh.first(family, token)))

@@ -15,6 +15,7 @@ from jotgate.core.issuers import OURS, Issuer, SharedSecret
 from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
 from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
 from jotgate.core.revocations import names_of, reach_s
+from jotgate.core.token_limits import read_claimed
 from jotgate.errors import (
     AlgorithmRefused,
     ClaimFault,
@@ -68,7 +69,7 @@ class Trusted:
 class TrustedIssuer:
     """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
 
-    __slots__ = ("_expectation", "_ours", "_scopes", "_usual", "content", "ends_s", "keys")
+    __slots__ = ("_expectation", "_ours", "_quota", "_scopes", "_usual", "content", "ends_s", "keys")
 
     def __init__(self, content: Issuer) -> None:
         """Compile what the snapshot says.
@@ -81,6 +82,7 @@ class TrustedIssuer:
         self._scopes = frozenset(content.default_scopes)
         self._usual = content.mapping == USUAL
         self._ours = content.name == OURS
+        self._quota = content.quota
         self._expectation = Expectation(
             issuer=content.issuer or None,
             audiences=content.audiences,
@@ -201,6 +203,7 @@ class TrustedIssuer:
             lineage.may_act,
             lineage.confirmation,
             lineage.session,
+            lineage.limits if self._quota is None else read_claimed(claims.raw, self._quota),
         )
 
     def _next_end(self, now_s: float) -> float:

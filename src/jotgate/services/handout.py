@@ -4,11 +4,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord
-from jotgate.core.call_details import CallDetails, bound_by, read_details
+from jotgate.core.call_details import CallDetails, asked_limits, bound_by, read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.delegation import history_of, permitted_by
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
-from jotgate.core.narrowing import check_size, in_family
+from jotgate.core.narrowing import check_size, in_family, of_family, with_inherited
 from jotgate.core.presented import Presented, ceiling, split_offline
 from jotgate.core.resources import grant_target
 from jotgate.core.revocations import origins_for
@@ -85,6 +85,7 @@ class Handout:
             actors=history_of(presented, self.issuer),
             may_act=permitted_by(presented, self.issuer),
             confirmation=ask.request.binding.confirmation or presented.principal.confirmation,
+            limits=with_inherited(asked_limits(ask.details), presented.principal),
         )
         return replace(grant, origins=origins_for(presented.principal, self.issuer, now_s=self.now_s()))
 
@@ -122,7 +123,8 @@ class Handout:
         if ask.offline:
             grant = in_family(grant, "")
             begun = await self._families.begin(_terms(grant, presented, ask.request.client, family_end_s))
-            grant = replace(grant, family=begun.family.family_id)
+            family_id = begun.family.family_id
+            grant = replace(grant, family=family_id, limits=of_family(grant.limits, self.issuer, family_id))
             refresh_token = begun.token.reveal()
         issued = await self._issuer.issue(grant, actor=grant.client_id)
         return answer_with(
@@ -155,4 +157,5 @@ def _terms(grant: AccessGrant, presented: Presented, client: ClientRecord, ends_
         ends_at_s=ends_at_s,
         voucher=presented.voucher,
         confirmation=grant.confirmation if bound else None,
+        limits=grant.limits,
     )

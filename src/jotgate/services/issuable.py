@@ -1,27 +1,44 @@
-"""Says whether a token that is about to be issued would be taken: what a revocation meets already is not handed out."""
+"""Says whether a token that is about to be issued would be taken: what a revocation meets already is not handed out.
+
+Nor is what a limit makes useless whose clock nobody here knows.
+"""
 
 from collections.abc import Callable, Sequence
 from math import ceil
 
 from jotgate.core.claims import AccessGrant
+from jotgate.core.limit_texts import check_zones
+from jotgate.core.quotas import UTC
 from jotgate.core.revocations import Dated, granted_names, key_name, reach_s
-from jotgate.errors import IssuanceHeld
+from jotgate.errors import AuthorizationDetailsRefused, CommandError, IssuanceHeld
 from jotgate.services.revocation import RevokedSet
 
 
 class Issuable:
     """Asked before a token is made. Immutable; `leeway_s` is that of our own tokens at that moment, in seconds.
 
+    `knows_zone` is that of the store (`store_ports.LedgerRecords`).
+
     A watermark meets what was issued until then, and for as long behind it as clocks may differ by. A token that is
     issued meanwhile would be refused for all its life: so it waits. Where nothing is revoked this is one comparison.
     """
 
-    def __init__(self, revoked: RevokedSet, leeway_s: Callable[[], float]) -> None:
+    def __init__(
+        self, revoked: RevokedSet, leeway_s: Callable[[], float], knows_zone: Callable[[str], bool] = UTC.__eq__
+    ) -> None:
         self._revoked = revoked
         self._leeway_s = leeway_s
+        self._knows_zone = knows_zone
 
     def check(self, grant: AccessGrant, issuer: str, now_s: float) -> None:
-        """Refuse what would be met by whose it is, or what it comes of. Raises IssuanceHeld."""
+        """Refuse what would be met by whose it is, or what it comes of.
+
+        Raises:
+            AuthorizationDetailsRefused: a limit of the token itself goes by a clock that is not known here.
+            IssuanceHeld: it would be met.
+        """
+        if grant.limits:
+            self._check_limits(grant)
         if self._revoked:
             self._check(granted_names(issuer, grant, now_s), now_s, reach_s(self._leeway_s()))
 
@@ -29,6 +46,13 @@ class Issuable:
         """Refuse what would be met by the key that signs it. Raises IssuanceHeld."""
         if self._revoked:
             self._check([Dated((key_name(issuer, kid),), int(now_s))], now_s, reach_s(self._leeway_s()))
+
+    def _check_limits(self, grant: AccessGrant) -> None:
+        """Look at the token's own; those of what it came of were found good when that was made."""
+        try:
+            check_zones((one.limit for one in grant.limits if not one.of), self._knows_zone)
+        except CommandError as error:
+            raise AuthorizationDetailsRefused(error.message, hint=error.hint) from None
 
     def _check(self, dated: Sequence[Dated], now_s: float, leeway_s: float) -> None:
         met = [

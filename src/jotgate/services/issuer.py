@@ -4,6 +4,7 @@ from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE, AccessGrant, Issued, access_claims
 from jotgate.core.durable import Issuance
+from jotgate.core.token_limits import limit_lines
 from jotgate.jose import jws, jwt
 from jotgate.ports import Clock, Entropy, Signers
 from jotgate.services.issuable import Issuable
@@ -38,13 +39,14 @@ class TokenIssuer:
         return self._issuer
 
     def check(self, grant: AccessGrant) -> None:
-        """Refuse now what `issue` would refuse then, for who uses something up before. Raises IssuanceHeld."""
+        """Refuse now what `issue` would refuse then, for who uses something up before. Raises as it does."""
         self._issuable.check(grant, self._issuer, self._clock.now_s())
 
     async def issue(self, grant: AccessGrant, *, actor: str) -> Issued:
         """A token; it is kept as an issuance and in the audit log, where `actor` is who caused it.
 
         Raises:
+            AuthorizationDetailsRefused: a limit that it is to have goes by a clock that is not known here.
             IssuanceHeld: it would be refused, for what it would be met by was revoked just now.
             AuditUnavailable, StoreUnavailable: what cannot be recorded is not issued.
             KeyRefused, DirectoryRefused: see `ports.Signers`.
@@ -67,6 +69,7 @@ class TokenIssuer:
                 family=grant.family or None,
                 actor=grant.actors[0].subject if grant.actors else None,
                 tenant=grant.tenant,
+                limits=grant.limits,
             )
 
         signer = await self._signers.signer(expires_at_s, row)
@@ -85,6 +88,7 @@ class TokenIssuer:
                 "models": "all" if grant.models is None else " ".join(grant.models),
                 "exp": expires_at_s,
                 "kid": signer.key.kid,
+                **({"limits": "; ".join(limit_lines(grant.limits, self._issuer))} if grant.limits else {}),
                 **_descent(grant),
             },
         )

@@ -6,10 +6,12 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.call_details import CALL_TYPE, CallDetails, bound_by
 from jotgate.core.claims import CLI_CLIENT_ID, LIFETIME_DEFAULT_S, AccessGrant, Issued
 from jotgate.core.delegation import Party, chain_with, check_permitted, history_of, permitted_by
+from jotgate.core.limit_texts import read_limits
 from jotgate.core.narrow_orders import NarrowOrder
-from jotgate.core.narrowing import descend
+from jotgate.core.narrowing import descend, with_inherited
 from jotgate.core.opaque import Mark
 from jotgate.core.presented import Presented, ceiling
+from jotgate.core.quotas import TokenLimit
 from jotgate.core.resources import Target, grant_target
 from jotgate.core.rights import Rights
 from jotgate.errors import CommandError, OAuthRefused
@@ -81,6 +83,7 @@ class Narrower:
             actors=chain_with(None if party is None else party.actor, history_of(presented, issuer)),
             may_act=permitted_by(presented, issuer),
             confirmation=presented.principal.confirmation,
+            limits=with_inherited(map(TokenLimit, read_limits(order.limits)), presented.principal),
         )
         return descend(grant, presented, None, issuer, now_s)
 

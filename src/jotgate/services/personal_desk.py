@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from jotgate.core.accounts import PersonalToken, PrincipalRecord, SecretDigest
 from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
+from jotgate.core.limit_texts import check_zones, read_limits, write_limit
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, make_opaque, opaque_digest
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE
 from jotgate.core.personal_tokens import (
@@ -99,6 +100,8 @@ class PersonalDesk:
                 f"'{order.subject}' has {TOKENS_PER_OWNER_MAX} personal tokens, and nobody may have more",
                 hint="Revoke one that is not needed: jotgate pat revoke",
             )
+        limits = read_limits(order.limits)
+        check_zones(limits, self._store.knows_zone)
         secret = make_opaque(Mark.PERSONAL, self._entropy.random_bytes(OPAQUE_BYTES)).reveal()
         token = PersonalToken(
             token_id=self._entropy.random_bytes(_TOKEN_ID_BYTES).hex(),  # No id looks like an option of a command.
@@ -108,6 +111,7 @@ class PersonalDesk:
             models=_models(order.models, rights),
             secrets=(SecretDigest(opaque_digest(secret), self._now_s),),
             expires_at_s=self._now_s + (order.ttl_s or LIFETIME_DEFAULT_S),
+            limits=limits,
             # Never before its owner, whom another machine may have made by a clock that is ahead: `personal_lookup`.
             created_at_s=max(self._now_s, owner.record.created_at_s),
             updated_at_s=self._now_s,
@@ -164,6 +168,7 @@ class PersonalDesk:
             details |= {
                 "scope": " ".join(token.scopes),
                 "models": "all" if token.models is None else " ".join(token.models),
+                **({"limits": "; ".join(view.limits)} if view.limits else {}),
             }
         if event == "personal_token.rolled":
             details["previous_until"] = view.previous_until_s
@@ -233,6 +238,7 @@ class PersonalDesk:
             previous_until_s=previous if previous is not None and previous > self._now_s else 0,
             last_used_at_s=token.last_used_at_s,
             last_used_from=token.last_used_from,
+            limits=tuple(map(write_limit, token.limits)),
         )
 
 

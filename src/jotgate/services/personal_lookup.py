@@ -10,6 +10,7 @@ from jotgate.core.accounts import DEFAULT_TENANT, PersonalToken, PrincipalRecord
 from jotgate.core.opaque import Mark, opaque_pattern
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID, PersonalFinding, Reason
 from jotgate.core.principals import Principal
+from jotgate.core.quotas import TokenLimit
 from jotgate.core.rights import Rights
 from jotgate.errors import GrantRefused, TokenError, TokenExpired, TokenMalformed, TokenRevoked, TokenUnknown
 from jotgate.services.accounts import KnownSubject, find_subject
@@ -59,6 +60,7 @@ def look_up(store: Store, digest: bytes, issuer: str, now_s: float) -> PersonalF
             roles=frozenset(owner.rights.roles),
             audiences=frozenset((issuer,)),
             issued_at_s=float(secret.created_at_s),
+            limits=tuple(map(TokenLimit, token.limits)),
         ),
         until_s=ends_s,
         tenant=tenant,

@@ -122,6 +122,10 @@ class MemoryLimits(MemoryRows):
                 del self._rows.ledger[place]
             return len(ended[:limit])
 
+    def knows_zone(self, name: str) -> bool:
+        """Whether windows can go by the clock of this zone."""
+        return zone_of(name) is not None
+
     def _now_ms(self) -> int:
         return int(self._now_s() * 1_000)
 

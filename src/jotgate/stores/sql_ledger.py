@@ -128,6 +128,10 @@ class SqlLedger(SqlRows):
             chosen = ended.order_by(columns.keep_until_s, columns.meter, columns.window_s).limit(limit)
             return drop(connection, LEDGER, chosen.with_for_update(skip_locked=True))
 
+    def knows_zone(self, name: str) -> bool:
+        """Whether windows can go by the clock of this zone."""
+        return zone_of(name) is not None
+
     def _turn(self, connection: Connection, asks: Sequence[LeaseAsk]) -> tuple[LeaseAnswer, ...] | None:
         """One try; None: an account was dropped between its making and its locking."""
         now_ms = self._now_ms(connection)

@@ -156,7 +156,7 @@ def test_tools_and_limits_are_refused_with_what_they_come_with(values: type[Clie
     given = msgspec.json.decode(b'{"tools":["a"],"limits":{"requests":1}}', type=values)
     assert check_values(given, "x") == [
         ("tools", "tools come with MCP routes"),
-        ("limits", "limits come with quotas"),
+        ("limits", "limits of accounts are set with 'jotgate quota set'"),
     ]
     # Saying that there are none is setting them, too.
     assert check_values(msgspec.json.decode(b'{"limits":null}', type=values), "x") != []

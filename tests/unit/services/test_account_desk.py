@@ -199,7 +199,7 @@ async def test_there_are_no_other_orders(noun: Any, action: Any) -> None:
 
 @on_loop
 async def test_limits_are_refused_in_words_of_the_product() -> None:
-    with pytest.raises(RequestMalformed, match="limits: limits come with quotas"):
+    with pytest.raises(RequestMalformed, match="limits: limits of accounts are set with 'jotgate quota set'"):
         await desk_of(TokenStage()).carry_out(order("create", client=ClientValues(limits=Raw(b"{}"))))
 
 

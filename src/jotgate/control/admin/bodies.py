@@ -136,7 +136,7 @@ class NewPersonalToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A personal token that is to be made for the principal `subject`.
 
     `scopes` none: what AI calls need, as far as its owner may; `models` null: every one of the owner's. `ttl_s` null:
-    90 days.
+    90 days. `limits` are texts such as "1000 requests/day".
     """
 
     subject: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -144,6 +144,7 @@ class NewPersonalToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scopes: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
     models: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
     ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+    limits: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
 
 
 class Roll(Struct, frozen=True, forbid_unknown_fields=True):

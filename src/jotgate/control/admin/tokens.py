@@ -137,6 +137,7 @@ async def _create_personal(office: Office, call: Call) -> Done:
         scopes=body.scopes,
         models=body.models,
         ttl_s=body.ttl_s,
+        limits=body.limits,
     )
     return await _changed(office, call, order)
 

@@ -1,6 +1,6 @@
 """The grant of a client that acts for itself (RFC 6749 s4.4)."""
 
-from jotgate.core.call_details import bound_by, read_details
+from jotgate.core.call_details import asked_limits, bound_by, read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
 from jotgate.core.resources import grant_target
@@ -50,6 +50,7 @@ class ClientCredentials:
             tenant=client.tenant,
             roles=rights.roles,
             confirmation=request.binding.confirmation,
+            limits=asked_limits(details),
         )
         self._issuer.check(grant)
         await request.use_proof()

@@ -1,8 +1,9 @@
 """The grant of a client that trades a refresh token for the next, and an access token with it (RFC 6749 s6)."""
 
-from jotgate.core.call_details import read_details
+from jotgate.core.call_details import asked_limits, read_details
 from jotgate.core.claims import AccessGrant
 from jotgate.core.grants import GrantRequest, TokenResponse, answer_with
+from jotgate.core.narrowing import of_family
 from jotgate.core.presented import split_offline
 from jotgate.core.refresh import Presentation
 from jotgate.core.revocations import refreshed_origins
@@ -64,6 +65,7 @@ class RefreshToken:
             may_act=family.may_act,
             confirmation=request.binding.confirmation or family.confirmation,
             not_after_s=family.ends_at_s,
+            limits=(*asked_limits(wish.details), *of_family(family.limits, self._issuer.issuer, family.family_id)),
         )
         self._issuer.check(grant)
         await request.use_proof()

@@ -48,14 +48,14 @@ def strays(tests: Iterable[str], modules: Collection[str]) -> Iterator[str]:
     """Unit tests without a module.
 
     `tests/unit/core/test_values.py` and `test_values_ASPECT.py` belong to `src/jotgate/core/values.py` or a
-    package of that name, and `tests/unit/bench/` to `bench/`.
+    package of that name, `tests/unit/bench/` to `bench/`, and `tests/unit/tools/` to `tools/`.
     """
     known = {module.removesuffix("/__init__.py").removesuffix(".py") for module in modules}
     for path in map(PurePosixPath, tests):
         if path.name in ("__init__.py", "conftest.py"):
             continue
         folder = path.parent.relative_to("tests/unit")
-        home = folder if folder.parts[:1] == ("bench",) else PurePosixPath("src/jotgate") / folder
+        home = folder if folder.parts[:1] in {("bench",), ("tools",)} else PurePosixPath("src/jotgate") / folder
         words = path.stem.removeprefix("test_").split("_")
         names = {"_".join(words[: count + 1]) for count in range(len(words))}
         if not path.stem.startswith("test_") or not any(str(home / name) in known for name in names):

@@ -20,7 +20,7 @@ def test_tracked_files_speak_of_jotgate_alone() -> None:
 def test_unit_tests_mirror_the_source() -> None:
     found = files()
     tests = [path for path in found if path.startswith("tests/unit/") and path.endswith(".py")]
-    modules = [path for path in found if path.startswith(("src/jotgate/", "bench/")) and path.endswith(".py")]
+    modules = [path for path in found if path.startswith(("src/jotgate/", "bench/", "tools/")) and path.endswith(".py")]
     stray = list(strays(tests, modules))
     assert stray == [], "\n".join(stray)
 

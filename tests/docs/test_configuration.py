@@ -27,6 +27,7 @@ from jotgate.core.config import (
 )
 from jotgate.core.config_reader import parse
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
+from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
 from tests.docs.pages import pages
@@ -48,6 +49,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "routes": RouteEntry,
     "issuers": IssuerEntry,
     "policies": PolicyEntry,
+    "prices": PriceEntry,
     "quotas": QuotaEntry,
 }
 

@@ -58,6 +58,7 @@ from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
 from jotgate.stores.opening import open_store
+from jotgate.stores.price_table import read_price_table
 from jotgate.stores.secret_ages import SecretAges
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
@@ -118,7 +119,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         bound = replace(config, server=replace(config.server, host=host))
         own = open_once(found)
         kept = policies.read(found.settings, own.feed.picture.policies)
-        materials = Materials(found.settings.credentials, found.settings.reaches, found.tls, kept)
+        settings = found.settings
+        materials = Materials(settings.credentials, settings.reaches, found.tls, kept, read_price_table())
         snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
         issuers.take(own.feed.picture.issuers)

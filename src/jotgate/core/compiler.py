@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
@@ -13,6 +14,8 @@ from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.policy_values import PolicySet
+from jotgate.core.price_entries import PriceFinder, price_finder
+from jotgate.core.price_table import PriceTable
 from jotgate.core.quota_reader import compile_quotas
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Reach, Route, Upstream
 from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
@@ -21,12 +24,16 @@ from jotgate.jose.jwt import media_type
 
 
 class Materials(Struct, frozen=True):
-    """What a configuration names and does not hold. `credentials` and `reaches` are by upstream name."""
+    """What a configuration names and does not hold. `credentials` and `reaches` are by upstream name.
+
+    `prices` is the table of what is known of prices.
+    """
 
     credentials: Mapping[str, Secret] = {}
     reaches: Mapping[str, Reach] = {}
     tls: TlsMaterial | None = None
     policies: PolicySet = PolicySet()
+    prices: PriceTable = PriceTable()
 
 
 _NONE: Final = Materials()
@@ -36,6 +43,8 @@ def compile_snapshot(
     config: Config, issuer_url: str, keys: OwnKeys, version: int, materials: Materials = _NONE
 ) -> Snapshot:
     """The snapshot of a configuration. The echo upstream is always there."""
+    base_urls = {entry.name: entry.base_url for entry in config.upstreams}
+    find_price = price_finder(config.prices, base_urls, materials.prices)
     return Snapshot(
         version=version,
         issuers=(compile_issuer(config, issuer_url, keys),),
@@ -43,7 +52,7 @@ def compile_snapshot(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
         ),
-        routes=compile_routes(config),
+        routes=tuple(_priced(route, find_price) for route in compile_routes(config)),
         limits=config.limits,
         edge=compile_edge(config, materials.tls),
         policies=materials.policies,
@@ -59,6 +68,11 @@ def compile_routes(config: Config) -> tuple[Route, ...]:
             attempts.setdefault(alias, []).append(Attempt(upstream.name, model))
     short = [Route(alias, tuple(tries)) for alias, tries in attempts.items()]
     return (*short, *map(_route, config.routes))
+
+
+def _priced(route: Route, find: PriceFinder) -> Route:
+    attempts = tuple(replace(one, price=find(one.upstream, one.model)) for one in route.attempts)
+    return replace(route, attempts=attempts)
 
 
 def _route(entry: RouteEntry) -> Route:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
     ATTEMPTS_MAX,
@@ -322,6 +323,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     issuers: tuple[IssuerEntry, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
     quotas: tuple[QuotaEntry, ...] = ()
+    prices: tuple[PriceEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

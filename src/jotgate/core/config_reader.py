@@ -12,9 +12,10 @@ from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.policy_reader import read_policies
+from jotgate.core.price_entries import check_prices, read_prices
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.quota_reader import read_quotas
-from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes
+from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes, models_of
 from jotgate.core.tables import LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
 from jotgate.errors import ConfigurationError
 
@@ -82,6 +83,10 @@ def read(document: Mapping[str, object]) -> Reading:
         if isinstance(cors := content.get("cors"), Cors):
             faults += check_credentials(routes, cors)
     content["routes"] = tuple(routes.values())
+    prices = read_prices(document.get("prices", []), faults)
+    if len(faults) == sound:
+        faults += check_prices(prices, models_of(upstreams.values(), routes.values()))
+    content["prices"] = tuple(prices.values())
     issuers = read_issuers(document.get("issuers", []), faults)
     content["issuers"] = tuple(issuers.values())
     policies = read_policies(document.get("policies", []), faults)

@@ -1,6 +1,6 @@
 """What upstreams and routes may not say of one another, and of the way to an upstream."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -57,6 +57,15 @@ def check_routes(
         if not entry.models and entry.name not in used:
             faults.append((f"{path}.models", "is missing, and no route names this upstream; write a list of models"))
     return faults
+
+
+def models_of(upstreams: Iterable[UpstreamEntry], routes: Iterable[RouteEntry]) -> dict[str, set[str]]:
+    """The models of each upstream, by the names that it has for them; those of the built-in one too."""
+    models = {ECHO: {ECHO}} | {entry.name: set(entry.routes.values()) for entry in upstreams}
+    for route in routes:
+        for attempt in route.attempts:
+            models.setdefault(attempt.upstream, set()).add(attempt.model or route.alias)
+    return models
 
 
 def check_credentials(routes: Mapping[str, RouteEntry], cors: Cors) -> list[Fault]:

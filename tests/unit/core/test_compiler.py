@@ -9,6 +9,7 @@ from jotgate.core.compiler import Materials, compile_routes, compile_snapshot
 from jotgate.core.config_reader import parse
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.key_life import OwnKeys
+from jotgate.core.quotas import Price
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Proxy, Reach, Route, Upstream
 from jotgate.core.values import Secret
 
@@ -39,7 +40,7 @@ def test_the_echo_upstream_needs_no_entry() -> None:
     snapshot = compile_snapshot(parse({}), "http://i", OwnKeys(b"{}", ("ES256",)), 3)
     assert snapshot.version == 3
     assert snapshot.upstreams == (Upstream("echo", "echo"),)
-    assert snapshot.routes == (Route("echo", (Attempt("echo", "echo"),)),)
+    assert snapshot.routes == (Route("echo", (Attempt("echo", "echo", price=Price(0, 0)),)),)
 
 
 def test_upstreams_with_one_alias_are_attempts_in_file_order() -> None:
@@ -47,7 +48,7 @@ def test_upstreams_with_one_alias_are_attempts_in_file_order() -> None:
         parse(tomllib.loads(_TWO)), "http://i", OwnKeys(b"{}", ("ES256",)), 1, Materials({"second": Secret("s")})
     )
     assert {route.alias: route.attempts for route in snapshot.routes} == {
-        "echo": (Attempt("echo", "echo"),),
+        "echo": (Attempt("echo", "echo", price=Price(0, 0)),),
         "m": (Attempt("first", "m"), Attempt("second", "theirs")),
         "n": (Attempt("first", "n"),),
     }
@@ -102,7 +103,7 @@ def test_a_route_keeps_its_weights_and_its_rules() -> None:
     retry_unsafe = true
     """
     _, route = compile_snapshot(parse(tomllib.loads(text)), "http://i", OwnKeys(b"{}", ("ES256",)), 1).routes
-    assert route == Route("a", (Attempt("first", "m", 2), Attempt("echo", "a")), 1, True)
+    assert route == Route("a", (Attempt("first", "m", 2), Attempt("echo", "a", price=Price(0, 0))), 1, True)
 
 
 def test_a_route_cuts_the_calls_of_ended_tokens_unless_it_says_otherwise() -> None:

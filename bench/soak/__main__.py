@@ -14,6 +14,11 @@ from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
 from bench.soak.cut import BOUND_S, TRIALS_FULL, TRIALS_SMALL, percentile, render_cuts, run_cuts, running_pair
 from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
 from bench.soak.outcomes import Outcomes
+from bench.soak.quota_endings import CALLS_FULL, CALLS_SMALL, run_endings, running_endings
+from bench.soak.quota_report import render_quotas
+from bench.soak.quotas import FULL as QUOTAS_FULL
+from bench.soak.quotas import PASSES, run_pass, running_quotas
+from bench.soak.quotas import SMALL as QUOTAS_SMALL
 from bench.soak.refresh import ROUNDS_FULL, ROUNDS_SMALL, RefreshFindings, render_refresh, run_refresh, running_fleet
 from bench.soak.revocations import (
     REFUSED_WITHIN_S,
@@ -37,7 +42,8 @@ TRUST_RESULT: Final = RESULT.with_name("trust.md")
 REFRESH_RESULT: Final = RESULT.with_name("refresh.md")
 REVOCATIONS_RESULT: Final = RESULT.with_name("revocations.md")
 CUT_RESULT: Final = RESULT.with_name("cut.md")
-PARTS: Final = ("workers", "trust", "flood", "refresh", "revocations", "cut")
+QUOTAS_RESULT: Final = RESULT.with_name("quotas.md")
+PARTS: Final = ("quotas", "workers", "trust", "flood", "refresh", "revocations", "cut")
 STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
@@ -102,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = [options.only] if options.only else list(PARTS)
     kept = not (options.quick or options.no_tls or options.only)
     try:
+        if "quotas" in parts:
+            _keep(QUOTAS_RESULT, _quotas(quick=options.quick), kept)
         if "workers" in parts:
             _keep(RESULT, _workers(quick=options.quick, tls=not options.no_tls), kept)
         if {"trust", "flood"} & set(parts):
@@ -125,6 +133,21 @@ def _keep(file: Path, page: str, kept: bool) -> None:
     if kept:
         file.parent.mkdir(exist_ok=True)
         file.write_text(page)
+
+
+def _quotas(*, quick: bool) -> str:
+    sizes = QUOTAS_SMALL if quick else QUOTAS_FULL
+    with running_quotas(sizes) as rig:
+        passes = [run_pass(rig, sizes, name) for name in PASSES]
+        said = "".join(machine.errors[-3_000:] for machine in rig.machines)
+    with running_endings() as rig:
+        ended = run_endings(rig, CALLS_SMALL if quick else CALLS_FULL)
+        said += rig.machines[0].errors[-3_000:]
+    page = render_quotas(passes, ended, sizes, f"{datetime.now(UTC):%Y-%m-%d}")
+    faults = [f"{one.name}: {fault}" for one in passes for fault in one.faults] + ended.faults
+    if faults:
+        raise Broken(f"{page}{len(faults)} faults: {'; '.join(faults[:10])}\nWhat the machines said:\n{said}")
+    return page
 
 
 def _workers(*, quick: bool, tls: bool) -> str:

@@ -58,6 +58,7 @@ class Metering:
         self._questions = 0
         self._active: dict[Holding, None] = {}
         self._stalled: dict[Reservation, None] = {}
+        self.short = False
 
     def enter(self, *, metered: bool, capacity: int) -> None:
         """Use a new world: `Snapshot.metered`, and how many plans to hold at most."""
@@ -104,11 +105,14 @@ class Metering:
             if not broken:
                 self._tend(holding, due, now_s)
             if now_s >= holding.chain.return_until_s:
-                self._end_slots(holding.chain)
+                _end_slots(holding.chain)
             if holding.idle:
                 del self._active[holding]
         self._post.tick(now_s)
-        _tell(one for one in tuple(self._stalled) if one.waited_s(now_s) >= PATIENCE_S)
+        self._wake([one for one in self._active if one.wakes(now_s)])
+        for stream in [one for one in self._stalled if one.waited_s(now_s) >= PATIENCE_S]:
+            stream.tell_news()
+        self.short = any(one.waiting or one.stalled for one in self._active)
 
     def plan_answered(self, number: int, meters: Sequence[Meter] | None) -> None:
         """Control says which meters a call meets; None: it cannot say now."""
@@ -119,20 +123,12 @@ class Metering:
     def leases_answered(self, number: int, answers: Sequence[LeaseAnswer] | None) -> None:
         """What became of asks; None: the store does not answer, and they are asked again."""
         now_s = self._clock.monotonic_s()
-        waiting: dict[Hashable, None] = {}
-        stalled: dict[Runner, None] = {}
-        for pending, answer in self._post.answered(number, answers):
-            holding = pending.holding
-            holding.take(pending, answer, now_s)
+        answered = self._post.answered(number, answers)
+        for pending, answer in answered:
+            pending.holding.take(pending, answer, now_s)
             if pending.chain.lost:
-                self._end_slots(pending.chain)
-            waiting.update(dict.fromkeys(holding.waiting))
-            stalled.update(dict.fromkeys(holding.stalled))
-            holding.waiting.clear()
-            holding.stalled.clear()
-        for key in waiting:
-            self._told(key)
-        _tell(stalled)
+                _end_slots(pending.chain)
+        self._wake([pending.holding for pending, _ in answered])
 
     def limits_changed(self) -> None:
         """Hold no plan any more: each is asked for anew when a call needs it."""
@@ -210,7 +206,7 @@ class Metering:
             reservation.add(output_tokens, cost, [new if amounts[unit] else old for unit, new, old in parts])
             reservation.stepped(unavailable=False)
             return "granted"
-        known = any(one.exceeds(amount, now_s) for one, amount in short)
+        known = any(one.exceeds(amount, now_s, reservation.reserved(one.unit)) for one, amount in short)
         fresh = any(one.is_fresh(now_s) for one, _ in short)
         if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= PATIENCE_S:
             reservation.stepped(unavailable=not known and not fresh)
@@ -233,6 +229,11 @@ class Metering:
         """A call has used more than it had reserved: its holdings are looked at, whether or not they have a lease."""
         self._active.update(dict.fromkeys(plan.holdings))
 
+    def freed(self, plan: Plan) -> None:
+        """A call has given back what it did not use, and others wait."""
+        now_s = self._clock.monotonic_s()
+        self._wake([one for one in plan.holdings if one.wakes(now_s)])
+
     def _take(self, plan: Plan, amounts: Amounts, now_s: float) -> list[Chain]:
         """Take what is there for certain, and ask early for more where little is left."""
         chains = []
@@ -249,6 +250,7 @@ class Metering:
 
     def _want(self, holding: Holding, amount: int, least: int, now_s: float) -> None:
         holding.want(amount, least)
+        self.short = True
         self._active[holding] = None
         if holding.may_ask(now_s):
             self._ask(holding, max(0, holding.chain.free), now_s, more=True)
@@ -264,12 +266,19 @@ class Metering:
         for chain in tuple(holding.sweep(now_s)):
             self._post.put(holding.compose_older(chain, self._post.new_id(), now_s))
 
-    def _end_slots(self, chain: Chain) -> None:
-        """Tell the calls that have a place of a chain that they have it no more."""
-        slots = tuple(chain.slots)
-        chain.slots.clear()
-        for one in slots:
-            one.tell_slot_lost()
+    def _wake(self, holdings: Iterable[Holding]) -> None:
+        """Have those who wait for units of these try again."""
+        keys: dict[Hashable, None] = {}
+        streams: dict[Runner, None] = {}
+        for holding in holdings:
+            keys.update(dict.fromkeys(holding.waiting))
+            streams.update(dict.fromkeys(holding.stalled))
+            holding.waiting.clear()
+            holding.stalled.clear()
+        for key in keys:
+            self._told(key)
+        for stream in streams:
+            stream.tell_news()
 
     # Refusing
 
@@ -289,6 +298,9 @@ class Metering:
         return exceeded(meter, spent=spent, resets_s=resets_s, now_s=civil_s, others=others)
 
 
-def _tell(runners: Iterable[Runner]) -> None:
-    for one in tuple(runners):
-        one.tell_news()
+def _end_slots(chain: Chain) -> None:
+    """Tell the calls that have a place of a chain that they have it no more."""
+    slots = tuple(chain.slots)
+    chain.slots.clear()
+    for one in slots:
+        one.tell_slot_lost()

@@ -40,13 +40,15 @@ class Chain:
     """Leases of one window that follow one another. Mutable: the units of the newest, how many are free and spent.
 
     `free` below zero: more was used than is leased, which is debt unless more is granted. A call that would leave less
-    than `low` is looked at more closely. `asked`: an answer about it is to come. `slots` are the calls that have a
+    than `low` is looked at more closely. `asked`: an answer about it is to come. `covering`: it has asked for units to
+    cover what was used beyond its own; what it does not get is debt. `slots` are the calls that have a
     place of it, if those are what it counts. Of a chain that is `lost`, `told` is what the ledger was told as spent,
     and `posted` what the ledger has posted instead.
     """
 
     __slots__ = (
         "asked",
+        "covering",
         "ends_s",
         "free",
         "lease_id",
@@ -73,6 +75,7 @@ class Chain:
         self.return_until_s = inf
         self.ends_s = inf
         self.asked = False
+        self.covering = False
         self.lost = False
         self.told = 0
         self.posted = 0
@@ -89,17 +92,26 @@ class Chain:
         used = self.told + self.spent
         return used if used > self.posted else 0
 
-    def ask(self, meter: Meter, lease_id: str, keep: int, want: int, least: int) -> LeaseAsk:
-        """Ask for a lease that follows: what was spent is told, and what no call has but `keep` is given back."""
+    def ask(self, meter: Meter, lease_id: str, keep: int, *, want: int, least: int) -> LeaseAsk:
+        """Ask for a lease that follows: what was spent is told, and what no call has but `keep` is given back.
+
+        `want` and `least` are beside what is lacking of what was used and reserved.
+        """
         running = self.running
         told = kept = 0
         if self.lease_id:
             told = self.spent
+            if self.free < 0 and not self.covering:
+                # The lease stays, for less than all is told until it is known how much else can be had.
+                told = max(0, min(told, self.units - max(1, running)))
             kept = max(0, min(running + keep, self.units - told))
-            self.units, self.spent, self.free = kept, 0, kept - running
+            self.covering = told < self.spent
+            self.units, self.spent = kept, self.spent - told
+            self.free = kept - running - self.spent
+        lacking = max(0, -self.free)
         self.asked = True
         self.low = 0
-        return LeaseAsk(lease_id, meter, want, least, self.lease_id, told, kept)
+        return LeaseAsk(lease_id, meter, want + lacking, least + lacking if least else 0, self.lease_id, told, kept)
 
     def lend(self, asked_s: float, answer: LeaseAnswer, added: int) -> None:
         """Have the lease of an answer, and `added` units more than before."""

@@ -20,6 +20,8 @@ SYNC_S: Final = 1.0
 """What was spent is told at least so often."""
 BEAT_S: Final = 4.0
 """A lease of which calls that run have all is renewed so often."""
+WAKE_S: Final = 0.02
+"""Those who wait for units are not woken more often by calls that give some back."""
 
 _SHARE: Final = 16
 """Beforehand nobody asks for more than this part of what is left; of less than this, for nothing."""
@@ -60,6 +62,7 @@ class Holding:
         "_since_s",
         "_synced_s",
         "_wanted",
+        "_woken_s",
         "chain",
         "limit",
         "meter",
@@ -81,7 +84,7 @@ class Holding:
         self._wanted = self._least = 0
         self._posted = self._leased = self._lent = 0
         self._given = self._consumed = self._recent = 0
-        self._answered_s = self._since_s = self._synced_s = self._not_before_s = -inf
+        self._answered_s = self._since_s = self._synced_s = self._not_before_s = self._woken_s = -inf
         self._ends_s = inf
         self._next_s = 0.0
 
@@ -106,9 +109,12 @@ class Holding:
         """Whether the ledger has said a moment ago how the account stands."""
         return now_s - self._answered_s < FRESH_S
 
-    def exceeds(self, amount: int, now_s: float) -> bool:
-        """Whether so much is more than could be had even if all others gave back what they hold."""
-        if amount > self.limit:
+    def exceeds(self, amount: int, now_s: float, own: int = 0) -> bool:
+        """Whether so much is more than could be had even if all others gave back what they hold.
+
+        `own` is what the call that wants it has already, and does not give back.
+        """
+        if amount + own > self.limit:
             return True
         if not self.is_fresh(now_s):
             return False
@@ -116,7 +122,7 @@ class Holding:
             return now_s < self._answered_s + self._next_s
         chain = self.chain
         # A request that runs is spent: it never comes back. Of other units it may.
-        gone = self._posted + chain.spent + (chain.running if self.unit == UNITS["requests"] else 0)
+        gone = self._posted + chain.spent + (chain.running if self.unit == UNITS["requests"] else own)
         return gone + amount > self.limit
 
     @property
@@ -152,6 +158,13 @@ class Holding:
         self._wanted += amount
         self._least = min(self._least, least) if self._least else least
 
+    def wakes(self, now_s: float) -> bool:
+        """Whether calls gave back what those who wait may take. They are not all woken by each one."""
+        if self.chain.free <= 0 or now_s < self._woken_s + WAKE_S or not (self.waiting or self.stalled):
+            return False
+        self._woken_s = now_s
+        return True
+
     def may_ask(self, now_s: float) -> bool:
         """Whether an ask for more is of use: none is under way, and none was refused a moment ago."""
         return not self.chain.asked and now_s >= self._not_before_s
@@ -165,16 +178,17 @@ class Holding:
         chain = self.chain
         if chain.asked:
             return None
-        free = max(0, chain.free)
         if self._wanted:
-            return (free, True) if now_s >= self._not_before_s else None
+            return (max(0, chain.free), True) if now_s >= self._not_before_s else None
         quiet_s = now_s - self._synced_s
+        if chain.free < 0:
+            return (0, True) if chain.lease_id or quiet_s >= BEAT_S else None
         if not chain.lease_id:
-            return (0, True) if chain.free < 0 and quiet_s >= BEAT_S else None
-        if now_s - max(chain.used_s, self._since_s) >= IDLE_S and (free or chain.spent):
+            return None
+        if now_s - max(chain.used_s, self._since_s) >= IDLE_S and (chain.free or chain.spent):
             return 0, False
-        spare = min(free, self._recent)
-        told = quiet_s >= SYNC_S and (chain.spent or free > spare)
+        spare = min(chain.free, self._recent)
+        told = quiet_s >= SYNC_S and (chain.spent or chain.free > spare)
         low = chain.free < chain.low and now_s >= self._not_before_s
         return (spare, True) if told or low or quiet_s >= BEAT_S else None
 
@@ -182,8 +196,8 @@ class Holding:
         """Ask about the current chain: tell what was spent, keep so many free units, give back others, want more."""
         chain = self.chain
         had, free = chain.units, chain.free
-        want, least = self._demand(keep, max(0, -free)) if more else (0, 0)
-        ask = chain.ask(self.meter, lease_id, keep, want, least)
+        want, least = self._demand(keep) if more else (0, 0)
+        ask = chain.ask(self.meter, lease_id, keep, want=want, least=least)
         self._given += chain.free - free
         self._synced_s = now_s
         self._wanted = self._least = 0
@@ -207,7 +221,7 @@ class Holding:
         """Tell what was spent of an older chain of which no call has anything any more."""
         if not chain.lost:
             had = chain.units
-            return Pending(chain.ask(self.meter, lease_id, 0, 0, 0), self, chain, now_s, had)
+            return Pending(chain.ask(self.meter, lease_id, 0, want=0, least=0), self, chain, now_s, had)
         chain.asked = True
         ask = LeaseAsk(lease_id, self.meter, previous=chain.lease_id, spent=chain.owed)
         return Pending(ask, self, chain, now_s, chain.posted)
@@ -260,15 +274,14 @@ class Holding:
         late = answer.units > 0 and now_s >= pending.asked_s + answer.spend_s - MARGIN_S
         self._not_before_s = now_s + AGAIN_S if granted < ask.want or late else -inf
 
-    def _demand(self, keep: int, owed: int) -> tuple[int, int]:
-        """How many units to want beside those that are kept, and how many at least. `owed` are used without a lease."""
+    def _demand(self, keep: int) -> tuple[int, int]:
+        """How many units to want beside those that are kept, and how many at least."""
         left = self._left
-        want, least = min(max(0, self._recent - keep), left // _SHARE), 0
-        if self._wanted:
-            least = max(1, self._least - keep)
-            want = max(want, least, min(self._wanted - keep, left // _QUEUED_SHARE))
-            least += owed
-        return want + owed, least
+        early = min(max(0, self._recent - keep), left // _SHARE)
+        if not self._wanted:
+            return early, 0
+        least = max(1, self._least - keep)
+        return max(early, least, min(self._wanted - keep, left // _QUEUED_SHARE)), least
 
     def _measure(self) -> None:
         """Find out what is used in a second. What calls gave back was not used."""

@@ -45,7 +45,9 @@ class Used(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Desk(Protocol):
-    """Whoever holds the leases."""
+    """Whoever holds the leases. `short`: calls wait for units."""
+
+    short: bool
 
     def step(self, reservation: "Reservation", output_tokens: int, cost: int) -> Extended:
         """See `Reservation.extend`."""
@@ -55,6 +57,9 @@ class Desk(Protocol):
 
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved of a quota of this plan."""
+
+    def freed(self, plan: Plan) -> None:
+        """A call has given back what it did not use."""
 
 
 class _More:
@@ -168,6 +173,8 @@ class Reservation:
                 charged = spent[unit]
                 chain.spent += charged
                 chain.free += amounts[unit] - charged
+        if self._desk.short:
+            self._desk.freed(self.plan)
         if (
             tokens > amounts[3]
             or output_tokens > amounts[2]
@@ -184,6 +191,8 @@ class Reservation:
         if self._open:
             self._open = False
             self._charge((0, 0, 0, 0, 0, 0, 0), forgive=False)
+            if self._desk.short:
+                self._desk.freed(self.plan)
 
     # For whoever holds the leases
 
@@ -204,6 +213,10 @@ class Reservation:
     def chains(self) -> Sequence[Chain]:
         """The newest chain of each of its parts."""
         return self._chains
+
+    def reserved(self, unit: int) -> int:
+        """How much of a unit is reserved by now."""
+        return self._amounts[unit]
 
     def waited_s(self, now_s: float) -> float:
         """How long a step waits; it begins to now, if it did not."""

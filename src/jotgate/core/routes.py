@@ -103,7 +103,7 @@ class Upstream(Struct, frozen=True):
 class MeteringRules(Struct, frozen=True):
     """How calls of a route are counted that a quota meets; all but the last two are in tokens.
 
-    A unary call may make `output_ceiling` of output for each answer, unless its caller wants less; a stream takes
+    A unary call may make `output_ceiling` of output for each answer, unless its caller says how many; a stream takes
     `output_step` at a time. An image in a call counts for `image_tokens`, a piece of sound for `audio_tokens`.
     """
 

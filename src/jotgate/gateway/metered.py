@@ -6,7 +6,6 @@ reserved. An upstream that refused did nothing, and one that was never reached s
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil, inf
 from typing import Final
 
@@ -35,7 +34,8 @@ from jotgate.services.meter_reservations import Used
 UNDER_WAY_SHARE: Final = 8
 """Such a part of its step a stream that ends unheard is charged beside what came: it may have been under way."""
 
-_OF_OUTPUT: Final = frozenset({"output_tokens", "total_tokens", "cost"})
+_OF_TOKENS: Final = frozenset({"output_tokens", "total_tokens"})
+_OF_OUTPUT: Final = _OF_TOKENS | {"cost"}
 _ENCODED: Final = "the upstream's stream has a coding that nobody asked for, and cannot be counted"
 _OUT_OF_REACH: Final = "what is left of a quota of this call cannot be known now, and what it had reserved is used"
 _SLOT_LOST: Final = "the call lost its place among those that run at once: nobody could renew it"
@@ -51,6 +51,7 @@ class MeteredRelay(Relay):
     """A call with a reservation. Mutable, as every Relay; `spent` is the quota by which it was cut, if it was."""
 
     __slots__ = (
+        "_at_last",
         "_count",
         "_ending",
         "_held",
@@ -86,7 +87,8 @@ class MeteredRelay(Relay):
         self._lost = 0  # so many upstreams may have done all of it, and nobody will hear of it
         self._made = False  # the answer that is passed on is one, and no refusal
         self._held = False  # the upstream is paused until a step is reserved
-        self._waiting = False  # a step is asked for
+        self._waiting = 0  # so large a step is asked for
+        self._at_last = False  # all that was left is asked for
         self._stepless = False  # no further step is asked for
         self._ending: JotgateError | None = None  # for what the stream is cut when its last step is used
         self._take(reserved)
@@ -152,8 +154,8 @@ class MeteredRelay(Relay):
 
     def _take(self, reserved: Reserved) -> None:
         self._reserved = reserved
-        reserved.reservation.on_news(partial(reserved.quotas.soon, self._news))
-        reserved.reservation.on_slot_lost(partial(reserved.quotas.soon, self._lost_slot))
+        reserved.reservation.on_news(self._take_news)
+        reserved.reservation.on_slot_lost(self._lose_slot)
 
     def _write_for(self, place: Place) -> None:
         body = self._reserved.body_for(self._original, place.upstream)
@@ -180,31 +182,47 @@ class MeteredRelay(Relay):
 
     def _go_on(self) -> None:
         """Reserve further steps while less than half of one is left, and pause the upstream when none is."""
-        reservation, count = self._reserved.reservation, self._count
-        assert count is not None, "only streams grow"
-        while not (self._stepless or self._waiting) and (size := self._next_step(reservation.output_tokens, count)):
-            became = reservation.extend(size, self._reserved.cost_of_step(size))
-            self._waiting = became == "waiting"
-            if became == "refused":
-                self._meet_refusal(unavailable=reservation.unavailable)
-                break
+        if not self._waiting:
+            self._reserve(self._next_step())
         left = self._left()
         if self._ending is not None and left <= self._margin():
             self._cut(self._ending)
-        elif self._waiting and left <= 0:
+        elif self._waiting and left <= self._margin():
             self._hold()
         else:
             self._release()
 
-    def _next_step(self, reserved: int, count: StreamCount) -> int:
+    def _next_step(self) -> int:
         """How many tokens are to be reserved now; 0: none. A stream whose caller set a ceiling takes no more."""
-        step = self.call.route.metering.output_step
-        left = reserved - count.seen
-        if 2 * left >= step:
+        step, left = self.call.route.metering.output_step, self._left()
+        if self._stepless or 2 * left >= step:
             return 0
         size = step + max(0, -left)
         ceiling = self._reserved.measure.output_tokens
-        return size if ceiling is None else max(0, min(size, ceiling - reserved))
+        return size if ceiling is None else max(0, min(size, ceiling - self._reserved.reservation.output_tokens))
+
+    def _reserve(self, size: int) -> None:
+        """Reserve this much, and on until there is enough; what waits is asked for again when there is news."""
+        reservation = self._reserved.reservation
+        while size:
+            became = reservation.extend(size, self._reserved.cost_of_step(size))
+            if became == "waiting":
+                self._waiting = size
+                return
+            if became == "granted":
+                size = self._next_step()
+            elif reservation.unavailable or not (size := self._last_step(size)):
+                self._meet_refusal(unavailable=reservation.unavailable)
+                return
+
+    def _last_step(self, refused: int) -> int:
+        """What is left where a whole step is not, if that is worth a step, once; else 0."""
+        standings = self._reserved.reservation.standings()
+        left = min((one.limit - one.spent for one in standings if one.unit in _OF_TOKENS), default=refused // 2)
+        if self._at_last or not self._margin() < left < refused:
+            return 0
+        self._at_last = True
+        return left
 
     def _meet_refusal(self, *, unavailable: bool) -> None:
         """Decide what becomes of a stream to which a step was refused."""
@@ -226,13 +244,20 @@ class MeteredRelay(Relay):
         step = self.call.route.metering.output_step
         return min(step, self._reserved.reservation.output_tokens) // UNDER_WAY_SHARE
 
-    def _news(self) -> None:
-        """A step may be asked for again."""
-        if self._waiting and not self._settled:
-            self._waiting = False
+    def _take_news(self) -> None:
+        # Later: whoever tells is in the midst of its work.
+        self._reserved.quotas.soon(self._ask_again)
+
+    def _ask_again(self) -> None:
+        size, self._waiting = self._waiting, 0
+        if size and not self._settled:
+            self._reserve(size)
             self._go_on()
 
-    def _lost_slot(self) -> None:
+    def _lose_slot(self) -> None:
+        self._reserved.quotas.soon(self._end_without_slot)
+
+    def _end_without_slot(self) -> None:
         if not self._settled and self.call.route.metering.quota_outage != "open":
             self._cut(QuotaUnavailable(_SLOT_LOST))
 

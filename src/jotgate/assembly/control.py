@@ -33,6 +33,7 @@ from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
+from jotgate.assembly.unit_room import UnitRoom, open_unit_room
 from jotgate.assembly.upkeep import keep_tidy
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
@@ -44,6 +45,7 @@ from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
+from jotgate.core.plans import needs_plans
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.token_checks import refresh_rules
 from jotgate.errors import ConfigurationError
@@ -75,15 +77,17 @@ class Others(Struct, frozen=True):
 
 
 class Rooms(Struct, frozen=True):
-    """Who answers workers about personal tokens, and about DPoP proofs."""
+    """Who answers workers about personal tokens, about DPoP proofs, and about quotas."""
 
     personal: PersonalRoom
     proofs: ProofDesk
+    units: UnitRoom
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.personal.keep())
+            group.create_task(self.units.keep())
             group.create_task(keep_watch(self.proofs, keys))
 
 
@@ -126,7 +130,9 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
-        snapshot = replace(snapshot, issuers=issuers.compile(ours, remote.sets_for(key_sources)))
+        compiled = issuers.compile(ours, remote.sets_for(key_sources))
+        metered = needs_plans(snapshot, kept=own.limits.kept.any)
+        snapshot = replace(snapshot, issuers=compiled, metered=metered)
         learn_of(snapshot.upstreams, snapshot.issuers)
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked)
         return Effect(config, snapshot, verifier, book.states, key_sources)
@@ -171,7 +177,11 @@ async def _serve(
     )
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
-    rooms = Rooms(open_personal_room(keys, bus, clock), open_proof_desk(keys, reloader, bus))
+    rooms = Rooms(
+        open_personal_room(keys, bus, clock),
+        open_proof_desk(keys, reloader, bus),
+        open_unit_room(keys, reloader, bus, clock),
+    )
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -194,6 +204,7 @@ async def _serve(
     def swap(snapshot: Snapshot) -> None:
         others.keys.follow(reloader.effect.key_sources)
         bus.swap(snapshot)
+        rooms.units.swap(snapshot)
 
     async def welcome_workers() -> None:
         await bus.start(socket.socket(fileno=bus_fd))
@@ -219,6 +230,7 @@ async def _serve(
     await _end_with_the_first(server, serving, keeping)
     bus.stop()
     await rooms.personal.keep_uses()
+    await rooms.units.settle()
 
 
 def _build_server(
@@ -241,7 +253,8 @@ def _build_server(
         states=lambda: reloader.effect.issuers,
     )
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
-    issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s)
+    knows_zone = keys.authority.store.knows_zone
+    issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
     tokens = keys.authority.tokens(keys.access, room.await_workers, issuable)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from jotgate.assembly.account_feed import AccountFeed
 from jotgate.assembly.authority import Authority, open_authority
+from jotgate.assembly.limit_feed import LimitFeed, read_limits
 from jotgate.assembly.means import Means
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.revocation_feed import RevocationFeed
@@ -44,11 +45,12 @@ class OpenKeys(Struct, frozen=True):
     feed: StoreFeed
     revocations: RevocationFeed
     accounts: AccountFeed
+    limits: LimitFeed
 
     @property
     def age_s(self) -> float:
         """The age in seconds of what control knows of the store: of its oldest part."""
-        return max(self.feed.age_s, self.revocations.age_s, self.accounts.age_s)
+        return max(self.feed.age_s, self.revocations.age_s, self.accounts.age_s, self.limits.age_s)
 
     def check_fresh(self, limit_s: float) -> None:
         """Refuse to say anything by what control knows when that is older.
@@ -84,7 +86,8 @@ def open_keys(means: Means) -> OpenKeys:
     feed = StoreFeed(access, clock, read_picture(authority.store))
     revocations = RevocationFeed(access, clock, load_revocations(authority.store))
     accounts = AccountFeed(access, clock, feed.picture.versions.accounts)
-    return OpenKeys(authority, access, feed, revocations, accounts)
+    limits = LimitFeed(access, clock, read_limits(authority.store))
+    return OpenKeys(authority, access, feed, revocations, accounts, limits)
 
 
 def _tell_of_leftovers(authority: Authority, means: Means) -> None:

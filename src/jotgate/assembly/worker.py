@@ -18,6 +18,7 @@ from jotgate.assembly.listening import Listener
 from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
+from jotgate.assembly.unit_link import UnitLink
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
@@ -43,6 +44,9 @@ from jotgate.processes.messages import (
     Hello,
     KeysAnswered,
     KeysWanted,
+    LeasesAnswered,
+    LimitsChanged,
+    PlanAnswered,
     ProofJudged,
     Revoked,
     Settled,
@@ -107,6 +111,7 @@ class Worker:
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
+        self._units = UnitLink(self._gateway, self._link, self._clock, loop.call_soon)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         native = NativeSurface(self._gateway, self._control, self._forms)
@@ -155,16 +160,19 @@ class Worker:
     def _greet(self) -> None:
         self._newest = None
         self._early = []
-        self._link.send(Hello(self._assignment.slot, self._instance, self._worlds.personal.version))
+        held = self._worlds.personal.version
+        self._link.send(Hello(self._assignment.slot, self._instance, held, self._units.mark))
         self._auditor.take_batches()  # They are among those that follow.
         self._send_batches(self._auditor.unwritten())
         self._key_waits.ask_again()
         self._personal.ask_again()
         self._proofs.ask_again()
+        self._units.ask_again()
 
     def _abandon(self) -> None:
         self._newest = None
         self._forms.lost()
+        self._units.lost()
 
     def _hand_in(self, form: FormAsked) -> bool:
         """Send a form to a control that has spoken: one that is only starting would not hear it for a while."""
@@ -187,6 +195,8 @@ class Worker:
                 self._personal.hear(message)
             case ProofJudged():
                 self._proofs.hear(message)
+            case PlanAnswered() | LeasesAnswered() | LimitsChanged():
+                self._units.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():
@@ -267,6 +277,7 @@ class Worker:
             connection.close_when_idle()
         await self._until(lambda: not self._listener.connections, self._assignment.drain_s, end_s)
         self._gateway.cancel_all()
+        self._units.close()
         self._flush()
         self._tell_figures()
         self._personal.tell_uses()

@@ -175,13 +175,13 @@ def test_a_clock_that_was_ahead_for_a_while_lets_nothing_count_again() -> None:
     assert [entry.name for entry in bench.told] == ["token mine"], "workers are told again"
 
 
-@pytest.mark.parametrize("oldest", ["feed", "revocations", "accounts"])
+@pytest.mark.parametrize("oldest", ["feed", "revocations", "accounts", "limits"])
 def test_control_is_as_old_as_the_oldest_of_what_it_follows(oldest: str) -> None:
     class Aged(NamedTuple):
         age_s: float
 
     parts: dict[str, Any] = {
-        name: Aged(61.5 if name == oldest else 0.1) for name in ("feed", "revocations", "accounts")
+        name: Aged(61.5 if name == oldest else 0.1) for name in ("feed", "revocations", "accounts", "limits")
     }
     nothing: Any = None
     assert OpenKeys(authority=nothing, access=nothing, **parts).age_s == 61.5

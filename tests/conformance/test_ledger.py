@@ -125,6 +125,16 @@ def test_the_debt_of_a_lost_lease_is_booked_once_although_nothing_is_granted(sta
         assert stage.ask(late) == LeaseAnswer("b", 0, lost=True, posted=12)
 
 
+def test_what_calls_use_later_of_a_lost_lease_is_booked_when_they_have_ended(stage: Stage) -> None:
+    stage.ask(LeaseAsk("a", METER, want=9, least=1))
+    stage.clock.s += 16
+    assert stage.ask(LeaseAsk("b", METER, previous="a", spent=2, kept=7)).lost
+    ended = LeaseAsk("c", METER, previous="a", spent=2 + 11)
+    for _ in range(2):
+        assert stage.ask(ended) == LeaseAnswer("c", 0, lost=True, posted=13)
+    assert stage.balance(METER) == Balance(METER.key, posted=13, debt=4, lost=9)
+
+
 def test_who_follows_what_nobody_remembers_has_lost_it(stage: Stage) -> None:
     answer = stage.ask(LeaseAsk("b", METER, want=2, least=1, previous="a", spent=3, kept=1))
     assert answer == LeaseAnswer("b", 2, 10.0, 15.0, lost=True, leased=2)

@@ -161,12 +161,16 @@ def _close(book: Book, ask: LeaseAsk, place: Place | None) -> _Carried:
 
 
 def _settle_lost(book: Book, lost: Lease, ask: LeaseAsk) -> None:
-    """Its units are posted; what was used beyond them is debt."""
+    """Its units are posted; what was used beyond them is debt.
+
+    While calls of its taker have something reserved of it still (`kept`), more of that may come: then `spent` is all
+    that was used since the lease was granted, and what of it is posted counts as the lease's units.
+    """
     account = book.accounts[lost.place]
     over = 0 if account.unit == "concurrent" else max(0, min(ask.spent, _SPENT_MAX) - lost.units)
     if over:
         book.put(_indebted(replace(account, posted=min(account.posted + over, _POSTED_MAX)), over, ask.meter))
-    book.shut(lost, "settled")
+    book.put(replace(lost, units=lost.units + over, state="lost" if ask.kept > 0 else "settled"))
 
 
 def _give_back(book: Book, lease: Lease, ask: LeaseAsk, *, stays: bool) -> _Carried:

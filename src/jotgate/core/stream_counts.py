@@ -1,8 +1,8 @@
 """Counts what a stream of answers says while its bytes pass by, and keeps back the event that nobody asked for.
 
-Tokens cannot be counted from text, so there are two figures. `seen` is by how much a stream has grown: mostly an event
-carries one token, and no text has fewer than one in sixteen bytes; steps go by it. `most` is not below what was sent,
-since a token is at least one byte: what is charged when an upstream does not say its usage.
+Tokens cannot be counted from text, so there are two figures. `seen` is by how much a stream has grown: an event carries a
+token at least, and where it carries many, they have mostly four bytes each or more; steps go by it. `most` is not below
+what was sent, since a token is at least one byte: what is charged when an upstream does not say its usage.
 """
 
 import re
@@ -14,7 +14,8 @@ from msgspec import Raw, Struct
 from jotgate.core.sse import UNKNOWN, Usage
 
 _EVENT_BYTES_MAX: Final = 65_536
-_TOKEN_BYTES_MAX: Final = 16
+_TOKEN_BYTES: Final = 4
+"""Of usual text, in an event that carries many: with fewer a stream would have grown by more than it reserved."""
 _END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
 _END_BYTES_MAX: Final = 4
 _NOTHING: Final = frozenset({b"null", b'""', b"[]", b"{}"})
@@ -55,7 +56,7 @@ class StreamCount:
     @property
     def seen(self) -> int:
         """By how many tokens of output the stream has grown, as far as that shows."""
-        return max(self._events, self._sent // _TOKEN_BYTES_MAX, self.usage.completion_tokens or 0)
+        return max(self._events, self._sent // _TOKEN_BYTES, self.usage.completion_tokens or 0)
 
     @property
     def most(self) -> int:

@@ -41,7 +41,7 @@ def test_each_choice_counts() -> None:
 def test_many_tokens_in_one_event_are_not_taken_for_one() -> None:
     count = StreamCount(hides_usage=False)
     count.take(event("x" * 160), False)
-    assert (count.seen, count.most) == (10, 160)
+    assert (count.seen, count.most) == (40, 160)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ per = {per}
 _UNITS: Final = 4
 _LEVELS: Final = ("token", "principal", "tenant", "model")
 _FAILURES: Final = ("400", "429", "500", "503", "torn", "reset", "error", "silent", "stall", "hang")
+_KNOWN: Final = frozenset(
+    {"answered", "left", "closed", *(f"status {status}" for status in (400, 429, 500, 503)), "upstream_timeout"}
+    | {"upstream_torn", "cut: upstream_torn", "cut: upstream_timeout", "cut: status 200"}
+)
+"""What may come of calls; an answer whose length was said is closed when it is torn."""
 _FAILS: Final = 0.3
 _LEAVES: Final = 0.1
 
@@ -41,7 +46,7 @@ class EndingsFindings:
     """What came of it. Mutable while it runs. `charges` are tokens by request id, from the audit log."""
 
     calls: int = 0
-    crowd: Crowd = field(default_factory=Crowd)
+    crowd: Crowd = field(default_factory=lambda: Crowd(known=_KNOWN))
     lines: Sequence[CallLine] = ()
     accounts: Sequence[Account] = ()
     charges: Mapping[str, int] = field(default_factory=dict)
@@ -139,8 +144,6 @@ def judge(found: EndingsFindings) -> None:
     found.faults += [f"{one} has debt or losses" for one in found.accounts if one.debt or one.lost]
     if len(found.accounts) != len(_LEVELS) * _UNITS:
         found.faults.append(f"the ledger has {len(found.accounts)} accounts")
-    if found.crowd.counts["quota_exceeded"]:
-        found.faults.append(f"{found.crowd.counts['quota_exceeded']} calls were refused for a quota that is not spent")
 
 
 def _less(found: EndingsFindings, line: CallLine) -> bool:

@@ -16,8 +16,10 @@ SPENT_S: Final = 4.0
 ANSWER_WITHIN_S: Final = 120.0
 PAUSED: Final = frozenset({"closed", "quota_unavailable", "control_unavailable"})
 """What is to be expected while something is out of reach; the next call waits a moment."""
-KNOWN: Final = frozenset({"answered", "left", "cut: quota_exceeded", "quota_exceeded", *PAUSED})
-"""What may come of a call."""
+KNOWN: Final = frozenset(
+    {"answered", "left", "quota_exceeded", "cut: quota_exceeded", "cut: quota_unavailable", *PAUSED}
+)
+"""What may come of a call whose upstream does not fail."""
 _REFUSED_PAUSE_S: Final = 0.5
 _PAUSE_S: Final = 0.1
 _LEAVES_AFTER_S: Final = 0.02
@@ -107,10 +109,11 @@ class Answer:
 class Crowd:
     """What all clients have seen. Mutable.
 
-    `spent` are the tokens of calls that are over, `coming` those that came of others; `first` is how many had come to
-    all when somebody was told for the first time that the quota is spent.
+    `known` is what may come of a call. `spent` are the tokens of calls that are over, `coming` those that came of
+    others; `first` is how many had come to all when somebody was told for the first time that the quota is spent.
     """
 
+    known: frozenset[str] = KNOWN
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     spent: int = 0
@@ -124,7 +127,7 @@ class Crowd:
         self.spent += answer.words if answer.tokens is None else answer.tokens
         if answer.code == "quota_exceeded" and self.first is None:
             self.first = self.spent + self.coming
-        if answer.kind not in KNOWN:
+        if answer.kind not in self.known:
             self.fault(f"a call ended as '{answer.kind}': {answer}")
 
     def fault(self, what: str) -> None:

@@ -19,7 +19,7 @@ def good(name: str = REQUESTS) -> Pass:
     """A pass in which all requests but one were made, and one was lost."""
     lines = [line(number) for number in range(SMALL.requests - 1)]
     tokens = sum(one.tokens for one in lines)
-    crowd = Crowd(Counter(answered=len(lines) - 10, closed=10, quota_exceeded=64), first=SMALL.streams)
+    crowd = Crowd(counts=Counter(answered=len(lines) - 10, closed=10, quota_exceeded=64), first=SMALL.streams)
     accounts = {
         "requests": Account("requests", SMALL.requests, 0, 0, 1),
         "total_tokens": Account("total_tokens", tokens + 30, 0, 0, 30),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.common import EXIT_OK, add_data_option, say_next
+from jotgate.cli.limit_story import tell_limits
 from jotgate.cli.records import log_directory, plain, print_lines, record_json, show_time, word
 from jotgate.cli.token_story import tell_story
 from jotgate.core.issuers import OURS
@@ -100,6 +101,7 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
         charged = {name: getattr(record.charged, name) for name in record.charged.__struct_fields__}
         told = [f"{name}={word(value)}" for name, value in charged.items() if value]
         yield from _lines("charged", told or ["the call alone"])
+    yield from _lines("limits", filter(None, [tell_limits(directory, record)]))
     if record.refused is not None:
         yield from _show_evidence(record.refused)
         for label, text in tell_story(directory, record.code, record.refused, lambda sought: _ask(directory, sought)):

@@ -73,9 +73,14 @@ def limit_lines(limits: Iterable[TokenLimit], issuer: str) -> list[str]:
     ]
 
 
-def is_spent(limits: Iterable[TokenLimit]) -> bool:
-    """Whether a token is good for nothing by what it says itself: for who tells that, and counts nothing."""
-    return any(not one.limit.amount for one in limits)
+def claimed_refusal(limits: Iterable[TokenLimit], *, validating: bool) -> tuple[int, str] | None:
+    """Status and text, in the words of the MCP daemon, for a token that by its own claim is good for nothing.
+
+    `validating`: it is asked whether the token is good, and not for a call. None: it is good for something.
+    """
+    if all(one.limit.amount for one in limits):
+        return None
+    return (401 if validating else 429), "Token quota exceeded"
 
 
 def _read_inherited(found: object, issuer: object) -> list[TokenLimit]:

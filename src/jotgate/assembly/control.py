@@ -26,6 +26,7 @@ from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.policies import PolicyReader
 from jotgate.assembly.policy_room import PolicyRoom
 from jotgate.assembly.proof_room import keep_watch, open_proof_desk
+from jotgate.assembly.quota_room import QuotaRoom
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
@@ -40,6 +41,7 @@ from jotgate.control.oauth import oauth_routes
 from jotgate.control.operator import build_operator, order_route
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
+from jotgate.control.usage import usage_route
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
@@ -253,6 +255,7 @@ def _build_server(
         states=lambda: reloader.effect.issuers,
     )
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
+    quota_room = QuotaRoom(keys, rooms.units, reloader, clock)
     knows_zone = keys.authority.store.knows_zone
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
     tokens = keys.authority.tokens(keys.access, room.await_workers, issuable)
@@ -274,6 +277,7 @@ def _build_server(
                 order_route("/personal-tokens", PersonalOrder, rooms.personal.carry_out),
                 *account_routes(keys, tokens),
                 *policy_room.routes(verify),
+                *quota_room.routes(verify),
                 *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)
@@ -283,6 +287,7 @@ def _build_server(
         public=build_public(
             room.key_set,
             figures,
+            usage_route(verify, quota_room.usage),
             *oauth_routes(oauth),
             open_administration(keys, room, issuer_room, policy_room, reloader),
         ),

@@ -24,6 +24,7 @@ from jotgate.cli import (
     pat,
     policy,
     principal,
+    quota,
     status,
     tenant,
     token,
@@ -85,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    for noun in (*running, token, pat, *accounts, key, issuer, policy, audit, explain, migrate):
+    for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, audit, explain, migrate):
         noun.register(commands)
     return parser
 

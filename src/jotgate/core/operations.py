@@ -9,11 +9,15 @@ from jotgate.errors import MethodRefused, UnknownOperation
 
 ALL_OPERATIONS_SCOPE: Final = "ai"
 METRICS: Final = "metrics"
-"""The one operation that is no AI call: `ai` does not cover it."""
+"""No AI call: `ai` does not cover it."""
+USAGE: Final = "usage"
+"""What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
+OF_CONTROL: Final = frozenset({METRICS, USAGE})
+"""The operations that control answers."""
 
 
 class Operation(Struct, frozen=True):
-    """One row. `name` is also the scope that it needs.
+    """One row. `name` is also the scope that it needs, but for `USAGE`.
 
     `path` is matched byte for byte, never normalised; one that ends in `/` takes the rest as the model's name.
     `forwarded` operations carry a JSON body with `model`; the others are answered from the snapshot, or by control.
@@ -32,8 +36,9 @@ OPERATIONS: Final = (
     Operation("models", b"GET", b"/v1/models", False),
     Operation("models", b"GET", b"/v1/models/", False),
     Operation(METRICS, b"GET", b"/metrics", False),
+    Operation(USAGE, b"GET", b"/v1/usage", False),
 )
-SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS}
+SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS} - {USAGE}
 
 _BY_PATH: Final = {row.path: row for row in OPERATIONS}
 PATHS: Final = _BY_PATH.keys()

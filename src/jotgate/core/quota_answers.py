@@ -4,12 +4,43 @@ from datetime import UTC, datetime
 from math import ceil, inf
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.quotas import QUOTED_UNITS, Limit, Meter, WindowKind
 from jotgate.errors import QuotaExceeded, QuotaStanding
 
 _NANODOLLARS: Final = 1_000_000_000
 _WINDOWS_S: Final[dict[WindowKind, int]] = {"minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
 _CLOCKS: Final = frozenset(_WINDOWS_S)
+_WORDS: Final = {"cost": "USD", "total_tokens": "tokens"}
+"""What answers call units that limits call otherwise than the ledger (`core.limit_texts`)."""
+
+
+class QuotaTold(Struct, frozen=True):
+    """A quota as the body of an answer tells it.
+
+    `level` is by what it is counted: the levels with `+` between, or `all`. Money is in US dollars. `reset` is when
+    there will be more (RFC 3339); null: never.
+    """
+
+    name: str
+    level: str
+    unit: str
+    limit: int | float
+    spent: int | float
+    reset: str | None
+
+
+def told(standing: QuotaStanding) -> QuotaTold:
+    """What of a quota's standing goes into a body."""
+    return QuotaTold(
+        standing.name,
+        "+".join(standing.levels) or "all",
+        _WORDS.get(standing.unit, standing.unit),
+        quoted_amount(standing.unit, standing.limit),
+        quoted_amount(standing.unit, standing.spent),
+        rfc3339(standing.resets_at) if standing.resets_at else None,
+    )
 
 
 def standing_of(meter: Meter, *, spent: int, resets_s: float, now_s: float) -> QuotaStanding:
@@ -37,7 +68,7 @@ def exceeded(
     """The refusal of a call for which a meter has not enough left; parameters as for `standing_of`."""
     standing = standing_of(meter, spent=spent, resets_s=resets_s, now_s=now_s)
     limit = meter.quota.limit
-    message = f"the quota '{meter.quota.name}' has not so much left: {_told(limit, spent)}"
+    message = f"the quota '{meter.quota.name}' has not so much left: {_spent(limit, spent)}"
     if limit.window in _CLOCKS and standing.resets_at:
         message += f", and it begins anew at {rfc3339(standing.resets_at)}"
     retry_after_s = 0 if resets_s == inf else max(1, ceil(resets_s))
@@ -49,11 +80,6 @@ def rfc3339(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def quoted_amount(unit: str, amount: int) -> int | float:
-    """An amount as answers tell it: money in US dollars, all else as it is."""
-    return amount / _NANODOLLARS if unit == "cost" else amount
-
-
 def dollars(nanodollars: int) -> str:
     """An amount of money as people read it: with cents, and with as many digits more as it has."""
     sign, rest = ("-", -nanodollars) if nanodollars < 0 else ("", nanodollars)
@@ -61,7 +87,11 @@ def dollars(nanodollars: int) -> str:
     return f"{sign}{rest // _NANODOLLARS}.{fraction[:2]}{fraction[2:].rstrip('0')}"
 
 
-def _told(limit: Limit, spent: int) -> str:
+def quoted_amount(unit: str, amount: int) -> int | float:
+    return amount / _NANODOLLARS if unit == "cost" else amount
+
+
+def _spent(limit: Limit, spent: int) -> str:
     if limit.window == "now":
         return f"{spent} of {limit.amount} calls run"
     if limit.unit == "cost":

@@ -9,7 +9,7 @@ from msgspec import Struct
 from jotgate.core.heredity import HASHED
 from jotgate.core.meters import meter_of
 from jotgate.core.policy_values import ANYTHING
-from jotgate.core.quotas import Meter, Quota
+from jotgate.core.quotas import Level, Meter, Quota
 from jotgate.core.spenders import Spending, Trait
 
 TRAITS: Final[tuple[Trait, ...]] = (
@@ -56,6 +56,14 @@ def rule_meters(rules: Iterable[QuotaRule], spending: Spending) -> tuple[Meter, 
         if speaks_of(rule, spending):
             found += [meter_of(rule.quota, one) for one in product(*(_holders(rule, spending)))]
     return tuple(found)
+
+
+def rules_per(rules: Iterable[QuotaRule], level: Level, trait: Trait | None, name: str) -> Iterator[QuotaRule]:
+    """The rules that count by this level alone, and do not name others of it; `trait` is the member that would."""
+    for rule in rules:
+        patterns: tuple[str, ...] = () if trait is None else getattr(rule, trait)
+        if rule.quota.per == (level,) and (not patterns or _fitting(patterns)(name)):
+            yield rule
 
 
 def _holders(rule: QuotaRule, spending: Spending) -> Iterator[list[str]]:

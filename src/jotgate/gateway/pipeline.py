@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from jotgate.core.calls import Request
 from jotgate.core.dialects import render_at
-from jotgate.core.operations import METRICS, Operation, find_operation
+from jotgate.core.operations import OF_CONTROL, USAGE, Operation, find_operation
 from jotgate.core.principals import Principal
 from jotgate.core.proof_times import Sight
 from jotgate.errors import (
@@ -222,7 +222,7 @@ class Gateway:
             return self._proof_waits.join(request, refusal)
         answer: Callable[[_Opened, Caller], Running | None] = self._forward
         if not operation.forwarded:
-            answer = self._answer_metrics if operation.name == METRICS else self._answer_models
+            answer = self._ask_control if operation.name in OF_CONTROL else self._answer_models
         fresh_s = since_s + _JUDGED_FOR_S
         return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s, fresh_s))
 
@@ -358,27 +358,30 @@ class Gateway:
             request, principal, status=200, model=shown.named, bytes_out=len(body), policy=shown.policy
         )
 
-    def _answer_metrics(self, opened: _Opened, caller: Caller) -> Passage:
-        allowed = permit(opened.request, opened.principal, opened.operation, opened.world, opened.now_s)
+    def _ask_control(self, opened: _Opened, caller: Caller) -> Passage:
+        request, policy = opened.request, ""
+        if opened.operation.name != USAGE:  # What they have used themselves is told to all.
+            allowed = permit(request, opened.principal, opened.operation, opened.world, opened.now_s)
+            policy = allowed.policy if request.stale else ""
+        elif request.stale:
+            raise ControlStale(_STALE)
         if self._control is None:
             raise ControlUnreachable("this worker has no way to control")
 
         def record(passage: Passage) -> None:
+            status = passage.status or _CALLER_GONE
             self._recorder.answered(
-                opened.request,
-                opened.principal,
-                status=passage.status or _CALLER_GONE,
-                bytes_out=passage.bytes_out,
-                policy=allowed.policy if opened.request.stale else "",
+                request, opened.principal, status=status, bytes_out=passage.bytes_out, policy=policy
             )
 
-        return self._control.run(opened.request, caller, record)
+        return self._control.run(request, caller, record)
 
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
         world = self._world
         metadata_url = "" if world is None else world.metadata_url
-        problem = render_at(request.path, refusal, request.request_id, metadata_url)
+        accept = request.headers.get(b"accept", b"")
+        problem = render_at(request.path, refusal, request.request_id, metadata_url, accept)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -1,4 +1,4 @@
-"""A request for a bound that there is not yet is refused by the parameter's name, in either number."""
+"""A request for a bound that is no parameter, or none yet, is refused by its name, in either number."""
 
 import pytest
 
@@ -12,6 +12,13 @@ def test_a_bound_that_there_is_not_yet_is_refused(name: str) -> None:
     with pytest.raises(OAuthMalformed, match=f"'{name}' is not offered yet") as caught:
         check_offered(read_form(f"scope=ai&{name}=x".encode(), FORM_TYPE))
     assert caught.value.hint == f"Leave out '{name}'"
+
+
+@pytest.mark.parametrize("name", ["limits", "limit"])
+def test_limits_stand_elsewhere(name: str) -> None:
+    with pytest.raises(OAuthMalformed, match=f"'{name}' is no parameter") as caught:
+        check_offered(read_form(f"scope=ai&{name}=x".encode(), FORM_TYPE))
+    assert caught.value.hint == "Name 'limits' in 'authorization_details'"
 
 
 def test_what_has_no_value_or_another_name_is_passed_over() -> None:

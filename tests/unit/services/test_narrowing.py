@@ -7,11 +7,13 @@ import pytest
 
 from jotgate.core.accounts import PrincipalRecord, TenantRecord
 from jotgate.core.claims import LIFETIME_DEFAULT_S, LIFETIME_MAX_S, Issued
+from jotgate.core.limit_texts import read_limit
 from jotgate.core.lineage import ACTORS_MAX, Confirmation
 from jotgate.core.narrow_orders import NarrowOrder
 from jotgate.core.narrowing import NARROWINGS_MAX
 from jotgate.core.opaque import Mark, make_opaque
 from jotgate.core.principals import Principal
+from jotgate.core.quotas import TokenLimit
 from jotgate.errors import AuditUnavailable, CommandError, TokenError, TokenRevoked
 from jotgate.services.narrowing import Narrower
 from jotgate.services.presented_tokens import PresentedTokens
@@ -68,6 +70,16 @@ def test_a_child_is_what_was_asked_for(floor: TradingFloor) -> None:
     assert [one.subject for one in found.actors] == ["agent"]
     again = child(floor, narrow(floor, parent.token, actor="agent").token, actor="sub-agent")
     assert [one.subject for one in again.actors] == ["sub-agent", "agent"]
+
+
+def test_a_child_has_limits_beside_its_parents(floor: TradingFloor) -> None:
+    parent = floor.made(limits=(TokenLimit(read_limit("5 requests")),))
+    assert child(floor, parent.token, limits=("4 requests",)).limits == (
+        TokenLimit(read_limit("4 requests")),
+        TokenLimit(read_limit("5 requests"), f"{NAME} {parent.token_id}"),
+    )
+    with pytest.raises(CommandError, match="'many' is no limit"):
+        NarrowOrder(token="t", limits=("many",))
 
 
 def test_what_may_be_had_is_told_to_who_asks_for_more(floor: TradingFloor) -> None:

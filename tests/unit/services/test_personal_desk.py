@@ -54,6 +54,23 @@ def test_a_new_one_is_shown_once_and_kept_as_a_digest(office: Office) -> None:
     }
 
 
+def test_its_limits_are_kept_told_and_stay_through_a_roll(office: Office) -> None:
+    done = office.order("create", limits=("1_000 requests/day", "2.50 USD"))
+    assert done.details["limits"] == "1000 requests/day; 2.5 USD"
+    (view,) = office.answer("list").tokens
+    assert view.limits == ("1000 requests/day", "2.5 USD")
+    assert office.answer("roll").tokens[0].limits == view.limits
+
+
+def test_a_limit_has_to_be_one_and_to_go_by_a_clock_that_is_known(office: Office) -> None:
+    with pytest.raises(CommandError, match="'many' is no limit"):
+        office.order("create", limits=("many",))
+    assert "names a time zone that this machine does not know" in str(
+        refused(office, "create", limits=("1 request/day in Mars/Base",))
+    )
+    assert office.answer("list").tokens == ()
+
+
 def test_its_identifier_is_hexadecimal_as_that_of_any_token(office: Office) -> None:
     office.create()
     (view,) = office.answer("list").tokens

@@ -4,6 +4,7 @@ import pytest
 
 from jotgate.core.accounts import PrincipalRecord, Role, TenantRecord
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID, PersonalFinding
+from jotgate.core.quotas import Limit, TokenLimit
 from jotgate.errors import Code, JotgateError
 from jotgate.services.personal_lookup import digest_of, find_personal, read_finding
 from jotgate.stores.memory import MemoryStore
@@ -34,6 +35,13 @@ def test_it_speaks_for_its_owner_as_far_as_both_may(office: Office) -> None:
     assert found.audiences == {ISSUER}
     assert found.tenant == ""
     assert found.issued_at_s == found.not_before_s == office.clock.now_s()
+
+
+def test_it_brings_its_limits_as_its_own(office: Office) -> None:
+    assert office.principal(office.create(limits=("5 requests", "4 concurrent"))).limits == (
+        TokenLimit(Limit("requests", 5)),
+        TokenLimit(Limit("concurrent", 4, "now")),
+    )
 
 
 def test_rights_that_its_owner_gets_back_are_its_own_again(office: Office) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jotgate.core.policy_entries import PolicyEntry, WindowEntry
-from jotgate.stores.zones import find_zone, read_zones
+from jotgate.core.quota_entries import QuotaEntry
+from jotgate.stores.zones import check_quota_zones, find_zone, read_zones
 
 
 def test_a_zone_of_the_machine_is_found_and_utc_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,3 +42,11 @@ def test_an_unknown_zone_is_a_fault_at_its_place() -> None:
     found, faults = read_zones(entries)
     assert list(found) == ["Europe/Berlin"]
     assert [path for path, _ in faults] == ["policies[1].times[1].zone"]
+
+
+def test_a_limit_goes_by_a_clock_that_the_machine_knows() -> None:
+    limits = ("5 requests/day in Europe/Berlin", "5 requests/day", "5 requests/day in Nowhere/Atall")
+    entries = {f"quotas[{place}]": QuotaEntry(name=f"q{place}", limit=text) for place, text in enumerate(limits)}
+    ((path, fault),) = check_quota_zones(entries)
+    assert path == "quotas[2].limit"
+    assert fault == "names 'Nowhere/Atall', a time zone that this machine does not know; leave it out for UTC"

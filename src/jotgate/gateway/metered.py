@@ -324,18 +324,22 @@ class MeteredRelay(Relay):
         if not self._reached:
             reservation.void()
             return None
-        before = (reservation.input_tokens, reservation.output_tokens, reservation.cost)
         parts = [(reserved.measure.input_tokens, reservation.output_tokens)] * self._lost
         if self._made:
             parts.append(self._answer(whole=whole))
         tokens_in, tokens_out = sum(part[0] for part in parts), sum(part[1] for part in parts)
         cost = sum(reserved.cost_at(self.attempt, *part) for part in parts)
-        forgive = self.call.route.metering.quota_spent == "soft"
-        used = Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost)
-        overrun = reservation.settle(used, forgive=forgive)
-        if overrun and forgive:
-            tokens_in, tokens_out, cost = map(min, (tokens_in, tokens_out, cost), before)
-        return Charge(tokens_in, tokens_out, cost, overrun, forgiven=bool(overrun and forgive))
+        forgiven = 0
+        if self.call.route.metering.quota_spent == "soft":
+            most_in, most_out = reservation.input_tokens, reservation.output_tokens
+            forgiven = max(0, tokens_in - most_in) + max(0, tokens_out - most_out)
+            tokens_in, tokens_out, cost = (
+                min(tokens_in, most_in),
+                min(tokens_out, most_out),
+                min(cost, reservation.cost),
+            )
+        overrun = reservation.settle(Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost))
+        return Charge(tokens_in, tokens_out, cost, forgiven or overrun, forgiven=forgiven > 0)
 
     def _answer(self, *, whole: bool) -> tuple[int, int]:
         """The tokens of input and output that the answer has cost."""

@@ -44,11 +44,16 @@ async def _refuse(request: Request, exception: Exception) -> Response:
         posts = "POST" in (exception.headers or {}).get("Allow", "GET")
         allowed = ("POST", "this path takes POST only") if posts else ("GET, HEAD", "this path takes GET only")
         refusal = MethodRefused(*allowed)
-    return problem_response(render_at(_path(request), refusal))
+    return problem_response(render_at(_path(request), refusal, accept=_accept(request)))
 
 
 async def _fail(request: Request, exception: Exception) -> Response:
-    return problem_response(render_at(_path(request), InternalError("jotgate failed to answer this request")))
+    failure = InternalError("jotgate failed to answer this request")
+    return problem_response(render_at(_path(request), failure, accept=_accept(request)))
+
+
+def _accept(request: Request) -> bytes:
+    return request.headers.get("accept", "").encode("latin-1")
 
 
 def _path(request: Request) -> bytes:

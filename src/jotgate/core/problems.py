@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from jotgate.core.dpop import PROOF_ALGORITHMS
+from jotgate.core.quota_answers import QuotaTold, told
+from jotgate.core.rate_fields import refusal_lines
 from jotgate.errors import (
     AttemptsThrottled,
     CredentialsAmbiguous,
@@ -18,6 +20,7 @@ from jotgate.errors import (
     PolicyDenied,
     ProofNonceWanted,
     ProofRefused,
+    QuotaExceeded,
     RequestMalformed,
     TokenBound,
     TokenError,
@@ -41,6 +44,7 @@ class _Error(Struct, frozen=True):
     type: str
     param: str | None
     code: str
+    quota: QuotaTold | UnsetType = UNSET
 
 
 class _Envelope(Struct, frozen=True):
@@ -80,11 +84,17 @@ def render(error: JotgateError, request_id: str = "", resource_metadata: str = "
     if challenge:
         lines += b"WWW-Authenticate: " + challenge + b"\r\n"
     lines += further_lines(error)
-    return Problem(error.status, lines, _encode(_Envelope(_Error(text, kind, param, error.code))))
+    quota = told(error.standing) if isinstance(error, QuotaExceeded) else UNSET
+    return Problem(error.status, lines, _encode(_Envelope(_Error(text, kind, param, error.code, quota))))
 
 
 def further_lines(error: JotgateError) -> bytes:
-    """Header lines that a refusal has in every dialect, beside its challenge: Allow, Retry-After, DPoP-Nonce."""
+    """Header lines that a refusal has in every dialect, beside its challenge.
+
+    They are Allow, Retry-After, DPoP-Nonce, and those of quotas (`core.rate_fields`).
+    """
+    if isinstance(error, QuotaExceeded):
+        return refusal_lines(error)
     if isinstance(error, MethodRefused):
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
     if isinstance(error, Unavailable | AttemptsThrottled):

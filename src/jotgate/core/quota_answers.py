@@ -88,6 +88,7 @@ def dollars(nanodollars: int) -> str:
 
 
 def quoted_amount(unit: str, amount: int) -> int | float:
+    """An amount as answers tell it: money in US dollars, all else as it is."""
     return amount / _NANODOLLARS if unit == "cost" else amount
 
 

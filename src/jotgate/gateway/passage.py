@@ -45,6 +45,7 @@ class Passage:
     """One request on its way to control and back. Mutable: it is the state of a request in progress."""
 
     __slots__ = (
+        "_accept",
         "_begun",
         "_caller",
         "_deadline_s",
@@ -61,6 +62,7 @@ class Passage:
         self, caller: Caller, request: Request, deadline_s: float, told: "Callable[[Passage], None] | None"
     ) -> None:
         self._path = request.path
+        self._accept = request.headers.get(b"accept", b"")
         self._line = request_id_line(request.request_id)
         self._caller = caller
         self._deadline_s = deadline_s
@@ -101,7 +103,7 @@ class Passage:
             self._caller.abort()
         else:
             fault = ControlUnreachable("the control process does not answer", hint="Try again in a moment")
-            problem = render_at(self._path, fault)
+            problem = render_at(self._path, fault, accept=self._accept)
             self.status = problem.status
             self._caller.respond(problem.status, self._line + problem.lines, problem.body)
         self._settle()

@@ -109,7 +109,8 @@ class Metering:
             if holding.idle:
                 del self._active[holding]
         self._post.tick(now_s)
-        self._wake([one for one in self._active if one.wakes(now_s)])
+        out = self._post.is_out(now_s)  # Then those who wait for an answer are told that none comes.
+        self._wake([one for one in self._active if out or one.wakes(now_s)])
         for stream in [one for one in self._stalled if one.waited_s(now_s) >= PATIENCE_S]:
             stream.tell_news()
         self.short = any(one.waiting or one.stalled for one in self._active)

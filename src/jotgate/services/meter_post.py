@@ -91,11 +91,11 @@ class LeasePost:
 
     def answered(self, number: int, answers: Sequence[LeaseAnswer] | None) -> Sequence[tuple[Pending, LeaseAnswer]]:
         """The asks that are answered by this message, each with its answer. Without answers they are sent again."""
-        _, batch = self._sent.pop(number, (0.0, []))
+        now_s = self._clock.monotonic_s()
+        sent_s, batch = self._sent.pop(number, (now_s, []))
         if answers is None:
-            now_s = self._clock.monotonic_s()
             self._outbox[:0] = batch
-            self._out_since_s = min(self._out_since_s, now_s)
+            self._out_since_s = min(self._out_since_s, sent_s)
             self._retry_s = now_s + RETRY_S
             return ()
         if batch:

@@ -7,6 +7,7 @@ import math
 import re
 import secrets
 import time
+import tomllib
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -15,13 +16,20 @@ import jwt as pyjwt
 import pytest
 
 from jotgate.core.config import Server
+from jotgate.core.config_reader import parse as parse_config
 from jotgate.core.issuer_secrets import PRINTED, check_guessable, secret_mark, warn_of_ages, warn_of_guessable
+from jotgate.core.limit_texts import read_limit, write_limit
+from jotgate.core.plans import Held, find_plan
 from jotgate.core.principals import Principal
+from jotgate.core.quota_reader import compile_quotas
+from jotgate.core.spenders import spender_of, spending_of, surroundings_of
+from jotgate.core.token_limits import claimed_refusal
 from jotgate.errors import Code, JotgateError
 from jotgate.jose import jws
 from jotgate.jose.jws import parse
 from jotgate.jose.keys import KeySet, generate, hmac_key, signing_key_to_pem
 from jotgate.services.verifier import Verifier
+from tests.callers import NAME
 from tests.documents.excerpts import ROOT, code, excerpt
 from tests.documents.ledger import read_documents
 from tests.issuers import fault_of, verifier_of, ways_of
@@ -228,6 +236,62 @@ def test_name_quota_and_role_of_004_are_optional() -> None:
     assert verifier.verify(signed(DAEMON), NOW_S).roles == frozenset()
     for extra in ({"quota": 0}, {"quota": 1000}, {"name": "AI Client"}, {"role": "user"}):
         assert verifier.verify(signed({**DAEMON, **extra}), NOW_S).subject == "agent_001"
+
+
+def plan_of(token: bytes, *, rules: str = "", held: Held | None = None) -> dict[str, tuple[str, str]]:
+    """What meets a call by a token of the daemon: the limit and the holder of each account, by its key."""
+    verifier = verifier_of(MCP_DAEMON, VARIABLES)
+    around = surroundings_of(tuple(one.content for one in verifier.federation.issuers), frozenset())
+    spender = spender_of(verifier.verify(token, NOW_S))
+    spending = spending_of(spender, "glm", "chat.completions", around)
+    meters = find_plan(spender, spending, compile_quotas(parse_config(tomllib.loads(rules)).quotas), held or {})
+    return {one.key: (write_limit(one.quota.limit), one.holders[0]) for one in meters}
+
+
+def limits_of(plan: Mapping[str, tuple[str, str]]) -> set[str]:
+    return {text for text, _ in plan.values()}
+
+
+def test_F20_the_quota_of_004_is_an_upper_bound_that_is_counted_and_never_counted_down() -> None:
+    """A number in a token says how much at most; what was used stands in accounts of the token and of its subject."""
+    assert 'if payload.get("quota", 0) <= 0:' in excerpt("004", 278)
+    first = plan_of(signed({**DAEMON, "quota": 5}))
+    assert limits_of(first) == {"5 requests", "1000 requests/day"}
+    assert plan_of(signed({**DAEMON, "quota": 5})) == first, "the same token spends from the same accounts"
+    assert limits_of(plan_of(signed(DAEMON))) == {"100 requests", "1000 requests/day"}
+    for spent in (0, -1, -(10**18)):
+        token = signed({**DAEMON, "quota": spent})
+        assert "0 requests" in limits_of(plan_of(token)), "which no request fits in: 429"
+        found = verifier_of(MCP_DAEMON, VARIABLES).verify(token, NOW_S).limits
+        assert claimed_refusal(found, validating=False) == (429, "Token quota exceeded")
+        assert claimed_refusal(found, validating=True) == (401, "Token quota exceeded")
+
+
+@pytest.mark.parametrize("value", ["100", 5.0, None, True, [5], {"requests": 5}])
+def test_a_quota_of_004_that_is_no_whole_number_makes_the_token_invalid(value: object) -> None:
+    code_, message = refusal(verifier_of(MCP_DAEMON, VARIABLES), signed({**DAEMON, "quota": value}))
+    assert (code_, "'quota' is not a whole number" in message) == (Code.CLAIM_REFUSED, True)
+
+
+def test_F20_a_freshly_signed_token_of_004_buys_nothing() -> None:
+    """Whoever has the secret signs what they like; the daily limit of the subject stands over all of it."""
+    assert '"quota": 1000,  # Higher quota' in excerpt("004", 633)
+    tokens = [signed({**DAEMON, "quota": 10**12, "iat": NOW_S - age}) for age in range(3)]
+    plans = [plan_of(token) for token in tokens]
+    shared = set.intersection(*map(set, plans))
+    assert {plans[0][key] for key in shared} == {("1000 requests/day", f"{NAME} daemon/agent_001")}
+    everybody = plan_of(signed({**DAEMON, "sub": "agent_002"}))
+    assert shared.isdisjoint(everybody), "each subject has its own"
+
+
+def test_another_limit_of_the_subject_of_004_takes_the_place_of_the_daily_one() -> None:
+    token = signed({**DAEMON, "quota": 5})
+    rule = '[[quotas]]\nname = "more"\nlimit = "5000 requests/day"\nsubjects = ["agent_*"]\n'
+    assert limits_of(plan_of(token, rules=rule)) == {"5 requests", "5000 requests/day"}
+    held: Held = {("principal", f"{NAME} daemon/agent_001"): (read_limit("50 requests/day"),)}
+    assert limits_of(plan_of(token, held=held)) == {"5 requests", "50 requests/day"}
+    rate = rule.replace("5000 requests/day", "60 requests/60s")
+    assert limits_of(plan_of(token, rules=rate)) == {"5 requests", "60 requests/60s", "1000 requests/day"}
 
 
 @pytest.mark.parametrize(

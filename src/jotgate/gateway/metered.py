@@ -29,11 +29,13 @@ from jotgate.gateway.relay import EVENT_STREAM, Relay
 from jotgate.gateway.reserving import Reserved, reserve_call
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
+from jotgate.services.meter import PATIENCE_S
 from jotgate.services.meter_reservations import Used
 
 UNDER_WAY_SHARE: Final = 8
 """Such a part of its step a stream that ends unheard is charged beside what came: it may have been under way."""
 
+_PACE_KNOWN_S: Final = 1.0
 _OF_TOKENS: Final = frozenset({"output_tokens", "total_tokens"})
 _OF_OUTPUT: Final = _OF_TOKENS | {"cost"}
 _ENCODED: Final = "the upstream's stream has a coding that nobody asked for, and cannot be counted"
@@ -54,6 +56,7 @@ class MeteredRelay(Relay):
         "_at_last",
         "_count",
         "_ending",
+        "_flows_s",
         "_held",
         "_lost",
         "_made",
@@ -82,6 +85,7 @@ class MeteredRelay(Relay):
         self.spent: QuotaStanding | None = None
         self._original = call
         self._count: StreamCount | None = None
+        self._flows_s = 0.0  # since when the stream comes
         self._silent = False  # nothing was heard of the upstream that was asked last
         self._reached = False  # an upstream has seen the call
         self._lost = 0  # so many upstreams may have done all of it, and nobody will hear of it
@@ -181,7 +185,10 @@ class MeteredRelay(Relay):
         return False
 
     def _go_on(self) -> None:
-        """Reserve further steps while less than half of one is left, and pause the upstream when none is."""
+        """Reserve further steps while less than half of one is left, or than comes while one is waited for.
+
+        The upstream is paused when nothing is.
+        """
         if not self._waiting:
             self._reserve(self._next_step())
         left = self._left()
@@ -195,11 +202,18 @@ class MeteredRelay(Relay):
     def _next_step(self) -> int:
         """How many tokens are to be reserved now; 0: none. A stream whose caller set a ceiling takes no more."""
         step, left = self.call.route.metering.output_step, self._left()
-        if self._stepless or 2 * left >= step:
+        if self._stepless or (2 * left >= step and left >= self._wait_worth()):
             return 0
         size = step + max(0, -left)
         ceiling = self._reserved.measure.output_tokens
         return size if ceiling is None else max(0, min(size, ceiling - self._reserved.reservation.output_tokens))
+
+    def _wait_worth(self) -> int:
+        """By how much the stream grows while it waits for a step; one that is held goes on upstream, unheard."""
+        flowing_s = self._touched_s - self._flows_s
+        if self._count is None or flowing_s < _PACE_KNOWN_S:
+            return 0
+        return self._margin() + int(self._count.seen * PATIENCE_S / flowing_s)
 
     def _reserve(self, size: int) -> None:
         """Reserve this much, and on until there is enough; what waits is asked for again when there is news."""
@@ -288,6 +302,7 @@ class MeteredRelay(Relay):
             self._fail(UpstreamTorn(_ENCODED), "failed")
             return False
         # A length that was promised has to be kept.
+        self._flows_s = self._clock.monotonic_s()
         self._count = StreamCount(hides_usage=not self._reserved.measure.tells_usage and head.length is None)
         return True
 

@@ -8,6 +8,7 @@ import pytest
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import MeteringRules
 from jotgate.errors import UpstreamTorn
+from jotgate.services.meter import PATIENCE_S
 from jotgate.testing.ports import RecordingCaller
 from tests.metering import DONE, EVENT, TICK_S, MeteredStage, quota, usage
 from tests.stages import IDLE_S
@@ -105,6 +106,24 @@ def test_a_stream_holds_no_more_than_it_has_grown_and_a_step() -> None:
     assert stage.balance().posted + stage.balance().leased >= INPUT + 2 * STEP
     relay.cancel()
     assert charged(stage)[1] <= 2 * STEP
+
+
+def test_a_stream_reserves_for_as_long_as_a_step_may_take_at_its_own_pace() -> None:
+    """One that were held would go on upstream, and what is made then is charged to nobody."""
+    stage = MeteredStage(quota(100_000))
+    stream_of(stage, 10)
+    slow = stage.balance().leased
+    per_tick = 100
+    for _ in range(8):
+        stage.clock.advance(TICK_S)
+        grow(stage, per_tick)
+    (relay,) = stage.gateway.live
+    stage.mute = True
+    grow(stage, int(per_tick * PATIENCE_S / TICK_S))
+    assert not is_paused(stage)
+    assert slow <= INPUT + 2 * STEP
+    stage.mute = False
+    relay.cancel()
 
 
 def test_a_stream_is_cut_when_its_quota_is_spent_and_never_goes_beyond() -> None:

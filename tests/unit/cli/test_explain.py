@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jotgate.cli import explain
-from jotgate.core.audit import CallRecord, encode
+from jotgate.core.audit import CallRecord, Charge, encode
 from jotgate.errors import Code, CommandError, Evidence
 from jotgate.stores.segments import SegmentWriter
 from tests.audit_logs import INSTANCE, START_US, StillClock, call, call_lines, full_call
@@ -53,6 +53,19 @@ def run(directory: Path, *words: str) -> int:
     arguments = parser.parse_args(["explain", *words, "--data", str(directory)])
     code: int = arguments.run(arguments)
     return code
+
+
+def test_what_a_call_cost_its_quotas_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    charged = Charge(3, 5, cost=1_234, overrun=2, forgiven=True)
+    write(
+        tmp_path,
+        msgspec.structs.replace(call(1), request_id="paid", charged=charged),
+        msgspec.structs.replace(call(2), request_id="refused", charged=Charge()),
+    )
+    run(tmp_path, "paid")
+    assert "  charged   tokens_in=3 tokens_out=5 cost=1234 overrun=2 forgiven=true" in capsys.readouterr().out
+    run(tmp_path, "refused")
+    assert "  charged   the call alone" in capsys.readouterr().out
 
 
 def test_a_refused_token_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

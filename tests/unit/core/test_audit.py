@@ -13,6 +13,7 @@ from jotgate.core.audit import (
     RECORD_BYTES_MAX,
     START_DIGEST,
     CallRecord,
+    Charge,
     CloseRecord,
     EventRecord,
     Link,
@@ -37,11 +38,12 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
     CloseRecord: "at records reason",
+    Charge: "tokens_in tokens_out cost overrun forgiven uncounted",
     Link: "file digest",
     Evidence: (
         "digest now_s size place alg kid typ iss exp nbf iat claim fault wanted got rules leeway_s keys kids "
@@ -56,7 +58,7 @@ def test_field_names_are_final(struct: type[msgspec.Struct]) -> None:
     assert struct.__struct_encode_fields__[: len(final)] == tuple(final)
 
 
-@pytest.mark.parametrize("struct", [CallRecord, EventRecord, Evidence], ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize("struct", [CallRecord, Charge, EventRecord, Evidence], ids=lambda struct: struct.__name__)
 def test_no_field_can_hold_a_secret(struct: type[msgspec.Struct]) -> None:
     """Plain text and numbers only, under names that a reader of this list has approved."""
     assert set(struct.__struct_fields__) <= set(FINAL_FIELDS[struct].split())

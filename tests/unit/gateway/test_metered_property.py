@@ -62,7 +62,7 @@ LAST: tuple[Callable[[MeteredStage, MeteredRelay], object], ...] = (
     lambda _, relay: relay.caller_gone(),
     lambda _, relay: relay.cancel(),
     lambda stage, _: stage.tick(90),
-    lambda _, relay: relay.exchange is not None and relay.failed(UpstreamTorn("x"), written=True),
+    lambda _, relay: relay.failed(UpstreamTorn("x"), True),
 )
 
 Call = tuple[int, list[int], int]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jotgate.core.audit import CallRecord, Outcome
+from jotgate.core.audit import CallRecord, Charge, Outcome
 from jotgate.core.figures import BOUNDS_US, Gauges
 from jotgate.core.key_fetches import KeyStanding
-from jotgate.errors import Code
+from jotgate.errors import Code, QuotaStanding
 from jotgate.services.tally import Tally
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import Family, expose, write
@@ -37,7 +37,7 @@ def census_of(*tallies: Tally) -> Census:
     census = Census(ManualClock())
     for slot, tally in enumerate(tallies):
         census.greeted(slot, f"w{slot}")
-        census.took(f"w{slot}", tally.counts(None), Gauges(live_calls=slot + 1, snapshot=4))
+        census.took(f"w{slot}", tally.counts(None), Gauges(live_calls=slot + 1, snapshot=4, units_waiting=5))
     return census
 
 
@@ -65,6 +65,32 @@ def test_the_figures_of_all_workers_are_added_up() -> None:
     assert found.value("jotgate_added_duration_seconds_sum", **named) == pytest.approx(0.002)
     assert found.value("jotgate_live_calls", worker="0") == 1
     assert found.value("jotgate_live_calls", worker="1") == 2
+
+
+def test_what_quotas_refused_is_counted_by_level_and_unit_and_names_nobody() -> None:
+    spent = QuotaStanding(name="alice-daily", levels=("principal", "tool"), unit="requests", limit=1, spent=1)
+    tallies = (Tally(), Tally())
+    for tally in tallies:
+        tally.quota_refused(spent)
+        tally.charged(Charge(3, 5, overrun=7), None)
+        tally.charged(Charge(3, 5, overrun=1), spent)
+        tally.charged(Charge(uncounted=True), None)
+    text = expose(census_of(*tallies)).decode()
+    found = read_exposition(text)
+    assert found.value("jotgate_quota_refusals_total", level="principal+tool", unit="requests") == 4
+    assert found.value("jotgate_quota_overrun_tokens_total") == 16
+    assert found.value("jotgate_quota_uncounted_calls_total") == 2
+    assert found.value("jotgate_quota_waiting_calls", worker="1") == 5
+    assert "alice" not in text
+
+
+def test_the_number_of_quotas_that_are_told_apart_is_bounded() -> None:
+    tally = Tally()
+    for number in range(3_000):
+        tally.quota_refused(QuotaStanding(name="q", levels=(f"l{number}",), unit="requests", limit=1, spent=1))
+    refused = tally.counts(None).quotas.refused
+    assert len(refused) <= 1_025
+    assert sum(count for _, count in refused) == 3_000
 
 
 @pytest.mark.parametrize("duration_us", [0, 1, 127, 128, 129, 1_000, 2**20 - 1, 2**20, 2**28, 2**28 + 1, 10**12])

@@ -7,7 +7,7 @@ import pytest
 
 from bench.soak.quota_load import Crowd
 from bench.soak.quota_rig import Account
-from bench.soak.quotas import REQUESTS, SMALL, STREAMS, TOKENS, Pass, judge
+from bench.soak.quotas import FULL, REQUESTS, SMALL, STREAMS, TOKENS, Pass, judge
 from jotgate.testing.call_log import CallLine
 
 
@@ -49,7 +49,14 @@ def tokens_beyond_the_limit(found: Pass) -> None:
 
 
 def debt(found: Pass) -> None:
-    found.accounts = {**found.accounts, "total_tokens": found.accounts["total_tokens"]._replace(debt=1)}
+    found.accounts = {
+        **found.accounts,
+        "total_tokens": found.accounts["total_tokens"]._replace(debt=SMALL.debt_max + 1),
+    }
+
+
+def a_request_of_debt(found: Pass) -> None:
+    found.accounts = {**found.accounts, "requests": found.accounts["requests"]._replace(debt=1)}
 
 
 def more_posted_than_there_is(found: Pass) -> None:
@@ -83,6 +90,7 @@ def nobody_refused(found: Pass) -> None:
         tokens_beyond_what_is_posted,
         tokens_beyond_the_limit,
         debt,
+        a_request_of_debt,
         more_posted_than_there_is,
         requests_that_nobody_could_spend,
         no_account,
@@ -98,6 +106,11 @@ def test_what_breaks_a_promise_is_a_fault(break_it: Callable[[Pass], None]) -> N
     judge(found, SMALL)
 
     assert found.faults != []
+
+
+def test_the_full_scenario_forgives_no_debt() -> None:
+    assert FULL.debt_max == 0
+    assert not FULL.hurried
 
 
 def test_a_stream_that_is_refused_early_is_a_fault() -> None:

@@ -56,8 +56,8 @@ class Sizes:
     """The limits, how much calls want in each pass, and how often something is done in each of the first two.
 
     `hurried`: streams without ceilings come faster than anybody reads them. What stands in buffers when they are cut is
-    charged to nobody, so nothing is judged of them but when they are refused. `debt_max`: a gateway that is kept from its
-    processors reads so many tokens too late; they are booked as debt.
+    charged to nobody, so nothing is judged of them but when they are refused. `debt_max`: a gateway that is kept from
+    its processors reads so many tokens too late; they are booked as debt.
     """
 
     requests: int

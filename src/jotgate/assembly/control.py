@@ -92,6 +92,11 @@ class Rooms(Struct, frozen=True):
             group.create_task(self.units.keep())
             group.create_task(keep_watch(self.proofs, keys))
 
+    async def settle(self) -> None:
+        """Keep what workers said last."""
+        await self.personal.keep_uses()
+        await self.units.settle()
+
 
 def run(assignment: Assignment, opener: Opener = open_store) -> None:
     """Run control until SIGTERM or the end of its supervisor. `opener` makes its store.
@@ -169,16 +174,7 @@ async def _serve(
     operator_fd, edge_fd, bus_fd = assignment.listen_fds
     clock = SystemClock()
     census = Census(clock)
-    bus = BusServer(
-        reloader.effect.snapshot,
-        keys.authority.log,
-        census,
-        expected=assignment.workers,
-        age_s=lambda: keys.age_s,
-        wanted=others.keys.wanted,
-    )
-    bus.follow(keys.revocations.revoked)
-    keys.revocations.begin(bus.revoke)
+    bus = _open_bus(assignment, keys, reloader, census, others)
     rooms = Rooms(
         open_personal_room(keys, bus, clock),
         open_proof_desk(keys, reloader, bus),
@@ -231,8 +227,22 @@ async def _serve(
     ]
     await _end_with_the_first(server, serving, keeping)
     bus.stop()
-    await rooms.personal.keep_uses()
-    await rooms.units.settle()
+    await rooms.settle()
+
+
+def _open_bus(assignment: Assignment, keys: OpenKeys, reloader: Reloader, census: Census, others: Others) -> BusServer:
+    """The bus, which tells workers what is revoked, and of no world but the one in effect."""
+    bus = BusServer(
+        reloader.effect.snapshot,
+        keys.authority.log,
+        census,
+        expected=assignment.workers,
+        age_s=lambda: keys.age_s,
+        wanted=others.keys.wanted,
+    )
+    bus.follow(keys.revocations.revoked)
+    keys.revocations.begin(bus.revoke)
+    return bus
 
 
 def _build_server(

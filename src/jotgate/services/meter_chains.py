@@ -101,11 +101,13 @@ class Chain:
         told = kept = 0
         if self.lease_id:
             told = self.spent
-            if self.free < 0 and not self.covering:
-                # The lease stays, for less than all is told until it is known how much else can be had.
-                told = max(0, min(told, self.units - max(1, running)))
-            kept = max(0, min(running + keep, self.units - told))
-            self.covering = told < self.spent
+            self.covering = self.free < 0 and not self.covering
+            if self.covering:
+                # Not all is told until it is known how much else can be had: what is told beyond a lease is debt.
+                keep = 0 if running else 1
+                told = max(0, min(told, self.units - running - keep))
+            # What calls have reserved stays leased as far as there is a lease, so that more can be charged on it.
+            kept = max(0, min(running + keep, self.units))
             self.units, self.spent = kept, self.spent - told
             self.free = kept - running - self.spent
         lacking = max(0, -self.free)

@@ -93,7 +93,7 @@ class Holding:
     def turn(self, now_s: float) -> None:
         """Begin anew if the window has ended."""
         if now_s >= self._ends_s:
-            self._answered_s = self._not_before_s = -inf
+            self._answered_s = -inf
             self._posted = self._leased = self._lent = 0
             self._ends_s = inf
         if now_s >= self.chain.ends_s:

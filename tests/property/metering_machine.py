@@ -1,0 +1,333 @@
+"""Some workers that spend the same quotas, on one ledger, over a bus that loses, doubles and delays what is said.
+
+Workers die and stand still, the store is out of reach, windows end. Whoever is given a reservation sends its call at
+once or later, and what it may use then counts as used from that moment on, until it is known to be less.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from itertools import count
+from typing import Final
+
+from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.meters import meter_of
+from jotgate.core.principals import Principal
+from jotgate.core.quotas import Limit, Meter, Quota, Spender
+from jotgate.errors import QuotaExceeded, QuotaUnavailable, UnitsUnresolved
+from jotgate.services.meter import Metering
+from jotgate.services.meter_reservations import Need, Reservation, Used
+from jotgate.stores.memory import MemoryStore
+
+TICK_S: Final = 0.25
+PATIENCE_S: Final = 2.5
+CALM_S: Final = 4.0
+"""Who is heard of at least so often loses no lease."""
+MODEL: Final = "m"
+REQUESTS: Final = meter_of(Quota("requests", Limit("requests", 9, "minute")), ("ann",))
+TOKENS: Final = meter_of(Quota("tokens", Limit("total_tokens", 150), ("model",)), (MODEL,))
+SLOTS: Final = meter_of(Quota("slots", Limit("concurrent", 3, "now"), ("tenant",)), ("default",))
+METERS: Final = (REQUESTS, TOKENS, SLOTS)
+ANN: Final = Principal(
+    issuer="https://gate.example",
+    subject="ann",
+    client_id="",
+    token_id="t",
+    kid="k",
+    scopes=frozenset({"ai"}),
+    models=None,
+    expires_at_s=float("inf"),
+    not_before_s=0.0,
+)
+
+_names: Final = count()
+
+
+class Time:
+    """The time of the whole world, which stands still until it is moved. Mutable."""
+
+    def __init__(self) -> None:
+        self.s = 1_800_000_000.0
+
+    def now_s(self) -> float:
+        """Seconds since the epoch, by the store's clock."""
+        return self.s
+
+
+class Apart:
+    """The clock of one machine (ports.Clock), which runs as the store's and shows another time."""
+
+    def __init__(self, time: Time, ahead_s: float) -> None:
+        self._time = time
+        self._ahead_s = ahead_s
+
+    def now_s(self) -> float:
+        return self._time.s + self._ahead_s
+
+    def monotonic_s(self) -> float:
+        return self._time.s - 1_700_000_000.0 + self._ahead_s
+
+
+class Chance:
+    """Names that nobody else has (ports.Entropy)."""
+
+    def random_bytes(self, count: int) -> bytes:
+        return next(_names).to_bytes(count, "big")
+
+
+class Call:
+    """A call that was let through. Mutable: whether it was sent, and in which windows it may have used how much."""
+
+    def __init__(self, worker: "Worker", reservation: Reservation) -> None:
+        self.worker = worker
+        self.reservation = reservation
+        self.sent = False
+        self.ended = False
+        self.slotless = False
+        self.tokens = 0
+        self.window = 0
+        reservation.on_slot_lost(self._lose_slot)
+
+    def _lose_slot(self) -> None:
+        self.slotless = True
+
+
+class Worker:
+    """One worker and its way to control. Mutable: what is on the way, who waits, what runs."""
+
+    def __init__(self, time: Time, ahead_s: float) -> None:
+        self.clock = Apart(time, ahead_s)
+        self.turns: deque[Callable[[], None]] = deque()
+        self.sent: deque[tuple[int, Sequence[LeaseAsk]]] = deque()
+        self.told: deque[tuple[int, Sequence[LeaseAnswer] | None]] = deque()
+        self.waiting: list[tuple[Need, float]] = []
+        self.calls: list[Call] = []
+        self.refused: list[QuotaExceeded] = []
+        self.over = 0
+        self.linked = True
+        self.paused = False
+        self.unheard_s = 0.0
+        self.late = False  # it has not looked at its clock since it went on
+        self.meters: Sequence[Meter] = METERS
+        self.metering = Metering(
+            self.clock, Chance(), ask_plan=self._plan, ask_leases=self._lease, told=self._hear, soon=self.turns.append
+        )
+        self.metering.enter(metered=True, capacity=8)
+
+    def begin(self, need: Need, until_s: float | None = None) -> Call | None:
+        """Let a call reserve; without units it waits and tries again when it is told."""
+        now_s = self.clock.monotonic_s()
+        until_s = now_s + PATIENCE_S if until_s is None else until_s
+        try:
+            reservation = self.metering.reserve(ANN, MODEL, "chat.completions", need, now_s)
+        except UnitsUnresolved:
+            if now_s < until_s:
+                self.waiting.append((need, until_s))
+            return None
+        except QuotaExceeded as refusal:
+            self.refused.append(refusal)
+            return None
+        except QuotaUnavailable:
+            return None
+        assert reservation is not None
+        call = Call(self, reservation)
+        self.calls.append(call)
+        return call
+
+    def run(self) -> None:
+        """Do what the loop has to do."""
+        while self.turns:
+            self.turns.popleft()()
+
+    def tick(self) -> None:
+        """Let the worker look at its clock."""
+        self.metering.tick()
+        self.late = False
+        now_s = self.clock.monotonic_s()
+        self.waiting = [(need, until_s) for need, until_s in self.waiting if until_s > now_s]
+        self.run()
+
+    def cut(self) -> None:
+        """The connection to control ends, and what is on it is lost."""
+        self.sent.clear()
+        self.told.clear()
+        self.linked = False
+        self.metering.lost_link()
+
+    def join(self) -> None:
+        """There is control again."""
+        self.linked = True
+        self.metering.ask_again()
+        self.run()
+
+    def _plan(self, number: int, spender: Spender, model: str, operation: str) -> None:
+        assert spender.subject == "ann"
+        self.turns.append(lambda: self.metering.plan_answered(number, self.meters))
+
+    def _lease(self, number: int, asks: list[LeaseAsk]) -> None:
+        if self.linked:
+            self.sent.append((number, asks))
+
+    def _hear(self, key: Hashable) -> None:
+        self.turns.append(self._try_again)
+
+    def _try_again(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for need, until_s in waiting:
+            self.begin(need, until_s)
+
+
+class World:
+    """All of it. Mutable: what was used of each account, as the upstream saw it.
+
+    `requests` are by window. `calm`: no lease was lost.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.time = Time()
+        self.store = MemoryStore(self.time.now_s)
+        self.workers = [Worker(self.time, 1_000.0 * number) for number in range(workers)]
+        self.running: list[Call] = []
+        self.requests: dict[int, int] = {}
+        self.tokens = 0
+        self.down = False
+        self.calm = True
+
+    def let_time_pass(self, ticks: int, *, deliver: bool = True) -> None:
+        """Let so many ticks pass on all machines; the bus carries what is said, if it does."""
+        for _ in range(ticks):
+            self.time.s += TICK_S
+            for worker in self.workers:
+                if not worker.paused:
+                    worker.tick()
+                if deliver:
+                    self.carry(worker)
+                heard = deliver and worker.linked and not worker.paused and not self.down
+                worker.unheard_s = 0.0 if heard else worker.unheard_s + TICK_S
+                self.calm = self.calm and worker.unheard_s <= CALM_S
+            self.end_slotless()
+            self.check()
+
+    def carry(self, worker: Worker) -> None:
+        """Carry all that is on the way of a worker, and what comes of it."""
+        while worker.linked and not worker.paused and (worker.sent or worker.told):
+            if worker.sent:
+                self.ask(worker)
+            if worker.told:
+                self.answer(worker)
+
+    def ask(self, worker: Worker, *, times: int = 1, lost: bool = False) -> None:
+        """Have control carry out the next message of a worker, or fail to."""
+        number, asks = worker.sent.popleft()
+        if self.down:
+            worker.told.append((number, None))
+            return
+        for _ in range(times):
+            answers = self.store.turn(asks)
+        worker.told.append((number, None if lost else answers))
+
+    def answer(self, worker: Worker, *, times: int = 1) -> None:
+        """Have the next answer reach its worker."""
+        number, answers = worker.told.popleft()
+        for _ in range(times):
+            worker.metering.leases_answered(number, answers)
+        worker.run()
+
+    def send(self, call: Call) -> None:
+        """Send a call, if it may be sent; from now on its upstream may use all that it has reserved."""
+        if call.ended or call.sent:
+            return
+        if not call.reservation.live(call.worker.clock.monotonic_s()):
+            self.void(call)
+            return
+        call.sent = True
+        call.window = int(self.time.s // 60)
+        call.tokens = call.reservation.input_tokens + call.reservation.output_tokens
+        self.requests[call.window] = self.requests.get(call.window, 0) + 1
+        self.tokens += call.tokens
+        self.running.append(call)
+
+    def extend(self, call: Call, step: int) -> str:
+        """Let a call that was sent reserve a step more."""
+        became = call.reservation.extend(step, 0)
+        call.worker.run()
+        if became == "granted":
+            call.tokens += step
+            self.tokens += step
+        return became
+
+    def void(self, call: Call) -> None:
+        """A call is not sent at all."""
+        call.ended = True
+        call.reservation.void()
+        call.worker.run()
+
+    def settle(self, call: Call, tokens: int) -> None:
+        """A call has used so many tokens."""
+        if not call.sent:
+            self.void(call)
+        if call.ended:
+            return
+        call.ended = True
+        self.running.remove(call)
+        over = call.reservation.settle(Used(input_tokens=1, output_tokens=tokens - 1))
+        assert over == max(0, tokens - call.tokens)
+        call.worker.over += over
+        self.tokens += min(tokens, call.tokens) - call.tokens
+        call.worker.run()
+
+    def end_slotless(self) -> None:
+        """End the calls that were told to end."""
+        for call in [one for one in self.running if one.slotless]:
+            self.settle(call, call.tokens)
+
+    def kill(self, number: int) -> None:
+        """A worker dies with all that it has, and another one takes its place. Its upstreams may use all they may."""
+        self.calm = False
+        dead = self.workers[number]
+        for call in dead.calls:
+            if call in self.running:
+                call.ended = True
+                self.running.remove(call)
+        self.workers[number] = Worker(self.time, self.time.s % 7)
+
+    @property
+    def over(self) -> int:
+        """What calls used beyond what they had reserved, as far as anybody lives who knows of it."""
+        return sum(one.over for one in self.workers)
+
+    def check(self) -> None:
+        """Nothing is overspent: what upstreams may have used is within the limits, but for what was never reserved."""
+        for window, used in self.requests.items():
+            assert used <= REQUESTS.quota.limit.amount, f"{used} requests in minute {window}"
+        assert self.tokens <= TOKENS.quota.limit.amount, f"{self.tokens} tokens"
+        placed = [one for one in self.running if not (one.worker.paused or one.worker.late or one.slotless)]
+        assert len(placed) <= SLOTS.quota.limit.amount, f"{len(placed)} calls at once"
+        for balance, meter in zip(self.store.balances(METERS), METERS, strict=True):
+            assert balance.posted - balance.debt + balance.leased <= meter.quota.limit.amount, balance
+
+    def come_to_rest(self) -> None:
+        """Have all that is wrong be right again, all calls end, and time pass: everything idle is back."""
+        self.down = False
+        for worker in self.workers:
+            worker.late = worker.paused or worker.late
+            worker.paused = False
+            if not worker.linked:
+                worker.join()
+        self.let_time_pass(8)
+        for worker in self.workers:
+            for call in worker.calls:
+                self.settle(call, call.tokens)
+        self.let_time_pass(12)
+        self.let_time_pass(1)
+        for worker in self.workers:
+            for call in worker.calls:
+                self.settle(call, call.tokens)
+        self.let_time_pass(80)
+        self.store.expire_leases(1_000)
+        balances = self.store.balances(METERS)
+        assert [one.leased for one in balances] == [0, 0, 0], balances
+        tokens = balances[1]
+        assert tokens.posted >= self.tokens + self.over, tokens
+        if self.calm:
+            assert tokens.posted == self.tokens + self.over, tokens
+            assert tokens.lost == 0

@@ -1,0 +1,148 @@
+"""Whatever happens to workers, to the bus and to the store: no quota is overspent, and everything idle comes back."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from jotgate.services.meter_reservations import Need
+from tests.property.metering_machine import Call, World
+
+WORKERS = 3
+numbers = st.integers(0, WORKERS - 1)
+
+
+class Peaceful(RuleBasedStateMachine):
+    """Calls of some workers, while messages take their time and none is lost: what is posted is what was used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(WORKERS)
+
+    # Calls
+
+    @rule(number=numbers, tokens=st.integers(1, 12), least=st.booleans(), send=st.booleans(), carry=st.booleans())
+    def begin(self, number: int, tokens: int, least: bool, send: bool, carry: bool) -> None:
+        worker = self.world.workers[number]
+        if worker.paused:
+            return
+        before = len(worker.calls)
+        worker.begin(Need(input_tokens=1, output_tokens=tokens, output_least=1 if least else None))
+        worker.run()
+        if carry:
+            self.world.carry(worker)
+        if send:
+            for call in worker.calls[before:]:
+                self.world.send(call)
+
+    def _calls(self, *, sent: bool) -> list[Call]:
+        return [
+            one
+            for worker in self.world.workers
+            if not worker.paused
+            for one in worker.calls
+            if one.sent == sent and not one.ended
+        ]
+
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        for call in self._calls(sent=False):
+            if data.draw(st.booleans()):
+                self.world.send(call)
+
+    @rule(data=st.data(), step=st.integers(1, 5))
+    def extend(self, data: st.DataObject, step: int) -> None:
+        calls = self._calls(sent=True)
+        if calls:
+            self.world.extend(data.draw(st.sampled_from(calls)), step)
+
+    @rule(data=st.data(), over=st.sampled_from([0, 0, 0, 1, 7]))
+    def settle(self, data: st.DataObject, over: int) -> None:
+        calls = self._calls(sent=True)
+        if calls:
+            call = data.draw(st.sampled_from(calls))
+            tokens = call.tokens + over if over else data.draw(st.integers(1, call.tokens))
+            self.world.settle(call, tokens)
+
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        calls = self._calls(sent=False)
+        if calls:
+            self.world.void(data.draw(st.sampled_from(calls)))
+
+    # Time
+
+    @rule(ticks=st.sampled_from([1, 1, 3, 8]))
+    def wait(self, ticks: int) -> None:
+        self.world.let_time_pass(ticks)
+
+    @rule(number=numbers)
+    def carry(self, number: int) -> None:
+        self.world.carry(self.world.workers[number])
+
+    @rule(number=numbers)
+    def change_limits(self, number: int) -> None:
+        self.world.workers[number].metering.limits_changed()
+
+    @invariant()
+    def nothing_is_overspent(self) -> None:
+        self.world.end_slotless()
+        self.world.check()
+
+    def teardown(self) -> None:
+        self.world.come_to_rest()
+
+
+class Restless(Peaceful):
+    """All that can go wrong beside."""
+
+    @rule(ticks=st.sampled_from([1, 8, 30, 44, 66]))
+    def wait_in_silence(self, ticks: int) -> None:
+        self.world.let_time_pass(ticks, deliver=False)
+
+    @rule(number=numbers, times=st.sampled_from([1, 1, 2]), lost=st.sampled_from([False, False, True]))
+    def ask(self, number: int, times: int, lost: bool) -> None:
+        if self.world.workers[number].sent:
+            self.world.ask(self.world.workers[number], times=times, lost=lost)
+
+    @rule(number=numbers, times=st.sampled_from([1, 1, 2]))
+    def answer(self, number: int, times: int) -> None:
+        worker = self.world.workers[number]
+        if worker.told and not worker.paused:
+            self.world.answer(worker, times=times)
+
+    @rule(number=numbers)
+    def cut(self, number: int) -> None:
+        worker = self.world.workers[number]
+        if worker.linked and not worker.paused:
+            worker.cut()
+
+    @rule(number=numbers)
+    def join(self, number: int) -> None:
+        worker = self.world.workers[number]
+        if not worker.linked and not worker.paused:
+            worker.join()
+
+    @rule(number=numbers)
+    def kill(self, number: int) -> None:
+        self.world.kill(number)
+
+    @rule(number=numbers)
+    def pause(self, number: int) -> None:
+        self.world.workers[number].paused = True
+
+    @rule(number=numbers)
+    def go_on(self, number: int) -> None:
+        worker = self.world.workers[number]
+        worker.late = worker.late or worker.paused
+        worker.paused = False
+
+    @rule(down=st.booleans())
+    def turn_the_store(self, down: bool) -> None:
+        self.world.down = down
+
+
+_USUAL = settings(deadline=None, suppress_health_check=list(HealthCheck))
+TestPeaceful = Peaceful.TestCase
+TestPeaceful.settings = settings(_USUAL, max_examples=60, stateful_step_count=40)
+TestRestless = Restless.TestCase
+TestRestless.settings = settings(_USUAL, max_examples=150, stateful_step_count=60)

@@ -6,18 +6,23 @@ from typing import Final
 
 from jotgate.errors import StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
-from jotgate.services.upkeep import erase_sealed, tidy
+from jotgate.services.upkeep import erase_sealed, post_lost, tidy
 from jotgate.store_ports import Store
 
 _INTERVAL_S: Final = 60.0
 _ERASING_S: Final = 5.0
+_POSTING_S: Final = 5.0
 _PAUSE_S: Final = 0.01  # at least, for those who ask the store meanwhile
 
 
 async def keep_tidy(access: StoreAccess, clock: Clock, grace_s: Callable[[], int]) -> None:
-    """Forget what has ended, and erase successors when the grace that is set by then is over, until cancelled."""
+    """Forget what has ended, post leases that ran out, and erase successors when the grace that is set by then is over.
+
+    It goes on until it is cancelled.
+    """
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep(access, clock, _INTERVAL_S, lambda store: tidy(store, clock.now_s())))
+        group.create_task(_keep(access, clock, _POSTING_S, post_lost))
         group.create_task(_keep(access, clock, _ERASING_S, lambda store: erase_sealed(store, clock.now_s(), grace_s())))
 
 

@@ -22,6 +22,9 @@ _CHORES: Final[tuple[_Chore, ...]] = (
     lambda store, now_s: store.drop_marks(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_families(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
+    # Of these the store's own clock says what has ended.
+    lambda store, _: store.drop_leases(BATCH),
+    lambda store, _: store.drop_windows(BATCH),
 )
 
 
@@ -32,6 +35,11 @@ def tidy(store: Store, now_s: float) -> bool:
     """
     counts = [chore(store, int(now_s)) for chore in _CHORES]
     return max(counts) >= BATCH
+
+
+def post_lost(store: Store) -> bool:
+    """Post a batch of leases that ran out, as `tidy` does, also where nobody asks any more. Raises StoreUnavailable."""
+    return store.expire_leases(BATCH) >= BATCH
 
 
 def erase_sealed(store: Store, now_s: float, grace_s: int) -> bool:

@@ -62,6 +62,22 @@ def test_a_store_that_is_away_is_left_alone_until_the_next_time() -> None:
     assert store.asked == 1
 
 
+def test_leases_that_ran_out_are_posted_from_the_start_on() -> None:
+    class Asked(Watched):
+        """Says whether it was asked for them."""
+
+        posting = 0
+
+        def expire_leases(self, limit: int) -> int:
+            self.posting += 1
+            return super().expire_leases(limit)
+
+    store = Asked()
+    store.add_issuances([Issuance("1", "s", "c", "k", 1, 2)])
+    assert asyncio.run(tidied(store))
+    assert store.posting == 1
+
+
 def test_what_is_sealed_is_looked_for_too_by_the_grace_that_is_set() -> None:
     class Asked(Watched):
         """Says by when something must have been used to be erased."""

@@ -3,7 +3,10 @@
 from jotgate.core.accounts import PersonalToken, PrincipalRecord
 from jotgate.core.durable import Issuance, IssuanceQuery, Mark, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
-from jotgate.services.upkeep import BATCH, erase_sealed, tidy
+from jotgate.core.ledger import LeaseAsk
+from jotgate.core.meters import meter_of
+from jotgate.core.quotas import Limit, Quota
+from jotgate.services.upkeep import BATCH, erase_sealed, post_lost, tidy
 from jotgate.stores.memory import MemoryStore
 
 _DAY_S = 86_400
@@ -73,3 +76,17 @@ def test_much_that_has_ended_goes_in_batches_until_nothing_is_left() -> None:
         left.append(store.count_issuances(IssuanceQuery(live_at_s=0)))
     assert left == [BATCH + 1, 1]
     assert store.count_issuances(IssuanceQuery(live_at_s=0)) == 0
+
+
+def test_leases_that_ran_out_are_posted_and_forgotten_with_their_windows() -> None:
+    now_s = [float(_NOW_S)]
+    store = MemoryStore(lambda: now_s[0])
+    meter = meter_of(Quota("q", Limit("requests", 2 * BATCH, "minute")), ("iss ann",))
+    store.turn([LeaseAsk(f"{number}", meter, want=1, least=1) for number in range(BATCH + 1)])
+    assert not post_lost(store)
+    now_s[0] += 16
+    assert [post_lost(store), post_lost(store)] == [True, False]
+    assert store.balances([meter])[0].lost == BATCH + 1
+    now_s[0] += 2 * _DAY_S
+    assert [tidy(store, now_s[0]), tidy(store, now_s[0])] == [True, False]
+    assert store.drop_leases(1) == store.drop_windows(1) == 0

@@ -43,6 +43,7 @@ from jotgate.testing.ports import ManualClock
 from tests.callers import NAME, NOW_S, issuer_of, make_issuer
 from tests.parts import MemoryParts
 from tests.policy_stage import PolicyStage
+from tests.quota_stage import QuotaStage
 from tests.token_stage import Chance, EventLog
 
 AUDIENCE: Final = admin_resource(NAME)
@@ -114,6 +115,7 @@ class AdminStage:
             self._look_up,
         )
         self.policies = PolicyStage(self.store, self.clock, recorder)
+        self.quotas = QuotaStage(self.store, self.clock, recorder)
         admission = Admission(
             lambda token: self._verifier.verify(token, self.clock.now_s()),
             access,
@@ -123,7 +125,8 @@ class AdminStage:
             RefusalLog(recorder, self.clock, "admin.refused"),
         )
         self.application = build_public(
-            lambda: publish(own, self.clock.now_s(), 300), open_admin(admission, office, trust, self.policies)
+            lambda: publish(own, self.clock.now_s(), 300),
+            open_admin(admission, office, trust, self.policies, self.quotas),
         )
         self.http = TestClient(self.application, base_url=NAME, raise_server_exceptions=False)
 

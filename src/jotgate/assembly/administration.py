@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.assembly.authority import VERIFIED_TOKENS
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.keys import KeyRoom, OpenKeys
 from jotgate.assembly.policy_room import PolicyRoom
+from jotgate.assembly.quota_room import QuotaRoom
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.assembly.token_routes import installation_of
@@ -50,8 +52,15 @@ class AdminVerifier:
         return self._verifier.verify(token, self._clock.now_s())
 
 
+class Offices(Struct, frozen=True):
+    """Who carries out orders about policies and quotas."""
+
+    policies: PolicyRoom
+    quotas: QuotaRoom
+
+
 def open_administration(
-    keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, policies: PolicyRoom, reloader: Reloader
+    keys: OpenKeys, room: KeyRoom, issuers: IssuerRoom, offices: Offices, reloader: Reloader
 ) -> AdminDoor:
     """The admin API, for the application that serves the edge."""
     clock, issuer = SystemClock(), keys.authority.issuer_url
@@ -78,4 +87,5 @@ def open_administration(
         keys.look,
         installation_of(keys, reloader),
     )
-    return open_admin(admission, office, TrustOffice(room, issuers, keys.access, KeyWeb().look_up), policies)
+    trust = TrustOffice(room, issuers, keys.access, KeyWeb().look_up)
+    return open_admin(admission, office, trust, offices.policies, offices.quotas)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from jotgate import __version__
 from jotgate.assembly.account_routes import account_routes
-from jotgate.assembly.administration import open_administration
+from jotgate.assembly.administration import Offices, open_administration
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
@@ -265,12 +265,12 @@ def _build_server(
         states=lambda: reloader.effect.issuers,
     )
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
-    quota_room = QuotaRoom(keys, rooms.units, reloader, clock)
     knows_zone = keys.authority.store.knows_zone
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
     tokens = keys.authority.tokens(keys.access, room.await_workers, issuable)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
+    quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.answers.serve_forms(oauth.answer)
@@ -287,7 +287,7 @@ def _build_server(
                 order_route("/personal-tokens", PersonalOrder, rooms.personal.carry_out),
                 *account_routes(keys, tokens),
                 *policy_room.routes(verify),
-                *quota_room.routes(verify),
+                *quota_room.routes(),
                 *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)
@@ -299,7 +299,7 @@ def _build_server(
             figures,
             usage_route(verify, quota_room.usage),
             *oauth_routes(oauth),
-            open_administration(keys, room, issuer_room, policy_room, reloader),
+            open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
         ),
         metrics=build_metrics(figures),
     )

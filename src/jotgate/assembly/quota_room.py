@@ -23,13 +23,14 @@ Verify = Callable[[bytes], Awaitable[Principal]]
 
 
 class QuotaRoom:
-    """Does what is ordered about quotas, and says which of them meet a call."""
+    """Does what is ordered about quotas, and says which of them meet a call; `verify` judges tokens as a gateway."""
 
-    def __init__(self, opened: OpenKeys, units: UnitRoom, reloader: Reloader, clock: Clock) -> None:
+    def __init__(self, opened: OpenKeys, units: UnitRoom, reloader: Reloader, clock: Clock, verify: Verify) -> None:
         self._opened = opened
         self._units = units
         self._reloader = reloader
         self._clock = clock
+        self._verify = verify
 
     async def carry_out(
         self, order: QuotaOrder, actor: str = CLI_CLIENT_ID, details: Mapping[str, str] = _NONE
@@ -48,12 +49,11 @@ class QuotaRoom:
             await self._units.look()
         return replace(answer, running=True)
 
-    async def explain(self, question: QuotaQuestion, verify: Verify) -> QuotaFinding:
-        """Which quotas meet a call. Raises TokenError as `verify`, CommandError, StoreUnavailable."""
-        snapshot = self._reloader.effect.snapshot
-        desk = open_quota_desk(snapshot)
+    async def find(self, question: QuotaQuestion) -> QuotaFinding:
+        """Which quotas meet a call. Raises TokenError, CommandError, StoreUnavailable."""
+        desk = open_quota_desk(self._reloader.effect.snapshot)
         if question.token:
-            spender = spender_of(await verify(question.token.encode("utf-8", "replace")))
+            spender = spender_of(await self._verify(question.token.encode("utf-8", "replace")))
         else:
             spender = describe_spender(question, desk.around.own_issuer)
         return await self._opened.access.run(lambda store: desk.explain(store, question, spender))
@@ -65,13 +65,9 @@ class QuotaRoom:
         spender = spender_of(principal)
         return await self._opened.access.run(lambda store: desk.explain(store, question, spender))
 
-    def routes(self, verify: Verify) -> Sequence[Route]:
-        """Where the operator gives orders, and asks; `verify` judges tokens as the gateway would."""
-
-        async def explain(question: QuotaQuestion) -> QuotaFinding:
-            return await self.explain(question, verify)
-
+    def routes(self) -> Sequence[Route]:
+        """Where the operator gives orders, and asks."""
         return (
             order_route("/quotas", QuotaOrder, self.carry_out),
-            order_route("/quotas/explain", QuotaQuestion, explain),
+            order_route("/quotas/explain", QuotaQuestion, self.find),
         )

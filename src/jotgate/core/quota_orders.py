@@ -19,7 +19,7 @@ class QuotaOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `set` puts `limits` (`core.limit_texts`) in place of those that the store has for the holder; none: it has none any
     more. `version` is that of the limits whose place they take; None: whichever there is. `reset` forgets what was
-    spent in the current windows. `after` is behind whom a list of all goes on: a level and a holder's handle.
+    spent in the current windows. `after` is behind whom a list of all goes on: a level and a name; both empty: nobody.
     """
 
     action: Literal["show", "set", "reset"]
@@ -27,7 +27,7 @@ class QuotaOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: _Name = ""
     limits: _Texts = ()
     version: int | None = None
-    after: tuple[str, str] = ("", "")
+    after: tuple[Level | Literal[""], str] = ("", "")
 
 
 class QuotaView(Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class QuotaAnswer(Struct, frozen=True, kw_only=True):
 
     holders: list[HolderView]
     rules: list[RuleView] = []
-    after: tuple[str, str] | None = None
+    after: tuple[Level, str] | None = None
     running: bool = False
 
 

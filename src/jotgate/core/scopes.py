@@ -10,13 +10,13 @@ from jotgate.core.operations import SCOPES
 INTROSPECT: Final = "introspect"
 """Lets a client ask what the tokens of others say that are for its resources (RFC 7662 s2.1)."""
 
-AdminNoun = Literal["clients", "principals", "tenants", "tokens", "keys", "issuers", "policies"]
+AdminNoun = Literal["clients", "principals", "tenants", "tokens", "keys", "issuers", "policies", "quotas"]
 
 ADMIN_ALL: Final = "admin:*"
 """Stands for every scope of the admin API. `ai` stands for none of them."""
 ADMIN_READ: Final = "admin:read"
 ADMIN_NOUNS: Final[tuple[AdminNoun, ...]] = (
-    "clients", "principals", "tenants", "tokens", "keys", "issuers", "policies",
+    "clients", "principals", "tenants", "tokens", "keys", "issuers", "policies", "quotas",
 )  # fmt: skip
 ADMIN_SCOPES: Final = frozenset({ADMIN_ALL, ADMIN_READ, *(f"admin:{noun}" for noun in ADMIN_NOUNS)})
 

@@ -1,7 +1,7 @@
 """Sets, shows and resets the quotas of holders, and finds those that meet a call, in the store."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from jotgate.core.spenders import Surroundings, Trait, spending_of, surroundings
 from jotgate.errors import CommandError, RecordChanged
 from jotgate.store_ports import Store
 
-PAGE: Final = 200
+PAGE: Final = 256
 """So many holders are told of at once."""
 _DAILY: Final = Limit("requests", 0, "day")
 _NAMED_BY: Final[Mapping[Level, Trait]] = {
@@ -62,8 +62,8 @@ class QuotaDesk(Struct, frozen=True):
             if order.action != "show":
                 raise CommandError("the command names nobody whose quotas are meant", hint="Name a level and a name")
             return self._show_all(store, order.after), None
-        if not order.name:
-            raise CommandError(f"the command names no {order.level}", hint=f"Name the {order.level}")
+        if not order.name or not order.name.isprintable():
+            raise CommandError(f"the command names no {order.level}", hint=f"Give the {order.level} a plain name")
         change = None
         if order.action == "set":
             change = self._set(store, order, order.level, int(now_s))
@@ -148,8 +148,9 @@ class QuotaDesk(Struct, frozen=True):
             quotas=_stand(store, self._meters(level, name, record)),
         )
 
-    def _show_all(self, store: Store, after: tuple[str, str]) -> QuotaAnswer:
-        found = store.limits(after, PAGE + 1)
+    def _show_all(self, store: Store, after: tuple[Level | Literal[""], str]) -> QuotaAnswer:
+        level, name = after
+        found = store.limits(("", "") if level == "" else (level, self.handle_of(level, name)), PAGE + 1)
         holders = [
             HolderView(
                 level=one.level,
@@ -167,7 +168,7 @@ class QuotaDesk(Struct, frozen=True):
                 RuleView(name=one.quota.name, limit=write_limit(one.quota.limit), per=one.quota.per)
                 for one in self.rules
             ],
-            after=None if last is None else (last.level, last.holder),
+            after=None if last is None else (last.level, self._name_of(last)),
         )
 
     def _meters(self, level: Level, name: str, record: LimitRecord) -> Sequence[tuple[Meter, Source]]:

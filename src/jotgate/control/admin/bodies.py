@@ -1,4 +1,4 @@
-"""What the admin API takes and shows: accounts, tokens, issuers, policies. Times are NumericDates in whole seconds."""
+"""What the admin API takes and shows: accounts, tokens, issuers, policies, limits. Times are whole NumericDates."""
 
 from typing import Annotated, Any, Final, TypeVar
 
@@ -274,3 +274,9 @@ class PolicySetView(Struct, frozen=True, kw_only=True):
     policies: list[PolicyView]
     settled: bool
     warnings: list[str]
+
+
+class NewLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """The limits that the store is to keep for a holder, as texts such as `1000 requests/day`; none: it has none."""
+
+    limits: Annotated[tuple[Annotated[str, Meta(max_length=512)], ...], Meta(max_length=16)]

@@ -12,6 +12,7 @@ from jotgate.control.admin.bodies import (
     NewClient,
     NewIssuer,
     NewKey,
+    NewLimits,
     NewPersonalToken,
     NewPolicies,
     NewPrincipal,
@@ -31,6 +32,7 @@ from jotgate.core.holder_orders import HolderAnswer
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
+from jotgate.core.quota_orders import HolderView, QuotaFinding, QuotaQuestion
 from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
 from jotgate.core.tree_orders import TokenTree
@@ -202,6 +204,30 @@ _POLICIES: Final = (
     ),
 )  # fmt: skip
 
+_QUOTAS: Final = (
+    AdminRoute(
+        name="listQuotas", method="GET", path="/quotas", noun="quotas", answer=Page[HolderView], paged=True,
+        summary="List the holders that the store keeps limits for, by level and name.",
+    ),
+    AdminRoute(
+        name="getQuotas", method="GET", path="/quotas/{level}/{name}", noun="quotas", answer=HolderView, tagged=True,
+        summary="Show the limits of a holder, and what is spent and left of all that count by it alone.",
+    ),
+    AdminRoute(
+        name="replaceLimits", method="PUT", path="/quotas/{level}/{name}", noun="quotas", body=NewLimits,
+        answer=HolderView, tagged=True, guarded=True,
+        summary="Put limits in place of those that the store has for a holder.",
+    ),
+    AdminRoute(
+        name="resetQuotas", method="POST", path="/quotas/{level}/{name}/reset", noun="quotas", answer=HolderView,
+        summary="Forget what a holder has spent in the current windows.",
+    ),
+    AdminRoute(
+        name="explainQuotas", method="POST", path="/quotas/explain", noun="quotas", body=QuotaQuestion,
+        answer=QuotaFinding, summary="Say which quotas meet a call, and what is left of them.",
+    ),
+)  # fmt: skip
+
 ROUTES: Final[tuple[AdminRoute, ...]] = (
     AdminRoute(
         name="describe",
@@ -229,4 +255,5 @@ ROUTES: Final[tuple[AdminRoute, ...]] = (
     *_KEYS,
     *_ISSUERS,
     *_POLICIES,
+    *_QUOTAS,
 )

@@ -175,7 +175,10 @@ def _disturb(rig: QuotaRig, sizes: Sizes, found: Pass, over: Callable[[], bool])
         while _spent_share(found.crowd, sizes) < share and not over():
             time.sleep(_LOOK_S)
         name = _DEEDS[number % len(_DEEDS)]
-        acts[name](number // len(_DEEDS))
+        try:
+            acts[name](number // len(_DEEDS))
+        except NeverCameTrue as error:
+            found.faults.append(f"{name}: {error}")
         found.done[name] += 1
 
 

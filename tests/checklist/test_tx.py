@@ -47,29 +47,19 @@ def test_TX_01_a_required_parameter_is_missing(floor: TradingFloor, name: str, v
     assert name in refusal.message
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        {"tools": "shell"},
-        {"limits": "10"},
-        {"tool": "shell"},
-        {"limit": "10"},
-    ],
-    ids="+".join,
-)
+@pytest.mark.parametrize("name", ["tools", "limits", "tool", "limit"])
 @pytest.mark.parametrize("grant", GRANT_TYPES)
 def test_TX_01_a_bound_that_is_no_parameter_is_refused_and_not_passed_over(
-    floor: TradingFloor, form: dict[str, str], grant: str
+    floor: TradingFloor, name: str, grant: str
 ) -> None:
     floor.put(client("ci", grants=tuple(GRANT_TYPES.values())))
-    told = floor.post("/oauth/token", {"grant_type": grant, **form}, authorization=basic("ci"))
+    told = floor.post("/oauth/token", {"grant_type": grant, name: "10"}, authorization=basic("ci"))
     assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
-    (name,) = form
     what = "is not offered yet" if name.startswith("tool") else "is no parameter"
     assert f"'{name}' {what}" in told.json()["error_description"]
-    refusal = refused(floor, floor.made().token, **form)
+    refusal = refused(floor, floor.made().token, **{name: "10"})
     assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)
-    assert any(name in refusal.hint for name in form)
+    assert name in refusal.hint
 
 
 @pytest.mark.parametrize(

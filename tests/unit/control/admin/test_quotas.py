@@ -86,6 +86,6 @@ def test_the_quotas_of_a_call_are_found(stage: AdminStage) -> None:
 def test_who_may_read_changes_nothing(stage: AdminStage, method: str, path: str) -> None:
     reader = stage.token("admin:read")
     assert stage.ask("GET", ALICE, token=reader).status_code == 200
-    body = {"limits": []} if method == "PUT" else {"subject": "ann"} if path.endswith("explain") else None
+    body: Any = {"limits": []} if method == "PUT" else {"subject": "ann"} if path.endswith("explain") else None
     refused = stage.ask(method, path, body, token=reader, if_match="*")
     assert code_of(refused) == (403, Code.INSUFFICIENT_SCOPE)

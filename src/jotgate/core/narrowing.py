@@ -19,9 +19,6 @@ ORIGINS_MAX: Final = 64
 DESCENT_BYTES_MAX: Final = 4_096
 """So long may be what a token says of where it comes from and of who acts: ancestors, origins and actors together."""
 
-LIMITS_MAX: Final = 32
-"""So many limits may a token bring, those of what it came of included: each call takes from all of them."""
-
 _NAME_BYTES_MAX: Final = 1_000  # as a store takes it, with room for what stands before it
 
 
@@ -57,8 +54,6 @@ def check_size(grant: AccessGrant) -> None:
     """Refuse what would make tokens longer than servers take, or could not be kept. Raises SubjectTokenRefused."""
     parties = grant.actors if grant.may_act is None else (*grant.actors, grant.may_act)
     texts = [text for one in parties for text in (one.subject, one.issuer, one.client_id)]
-    if len(grant.limits) > LIMITS_MAX:
-        raise SubjectTokenRefused(f"the tokens bring more than {LIMITS_MAX} limits together", hint="Ask for fewer")
     sizes = [len(text.encode()) for text in (*texts, *grant.ancestors, *grant.origins)]
     if max(sizes, default=0) > _NAME_BYTES_MAX:
         raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")

@@ -15,6 +15,9 @@ from jotgate.core.quotas import Limit, TokenLimit
 from jotgate.errors import CommandError
 
 CLAIM: Final = "limits"
+TOKEN_LIMITS_MAX: Final = 32
+"""So many limits may a token bring, those of what it came of included: each call takes from all of them."""
+
 _SHAPE: Final = "an array of limits"
 _MEMBERS: Final = frozenset({"of", "limits"})
 

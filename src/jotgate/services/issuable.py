@@ -10,6 +10,7 @@ from jotgate.core.claims import AccessGrant
 from jotgate.core.limit_texts import check_zones
 from jotgate.core.quotas import UTC
 from jotgate.core.revocations import Dated, granted_names, key_name, reach_s
+from jotgate.core.token_limits import TOKEN_LIMITS_MAX
 from jotgate.errors import AuthorizationDetailsRefused, CommandError, IssuanceHeld
 from jotgate.services.revocation import RevokedSet
 
@@ -34,7 +35,8 @@ class Issuable:
         """Refuse what would be met by whose it is, or what it comes of.
 
         Raises:
-            AuthorizationDetailsRefused: a limit of the token itself goes by a clock that is not known here.
+            AuthorizationDetailsRefused: it would bring too many limits, or one of its own goes by a clock that is not
+                known here.
             IssuanceHeld: it would be met.
         """
         if grant.limits:
@@ -48,7 +50,11 @@ class Issuable:
             self._check([Dated((key_name(issuer, kid),), int(now_s))], now_s, reach_s(self._leeway_s()))
 
     def _check_limits(self, grant: AccessGrant) -> None:
-        """Look at the token's own; those of what it came of were found good when that was made."""
+        """Look at how many there are, and at its own; those of what it came of were found good when that was made."""
+        if len(grant.limits) > TOKEN_LIMITS_MAX:
+            raise AuthorizationDetailsRefused(
+                f"the token would bring more than {TOKEN_LIMITS_MAX} limits", hint="Ask for fewer of them"
+            )
         try:
             check_zones((one.limit for one in grant.limits if not one.of), self._knows_zone)
         except CommandError as error:

@@ -46,7 +46,7 @@ class TokenIssuer:
         """A token; it is kept as an issuance and in the audit log, where `actor` is who caused it.
 
         Raises:
-            AuthorizationDetailsRefused: a limit that it is to have goes by a clock that is not known here.
+            AuthorizationDetailsRefused: it cannot have the limits that it is to have; see `Issuable.check`.
             IssuanceHeld: it would be refused, for what it would be met by was revoked just now.
             AuditUnavailable, StoreUnavailable: what cannot be recorded is not issued.
             KeyRefused, DirectoryRefused: see `ports.Signers`.

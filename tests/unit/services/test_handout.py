@@ -7,7 +7,7 @@ import pytest
 
 from jotgate.core.limit_texts import read_limit
 from jotgate.core.quotas import TokenLimit
-from jotgate.errors import AuthorizationDetailsRefused, OAuthMalformed, SubjectTokenRefused
+from jotgate.errors import AuthorizationDetailsRefused, OAuthMalformed
 from tests.callers import NAME
 from tests.trading import TradingFloor, claims_of
 
@@ -90,5 +90,9 @@ def test_more_limits_than_a_token_can_bring_are_refused(floor: TradingFloor) -> 
         token = floor.trade(
             token, authorization_details=details([f"{start + one} requests/day" for one in range(16)])
         ).access_token
-    with pytest.raises(SubjectTokenRefused, match="more than 32 limits"):
+    with pytest.raises(AuthorizationDetailsRefused, match="more than 32 limits"):
         floor.trade(token, authorization_details=details(["1 request"]))
+    first = floor.trade(token, scope="ai offline_access")
+    with pytest.raises(AuthorizationDetailsRefused, match="more than 32 limits"):
+        floor.grant("refresh_token", refresh_token=first.refresh_token, authorization_details=details(["1 request"]))
+    floor.grant("refresh_token", refresh_token=first.refresh_token)

@@ -7,9 +7,11 @@ from msgspec import structs
 
 from jotgate.core.accounts import ClientRecord
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, KeyState, Mark, Revocation, RevocationKind
+from jotgate.core.ledger import LeaseAsk
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
+from tests.conformance.leasing import metered
 from tests.conformance.records import client, digest, fresh
 
 
@@ -69,7 +71,32 @@ def mark(store: Store, count: int, name: str) -> None:
             store.add_issuances([Issuance(f"{index} {name}", name, "cli", "k", 1, 100)])
 
 
-TASKS = {task.__name__: task for task in (add_up, rotate, revoke, put, enlarge, rotate_family, mark)}
+def lease(store: Store, count: int, name: str) -> None:
+    """Lease of three accounts at once, in an order of one's own, and spend all, until nothing is left; keep how much.
+
+    Each ask is sent twice, as by one who did not hear the first answer.
+    """
+    first = int(name[-1])
+    meters = [metered(count, holder=f"iss {(first + number) % 3}") for number in range(3)]
+    had = [0, 0, 0]
+    spent = [0, 0, 0]
+    turns = 0
+    while turns == 0 or any(spent):
+        asks = [
+            LeaseAsk(
+                f"{name} {turns} {meter.key}", meter, 2, 1, f"{name} {turns - 1} {meter.key}" if turns else "", used
+            )
+            for meter, used in zip(meters, spent, strict=True)
+        ]
+        store.turn(asks)
+        spent = [answer.units for answer in store.turn(asks)]
+        had = [before + more for before, more in zip(had, spent, strict=True)]
+        turns += 1
+    rows = zip(meters, had, strict=True)
+    store.add_issuances([Issuance(f"{meter.holders[0]} {name}", name, "cli", "k", units, 100) for meter, units in rows])
+
+
+TASKS = {task.__name__: task for task in (add_up, rotate, revoke, put, enlarge, rotate_family, mark, lease)}
 
 
 def main(place: str, task: str, count: str, name: str) -> None:

@@ -56,9 +56,9 @@ def metered(
     return meter_of(Quota("q", Limit(unit, amount, window, zone)), (holder,))
 
 
-def rated(amount: int, period_s: int, burst: int = 0) -> Meter:
+def rated(amount: int, period_s: int, burst: int = 0, holder: str = "iss ann") -> Meter:
     """A meter of so many requests in each period."""
-    return meter_of(Quota("r", Limit("requests", amount, "rate", period_s=period_s, burst=burst)), ("iss ann",))
+    return meter_of(Quota("r", Limit("requests", amount, "rate", period_s=period_s, burst=burst)), (holder,))
 
 
 def of_token(amount: int = 10, window: WindowKind = "lifetime") -> Meter:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
-from jotgate.core.quotas import Meter
+from jotgate.core.quotas import Meter, WindowKind
 from tests.conformance.leasing import Stage, metered
 
 TAKERS: Final = 3
@@ -42,7 +42,7 @@ class Leasing(RuleBasedStateMachine):
 
     kept: ClassVar[Stage | None] = None
     """A database for all examples, each of which has an account of its own; None: each has a store in memory."""
-    window: ClassVar = "lifetime"
+    window: ClassVar[WindowKind] = "lifetime"
     names: ClassVar["count[int]"] = count()
 
     def __init__(self) -> None:
@@ -232,4 +232,4 @@ class Leasing(RuleBasedStateMachine):
 class LeasingByMinutes(Leasing):
     """The same with windows that end."""
 
-    window: ClassVar = "minute"
+    window: ClassVar[WindowKind] = "minute"

@@ -16,6 +16,7 @@ from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
 from jotgate.testing.running import until
 from tests.architecture.sources import ROOT
+from tests.conformance.leasing import metered
 from tests.conformance.records import begin, client, digest, family, personal_token
 
 PROCESSES = 4
@@ -183,4 +184,19 @@ def test_a_slow_commit_holds_back_the_later_versions_of_accounts(address: StoreA
             assert len(seen) == 2 or not over, "a change was missed"
         assert [(one.version, one.name) for one in seen] == [(1, "slow"), (2, "quick")]
         assert (slow.result(), quick.result()) == (1, 2)
+    store.close()
+
+
+def test_no_unit_is_leased_twice(address: StoreAddress) -> None:
+    """They lock the same three accounts in different orders, and ask twice for everything."""
+    with processes(address, "lease"):
+        pass
+    store = open_store(address)
+    rows = store.find_issuances(IssuanceQuery(live_at_s=0), "", 100)
+    assert len(rows) == 3 * PROCESSES
+    meters = [metered(COUNT, holder=f"iss {number}") for number in range(3)]
+    for meter, balance in zip(meters, store.balances(meters), strict=True):
+        had = sum(row.issued_at_s for row in rows if row.token_id.startswith(f"{meter.holders[0]} "))
+        assert had == balance.posted == COUNT
+        assert (balance.leased, balance.lost, balance.debt) == (0, 0, 0)
     store.close()

@@ -9,10 +9,14 @@ from msgspec.structs import replace
 
 from jotgate.core.durable import Mark
 from jotgate.core.families import FoundFamily, RefreshRecord
+from jotgate.core.ledger import LeaseAsk
+from jotgate.core.quotas import Meter
+from jotgate.errors import StoreUnavailable
 from jotgate.ports import StoreAccess
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
-from jotgate.stores.opening import open_access
+from jotgate.stores.opening import open_access, open_store
+from tests.conformance.leasing import START_S, metered, rated
 from tests.conformance.records import SEALED, begin, digest, fresh, revocation
 from tests.loops import on_loop
 
@@ -97,3 +101,45 @@ async def test_of_fifty_marks_over_two_machines_one_counts(machines: tuple[Store
     found = await asyncio.gather(*(one.run(put(mark)) for one, mark in zip(cycle(machines), marks, strict=False)))
     winner = found.index(None)
     assert [one for one in found if one is not None] == [marks[winner]] * (AT_ONCE - 1)
+
+
+@on_loop
+async def test_of_one_ask_that_two_machines_carry_out_at_once_one_lease_comes(
+    machines: tuple[StoreAccess, StoreAccess],
+) -> None:
+    """As when control dies while it asks, and its successor asks again; some of them fail, and ask once more."""
+    meter = metered(100)
+
+    async def ask(machine: StoreAccess, index: int) -> int:
+        asked = LeaseAsk(f"l{index // 10}", meter, 7, 1)
+        try:
+            answers = await machine.run(lambda store: store.turn([asked]))
+        except StoreUnavailable:
+            answers = await machine.run(lambda store: store.turn([asked]))
+        return answers[0].units
+
+    places = zip(cycle(machines), range(AT_ONCE), strict=False)
+    assert set(await asyncio.gather(*(ask(one, index) for one, index in places))) == {7}
+    (balance,) = await machines[0].run(lambda store: store.balances([meter]))
+    assert balance.leased == 5 * 7
+
+
+@on_loop
+async def test_accounts_that_are_dropped_while_they_are_asked_for_are_made_again(
+    machines: tuple[StoreAccess, StoreAccess], address: StoreAddress
+) -> None:
+    meters = [rated(100, 60, holder=f"iss {number}") for number in range(AT_ONCE)]
+    once = open_store(address, lambda: START_S - 1_000_000_000)
+    once.turn([LeaseAsk(meter.key, meter, 7, 1) for meter in meters])
+    once.turn([LeaseAsk("", meter, previous=meter.key) for meter in meters])
+    once.close()
+    here, there = machines
+
+    def ask(meter: Meter) -> Callable[[Store], object]:
+        return lambda store: store.turn([LeaseAsk(f"{meter.key} now", meter, 7, 1)])
+
+    asked = [here.run(ask(meter)) for meter in meters]
+    dropping = [there.run(lambda store: store.drop_windows(1)) for _ in meters]
+    await asyncio.gather(*asked, *dropping)
+    balances = await here.run(lambda store: store.balances(meters))
+    assert [one.leased for one in balances] == [7] * AT_ONCE

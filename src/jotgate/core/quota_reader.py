@@ -24,7 +24,7 @@ _SETTLED_BY: Final[Mapping[Level, frozenset[Trait]]] = {
     "tenant": frozenset({"tenants"}),
     "route": frozenset({"routes", "models"}),
     "model": frozenset({"routes", "models"}),
-    "token": frozenset({"subjects", "issuers", "clients", "tenants", "roles"}),
+    "token": frozenset({"subjects"}),
 }
 """Which members are the same for all calls of one holder: a rule by them speaks of all its calls, or of none."""
 

@@ -6,7 +6,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.heredity import HASHED
 from jotgate.core.meters import meter_of
 from jotgate.core.policy_values import ANYTHING
 from jotgate.core.quotas import Level, Meter, Quota
@@ -16,6 +15,9 @@ TRAITS: Final[tuple[Trait, ...]] = (
     "subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models",
 )  # fmt: skip
 """By what rules tell calls apart."""
+
+_INHERITED: Final = frozenset({"clients", "tenants"})
+"""Of which some may not be known."""
 
 
 class QuotaRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,7 +78,7 @@ def _holders(rule: QuotaRule, spending: Spending) -> Iterator[list[str]]:
 
 
 def _meets(spending: Spending, trait: Trait, patterns: tuple[str, ...]) -> bool:
-    if spending.unreadable and trait in HASHED:
+    if spending.unreadable and trait in _INHERITED:
         return True
     return any(map(_fitting(patterns), spending.values[trait]))
 

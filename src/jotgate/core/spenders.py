@@ -1,7 +1,8 @@
 """Who spends, as quotas see it: all names of a caller that rules can speak of, and the handles by which it counts.
 
-A token that was narrowed, or got for another one, spends what that one would have spent: its clients, tenants, roles
-and issuers count for it too, as they do for policies that deny (`core.heredity`), so that no trade sheds a limit.
+A token that was narrowed, or got for another one, spends what that one would have spent: its clients, tenants and
+roles count for it too, as they do for policies that deny (`core.heredity`), so that no trade sheds a limit; and so do
+those of who acts by it. Whom it speaks for is the same before and after, and is found by the name that it has here.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -83,13 +84,26 @@ def spender_of(principal: Principal) -> Spender:
     )
 
 
-def principal_handle(around: Surroundings, issuer: str, subject: str) -> str:
-    """The handle of whom tokens of an issuer speak for, by the name that this principal has here.
+class _Subject(Struct, frozen=True):
+    """Whom a token speaks for: `local` is the name here, `issuer` the `iss`.
 
-    Of our own tokens that is `subject`, of others `NAME/SUBJECT`: so a token that was got for another counts with it.
+    Where another issuer says who that is, `name` is what it is called here, and `foreign` the `sub` of its tokens.
     """
-    name = around.issuers.get(issuer)
-    return token_handle(around.own_issuer, subject if name is None else f"{name}/{subject}")
+
+    local: str
+    issuer: str
+    name: str = ""
+    foreign: str = ""
+
+
+def _subject(spender: Spender, around: Surroundings) -> _Subject:
+    name = around.issuers.get(spender.issuer)
+    if name is not None:
+        return _Subject(f"{name}/{spender.subject}", spender.issuer, name, spender.subject)
+    # What was got for a token of another issuer speaks for `NAME/SUBJECT`.
+    name, _, foreign = spender.subject.partition("/")
+    iss = next((iss for iss, known in around.issuers.items() if known == name), "") if foreign else ""
+    return _Subject(spender.subject, iss, name, foreign) if iss else _Subject(spender.subject, spender.issuer)
 
 
 def spending_of(spender: Spender, model: str, operation: str, around: Surroundings) -> Spending:
@@ -98,14 +112,14 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
     had = inherited.values
     route = model if model in around.aliases else ""
     tenant = spender.tenant or DEFAULT_TENANT
-    name = around.issuers.get(spender.issuer)
-    local = spender.subject if name is None else f"{name}/{spender.subject}"
+    subject = _subject(spender, around)
+    local = subject.local
     values: dict[Trait, Set[str]] = {
-        "subjects": {spender.subject, local, *had["subjects"]},
+        "subjects": {local, subject.foreign or local},
         "clients": _some(spender.client_id) | had["clients"],
         "tenants": {tenant, *had["tenants"]},
         "roles": {*spender.roles, *had["roles"]},
-        "issuers": {spender.issuer, *had["issuers"]},
+        "issuers": {spender.issuer, subject.issuer},
         "operations": {operation},
         "routes": _some(route),
         "models": _some(model),
@@ -114,7 +128,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
     clients = [one for one in (spender.client_id, *sorted(had["clients"])) if one not in _NO_CLIENTS]
     holders: dict[Level, dict[str, str]] = {
         "token": {one: one for one in tokens},
-        "principal": {local: principal_handle(around, spender.issuer, spender.subject)},
+        "principal": {local: token_handle(around.own_issuer, local)},
         "client": {one: token_handle(around.own_issuer, one) for one in clients},
         "tenant": {one: one for one in (tenant, *sorted(had["tenants"]))},
         "route": {route: route} if route else {},
@@ -124,8 +138,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         values,
         {level: found for level, found in holders.items() if found},
         inherited.unreadable,
-        # What was got for a token of another issuer speaks for `NAME/SUBJECT`, too.
-        around.daily.get(local.partition("/")[0]) if "/" in local else None,
+        around.daily.get(subject.name),
     )
 
 

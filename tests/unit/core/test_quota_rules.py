@@ -84,6 +84,16 @@ def test_a_trade_by_another_client_sheds_no_limit() -> None:
     assert holders(rule(roles=["intern"]), spending=child) == [(f"{OWN} alice",)]
 
 
+def test_who_acts_is_not_whom_a_rule_of_subjects_speaks_of() -> None:
+    agent = principal(subject="agent", client_id="bot", token_id="t9")
+    parent = principal(token_id="t0")
+    origins = origins_for(parent, OWN, agent, now_s=0.0)
+    found = spend(spender_of(principal(origins=origins)))
+    assert holders(rule(subjects=["agent"]), spending=found) == [], "what counts for agent is not alice's"
+    assert holders(rule(subjects=["alice"]), spending=found) == [(f"{OWN} alice",)]
+    assert holders(rule(clients=["bot"], per=["client"]), spending=found) == [(f"{OWN} bot",)]
+
+
 def test_names_that_are_not_known_are_taken_against_the_caller() -> None:
     parent = principal(client_id="c" * 600, token_id="t0")
     child = spend(spender_of(principal(origins=origins_for(parent, OWN, now_s=0.0))))
@@ -111,7 +121,8 @@ def test_a_rule_of_some_calls_has_an_account_of_its_own_and_keeps_it_under_its_n
         ({"per": ["tenant"], "tenants": ["acme"]}, False),
         ({"per": ["model"], "models": ["large"]}, False),
         ({"per": ["route"], "routes": ["large"]}, False),
-        ({"per": ["token"], "roles": ["intern"], "subjects": ["alice"]}, False),
+        ({"per": ["token"], "subjects": ["alice"]}, False),
+        ({"per": ["token"], "clients": ["app"]}, True),
         ({"roles": ["intern"]}, True),
         ({"tenants": ["acme"]}, True),
         ({"operations": ["embeddings"]}, True),

@@ -10,7 +10,6 @@ from jotgate.core.revocations import origins_for
 from jotgate.core.spenders import (
     Spending,
     Surroundings,
-    principal_handle,
     spender_of,
     spending_of,
     subject_meter,
@@ -81,8 +80,8 @@ def test_somebody_of_another_issuer_is_one_principal_however_its_token_came() ->
         == spend(traded).holders["principal"]
         == {"daemon/agent": f"{OWN} daemon/agent"}
     )
-    assert principal_handle(AROUND, DAEMON, "agent") == f"{OWN} daemon/agent"
-    assert principal_handle(AROUND, OWN, "alice") == f"{OWN} alice"
+    nameless = principal(issuer="nameless", subject="agent")
+    assert spend(nameless).holders["principal"] == {"nameless/agent": f"{OWN} nameless/agent"}
     for one in (direct, traded):
         assert {"agent", "daemon/agent"} <= spend(one).values["subjects"]
         assert DAEMON in spend(one).values["issuers"]

@@ -47,6 +47,12 @@ def test_every_fault_is_told_with_its_place(directory: Path) -> None:
     assert any(fault.startswith("  environment JOTGATE_SERVER__PORT: server.port is 'x'") for fault in faults)
 
 
+def test_who_limits_money_is_told_of_models_without_a_price(directory: Path) -> None:
+    found = check(directory, _UPSTREAM + '[[quotas]]\nname = "q"\nlimit = "5 USD/day"\n')
+    assert found.returncode == 0
+    assert "the quota 'q' is in money, and nobody knows what 'm' at 'u' costs" in found.stderr
+
+
 def test_a_certificate_that_cannot_be_used_is_a_fault_too(directory: Path) -> None:
     found = check(directory, '[tls]\ncert = "no.pem"\nkey = "no.key"\n')
     assert f"{directory / 'jotgate.toml'}:2: tls.cert names" in found.stderr

@@ -5,7 +5,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.quota_warnings import warn_of_quotas
 from jotgate.core.snapshot import TlsMaterial
+from jotgate.stores.price_table import read_price_table
 from jotgate.stores.settings import Settings, Sources, load_settings
 from jotgate.stores.tls import read_tls
 
@@ -20,6 +22,9 @@ class Loaded(Struct, frozen=True):
 def load_all(sources: Sources) -> Loaded:
     """Read everything; nothing is raised for a fault."""
     settings = load_settings(sources)
+    if settings.config is not None and settings.config.quotas:
+        further = warn_of_quotas(settings.config, read_price_table())
+        settings = msgspec.structs.replace(settings, warnings=(*settings.warnings, *further))
     if settings.tls is None:
         return Loaded(settings, None)
     found = read_tls(settings.tls, sources.file.parent if sources.file is not None else Path())

@@ -1,6 +1,6 @@
 """Turns a configuration into the snapshot that it means; apart from `snapshot`, so that workers need not import it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -43,8 +43,6 @@ def compile_snapshot(
     config: Config, issuer_url: str, keys: OwnKeys, version: int, materials: Materials = _NONE
 ) -> Snapshot:
     """The snapshot of a configuration. The echo upstream is always there."""
-    base_urls = {entry.name: entry.base_url for entry in config.upstreams}
-    find_price = price_finder(config.prices, base_urls, materials.prices)
     return Snapshot(
         version=version,
         issuers=(compile_issuer(config, issuer_url, keys),),
@@ -52,7 +50,7 @@ def compile_snapshot(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
         ),
-        routes=tuple(_priced(route, find_price) for route in compile_routes(config)),
+        routes=price_routes(compile_routes(config), config, materials.prices),
         limits=config.limits,
         edge=compile_edge(config, materials.tls),
         policies=materials.policies,
@@ -68,6 +66,12 @@ def compile_routes(config: Config) -> tuple[Route, ...]:
             attempts.setdefault(alias, []).append(Attempt(upstream.name, model))
     short = [Route(alias, tuple(tries)) for alias, tries in attempts.items()]
     return (*short, *map(_route, config.routes))
+
+
+def price_routes(routes: Iterable[Route], config: Config, table: PriceTable) -> tuple[Route, ...]:
+    """The routes, with what is known of the prices of their attempts."""
+    find = price_finder(config.prices, {entry.name: entry.base_url for entry in config.upstreams}, table)
+    return tuple(_priced(route, find) for route in routes)
 
 
 def _priced(route: Route, find: PriceFinder) -> Route:

@@ -1,4 +1,4 @@
-"""Who writes rules that meet no call, or limits money where nobody knows the price, is told before a call is refused."""
+"""Who writes rules that meet no call, or limits money where no price is known, is told before calls are refused."""
 
 import tomllib
 

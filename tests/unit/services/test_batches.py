@@ -58,7 +58,7 @@ async def turns(count: int) -> None:
 
 def test_all_that_is_asked_in_one_turn_of_the_loop_is_done_at_once() -> None:
     async def play(bench: Bench) -> None:
-        assert await asyncio.gather(bench.ask(1), bench.ask(2, 3), bench.ask()) == [[2], [4, 6], []]
+        assert [*await asyncio.gather(bench.ask(1), bench.ask(2, 3), bench.ask())] == [[2], [4, 6], []]
 
     assert with_bench(play).done == [[1, 2, 3]]
 

@@ -21,7 +21,10 @@ _ISSUER: Final = make_issuer()
 
 
 class Stage:
-    """A gateway with two upstreams, `one` and `two`: alias `a` is tried at both, `b` at `two` alone."""
+    """A gateway with two upstreams, `one` and `two`: alias `a` is tried at both, `b` at `two` alone.
+
+    Without `limits` it judges every wrong token, however many come.
+    """
 
     def __init__(self, limits: Limits | None = None, clock: ManualClock | None = None, soon: Soon = at_once) -> None:
         self.clock = clock or ManualClock()
@@ -35,7 +38,7 @@ class Stage:
             self.issuer,
             {"one": self.one, "two": self.two},
             {"a": ("one", "two"), "b": ("two",)},
-            limits=limits,
+            limits=limits or Limits(failed_attempts=0),
             upstream=Upstream(
                 "",
                 "openai",

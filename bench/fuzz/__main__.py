@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench.fuzz.campaign import FULL, SMALL, Campaign, Findings
+from bench.fuzz.campaign import FULL, SETTINGS, SMALL, Campaign, Findings
 from bench.fuzz.exchange import Harm
 from bench.fuzz.parsers import Outcome, render_parsers, run_parsers
 from bench.server import allow_many_files
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsers = run_parsers(
             chosen, inputs=_INPUTS // 100 if options.quick else _INPUTS, seconds=1 if options.quick else _SECONDS
         )
-        with running_gateway() as gateway:
+        with running_gateway(SETTINGS) as gateway:
             found = Campaign(gateway, SMALL if options.quick else FULL, chosen).run()
     except Harm as harm:
         print(f"fuzz: with --seed {chosen}: {harm}", file=sys.stderr)

@@ -37,6 +37,9 @@ class Sizes:
     tokens: int
 
 
+SETTINGS: Final = "[limits]\nfailed_attempts = 0\n"
+"""Everything comes from one address, and each token is to be judged."""
+
 FULL: Final = Sizes(requests=8_000, bodies=4_000, tokens=8_000)
 SMALL: Final = Sizes(requests=150, bodies=75, tokens=150)
 

@@ -31,6 +31,8 @@ timeout = "1s"
 [limits]
 # On a store that other machines may share, a new key signs when each of them knows it or serves nothing any more.
 max_staleness_s = 5
+# Strangers and good callers have one address here, and each stranger is to be judged.
+failed_attempts = 0
 
 {more}"""
 _MINT_S: Final = 0.2

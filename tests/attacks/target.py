@@ -25,7 +25,8 @@ from jotgate.testing.upstream import UpstreamServer, unary
 from tests.integration.exchanges import Answer, chat_body, exchange
 
 MODEL: Final = "m"
-SETTINGS: Final = '[metrics]\nlisten = "127.0.0.1:0"\n[logs]\nlevel = "debug"\n'
+# Each attack is to be refused for what it is, and not because so many came before it.
+SETTINGS: Final = '[metrics]\nlisten = "127.0.0.1:0"\n[logs]\nlevel = "debug"\n[limits]\nfailed_attempts = 0\n'
 UPSTREAM: Final = '[[upstreams]]\nname = "recording"\nkind = "openai"\nbase_url = "{}"\nmodels = ["{}"]\n'
 ANSWER: Final = unary(b'{"id":"x","object":"chat.completion","choices":[]}')
 _HEAD: Final = b"%b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\nX-Request-Id: %b\r\n"

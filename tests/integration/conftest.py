@@ -51,8 +51,8 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared_gateway() -> Iterator[Gateway]:
-    """One gateway without configuration for the whole session; use `steady_gateway`."""
-    with running_gateway() as running:
+    """One gateway for the whole session, which judges every wrong token that it is sent; use `steady_gateway`."""
+    with running_gateway("[limits]\nfailed_attempts = 0\n") as running:
         yield running
 
 

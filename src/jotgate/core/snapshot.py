@@ -44,6 +44,10 @@ class Limits(Struct, frozen=True):
     idle_s: Patience = 75.0
     stall_s: Patience = 60.0
     personal_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 16_384
+    failed_attempts: Annotated[int, Meta(description="a whole number from 0 to 1000000", ge=0, le=1_000_000)] = 300
+    failed_attempts_per_minute: Annotated[
+        int, Meta(description="a whole number from 1 to 1000000", ge=1, le=1_000_000)
+    ] = 300
 
 
 class TlsMaterial(Struct, frozen=True):

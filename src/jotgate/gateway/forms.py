@@ -4,6 +4,7 @@ While nobody listens there, control is asked as for everything else: over HTTP, 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from jotgate.core.calls import Request
@@ -12,7 +13,7 @@ from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.senders import Sender
 from jotgate.errors import ControlUnreachable
 from jotgate.gateway.headers import request_id_line
-from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.ports import Caller, Clock, Running
 
 FORMS_AT_ONCE: Final = 1_024
@@ -24,12 +25,13 @@ _DEADLINE_S: Final = 10.0
 class _Form:
     """One form that is being answered (ports.Running); it has a caller until that has its answer or is gone."""
 
-    __slots__ = ("_line", "caller", "deadline_s")
+    __slots__ = ("_line", "caller", "deadline_s", "request")
 
-    def __init__(self, caller: Caller, request_id: str, deadline_s: float) -> None:
+    def __init__(self, caller: Caller, request: Request, deadline_s: float) -> None:
         self.caller: Caller | None = caller
         self.deadline_s = deadline_s
-        self._line = request_id_line(request_id)
+        self.request = request
+        self._line = request_id_line(request.request_id)
 
     def answer(self, status: int, lines: bytes, body: bytes) -> None:
         """Tell the caller, once."""
@@ -70,7 +72,7 @@ class FormDoor:
         """Have a form answered; the request has its id."""
         headers = request.headers
         if len(self._open) >= FORMS_AT_ONCE or b"content-encoding" in headers:  # One that is encoded is refused there.
-            return self._control.run(request, caller)
+            return self._control.run(request, caller, partial(self._note, request))
         self._number += 1
         authorization, proof = headers.get(b"authorization"), headers.get(b"dpop")
         asked = FormAsked(
@@ -87,8 +89,8 @@ class FormDoor:
             ),
         )
         if not self._send(asked):
-            return self._control.run(request, caller)
-        form = _Form(caller, request.request_id, self._clock.monotonic_s() + _DEADLINE_S)
+            return self._control.run(request, caller, partial(self._note, request))
+        form = _Form(caller, request, self._clock.monotonic_s() + _DEADLINE_S)
         self._open[self._number] = form
         return form
 
@@ -96,7 +98,11 @@ class FormDoor:
         """Control has answered."""
         form = self._open.pop(answer.number, None)
         if form is not None:
+            self._control.attempts.answered(form.request, answer.status, answer.body)
             form.answer(answer.status, answer.lines, answer.body)
+
+    def _note(self, request: Request, passage: Passage) -> None:
+        self._control.attempts.answered(request, passage.status, b"")
 
     def lost(self) -> None:
         """Control is gone: what it was asked may or may not have been done."""

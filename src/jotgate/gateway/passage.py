@@ -5,12 +5,14 @@ outside. Control authenticates its own requests.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.dialects import render_at
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
 from jotgate.gateway.headers import request_id_line
+from jotgate.gateway.throttle import FailedAttempts
 from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Caller, Clock, UpstreamExchange, UpstreamPort
 
@@ -141,18 +143,23 @@ class Passage:
 
 
 class ControlDoor:
-    """Where the edge hands in requests for control. Mutable in the passages that are open."""
+    """Where the edge hands in requests for control. Mutable in the passages that are open.
+
+    `attempts` are those of the whole worker.
+    """
 
     def __init__(self, port: UpstreamPort, clock: Clock) -> None:
         self._port = port
         self._clock = clock
         self._open: set[Passage] = set()
+        self.attempts: Final = FailedAttempts(clock)
 
     def run(self, request: Request, caller: Caller, told: Callable[[Passage], None] | None = None) -> Passage:
         """Send a request, which has its id, to control; the answer goes to the caller.
 
         `told` gets the passage when it has ended.
         """
+        told = partial(self._note, request) if told is None else told
         passage = Passage(caller, request, self._clock.monotonic_s() + _DEADLINE_S, told)
         target = request.path + (b"?" + request.query if request.query else b"")
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
@@ -167,6 +174,9 @@ class ControlDoor:
         self._open.add(passage)
         passage.sent(self._port.begin(outbound, passage))
         return passage
+
+    def _note(self, request: Request, passage: Passage) -> None:
+        self.attempts.passed(request, passage.status)
 
     def check_deadlines(self) -> None:
         """Forget what has ended and give up what takes too long. Called a few times a second."""

@@ -38,6 +38,7 @@ from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.throttle import FailedAttempts
 from jotgate.gateway.token_waits import TokenWaits
 from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import World
@@ -99,6 +100,7 @@ class Gateway:
         self._clock = clock
         self._control = control
         self._recorder = recorder
+        self.attempts: Final = FailedAttempts(clock) if control is None else control.attempts
         self._instance = instance
         self._world: World | None = None
         self._control_seen_s = self._known_until_s = -math.inf
@@ -138,6 +140,7 @@ class Gateway:
         It is no fresher than control says that it is; where control has said nothing yet, it is fresh.
         """
         self._world = world
+        self.attempts.limit(world.limits)
         self.cuts.swap(world)
         self.metered.enter(world)
         if self._control_seen_s == -math.inf:
@@ -192,6 +195,8 @@ class Gateway:
             RequestError, TokenError, Unavailable: the request goes no further; hand the error to `refuse`.
         """
         request.request_id = self.name(request)
+        if self.attempts.blocked:
+            self.attempts.require(request, self._world)
         return self.judge(request, request.begun_s)
 
     def judge(self, request: Request, since_s: float) -> Answer:
@@ -243,6 +248,7 @@ class Gateway:
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, and record it."""
+        self.attempts.note(request, refusal)
         self._refuse(request, refusal, caller, None)
 
     def refuse_call(self, call: Call, refusal: JotgateError, caller: Caller) -> None:
@@ -255,6 +261,7 @@ class Gateway:
 
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
+        self.attempts.note(request, refusal)
         self._recorder.refused(request, None, refusal, status=_CALLER_GONE)
 
     def failed(self, request: Request, caller: Caller, *, begun: bool) -> None:
@@ -379,9 +386,8 @@ class Gateway:
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
         world = self._world
-        metadata_url = "" if world is None else world.metadata_url
-        accept = request.headers.get(b"accept", b"")
-        problem = render_at(request.path, refusal, request.request_id, metadata_url, accept)
+        about = "" if world is None else world.metadata_url
+        problem = render_at(request.path, refusal, request.request_id, about, request.headers.get(b"accept", b""))
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -109,6 +109,11 @@ class PersonalTokens:
             uses[principal.token_id] = (now_s, peer)
         return principal
 
+    def knows(self, token: bytes) -> bool:
+        """Whether control has said of a token that it counts; it may have ended since."""
+        digest = sha256(token).digest()
+        return digest in self._young.held or digest in self._old.held
+
     def look_again(self, token: bytes, now_s: float) -> Held:
         """What is held of a token that a running call came with, which is no further use. Raises as `resolve` does."""
         digest = sha256(token).digest()

@@ -4,6 +4,7 @@ Paths are compared byte for byte, as they were sent. What is not health's or con
 operations is closed.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -14,12 +15,12 @@ from jotgate import __version__
 from jotgate.core.calls import Request
 from jotgate.core.metadata import FORM_PATHS
 from jotgate.core.operations import PATHS, find_methods
-from jotgate.errors import JotgateError, MethodRefused
+from jotgate.errors import AttemptsThrottled, JotgateError, MethodRefused
 from jotgate.gateway.forms import FormDoor
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
-from jotgate.ports import Answer, Caller
+from jotgate.ports import Answer, Caller, Running
 
 # Nobody is authenticated here before the body is read, and no request to control is long.
 _CONTROL_BODY_BYTES: Final = 65_536
@@ -64,8 +65,8 @@ class NativeSurface:
             request.request_id = self.name(request)
             request.body_bytes_max = _CONTROL_BODY_BYTES
             if path in FORM_PATHS and request.method == b"POST":
-                return partial(self._forms.run, request)
-            return partial(self._control.run, request)
+                return partial(self._ask_control, self._forms.run, request)
+            return partial(self._ask_control, self._control.run, request)
         if request.method == b"OPTIONS":
             request.request_id = self.name(request)
             return partial(_answer_options, request, find_methods(path))
@@ -78,6 +79,19 @@ class NativeSurface:
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no."""
         self._gateway.refuse(request, refusal, caller)
+
+    def _ask_control(
+        self, run: Callable[[Request, Caller], Running], request: Request, caller: Caller
+    ) -> Running | None:
+        """Hand a request to control, unless its address has failed there too often; what has no credential may go."""
+        attempts = self._control.attempts
+        if attempts.blocked and (request.method == b"POST" or b"authorization" in request.headers):
+            try:
+                attempts.require_client(request)
+            except AttemptsThrottled as refusal:
+                self.refuse(request, refusal, caller)
+                return None
+        return run(request, caller)
 
     def _answer_health(self, request: Request, caller: Caller) -> None:
         """Live: this process answers. Ready, and the summary: it may let calls through."""

@@ -49,6 +49,7 @@ class House:
         self.asked: list[FormAsked] = []
         self.listens = True
         door = ControlDoor(self.control, self.clock)
+        self.attempts = door.attempts
         self.forms = FormDoor(self.clock, door, self._take)
         self.surface = NativeSurface(self.gateway, door, self.forms)
 
@@ -289,3 +290,48 @@ def test_nobody_is_told_when_the_caller_of_a_form_is_gone() -> None:
     running.caller_gone()
     house.forms.answered(FormAnswered(house.asked[0].number, 200, b"", b"{}"))
     assert caller.status == 0
+
+
+def wrong(peer: str, path: bytes = b"/oauth/token", method: bytes = b"POST") -> Request:
+    """A request with a credential that control refuses."""
+    asked = request(b"grant_type=client_credentials", method=method, path=path, authorization=b"Basic wrong")
+    asked.peer = peer
+    return asked
+
+
+def test_a_flood_of_wrong_secrets_from_one_address_does_not_reach_control_and_another_address_does() -> None:
+    house = House()
+    house.attempts.limit(Limits(failed_attempts=3))
+    for number in range(1, 4):
+        house.ask(wrong("203.0.113.7"))
+        house.forms.answered(FormAnswered(number, 401, b"", b'{"error":"invalid_client"}'))
+    refused = house.ask(wrong("203.0.113.7"))
+    said = json.loads(refused.body)
+    assert (refused.status, said["error"], said["code"]) == (429, "temporarily_unavailable", "attempts_throttled")
+    assert house.trail.records[-1].code == "attempts_throttled"
+    assert len(house.asked) == 3
+    house.ask(wrong("203.0.113.8"))
+    assert len(house.asked) == 4
+
+
+def test_wrong_tokens_of_the_admin_api_count_too_and_what_needs_no_token_is_open_to_all() -> None:
+    house = House()
+    house.attempts.limit(Limits(failed_attempts=2))
+    for _ in range(2):
+        house.ask(wrong("203.0.113.7", b"/admin/api/clients", b"GET"))
+        house.control.last.answer(401, b"{}")
+    assert house.ask(wrong("203.0.113.7", b"/admin/api/clients", b"GET")).status == 429
+    keys = request(method=b"GET", path=b"/.well-known/jwks.json")
+    keys.peer = "203.0.113.7"
+    house.ask(keys)
+    assert house.control.last.outbound.target == b"/.well-known/jwks.json"
+
+
+def test_wrong_secrets_that_went_over_http_count_too() -> None:
+    house = House()
+    house.listens = False
+    house.attempts.limit(Limits(failed_attempts=2))
+    for _ in range(2):
+        house.ask(wrong("203.0.113.7"))
+        house.control.last.answer(401, b"{}")
+    assert house.ask(wrong("203.0.113.7")).status == 429

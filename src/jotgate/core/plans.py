@@ -26,7 +26,7 @@ _ALL_CALLS: Final = len(_ORDER)
 
 def needs_plans(snapshot: Snapshot, *, kept: bool) -> bool:
     """Whether calls may be met by limits that no token brings. `kept`: the store has limits of holders."""
-    return kept or bool(snapshot.quotas)
+    return kept or bool(snapshot.quotas) or any(one.quota is not None for one in snapshot.issuers)
 
 
 def find_plan(spender: Spender, spending: Spending, rules: Iterable[QuotaRule], held: Held) -> tuple[Meter, ...]:

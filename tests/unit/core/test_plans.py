@@ -1,5 +1,8 @@
 """Every limit that speaks of a call meets it, each account once, and of two on one account the smaller one stands."""
 
+from msgspec.structs import replace
+
+from jotgate.core.issuers import QuotaClaim
 from jotgate.core.limit_texts import read_limit
 from jotgate.core.plans import find_plan, needs_plans, stricter
 from jotgate.core.quota_rules import QuotaRule
@@ -88,3 +91,6 @@ def test_plans_are_needed_where_there_are_rules_or_kept_limits() -> None:
     bare = Snapshot(1, (own_issuer(b"{}"),), (), ())
     ruled = Snapshot(1, (own_issuer(b"{}"),), (), (), quotas=(rule("9 requests/day"),))
     assert [needs_plans(bare, kept=False), needs_plans(bare, kept=True), needs_plans(ruled, kept=False)] == [0, 1, 1]
+    daemon = replace(own_issuer(b"{}"), name="daemon", quota=QuotaClaim("quota", absent=100, daily=1_000))
+    bounded = Snapshot(1, (own_issuer(b"{}"), daemon), (), ())
+    assert needs_plans(bounded, kept=False), "its subjects have a limit, whatever token speaks for them"

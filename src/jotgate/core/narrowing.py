@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from jotgate.core.claims import AccessGrant
@@ -10,6 +11,7 @@ from jotgate.core.presented import Presented
 from jotgate.core.principals import Principal
 from jotgate.core.quotas import TokenLimit
 from jotgate.core.revocations import origins_for, token_handle, with_family
+from jotgate.core.token_limits import limits_claim
 from jotgate.errors import SubjectTokenRefused
 
 NARROWINGS_MAX: Final = 8
@@ -17,7 +19,7 @@ NARROWINGS_MAX: Final = 8
 
 ORIGINS_MAX: Final = 64
 DESCENT_BYTES_MAX: Final = 4_096
-"""So long may be what a token says of where it comes from and of who acts: ancestors, origins and actors together."""
+"""So long may be what a token says of where it comes from, of who acts and of limits, all together."""
 
 _NAME_BYTES_MAX: Final = 1_000  # as a store takes it, with room for what stands before it
 
@@ -57,6 +59,8 @@ def check_size(grant: AccessGrant) -> None:
     sizes = [len(text.encode()) for text in (*texts, *grant.ancestors, *grant.origins)]
     if max(sizes, default=0) > _NAME_BYTES_MAX:
         raise SubjectTokenRefused("a name in the tokens that are presented is too long to be kept")
+    if grant.limits:
+        sizes.append(len(msgspec.json.encode(limits_claim(grant.limits, ""))))
     if len(grant.origins) > ORIGINS_MAX or sum(sizes) > DESCENT_BYTES_MAX:
         raise SubjectTokenRefused(
             "the tokens that are presented come of too much to be named in one", hint="Narrow one that was made earlier"

@@ -41,6 +41,8 @@ def test_no_file_means_the_defaults() -> None:
         (b"\xff", "", "is not UTF-8 text"),
         (b"# x\n[server]\n\nport = -1\n", ":4: server.port", "is -1"),
         (b"[[upstreams]]\n[[upstreams]]\nname='a'\n", ":1: upstreams[0].name", "is missing"),
+        (b"[[quotas]]\nname='a'\nlimit='5 calls'\n", ":3: quotas[0].limit", "counts no unit that there is"),
+        (b"[[quotas]]\nname='a'\nlimit='1 request/day in Mars/Base'\n", ":3: quotas[0].limit", "names 'Mars/Base'"),
     ],
 )
 def test_a_fault_names_file_line_and_setting(tmp_path: Path, content: bytes, where: str, said: str) -> None:

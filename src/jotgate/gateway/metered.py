@@ -6,7 +6,6 @@ reserved. An upstream that refused did nothing, and one that was never reached s
 """
 
 from collections.abc import Callable
-from math import ceil, inf
 from typing import Final
 
 from msgspec import structs
@@ -26,7 +25,7 @@ from jotgate.errors import (
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM, Relay
-from jotgate.gateway.reserving import Reserved, reserve_call
+from jotgate.gateway.reserving import OUT_OF_REACH, Reserved, refusal_of_step, reserve_call
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
 from jotgate.services.meter import PATIENCE_S
@@ -37,9 +36,8 @@ UNDER_WAY_SHARE: Final = 8
 
 _PACE_KNOWN_S: Final = 1.0
 _OF_TOKENS: Final = frozenset({"output_tokens", "total_tokens"})
-_OF_OUTPUT: Final = _OF_TOKENS | {"cost"}
 _ENCODED: Final = "the upstream's stream has a coding that nobody asked for, and cannot be counted"
-_OUT_OF_REACH: Final = "what is left of a quota of this call cannot be known now, and what it had reserved is used"
+_TOO_LONG: Final = "the call waited for longer than what it had reserved was held"
 _SLOT_LOST: Final = "the call lost its place among those that run at once: nobody could renew it"
 
 
@@ -149,10 +147,17 @@ class MeteredRelay(Relay):
             super().caller_resumed()
 
     def check_deadlines(self, now_s: float) -> None:
-        """Give the upstream up when one of its deadlines has passed; it is not silent while it is held."""
+        """Give the upstream up when one of its deadlines has passed; it is not silent while it is held.
+
+        So is a call whose connection is still being made when what it has reserved may not be spent any more.
+        """
         if self._held:
             self._touched_s = now_s
-        super().check_deadlines(now_s)
+        connecting = self._silent and self.exchange is not None and not self.exchange.written
+        if connecting and not self._settled and not self._reserved.reservation.live(now_s):
+            self.refuse(QuotaUnavailable(_TOO_LONG))
+        else:
+            super().check_deadlines(now_s)
 
     # What it reserves
 
@@ -168,7 +173,7 @@ class MeteredRelay(Relay):
 
     def _reserve_anew(self) -> bool:
         """Reserve again, as the leases ran out before the call was sent; if that cannot be, it is refused."""
-        refusal: JotgateError = QuotaUnavailable("the call waited for longer than what it had reserved was held")
+        refusal: JotgateError = QuotaUnavailable(_TOO_LONG)
         if not self._lost:
             self._reserved.reservation.void()
             try:
@@ -244,11 +249,11 @@ class MeteredRelay(Relay):
         if not unavailable:
             self._stepless = True
             if rules.quota_spent == "cut":
-                self._ending = _spent(self._reserved.reservation.standings())
+                self._ending = refusal_of_step(self._reserved.reservation.standings())
         elif rules.quota_outage == "open":
             self._stepless = True
         elif self._left() <= self._margin():  # Before, it is asked again with what comes next: an outage may end.
-            self._ending = QuotaUnavailable(_OUT_OF_REACH)
+            self._ending = QuotaUnavailable(OUT_OF_REACH)
 
     def _left(self) -> int:
         return self._reserved.reservation.output_tokens - (0 if self._count is None else self._count.seen)
@@ -373,15 +378,3 @@ class MeteredRelay(Relay):
         elif told is None:
             told = count.most if measured.output_tokens is None else min(count.most, measured.output_tokens)
         return tokens_in, told
-
-
-def _spent(standings: tuple[QuotaStanding, ...]) -> JotgateError:
-    """The refusal of a step, by the quota of which least is left."""
-    found = min(
-        (one for one in standings if one.unit in _OF_OUTPUT), key=lambda one: one.limit - one.spent, default=None
-    )
-    if found is None:
-        return QuotaUnavailable(_OUT_OF_REACH)
-    retry_after_s = 0 if found.resets_s == inf else max(1, ceil(found.resets_s))
-    message = f"the quota '{found.name}' has nothing left for more of this answer"
-    return QuotaExceeded(found, message, retry_after_s=retry_after_s, others=standings)

@@ -1,5 +1,6 @@
 """Reserves what a call may use of its quotas before it is sent, and knows what that costs at each upstream."""
 
+from math import ceil, inf
 from typing import Final
 
 from msgspec import Struct
@@ -9,13 +10,16 @@ from jotgate.core.metered_bodies import Measure, measure, metered_body
 from jotgate.core.prices import cost_nd, dearest, for_call
 from jotgate.core.quotas import Price
 from jotgate.core.routes import Upstream
-from jotgate.errors import PriceUnknown
+from jotgate.errors import JotgateError, PriceUnknown, QuotaExceeded, QuotaStanding, QuotaUnavailable
 from jotgate.gateway.admission import Call
 from jotgate.gateway.waits import Soon
 from jotgate.services.meter import Metering
 from jotgate.services.meter_reservations import Need, Reservation
 
+OUT_OF_REACH: Final = "what is left of a quota of this call cannot be known now, and what it had reserved is used"
+
 _UNBOUND: Final = 1 << 62
+_OF_OUTPUT: Final = frozenset({"output_tokens", "total_tokens", "cost"})
 
 
 class Quotas(Struct, frozen=True):
@@ -91,6 +95,19 @@ def reserve_call(call: Call, quotas: Quotas, now_s: float) -> Reserved | None:
         reservation.void()
         raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
     return Reserved(quotas, reservation, measured, prices, price)
+
+
+def refusal_of_step(standings: tuple[QuotaStanding, ...]) -> JotgateError:
+    """The refusal of a further step, by the quota of which least is left."""
+    found = min(
+        (one for one in standings if one.unit in _OF_OUTPUT), key=lambda one: one.limit - one.spent, default=None
+    )
+    if found is None:
+        return QuotaUnavailable(OUT_OF_REACH)
+    retry_after_s = 0 if found.resets_s == inf else max(1, ceil(found.resets_s))
+    message = f"the quota '{found.name}' has nothing left for more of this answer"
+    others = tuple(one for one in standings if one is not found)
+    return QuotaExceeded(found, message, retry_after_s=retry_after_s, others=others)
 
 
 def _cost(price: Price | None, input_tokens: int, output_tokens: int) -> int:

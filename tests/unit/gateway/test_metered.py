@@ -295,6 +295,19 @@ def test_a_call_that_lost_its_units_before_it_was_sent_reserves_anew() -> None:
     assert caller.status == 200
 
 
+def test_a_call_that_is_still_being_connected_when_its_units_run_out_is_refused() -> None:
+    stage = MeteredStage(quota(1_000))
+    caller, _ = stage.begin(UNARY)
+    stage.one.last.written = False
+    stage.down = True
+    stage.tick(36)
+    assert caller.state == "waiting"
+    stage.tick(8)
+    assert (caller.status, code_of(caller)) == (503, "quota_unavailable")
+    assert stage.one.last.aborted
+    assert stage.trail.only.charged is None
+
+
 def test_usage_and_charge_of_a_stream_stand_beside_one_another() -> None:
     stage = MeteredStage(quota(1_000))
     stage.begin(STREAM)

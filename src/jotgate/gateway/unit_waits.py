@@ -4,7 +4,6 @@ They are told by what they wait for, and try again in the order in which they ca
 told what stands against it.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -76,14 +75,19 @@ class UnitWaits:
             self._soon(self._try_next)
 
     def check_deadlines(self, now_s: float) -> None:
-        """Refuse those that have waited for long enough. Called a few times a second."""
-        for waiting in [one for one in self._live if one.deadline_s <= now_s]:
-            trial, refusal = self._live[waiting]
-            self._settle(waiting, partial(trial.end, refusal.verdict))
+        """Have those try a last time who have waited for long enough: what stands against them is known by now, or not.
+
+        Called a few times a second.
+        """
+        for waiting in tuple(self._live):
+            if waiting.deadline_s <= now_s:
+                self._told.append(waiting)
+                self._soon(self._try_next)
 
     def cancel_all(self) -> None:
         """Refuse all that wait: jotgate stops."""
-        self.check_deadlines(math.inf)
+        for waiting, (trial, refusal) in tuple(self._live.items()):
+            self._settle(waiting, partial(trial.end, refusal.verdict))
 
     def _try_next(self) -> None:
         waiting = self._told.popleft()
@@ -102,6 +106,8 @@ class UnitWaits:
         try:
             return trial.again()
         except UnitsUnresolved as refusal:
+            if waiting.deadline_s <= self._clock.monotonic_s():
+                return partial(trial.end, refusal.verdict)
             self._forget(waiting)
             waiting.key = refusal.key
             self._keep(waiting, trial, refusal)

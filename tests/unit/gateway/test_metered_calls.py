@@ -5,6 +5,8 @@ import json
 import pytest
 
 from jotgate.core.audit import Charge
+from jotgate.core.ledger import LeaseAsk
+from jotgate.core.meters import meter_of
 from jotgate.core.routes import MeteringRules
 from jotgate.gateway.metered import MeteredRelay, UncountedRelay
 from jotgate.gateway.relay import Relay
@@ -111,6 +113,23 @@ def test_a_store_that_is_down_refuses_what_is_not_held_and_recovers_by_itself() 
     stage.tick(2)
     stage.one.last.answer(200, ANSWER)
     assert caller.status == 200
+
+
+def test_who_waits_in_vain_is_told_what_is_known_then_and_not_what_was_when_it_came() -> None:
+    """Others have what is left, when control goes and is not there again before the patience ends."""
+    stage = MeteredStage(quota(2, "requests"))
+    stage.begin(UNARY)
+    other = LeaseAsk("another worker's", meter_of(stage.quotas[0], ("alice",)), want=1, least=1)
+    assert [one.units for one in stage.store.turn([other])] == [1]
+    caller, _ = stage.begin(UNARY)
+    stage.mute = True
+    stage.tick(11)
+    assert (caller.status, code_of(caller)) == (503, "quota_unavailable")
+
+    stage.mute = False
+    caller, _ = stage.begin(UNARY)
+    stage.tick(11)
+    assert (caller.status, code_of(caller)) == (429, "quota_exceeded")
 
 
 def test_a_caller_that_leaves_while_it_waits_reserves_nothing() -> None:

@@ -12,10 +12,11 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
-from jotgate.core.circumstances import Circumstances, Networks, find_networks, is_of_age, is_open, is_within
+from jotgate.core.circumstances import Circumstances
+from jotgate.core.conditions import Conditions
 from jotgate.core.heredity import HASHED, actor_name, actor_names, bindings_of, read_inherited
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
-from jotgate.core.policy_values import ANYTHING, Policy, Window
+from jotgate.core.policy_values import ANYTHING, Policy
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
@@ -78,25 +79,15 @@ def refusal_of(decision: Deny) -> PermissionRefused:
     return PolicyDenied(decision.policy, f"a policy of this gateway refuses this call{said}")
 
 
-class Rule(Struct, frozen=True):
-    """One policy that speaks of a principal and a call, at certain circumstances; without any: always."""
-
-    decision: Decision
-    networks: Networks | None = None
-    windows: tuple[Window, ...] = ()
-    older_s: int | None = None
-    younger_s: int | None = None
-
-
 class Verdict(Struct, frozen=True):
     """What policies say of a principal and a call. `settled`: whatever the circumstances are.
 
-    Else the first of `denies` that fits, or then the first of `allows`.
+    Else the first of `denies` that fits, or then the first of `allows`: sets of places, as `core.conditions` has them.
     """
 
     settled: Decision | None = None
-    denies: tuple[Rule, ...] = ()
-    allows: tuple[Rule, ...] = ()
+    denies: int = 0
+    allows: int = 0
 
 
 _NOTHING: Final[Set[str]] = frozenset()
@@ -152,7 +143,7 @@ class Policies:
     def __init__(self, policies: Sequence[Policy], aliases: Set[str], zones: Mapping[str, tzinfo]) -> None:
         self.policies: Final = policies
         self._aliases = aliases
-        self._zones = zones
+        self._conditions: Final = Conditions(policies, zones)
         self._rest: list[int] = []
         self._found: dict[_Field, _Names] = {}
         for place, policy in enumerate(policies):
@@ -167,29 +158,29 @@ class Policies:
             return Verdict(bound)
         own = _traits(principal, operation, model, model if model in self._aliases else "")
         whole = _whole(own, principal)
-        denies: list[Rule] = []
-        allows: list[Rule] = []
-        for policy in self._candidates(whole):
-            denied = policy.effect == "deny"
-            rules = denies if denied else allows
-            if (rules and _is_final(rules[-1])) or not _speaks_of(policy, whole if denied else own):
-                continue
-            rules.append(_rule(policy))
-            if denied and _is_final(rules[-1]):
-                break
-        return _conclude(denies, allows)
+        denies = allows = 0
+        for place in self._candidates(whole):
+            policy, bit = self.policies[place], 1 << place
+            if policy.effect == "deny":
+                if _speaks_of(policy, whole):
+                    denies |= bit
+                    if not policy.depends:
+                        break
+            elif not self._is_final(allows) and _speaks_of(policy, own):
+                allows |= bit
+        return self._conclude(denies, allows)
 
     def settle(self, verdict: Verdict, principal: Principal, now: Circumstances) -> Decision:
         """What a verdict comes to."""
         if verdict.settled is not None:
             return verdict.settled
-        for rule in verdict.denies:
-            if self._fits(rule, principal, now, unknown=True):
-                return rule.decision
-        for rule in verdict.allows:
-            if self._fits(rule, principal, now, unknown=False):
-                return rule.decision
-        return UNALLOWED
+        age_s = None
+        if principal.issued_at_s is not None and not principal.ancestors:
+            # Else a token is as old as the first that it was narrowed from, which it does not say.
+            age_s = now.now_s - principal.issued_at_s
+        fit = self._conditions.fit
+        found = fit(verdict.denies, now, age_s, unknown=True) or fit(verdict.allows, now, age_s, unknown=False)
+        return self._decision(found) if found else UNALLOWED
 
     def decide(self, principal: Principal, operation: str, model: str, now: Circumstances) -> Decision:
         """Both at once."""
@@ -208,28 +199,37 @@ class Policies:
                 return
         self._rest.append(place)
 
-    def _candidates(self, traits: "_Traits") -> Iterator[Policy]:
-        """Those that may speak of a call, in their order."""
+    def _candidates(self, traits: "_Traits") -> list[int]:
+        """The places of those that may speak of a call, in their order."""
         places = set(self._rest)
         for field, names in self._found.items():
             if traits.unreadable and field in HASHED:
                 places.update(names.everything())
             for value in traits.values[field]:
                 places.update(names.find(value))
-        policies = self.policies
-        return (policies[place] for place in sorted(places))
+        return sorted(places)
 
-    def _fits(self, rule: Rule, principal: Principal, now: Circumstances, *, unknown: bool) -> bool:
-        """Whether the circumstances are those of a rule; `unknown` is what holds where that cannot be known."""
-        if rule.networks is not None and not is_within(rule.networks, now.address, unknown=unknown):
-            return False
-        if rule.windows and not is_open(rule.windows, self._zones, now.now_s, unknown=unknown):
-            return False
-        age_s = None
-        if principal.issued_at_s is not None and not principal.ancestors:
-            # Else a token is as old as the first that it was narrowed from, which it does not say.
-            age_s = now.now_s - principal.issued_at_s
-        return is_of_age(age_s, rule.older_s, rule.younger_s, unknown=unknown)
+    def _conclude(self, denies: int, allows: int) -> Verdict:
+        if denies:
+            return Verdict(self._decision(denies)) if self._begins_final(denies) else Verdict(None, denies, allows)
+        if not allows:
+            return _VERDICT_UNALLOWED
+        return Verdict(self._decision(allows)) if self._begins_final(allows) else Verdict(None, 0, allows)
+
+    def _is_final(self, places: int) -> bool:
+        """Whether one of these policies fits at all circumstances."""
+        return bool(places & ~self._conditions.any)
+
+    def _begins_final(self, places: int) -> bool:
+        """Whether the first of these policies fits at all circumstances."""
+        return self._is_final(places & -places)
+
+    def _decision(self, places: int) -> Decision:
+        """What the first of these policies says."""
+        policy = self.policies[(places & -places).bit_length() - 1]
+        if policy.effect == "deny":
+            return Deny("policy", policy.reason, policy.name)
+        return Allow(policy.name, policy.ended_tokens, policy.stale)
 
 
 class _Traits(Struct, frozen=True):
@@ -293,26 +293,3 @@ def _speaks_of(policy: Policy, traits: _Traits) -> bool:
         if patterns and not traits.meet(field, patterns):
             return False
     return not policy.binding or policy.binding in traits.bindings
-
-
-def _rule(policy: Policy) -> Rule:
-    decision: Decision = Allow(policy.name, policy.ended_tokens, policy.stale)
-    if policy.effect == "deny":
-        decision = Deny("policy", policy.reason, policy.name)
-    networks = find_networks(policy.addresses) if policy.addresses else None
-    return Rule(decision, networks, policy.times, policy.older_s, policy.younger_s)
-
-
-def _is_final(rule: Rule) -> bool:
-    """Whether a rule holds at all circumstances, so that none behind it matters."""
-    return rule.networks is None and not rule.windows and rule.older_s is None and rule.younger_s is None
-
-
-def _conclude(denies: list[Rule], allows: list[Rule]) -> Verdict:
-    if denies and _is_final(denies[0]):
-        return Verdict(denies[0].decision)
-    if not denies and not allows:
-        return _VERDICT_UNALLOWED
-    if not denies and _is_final(allows[0]):
-        return Verdict(allows[0].decision)
-    return Verdict(None, tuple(denies), tuple(allows))

@@ -21,7 +21,7 @@ def test_totals_come_first_and_then_what_else_is_asked_for() -> None:
     parser = argparse.ArgumentParser()
     add_limit_options(parser)
     assert limits_of(parser.parse_args([])) == ()
-    words = (("--limit", "4 concurrent"), "--max-cost", "2.50", "--max-requests", "5", "--max-tokens", "7")
+    words = ("--limit", "4 concurrent", "--max-cost", "2.50", "--max-requests", "5", "--max-tokens", "7")
     assert limits_of(parser.parse_args([*words, "--limit", "1 request/day"])) == (
         "5 requests",
         "7 tokens",

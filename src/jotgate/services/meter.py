@@ -58,6 +58,8 @@ class Metering:
         self._questions = 0
         self._active: dict[Holding, None] = {}
         self._stalled: dict[Reservation, None] = {}
+        self._wanting: dict[Holding, None] = {}
+        self._soon = soon
         self.short = False
 
     def enter(self, *, metered: bool, capacity: int) -> None:
@@ -188,7 +190,7 @@ class Metering:
             raise QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
         verdict = self._verdict(plan, [holding for holding, _ in short], now_s)
         for holding, unit in short:
-            self._want(holding, amounts[unit], least[unit], now_s)
+            self._want(holding, amounts[unit], least[unit])
             holding.waiting.add(plan.key)
         raise UnitsUnresolved(plan.key, verdict)
 
@@ -213,7 +215,7 @@ class Metering:
             reservation.stepped(unavailable=not known and not fresh)
             return "refused"
         for holding, amount in short:
-            self._want(holding, amount, amount, now_s)
+            self._want(holding, amount, amount)
             holding.stalled.add(reservation)
         self._stalled[reservation] = None
         return "waiting"
@@ -249,12 +251,21 @@ class Metering:
 
     # Asking
 
-    def _want(self, holding: Holding, amount: int, least: int, now_s: float) -> None:
+    def _want(self, holding: Holding, amount: int, least: int) -> None:
         holding.want(amount, least)
         self.short = True
         self._active[holding] = None
-        if holding.may_ask(now_s):
-            self._ask(holding, max(0, holding.chain.free), now_s, more=True)
+        if not self._wanting:
+            self._soon(self._ask_for_all)  # Those who try again try in this turn: one ask is for all of them.
+        self._wanting[holding] = None
+
+    def _ask_for_all(self) -> None:
+        """Ask for what all want that were found to lack something in this turn of the event loop."""
+        now_s = self._clock.monotonic_s()
+        wanting, self._wanting = self._wanting, {}
+        for holding in wanting:
+            if holding.wants and holding.may_ask(now_s):
+                self._ask(holding, max(0, holding.chain.free), now_s, more=True)
 
     def _ask(self, holding: Holding, keep: int, now_s: float, *, more: bool) -> None:
         self._active[holding] = None

@@ -158,6 +158,11 @@ class Holding:
         self._wanted += amount
         self._least = min(self._least, least) if self._least else least
 
+    @property
+    def wants(self) -> bool:
+        """Whether somebody waits for more than what is asked for by now."""
+        return self._wanted > 0
+
     def wakes(self, now_s: float) -> bool:
         """Whether calls gave back what those who wait may take. They are not all woken by each one."""
         if self.chain.free <= 0 or now_s < self._woken_s + WAKE_S or not (self.waiting or self.stalled):

@@ -64,3 +64,8 @@ def test_of_several_at_once_one_is_done(store: Store) -> None:
     found = in_parallel(lambda index: store.put_limits(replace(ANN, title=str(index))))
     (winner,) = [index for index, version in enumerate(found) if version is not None]
     assert [one.title for one in store.limits(("", ""), 10)] == [str(winner)]
+
+
+def test_a_limit_can_go_by_the_clocks_that_windows_go_by(store: Store) -> None:
+    names = ("UTC", "Europe/Berlin", "Mars/Base", "../zone", "")
+    assert [store.knows_zone(name) for name in names] == [True, True, False, False, False]

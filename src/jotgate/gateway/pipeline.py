@@ -308,10 +308,9 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
-        for waits in (self._key_waits, self._token_waits, self._proof_waits):
+        for waits in (self._key_waits, self._token_waits, self._proof_waits, self.metered.waits):
             if waits is not None:
                 waits.cancel_all()
-        self.metered.waits.cancel_all()
         for relay in tuple(self.live):
             relay.cancel()
 
@@ -332,8 +331,9 @@ class Gateway:
             return None
 
     def _forward(self, opened: _Opened, caller: Caller) -> Running | None:
-        call = admit(opened.request, opened.operation, opened.principal, opened.world, opened.now_s)
-        if opened.world.metered or opened.principal.limits:
+        world, principal = opened.world, opened.principal
+        call = admit(opened.request, opened.operation, principal, world, opened.now_s)
+        if world.metered or principal.limits:
             return self.metered.forward(call, caller, opened.fresh_s)
         relay = Relay(call, caller, self._clock, next_attempt=self.attempt_next, settle=self.settle)
         self.live.add(relay)

@@ -93,6 +93,7 @@ class CallRecorder:
     def settled(self, relay: Relay) -> None:
         """The call has ended, whichever way."""
         request, principal, usage = relay.call.request, relay.call.principal, relay.usage
+        charged = relay.charged
         duration_us, at_us = self._times(request)
         # By position, since names would cost a microsecond; the types tell most mistakes, the tests the others.
         record = CallRecord(
@@ -120,11 +121,11 @@ class CallRecorder:
             relay.bytes_out,
             relay.evidence,
             relay.call.policy,
-            relay.charged,
+            charged,
         )
         self._tally.settled(record, relay.upstream_us())
-        if record.charged is not None:
-            self._tally.charged(record.charged, relay.spent)
+        if charged is not None:
+            self._tally.charged(charged, relay.spent)
         if record.code and self._journal is not None:
             self._journal.note(record, relay.debug)
         self.trail.append(record)

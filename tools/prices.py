@@ -1,4 +1,4 @@
-"""Makes `src/jotgate/stores/prices.json` from the wheel of the package genai-prices, which is read and never run.
+"""Makes `src/jotgate/stores/prices.json`, and its licence, from the wheel of genai-prices, which is read and never run.
 
     pip download --no-deps genai-prices==0.2.3
     .venv/bin/python -m tools.prices genai_prices-0.2.3-py3-none-any.whl 2026-11-23
@@ -26,6 +26,7 @@ from jotgate.core.quotas import Extra, Price, Rates
 VERSION: Final = "0.2.3"
 DIGEST: Final = "56976ce2b04ec206117f7d0e53f4849211a6724ab3a12119afec304eba63ee25"
 TABLE: Final = Path(__file__).parent.parent / "src/jotgate/stores/prices.json"
+LICENCE: Final = TABLE.with_suffix(".license.txt")
 NOTICE: Final = f"From genai-prices {VERSION}, (c) Pydantic Services Inc., MIT License"
 
 _TOKEN_PD: Final = 1_000_000
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(f"{wheel} is not the wheel of genai-prices {VERSION}")
     with ZipFile(wheel) as archive:
         text = archive.read("genai_prices/data.py").decode("utf-8")
+        LICENCE.write_bytes(archive.read(f"genai_prices-{VERSION}.dist-info/licenses/LICENSE"))
     table = read_table(text, day)
     TABLE.write_bytes(write_table(table))
     print(f"{sum(len(one.models) for one in table.providers)} prices of {len(table.providers)} providers")

@@ -4,11 +4,13 @@ import json
 from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.core.calls import Request
 from jotgate.core.snapshot import Limits
 from jotgate.errors import AttemptsThrottled
 from jotgate.gateway.throttle import ADDRESSES_MAX, FailedAttempts, network_of
+from jotgate.gateway.world import build_world
 from jotgate.testing.ports import ManualClock, RecordingCaller
 from tests.callers import request
 from tests.personal import GOOD, finding
@@ -76,6 +78,17 @@ def test_a_token_that_is_known_to_be_good_is_never_met_by_it(gate: Gate) -> None
     gate.statuses(b"Bearer x", 50)
     assert gate.statuses(known, 20) == [200] * 20
     assert gate.send(new).status == 429, "this one might be anything"
+
+
+def test_a_known_token_is_known_when_its_issuer_has_got_another_key_beside(gate: Gate) -> None:
+    """It is verified anew then, which must not be held up."""
+    known = gate.good()
+    assert gate.send(known).status == 200
+    (issuer,) = gate.world.snapshot.issuers
+    snapshot = replace(gate.world.snapshot, version=8, issuers=(replace(issuer, leeway_s=issuer.leeway_s + 1),))
+    gate.gateway.swap(build_world(snapshot, gate.world.places, gate.world))
+    gate.statuses(b"Bearer x", 50)
+    assert gate.send(known).status == 200
 
 
 def test_a_personal_token_that_is_known_to_be_good_is_never_met_by_it(gate: Gate) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct
 
 from jotgate.core.calls import Body
 from jotgate.core.routes import CeilingField, MeteringRules
@@ -106,7 +106,7 @@ def metered_body(body: Body, operation: str, each: int | None, field: CeilingFie
     if not changed:
         return body
     members = {**body.members, **changed}
-    return structs.replace(body, members=members, compact=_encode(members))
+    return Body(members, _encode(members), body.model, body.stream)
 
 
 def _bound_input(body: Body, operation: str, rules: MeteringRules) -> int:

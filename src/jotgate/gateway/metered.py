@@ -163,8 +163,8 @@ class MeteredRelay(Relay):
 
     def _take(self, reserved: Reserved) -> None:
         self._reserved = reserved
-        reserved.reservation.on_news(self._take_news)
-        reserved.reservation.on_slot_lost(self._lose_slot)
+        if reserved.reservation.plan.slotted:
+            reserved.reservation.on_slot_lost(self._lose_slot)
 
     def _write_for(self, place: Place) -> None:
         body = self._reserved.body_for(self._original, place.upstream)
@@ -308,6 +308,7 @@ class MeteredRelay(Relay):
             return False
         # A length that was promised has to be kept.
         self._flows_s = self._clock.monotonic_s()
+        self._reserved.reservation.on_news(self._take_news)
         self._count = StreamCount(hides_usage=not self._reserved.measure.tells_usage and head.length is None)
         return True
 
@@ -336,6 +337,7 @@ class MeteredRelay(Relay):
         self._tap = None
         self.charged = self._settle_units(whole=outcome == "complete")
         super()._finish(outcome)
+        del self._reserved  # It names this call: what names one another, only the collector can take away.
 
     def _settle_units(self, *, whole: bool) -> Charge | None:
         """Charge what was used, or give everything back when no upstream has seen the call."""
@@ -344,11 +346,15 @@ class MeteredRelay(Relay):
         if not self._reached:
             reservation.void()
             return None
-        parts = [(reserved.measure.input_tokens, reservation.output_tokens)] * self._lost
+        tokens_in = tokens_out = cost = 0
         if self._made:
-            parts.append(self._answer(whole=whole))
-        tokens_in, tokens_out = sum(part[0] for part in parts), sum(part[1] for part in parts)
-        cost = sum(reserved.cost_at(self.attempt, *part) for part in parts)
+            tokens_in, tokens_out = self._answer(whole=whole)
+            cost = reserved.cost_at(self.attempt, tokens_in, tokens_out)
+        if self._lost:
+            most_in, most_out = reserved.measure.input_tokens, reservation.output_tokens
+            tokens_in += self._lost * most_in
+            tokens_out += self._lost * most_out
+            cost += self._lost * reserved.cost_at(self.attempt, most_in, most_out)
         forgiven = 0
         if self.call.route.metering.quota_spent == "soft":
             most_in, most_out = reservation.input_tokens, reservation.output_tokens

@@ -5,8 +5,11 @@ waiting.
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from typing import Final, cast
 
 import httptools
@@ -20,6 +23,8 @@ from jotgate.ports import Running
 
 # RFC 9112 s9.6: bytes that arrive at a closed socket reset the connection, and the reset may overtake the answer.
 _LINGER_S: Final = 2.0
+_FAREWELL_S: Final = 0.75
+"""So long a client has for what it has not read of an answer that is given up: a cut is one within 1.5 s."""
 # RFC 9110 s8.6: these have no body, and a Content-Length of 0 would be forbidden or untrue.
 _STATUS_NO_BODY: Final = frozenset({204, 304})
 # Socket option SO_LINGER: on, for 0 s; what closes then is a reset.
@@ -133,13 +138,20 @@ class Connection(RequestReader):
         self._finish_turn()
 
     def abort(self) -> None:
-        """Close the connection: the response cannot be finished. Where its end is the connection's, by a reset."""
+        """Close the connection: the response cannot be finished. Where its end is the connection's, by a reset.
+
+        A client that reads slowly has a moment for what it has not read of it; the rest is dropped.
+        """
         self._running = None
         self._last_read = True
         if self._ends_with_connection:
             self._reset()
-        else:
+        elif not self._unread_bytes() or not (self.transport.can_write_eof() or self._caller_paused):
             self.transport.close()
+        else:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            asyncio.get_running_loop().call_later(_FAREWELL_S, self._drop)
 
     def _headed(self, status: int, lines: bytes, framing: bytes, piece: bytes) -> bytes:
         if (self._last_read or (self._ending and not self._has_begun_one)) and not self._waiting:
@@ -193,6 +205,20 @@ class Connection(RequestReader):
             asyncio.get_running_loop().call_later(_LINGER_S, self.transport.close)
         else:
             self.transport.close()
+
+    def _drop(self) -> None:
+        if self._unread_bytes():
+            self._reset()
+        else:
+            self.transport.close()
+
+    def _unread_bytes(self) -> int:
+        """How much of what was written the client has not taken, as far as this machine knows."""
+        unsent = self.transport.get_write_buffer_size()
+        connected = self.transport.get_extra_info("socket")
+        if connected is None or self.transport.is_closing():
+            return unsent
+        return unsent + int.from_bytes(fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def _reset(self) -> None:
         """Break the connection off so that the client sees it (RFC 9112 s8)."""

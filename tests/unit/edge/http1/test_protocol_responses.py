@@ -161,6 +161,41 @@ async def test_a_slow_client_pauses_and_resumes_its_answer() -> None:
 
 
 @on_loop
+async def test_what_a_slow_client_has_not_read_of_an_answer_that_is_given_up_is_dropped() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later"))
+        task = edge.application.tasks[0]
+        sent = 65_536
+        task.caller.start(200, b"", None, b"x" * sent)
+        while not task.told:
+            task.caller.write(b"x" * 65_536)
+            sent += 65_536
+            await asyncio.sleep(0)
+        task.caller.abort()
+        assert edge.connections
+        await until(lambda: not edge.connections)
+        got = 0
+        with pytest.raises(ConnectionResetError):
+            while True:
+                got += len(await client.reader.readexactly(65_536))
+        assert got < sent
+
+
+@on_loop
+async def test_a_client_that_reads_gets_all_that_was_written_before_an_answer_was_given_up() -> None:
+    async with listening() as edge:
+        client = await edge.connect()
+        await later(edge, client, get(b"/later"))
+        caller = edge.application.tasks[0].caller
+        caller.start(200, b"", None, b"x" * 100_000)
+        caller.write(b"the last word")
+        caller.abort()
+        assert (await client.reader.read()).endswith(b"the last word\r\n")
+        await until(lambda: not edge.connections)
+
+
+@on_loop
 async def test_the_next_request_of_a_slow_client_waits_until_it_reads() -> None:
     async with listening() as edge:
         client = await edge.connect()

@@ -1,6 +1,7 @@
 """The page that says what became of quotas while machines died."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Final
 
 from bench.soak.quota_endings import EndingsFindings
@@ -15,7 +16,8 @@ PAGE: Final = """\
 Run of {when}; `make soak` repeats it. {machines} machines of {workers} workers each share a PostgreSQL. What counts is
 what reached the upstream by its own log: it keeps `max_tokens` and `max_completion_tokens`, says in `usage` what it
 sent, and writes down what it had written of each answer when the connection went away. Lost are units that a killed
-worker held: they count as spent. Debt is what calls used beyond what they had reserved.
+worker held, those of calls that ran in it among them: they count as spent. Debt is what calls used beyond what they had
+reserved.
 
 {passes}
 ## Streams without a ceiling
@@ -38,9 +40,9 @@ _PASS: Final = """\
 |---|---|---|---|---|---|---|
 {rows}
 
-What the clients saw: {counts}. Calls were sold {beyond:,} tokens beyond what they were charged, which others had left.
-The pass took {seconds:,.0f} s.
+{seen}
 """
+_WIDTH: Final = 120
 
 
 def render_quotas(passes: Sequence[Pass], ended: EndingsFindings, sizes: Sizes, when: str) -> str:
@@ -76,19 +78,27 @@ def _render_pass(one: Pass, sizes: Sizes) -> str:
         title=f"Until the {one.name} are spent",
         done="\n".join(f"- {count} {name}" for name, count in one.done.items()),
         rows="\n".join(rows),
-        counts=", ".join(f"{count:,} {name}" for name, count in one.crowd.counts.most_common()),
-        beyond=one.beyond,
-        seconds=one.seconds,
+        seen=_render_seen(one),
+    )
+
+
+def _render_seen(one: Pass) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in one.crowd.counts.most_common() if count)
+    return fill(
+        f"What the clients saw: {counts}. Calls were sold {one.beyond:,} tokens beyond what they were charged: those "
+        f"were under way when a stream was cut, and were left of the quota. The pass took {one.seconds:,.0f} s.",
+        _WIDTH,
     )
 
 
 def _render_leaving(ended: EndingsFindings) -> str:
     units = {one.unit for one in ended.accounts}
-    return (
+    return fill(
         f"Each is counted on {len(ended.accounts)} accounts of {len(units)} units at 4 levels. In the end nothing is "
         f"reserved on any of them; {len(ended.lines):,} requests reached the upstream and as many are posted; "
         f"{sum(ended.charges.values()):,} tokens are posted, as many as the audit log says were charged, and the "
-        f"upstream sold {tokens_of(ended.lines):,}. The calls took {ended.seconds:,.0f} s."
+        f"upstream sold {tokens_of(ended.lines):,}. The calls took {ended.seconds:,.0f} s.",
+        _WIDTH,
     )
 
 

@@ -175,11 +175,8 @@ async def test_what_a_slow_client_has_not_read_of_an_answer_that_is_given_up_is_
         task.caller.abort()
         assert edge.connections
         await until(lambda: not edge.connections)
-        got = 0
         with pytest.raises(ConnectionResetError):
-            while True:
-                got += len(await client.reader.readexactly(65_536))
-        assert got < sent
+            await client.reader.readexactly(sent)
 
 
 @on_loop

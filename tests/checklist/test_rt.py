@@ -307,7 +307,7 @@ def test_F04_what_was_taken_away_is_gone_at_the_next_refresh(stage: RefreshStage
     role = Role("staff", ("chat.completions", "embeddings"), ("small", "large"))
     stage.put(TenantRecord(name="default", roles=(role,)))
     stage.put(principal("bob", scopes=(), roles=("staff",)))
-    token = stage.first(subject="bob", scopes=("chat.completions", "embeddings"))
+    token = stage.first(subject="bob", scopes=("chat.completions", "embeddings"), roles=("staff",))
     answer = stage.refresh(token)
     claims = stage.claims(answer["access_token"])
     assert (claims["scope"], claims["roles"]) == ("chat.completions embeddings", ["staff"])

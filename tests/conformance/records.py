@@ -56,6 +56,7 @@ def family(family_id: str = "f", client_id: str = "cli", subject: str = "ann", v
         created_at_s=1,
         ends_at_s=1_000,
         version=version,
+        roles=("dev",),
     )
 
 

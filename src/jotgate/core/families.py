@@ -17,7 +17,7 @@ LATER_MAX: Final = 100
 
 
 class Family(Struct, frozen=True, kw_only=True):
-    """One family. What is granted to it never grows: `scopes`, `models` and `audiences` bound all its tokens.
+    """One family. What is granted to it never grows: `scopes`, `models`, `roles` and `audiences` bound all its tokens.
 
     `ends_at_s` is its absolute limit; a token that is not used for `idle_s` ends too. `version` counts rotations.
     `ended_at_s` None: it lives. `ancestors`, `origins`, `actors` and `may_act` are those of all its tokens; see
@@ -33,6 +33,7 @@ class Family(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     models: tuple[str, ...] | None = None
     audiences: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     idle_s: int
     created_at_s: int
     ends_at_s: int

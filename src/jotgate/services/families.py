@@ -48,6 +48,7 @@ class FamilyTerms(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     audiences: tuple[str, ...]
     models: tuple[str, ...] | None = None
+    roles: tuple[str, ...] = ()
     tenant: str = DEFAULT_TENANT
     ancestors: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
@@ -115,6 +116,7 @@ class Families:
             tenant=terms.tenant,
             scopes=terms.scopes,
             models=terms.models,
+            roles=terms.roles,
             audiences=terms.audiences,
             idle_s=rules.idle_s,
             created_at_s=now_s,

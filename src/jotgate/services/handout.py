@@ -149,6 +149,7 @@ def _terms(grant: AccessGrant, presented: Presented, client: ClientRecord, ends_
         scopes=grant.scopes,
         audiences=grant.audiences,
         models=grant.models,
+        roles=grant.roles,
         tenant=grant.tenant,
         ancestors=grant.ancestors,
         origins=grant.origins,

@@ -61,8 +61,9 @@ def find_yield(
     Raises:
         TargetRefused, ScopeRefused, AuthorizationDetailsRefused: it is not granted, or nothing is left.
     """
-    given = Rights(frozenset(family.scopes), None if family.models is None else frozenset(family.models))
-    scope, rights = bound_by(wish.details, wish.scope, subject.rights.within(client.rights).within(given))
+    roles = tuple(role for role in subject.rights.roles if role in family.roles)
+    given = Rights(frozenset(family.scopes), None if family.models is None else frozenset(family.models), roles)
+    scope, rights = bound_by(wish.details, wish.scope, given.within(subject.rights).within(client.rights))
     permitted = client.record.audiences or (issuer,)
     allowed = tuple(audience for audience in family.audiences if audience in permitted)
     if not allowed:

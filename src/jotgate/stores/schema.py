@@ -218,6 +218,7 @@ FAMILIES: Final = Table(
     Column("voucher", _TEXT, nullable=False),
     Column("confirmation", Packed),
     Column("limits", Packed, nullable=False),
+    Column("roles", Packed, nullable=False),
     Index("jotgate_families_client", "client_id", "family_id"),
     Index("jotgate_families_subject", "subject", "family_id"),
     Index("jotgate_families_end", "last_ends_at_s"),

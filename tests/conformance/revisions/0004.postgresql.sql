@@ -66,7 +66,8 @@ CREATE TABLE public.jotgate_families (
     may_act text,
     voucher text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     confirmation text,
-    limits text DEFAULT '[]'::text NOT NULL
+    limits text DEFAULT '[]'::text NOT NULL,
+    roles text DEFAULT '[]'::text NOT NULL
 );
 CREATE TABLE public.jotgate_issuances (
     token_id text NOT NULL COLLATE pg_catalog."C",
@@ -223,7 +224,7 @@ INSERT INTO public.jotgate_counters VALUES ('accounts', 4);
 INSERT INTO public.jotgate_counters VALUES ('policies', 1);
 INSERT INTO public.jotgate_counters VALUES ('limits', 1);
 INSERT INTO public.jotgate_facts VALUES ('issuer', 'https://gateway.example');
-INSERT INTO public.jotgate_families VALUES ('f', 'cli', 'ann', 'acme', '["ai"]', '["gpt-5"]', '["https://one.example"]', 29, 30, 4000000000, NULL, 1, 4000000000, '[]', '[]', '[]', NULL, '', NULL, '[]');
+INSERT INTO public.jotgate_families VALUES ('f', 'cli', 'ann', 'acme', '["ai"]', '["gpt-5"]', '["https://one.example"]', 29, 30, 4000000000, NULL, 1, 4000000000, '[]', '[]', '[]', NULL, '', NULL, '[]', '[]');
 INSERT INTO public.jotgate_issuances VALUES ('token', 'ann', 'cli', 'new', 11, 4000000000, NULL, NULL, NULL, NULL, '[]');
 INSERT INTO public.jotgate_issuances VALUES ('child', 'bob''s ☃', 'cli', 'new', 12, 4000000000, 'token', 'f', NULL, NULL, '[]');
 INSERT INTO public.jotgate_issuances VALUES ('limited', 'ann', 'cli', 'new', 41, 4000000000, NULL, NULL, NULL, NULL, '[{"limit":{"unit":"cost","amount":5},"of":"https://i.example t"}]');

@@ -59,10 +59,10 @@ CREATE TABLE jotgate_families (
 	ends_at_s BIGINT NOT NULL, 
 	ended_at_s BIGINT, 
 	version BIGINT NOT NULL, 
-	last_ends_at_s BIGINT NOT NULL, ancestors TEXT DEFAULT '[]' NOT NULL, origins TEXT DEFAULT '[]' NOT NULL, actors TEXT DEFAULT '[]' NOT NULL, may_act TEXT, voucher TEXT DEFAULT '' NOT NULL, confirmation TEXT, limits TEXT DEFAULT '[]' NOT NULL, 
+	last_ends_at_s BIGINT NOT NULL, ancestors TEXT DEFAULT '[]' NOT NULL, origins TEXT DEFAULT '[]' NOT NULL, actors TEXT DEFAULT '[]' NOT NULL, may_act TEXT, voucher TEXT DEFAULT '' NOT NULL, confirmation TEXT, limits TEXT DEFAULT '[]' NOT NULL, roles TEXT DEFAULT '[]' NOT NULL, 
 	PRIMARY KEY (family_id)
 );
-INSERT INTO "jotgate_families" VALUES('f','cli','ann','acme','["ai"]','["gpt-5"]','["https://one.example"]',29,30,4000000000,NULL,1,4000000000,'[]','[]','[]',NULL,'',NULL,'[]');
+INSERT INTO "jotgate_families" VALUES('f','cli','ann','acme','["ai"]','["gpt-5"]','["https://one.example"]',29,30,4000000000,NULL,1,4000000000,'[]','[]','[]',NULL,'',NULL,'[]','[]');
 CREATE TABLE jotgate_issuances (
 	token_id TEXT NOT NULL, 
 	subject TEXT NOT NULL, 

@@ -1,4 +1,4 @@
-"""The ledger of quotas with its leases, limits of holders, and the limits that tokens bring.
+"""The ledger of quotas with its leases, limits of holders, the limits that tokens bring, and the roles of families.
 
 A revision stands alone: it names no table of `stores.schema`, which goes on changing, and is not edited once released.
 """
@@ -16,6 +16,8 @@ def upgrade() -> None:
     """Add the columns, and the tables."""
     for name in ("jotgate_issuances", "jotgate_personal_tokens", "jotgate_families"):
         op.add_column(name, sa.Column("limits", sa.Text, nullable=False, server_default="[]"))
+    # What roles an earlier family was given is unknown: its tokens have none from now on.
+    op.add_column("jotgate_families", sa.Column("roles", sa.Text, nullable=False, server_default="[]"))
     _create_limits()
     _create_ledger()
     _create_leases()

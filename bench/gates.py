@@ -37,6 +37,7 @@ GATES: Final = (
     Gate("verify_warm_us", "CPU of verifying a token from the cache", "µs", 3.0),
     Gate("verify_revoked", "the same with 100,000 revocations over none", "x", 1.1),
     Gate("policies_over_none", "CPU of admitting a known token under 1,000 policies over under none", "x", 1.1),
+    Gate("metering_us", "CPU of reserving of four quotas and settling, from leases that are held", "µs", 3.0),
     Gate("token_cpu_us", "CPU per issued token over oidc-provider's, both in memory", "x", 0.5, None, OVER_PROVIDER),
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),

@@ -10,6 +10,7 @@ from bench.admission import Admissions
 from bench.candidates import TABLES, Comparison, Table
 from bench.gates import Verdict
 from bench.memory import Idle
+from bench.metering import LIMITS, Meterings
 from bench.metrics import METRICS, Metric
 from bench.plan import Plan
 from bench.possession import Possession
@@ -42,6 +43,7 @@ class Report:
     verification: Verification | None
     possession: Possession | None
     admissions: Admissions | None
+    meterings: Meterings | None
     starts: Starts | None
     idle: Mapping[str, Idle]
     blocks: Blocks | None
@@ -78,6 +80,7 @@ def to_json(report: Report) -> str:
         "verification": asdict(report.verification) if report.verification else None,
         "possession": asdict(report.possession) if report.possession else None,
         "admissions": asdict(report.admissions) if report.admissions else None,
+        "meterings": asdict(report.meterings) if report.meterings else None,
         "starts": asdict(report.starts) if report.starts else None,
         "idle": {name: asdict(idle) for name, idle in report.idle.items()},
         "blocks": asdict(report.blocks) if report.blocks else None,
@@ -101,6 +104,7 @@ def to_markdown(report: Report) -> str:
         verification_table(report.verification),
         possession_table(report.possession),
         admissions_table(report.admissions),
+        metering_lines(report.meterings),
         idle_table(report.idle),
         blocks_table(report.blocks),
         ("", "## How to read this", "", HOW_TO_READ, ""),
@@ -226,6 +230,20 @@ def admissions_table(found: Admissions | None) -> list[str]:
             f"| {way} | {_cell(summarise(us), 2, '')} | {_cell(found.over_none(way), 2, 'x')} |"
             for way, us in found.us.items()
         ),
+    ]
+
+
+def metering_lines(found: Meterings | None) -> list[str]:
+    """What quotas cost."""
+    if found is None:
+        return []
+    levels = ", ".join(f"{unit} of a {level}" for level, unit in LIMITS)
+    return [
+        "",
+        "## Quotas",
+        "",
+        f"{found.calls:,} calls in a loop reserve and settle under limits on {levels}, from leases that are held.",
+        f"CPU time a call: {_cell(summarise(found.us), 2, 'µs')}.",
     ]
 
 

@@ -27,6 +27,7 @@ from bench.jotgate import (
 )
 from bench.load import Load
 from bench.memory import Idle, measure_idle
+from bench.metering import Meterings, measure_metering
 from bench.mock import start_mock
 from bench.nginx import find_nginx, nginx_version, start_nginx
 from bench.plan import Plan
@@ -70,6 +71,7 @@ class Run:
         verification = self._verification()
         possession = self._possession()
         admissions = self._admissions()
+        meterings = self._meterings()
         starts = self._starts()
         idle = self._idle()
         blocks, reload_fault = self._reloads()
@@ -78,7 +80,7 @@ class Run:
         accounted, unaccounted = self._account(targets)
         compared = {one for table in TABLES for one in table.comparisons}
         ratios = {one: summary.ratios(visits, one) for one in compared}
-        apart = [part.summaries() for part in (verification, admissions, starts, blocks) if part is not None]
+        apart = [part.summaries() for part in (verification, admissions, meterings, starts, blocks) if part is not None]
         return Report(
             taken_at=taken_at,
             plan=self._plan,
@@ -89,6 +91,7 @@ class Run:
             verification=verification,
             possession=possession,
             admissions=admissions,
+            meterings=meterings,
             starts=starts,
             idle=idle,
             blocks=blocks,
@@ -125,6 +128,12 @@ class Run:
             return None
         progress("admitting calls under policies")
         return measure_admission(self._plan.verify_rounds, self._plan.verify_warm)
+
+    def _meterings(self) -> Meterings | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("metering calls")
+        return measure_metering(self._plan.meter_rounds, self._plan.meter_calls)
 
     def _starts(self) -> Starts | None:
         if names.JOTGATE not in self._names:

@@ -76,6 +76,7 @@ def test_the_limits_are_those_that_were_promised() -> None:
         ("", "verify_warm_us", 3.0, None),
         ("", "verify_revoked", 1.1, None),
         ("", "policies_over_none", 1.1, None),
+        ("", "metering_us", 3.0, None),
         ("jotgate-issuing-memory / oidc-provider", "token_cpu_us", 0.5, None),
         ("", "first_s", 2.0, None),
         ("", "again_s", 2.0, None),

@@ -9,11 +9,12 @@ from bench.admission import MANY, NONE, Admissions
 from bench.candidates import OVER_NGINX, TWO_WORKERS
 from bench.gates import judge
 from bench.memory import Idle, Memory
+from bench.metering import Meterings
 from bench.plan import FULL
 from bench.possession import ASK, JUDGE, READ, Possession
 from bench.possession import BARE as BARE_PROOF
 from bench.reload import Blocks
-from bench.report import Report, admissions_table, possession_table, to_json, to_markdown
+from bench.report import Report, admissions_table, metering_lines, possession_table, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
@@ -57,6 +58,7 @@ def report(
         verification=VERIFICATION,
         possession=POSSESSION,
         admissions=ADMISSIONS,
+        meterings=METERINGS,
         starts=starts,
         idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
         blocks=blocks,
@@ -68,6 +70,7 @@ def report(
 
 VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], PYJWT: [90.0]})
 POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
+METERINGS = Meterings(1_000_000, [1.5, 2.0, 2.5])
 ADMISSIONS = Admissions({NONE: [6.0, 8.0], MANY: [6.3, 8.8]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
@@ -201,3 +204,10 @@ def test_what_policies_cost_stands_beside_a_call_without() -> None:
     assert f"| {NONE} | 7.00 (6.00 to 8.00) | 1.00 x (1.00 to 1.00) |" in lines
     assert any(line.startswith(f"| {MANY} |") and "(1.05 to 1.10)" in line for line in lines)
     assert admissions_table(None) == []
+
+
+def test_what_quotas_cost_is_told_with_what_they_are() -> None:
+    lines = metering_lines(METERINGS)
+    assert any(line.startswith("1,000,000 calls") and "requests of a token" in line for line in lines)
+    assert "CPU time a call: 2.00 µs (1.50 to 2.50)." in lines
+    assert metering_lines(None) == []

@@ -1,6 +1,9 @@
 """What a worker and control say to one another of quotas, on the worker's side."""
 
 from collections.abc import Callable, Hashable
+from typing import Final
+
+from msgspec.structs import replace
 
 from jotgate.assembly.system import SystemEntropy
 from jotgate.core.ledger import LeaseAsk
@@ -11,6 +14,9 @@ from jotgate.ports import Clock
 from jotgate.processes.link import Link
 from jotgate.processes.messages import LeasesAnswered, LeasesAsked, LimitsChanged, PlanAnswered, PlanWanted
 from jotgate.services.meter import Metering
+
+_AMOUNT_MAX: Final = 2**53
+"""More than any limit lets through. The ledger takes no more at once, and a frame holds no number without end."""
 
 
 class UnitLink:
@@ -44,4 +50,16 @@ class UnitLink:
         self._link.send(PlanWanted(number, spender, model, operation))  # If nobody is there, it is asked when one is.
 
     def _ask_leases(self, number: int, asks: list[LeaseAsk]) -> None:
-        self._link.send(LeasesAsked(number, asks))
+        self._link.send(LeasesAsked(number, [_within(one) for one in asks]))
+
+
+def _within(ask: LeaseAsk) -> LeaseAsk:
+    """The ask with amounts that can be sent: upstreams may make up what calls have used."""
+    if max(ask.want, ask.least, ask.spent) <= _AMOUNT_MAX:
+        return ask
+    return replace(
+        ask,
+        want=min(ask.want, _AMOUNT_MAX),
+        least=min(ask.least, _AMOUNT_MAX),
+        spent=min(ask.spent, _AMOUNT_MAX),
+    )

@@ -307,6 +307,16 @@ def test_accounts_are_forgotten_when_they_count_no_more(stage: Stage, meter: Met
     assert stage.ask(LeaseAsk("b", meter, want=1, least=1)).units == 1
 
 
+def test_a_lease_whose_account_was_forgotten_is_forgotten_too(stage: Stage) -> None:
+    minute = metered(10, "minute")
+    stage.ask(LeaseAsk("a", minute, want=1, least=1))
+    stage.ask(LeaseAsk("", minute, previous="a", spent=1))
+    stage.clock.s += 86_400 * 2
+    assert stage.store.drop_windows(10) == 1
+    answer = stage.ask(LeaseAsk("b", minute, want=2, least=1, previous="a", spent=1))
+    assert (answer.units, answer.lost, answer.posted) == (2, True, 0)
+
+
 def test_what_a_principal_may_use_in_a_lifetime_is_never_forgotten(stage: Stage) -> None:
     stage.ask(LeaseAsk("a", METER, want=1, least=1))
     stage.ask(LeaseAsk("", METER, previous="a", spent=1))

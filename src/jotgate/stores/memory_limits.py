@@ -67,6 +67,7 @@ class MemoryLimits(MemoryRows):
             named = [lease for name in names_of(asks) if (lease := self._rows.leases.get(name)) is not None]
             places = {*accounts, *(lease.place for lease in named)}
             accounts |= {place: self._rows.ledger[place] for place in places if place in self._rows.ledger}
+            named = [lease for lease in named if lease.place in accounts]
             book = Book(accounts.values(), [*named, *self._open_leases(places)], now_ms)
             answers = carry_out(book, asks, windows)
             self._keep(book)

@@ -1,13 +1,15 @@
 """The ledger in the SQL store: turns of leases, each one transaction.
 
 Who changes what is counted locks the accounts first, in the order of their names, and reads leases afterwards, so that
-what it reads is what it changes. An account is made before it is locked, in the same order. The clock is that of the
-database, read as the transaction begins: who waits for a lock then has the less time of its lease.
+what it reads is what it changes. An account that is missing is made in a transaction before, in the same order, so that
+nobody holds a lock while it waits for a row that another makes. The clock is that of the database, read as the
+transaction begins: who waits for a lock then has the less time of its lease.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine, and_, bindparam, insert, or_, select, text, tuple_, update
 
@@ -50,6 +52,12 @@ _NOW: Final = {
 }
 
 
+class _Missing(Struct, frozen=True):
+    """Accounts that a turn needs and that are not kept."""
+
+    accounts: tuple[MeterAccount, ...]
+
+
 class SqlLedger(SqlRows):
     """Keeps the ledger in a database (store_ports.LedgerRecords). `now_s` stands for its clock, in tests."""
 
@@ -59,11 +67,14 @@ class SqlLedger(SqlRows):
 
     def turn(self, asks: Sequence[LeaseAsk]) -> Sequence[LeaseAnswer]:
         """Carry out asks in their order."""
-        answers: tuple[LeaseAnswer, ...] | None = None if asks else ()
-        while answers is None:
+        while asks:
             with writing(self._engine, alone=False) as connection:
-                answers = self._turn(connection, asks)
-        return answers
+                done = self._turn(connection, asks)
+            if not isinstance(done, _Missing):
+                return done
+            with writing(self._engine, alone=False) as connection:
+                add_rows(connection, LEDGER, [asdict(one) for one in done.accounts])
+        return ()
 
     def balances(self, meters: Sequence[Meter]) -> Sequence[Balance]:
         """How accounts stand."""
@@ -132,18 +143,19 @@ class SqlLedger(SqlRows):
         """Whether windows can go by the clock of this zone."""
         return zone_of(name) is not None
 
-    def _turn(self, connection: Connection, asks: Sequence[LeaseAsk]) -> tuple[LeaseAnswer, ...] | None:
-        """One try; None: an account was dropped between its making and its locking."""
+    def _turn(self, connection: Connection, asks: Sequence[LeaseAsk]) -> "tuple[LeaseAnswer, ...] | _Missing":
+        """One try, which changes nothing where accounts are missing."""
         now_ms = self._now_ms(connection)
         windows = windows_of((ask.meter for ask in asks), now_ms, zone_of)
         fresh = accounts_of(asks, windows, now_ms)
         names = names_of(asks)
         places = {*fresh, *(one.place for one in _leases(connection, names))}
-        _make(connection, fresh.values())
         accounts = _accounts(connection, places, lock=True)
-        if len(accounts) < len(places):
-            return None
-        known = _leases(connection, names)
+        found = {one.place for one in accounts}
+        if missing := fresh.keys() - found:
+            return _Missing(tuple(fresh[place] for place in sorted(missing)))
+        # One whose account somebody has removed is as good as forgotten.
+        known = [one for one in _leases(connection, names) if one.place in found]
         book = Book(accounts, [*known, *_overdue(connection, places, now_ms)], now_ms)
         before = frozenset(book.leases)
         answers = carry_out(book, asks, windows)
@@ -154,19 +166,6 @@ class SqlLedger(SqlRows):
         if self._now_s is not None:
             return int(self._now_s() * 1_000)
         return int(float(connection.scalar(_NOW[connection.dialect.name]) or 0) * 1_000)
-
-
-def _make(connection: Connection, accounts: Iterable[MeterAccount]) -> None:
-    """Keep accounts that are not kept yet."""
-    wanted = {one.place: one for one in accounts}
-    known = {
-        (row.meter, row.window_s)
-        for places in _parts(sorted(wanted))
-        for row in connection.execute(select(LEDGER.c.meter, LEDGER.c.window_s).where(_PLACE.in_(places)))
-    }
-    missing = [asdict(wanted[place]) for place in sorted(wanted.keys() - known)]
-    if missing:
-        add_rows(connection, LEDGER, missing)
 
 
 def _accounts(connection: Connection, places: Iterable[Place], *, lock: bool = False) -> list[MeterAccount]:

@@ -255,9 +255,10 @@ class Metering:
         holding.want(amount, least)
         self.short = True
         self._active[holding] = None
-        if not self._wanting:
-            self._soon(self._ask_for_all)  # Those who try again try in this turn: one ask is for all of them.
+        first = not self._wanting
         self._wanting[holding] = None
+        if first:
+            self._soon(self._ask_for_all)  # Those who try again try in this turn: one ask is for all of them.
 
     def _ask_for_all(self) -> None:
         """Ask for what all want that were found to lack something in this turn of the event loop."""

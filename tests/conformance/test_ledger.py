@@ -1,11 +1,13 @@
 """The ledger: leases are granted once, closed once, posted when they run out, and never more than the limit."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.quotas import Meter
+from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from tests.conformance.conftest import DATABASES
 from tests.conformance.leasing import START_S, Stage, metered, of_token, rated
@@ -343,3 +345,10 @@ def test_hundreds_of_asks_are_one_turn(stage: Stage) -> None:
     assert [answer.units for answer in later] == [1] * 700 + [0] * 700
     assert [answer.units for answer in stage.store.turn(asks)] == [1] * 700 + [0] * 700
     assert [answer.posted for answer in stage.store.turn(asks)] == [2] * 1_400
+
+
+def test_without_another_clock_a_store_goes_by_its_own(store: Store) -> None:
+    before_s = time.time()
+    (answer,) = store.turn([LeaseAsk("a", metered(10, "day"), want=1, least=1)])
+    now_s = answer.window_s + 86_400 - answer.ends_s
+    assert before_s - 1 <= now_s <= time.time() + 1

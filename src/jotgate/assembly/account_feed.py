@@ -4,7 +4,7 @@ Apart from the rest of the store, so that nothing that a snapshot waits for hold
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from jotgate.assembly.looking import Looking
@@ -26,6 +26,7 @@ class AccountFeed:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._tell: Callable[[AccountNews], None] | None = None
+        self._before: Callable[[], Awaitable[object]] | None = None
         self._good_s = clock.monotonic_s()
         self._looking = Looking(self.look, lost="changes of accounts cannot be followed now", event="accounts_lost")
         self.version = version
@@ -35,15 +36,17 @@ class AccountFeed:
         """The time since every change was told, in seconds."""
         return self._clock.monotonic_s() - self._good_s
 
-    def begin(self, tell: Callable[[AccountNews], None]) -> None:
-        """Tell of what is new from now on."""
-        self._tell = tell
+    def begin(self, tell: Callable[[AccountNews], None], before: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Tell of what is new from now on; `before` is done first, so that what was revoked is known as revoked."""
+        self._tell, self._before = tell, before
 
     async def look(self) -> None:
         """Ask the store for what is new, and tell of it. Raises StoreUnavailable."""
         async with self._turn:
             begun_s = self._clock.monotonic_s()
             versions = await self._access.run(lambda store: store.versions())
+            if versions.accounts != self.version and self._before is not None:
+                await self._before()
             if versions.accounts < self.version:  # The database was restored to what it was earlier.
                 self._take(AccountNews(versions.accounts, everything=True))
             while self.version < versions.accounts:

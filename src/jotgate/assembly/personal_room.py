@@ -143,7 +143,7 @@ def open_personal_room(opened: OpenKeys, bus: BusServer, clock: Clock) -> Person
         feed=opened.accounts,
         revocations=opened.revocations,
     )
-    opened.accounts.begin(bus.tell_accounts)
+    opened.accounts.begin(bus.tell_accounts, before=opened.revocations.look)
     bus.answers.serve_records(room)
     return room
 

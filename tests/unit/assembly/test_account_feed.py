@@ -146,3 +146,18 @@ def test_who_missed_too_much_or_cannot_be_told_lets_go_of_everything(bench: Benc
     assert bench.since(seen + 5_000).everything, "its control knew a store that this one does not know"
     bench.store.away = True
     assert bench.since(seen).everything
+
+
+def test_what_was_revoked_with_a_change_is_told_before_it() -> None:
+    bench = Bench()
+    order: list[str] = []
+
+    async def look_at_revocations() -> None:
+        order.append("revocations")
+
+    bench.feed.begin(lambda news: order.append(f"accounts {news.version}"), before=look_at_revocations)
+    bench.look()
+    assert order == []
+    bench.add("ann")
+    bench.look()
+    assert order == ["revocations", f"accounts {bench.store.versions().accounts}"]

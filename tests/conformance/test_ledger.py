@@ -241,6 +241,13 @@ def test_a_debt_of_a_rate_is_waited_for(stage: Stage) -> None:
     assert stage.ask(LeaseAsk("b", rate, want=1, least=1)).next_s == 4.0
 
 
+def test_a_rate_says_when_more_may_come_also_to_who_keeps_something(stage: Stage) -> None:
+    rate = rated(60, 60, burst=5)
+    stage.ask(LeaseAsk("a", rate, want=5, least=1))
+    answer = stage.ask(LeaseAsk("b", rate, want=3, least=2, previous="a", kept=5))
+    assert (answer.units, answer.next_s) == (5, 2.0)
+
+
 def test_a_reset_forgets_what_was_posted_and_leaves_what_is_leased(stage: Stage) -> None:
     stage.ask(LeaseAsk("a", METER, want=6, least=1))
     stage.ask(LeaseAsk("b", METER, want=2, least=1, previous="a", spent=9))

@@ -4,7 +4,7 @@ Workers die and stand still, the store is out of reach, windows end. Whoever is 
 once or later, and what it may use then counts as used from that moment on, until it is known to be less.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from typing import Final
@@ -23,10 +23,11 @@ PATIENCE_S: Final = 2.5
 CALM_S: Final = 4.0
 """Who is heard of at least so often loses no lease."""
 MODEL: Final = "m"
-REQUESTS: Final = meter_of(Quota("requests", Limit("requests", 9, "minute")), ("ann",))
-TOKENS: Final = meter_of(Quota("tokens", Limit("total_tokens", 150), ("model",)), (MODEL,))
-SLOTS: Final = meter_of(Quota("slots", Limit("concurrent", 3, "now"), ("tenant",)), ("default",))
-METERS: Final = (REQUESTS, TOKENS, SLOTS)
+REQUESTS: Final = meter_of(Quota("requests", Limit("requests", 8, "minute")), ("ann",))
+TOKENS: Final = meter_of(Quota("tokens", Limit("total_tokens", 40, "minute"), ("token",)), ("t",))
+BUDGET: Final = meter_of(Quota("budget", Limit("total_tokens", 120), ("model",)), (MODEL,))
+SLOTS: Final = meter_of(Quota("slots", Limit("concurrent", 4, "now"), ("tenant",)), ("default",))
+METERS: Final = (REQUESTS, TOKENS, BUDGET, SLOTS)
 ANN: Final = Principal(
     issuer="https://gate.example",
     subject="ann",
@@ -75,7 +76,7 @@ class Chance:
 
 
 class Call:
-    """A call that was let through. Mutable: whether it was sent, and in which windows it may have used how much."""
+    """A call that was let through. Mutable: whether it was sent, and how much it may have used in which minutes."""
 
     def __init__(self, worker: "Worker", reservation: Reservation) -> None:
         self.worker = worker
@@ -83,9 +84,13 @@ class Call:
         self.sent = False
         self.ended = False
         self.slotless = False
-        self.tokens = 0
-        self.window = 0
+        self.parts: list[tuple[int, int]] = []
         reservation.on_slot_lost(self._lose_slot)
+
+    @property
+    def tokens(self) -> int:
+        """How many it may have used."""
+        return sum(tokens for _, tokens in self.parts)
 
     def _lose_slot(self) -> None:
         self.slotless = True
@@ -179,7 +184,7 @@ class Worker:
 class World:
     """All of it. Mutable: what was used of each account, as the upstream saw it.
 
-    `requests` are by window. `calm`: no lease was lost.
+    `requests` and `tokens` are by minute. `calm`: no lease was lost.
     """
 
     def __init__(self, workers: int) -> None:
@@ -187,8 +192,8 @@ class World:
         self.store = MemoryStore(self.time.now_s)
         self.workers = [Worker(self.time, 1_000.0 * number) for number in range(workers)]
         self.running: list[Call] = []
-        self.requests: dict[int, int] = {}
-        self.tokens = 0
+        self.requests: Counter[int] = Counter()
+        self.tokens: Counter[int] = Counter()
         self.down = False
         self.calm = True
 
@@ -221,8 +226,7 @@ class World:
         if self.down:
             worker.told.append((number, None))
             return
-        for _ in range(times):
-            answers = self.store.turn(asks)
+        *_, answers = [self.store.turn(asks) for _ in range(times)]
         worker.told.append((number, None if lost else answers))
 
     def answer(self, worker: Worker, *, times: int = 1) -> None:
@@ -240,20 +244,26 @@ class World:
             self.void(call)
             return
         call.sent = True
-        call.window = int(self.time.s // 60)
-        call.tokens = call.reservation.input_tokens + call.reservation.output_tokens
-        self.requests[call.window] = self.requests.get(call.window, 0) + 1
-        self.tokens += call.tokens
+        self.requests[self.minute] += 1
         self.running.append(call)
+        self._use(call, call.reservation.input_tokens + call.reservation.output_tokens)
 
     def extend(self, call: Call, step: int) -> str:
         """Let a call that was sent reserve a step more."""
         became = call.reservation.extend(step, 0)
         call.worker.run()
         if became == "granted":
-            call.tokens += step
-            self.tokens += step
+            self._use(call, step)
         return became
+
+    def _use(self, call: Call, tokens: int) -> None:
+        call.parts.append((self.minute, tokens))
+        self.tokens[self.minute] += tokens
+
+    @property
+    def minute(self) -> int:
+        """The one of now, by the store's clock."""
+        return int(self.time.s // 60)
 
     def void(self, call: Call) -> None:
         """A call is not sent at all."""
@@ -272,7 +282,9 @@ class World:
         over = call.reservation.settle(Used(input_tokens=1, output_tokens=tokens - 1))
         assert over == max(0, tokens - call.tokens)
         call.worker.over += over
-        self.tokens += min(tokens, call.tokens) - call.tokens
+        for minute, reserved in call.parts:
+            self.tokens[minute] -= reserved - min(tokens, reserved)
+            tokens -= min(tokens, reserved)
         call.worker.run()
 
     def end_slotless(self) -> None:
@@ -297,9 +309,9 @@ class World:
 
     def check(self) -> None:
         """Nothing is overspent: what upstreams may have used is within the limits, but for what was never reserved."""
-        for window, used in self.requests.items():
-            assert used <= REQUESTS.quota.limit.amount, f"{used} requests in minute {window}"
-        assert self.tokens <= TOKENS.quota.limit.amount, f"{self.tokens} tokens"
+        for meter, used in ((REQUESTS, self.requests), (TOKENS, self.tokens)):
+            assert max(used.values(), default=0) <= meter.quota.limit.amount, f"{meter.quota.name}: {used}"
+        assert self.tokens.total() <= BUDGET.quota.limit.amount, f"{self.tokens.total()} tokens"
         placed = [one for one in self.running if not (one.worker.paused or one.worker.late or one.slotless)]
         assert len(placed) <= SLOTS.quota.limit.amount, f"{len(placed)} calls at once"
         for balance, meter in zip(self.store.balances(METERS), METERS, strict=True):
@@ -325,9 +337,8 @@ class World:
         self.let_time_pass(80)
         self.store.expire_leases(1_000)
         balances = self.store.balances(METERS)
-        assert [one.leased for one in balances] == [0, 0, 0], balances
-        tokens = balances[1]
-        assert tokens.posted >= self.tokens + self.over, tokens
+        assert [one.leased for one in balances] == [0] * len(METERS), balances
+        budget, used = balances[METERS.index(BUDGET)], self.tokens.total() + self.over
+        assert budget.posted >= used, f"{used} of {budget}"
         if self.calm:
-            assert tokens.posted == self.tokens + self.over, tokens
-            assert tokens.lost == 0
+            assert (budget.posted, budget.lost) == (used, 0), budget

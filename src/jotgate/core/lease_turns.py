@@ -247,7 +247,8 @@ def _answer(book: Book, ask: LeaseAsk, place: Place, lease: Lease | None) -> Lea
     account, now_ms = book.accounts[place], book.now_ms
     limit = ask.meter.quota.limit
     since_ms = now_ms if lease is None else lease.granted_at_ms
-    waiting = limit.window == "rate" and lease is None and ask.want > 0
+    granted = lease is not None and (lease.follows_lost or lease.units > ask.kept)
+    waiting = limit.window == "rate" and ask.want > 0 and not granted
     return LeaseAnswer(
         lease_id=ask.lease_id,
         units=0 if lease is None else lease.units,

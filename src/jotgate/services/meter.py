@@ -188,7 +188,7 @@ class Metering:
                 raise self._exceeded(plan, holding, holding.resets_s(now_s))
         if self._post.is_out(now_s):
             raise QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
-        verdict = self._verdict(plan, [holding for holding, _ in short], now_s)
+        verdict = self._verdict(plan, [(holding, least[unit]) for holding, unit in short], now_s)
         for holding, unit in short:
             self._want(holding, amounts[unit], least[unit])
             holding.waiting.add(plan.key)
@@ -210,9 +210,9 @@ class Metering:
             reservation.stepped(unavailable=False)
             return "granted"
         known = any(one.exceeds(amount, now_s, reservation.reserved(one.unit)) for one, amount in short)
-        fresh = any(one.is_fresh(now_s) for one, _ in short)
         if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= PATIENCE_S:
-            reservation.stepped(unavailable=not known and not fresh)
+            spent = known or any(one.is_out_of_reach(amount, now_s) for one, amount in short)
+            reservation.stepped(unavailable=not spent)
             return "refused"
         for holding, amount in short:
             self._want(holding, amount, amount)
@@ -295,11 +295,11 @@ class Metering:
 
     # Refusing
 
-    def _verdict(self, plan: Plan, short: Sequence[Holding], now_s: float) -> JotgateError:
+    def _verdict(self, plan: Plan, short: Sequence[tuple[Holding, int]], now_s: float) -> JotgateError:
         """What a call is told that has waited in vain: what it lacks others have, or nobody knows."""
-        known = next((one for one in short if one.is_fresh(now_s)), None)
+        known = next((holding for holding, amount in short if holding.is_out_of_reach(amount, now_s)), None)
         if known is None:
-            return QuotaUnavailable(_UNKNOWN_REST.format(short[0].meter.quota.name))
+            return QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
         return self._exceeded(plan, known, min(1.0, known.resets_s(now_s)))
 
     def _exceeded(self, plan: Plan, holding: Holding, resets_s: float) -> QuotaExceeded:

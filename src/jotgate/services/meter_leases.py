@@ -138,6 +138,10 @@ class Holding:
         free = max(0, self.chain.free) if now_s < self.chain.spend_until_s else 0
         return free if self.meter.quota.limit.window == "rate" else free + self._left
 
+    def is_out_of_reach(self, amount: int, now_s: float) -> bool:
+        """Whether the ledger has said a moment ago that so much is not to be had: it is spent, or others have it."""
+        return self.is_fresh(now_s) and self.in_reach(now_s) < amount
+
     def resets_s(self, now_s: float) -> float:
         """In how many seconds there is more: at the window's end, or when a rate allows it; infinite: never."""
         if self.meter.quota.limit.window == "rate":

@@ -20,7 +20,7 @@ from jotgate.jose.jwt import peek_unverified
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
 from jotgate.stores.sql import SqlStore
-from jotgate.testing.running import Gateway, until
+from jotgate.testing.running import Gateway, run_command, until
 from tests.databases import Postgres, postgres
 from tests.integration.exchanges import Answer, Caller
 
@@ -254,6 +254,15 @@ def test_limits_of_the_store_are_in_effect_within_a_second(open_site: Callable[[
     soon(lambda: site.statuses() == {200}, "none")
     site.limit("0 requests", level="token")
     soon(lambda: site.statuses() == {429}, "one of the token")
+
+
+def test_what_a_command_sets_is_in_effect_in_every_worker_when_it_returns(open_site: Callable[[str], Site]) -> None:
+    site = open_site("")
+    assert site.statuses() == {200}
+    for order, status in (("0 requests", 429), ("100000 requests", 200), ("--clear", 200)):
+        done = run_command("quota", "set", "principal", "tester", order, data=site.gateway.data)
+        assert done.returncode == 0, done.stderr
+        assert site.statuses() == {status}, order
 
 
 def test_limits_of_the_store_and_of_rules_hold_together_the_smaller_one_exactly(

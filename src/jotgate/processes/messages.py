@@ -2,7 +2,7 @@
 
 A frame is a four-byte big-endian length and one MessagePack map with its kind under `type`. The worker speaks first
 (`Hello`); control answers with all that was `Revoked`, then with `World` and again with each new snapshot, and with a
-`Beat` each second; what is revoked later is told at once. A worker keeps
+`Beat` each second; what is revoked later, and that limits have changed, is told at once. A worker keeps
 an `AuditBatch` until `AuditWritten` names it, and sends it again to the next control process: a row is never lost with
 control, and one that stands twice is known by its (worker, row).
 """

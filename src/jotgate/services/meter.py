@@ -209,7 +209,7 @@ class Metering:
             reservation.add(output_tokens, cost, [new if amounts[unit] else old for unit, new, old in parts])
             reservation.stepped(unavailable=False)
             return "granted"
-        known = any(one.exceeds(amount, now_s, reservation.reserved(one.unit)) for one, amount in short)
+        known = any(one.exceeds(amount, now_s, reservation.part_of(one.chain)) for one, amount in short)
         if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= PATIENCE_S:
             spent = known or any(one.is_out_of_reach(amount, now_s) for one, amount in short)
             reservation.stepped(unavailable=not spent)

@@ -214,9 +214,12 @@ class Reservation:
         """The newest chain of each of its parts."""
         return self._chains
 
-    def reserved(self, unit: int) -> int:
-        """How much of a unit is reserved by now."""
-        return self._amounts[unit]
+    def part_of(self, chain: Chain) -> int:
+        """How much of it is of a chain, and not of those before."""
+        for place, (own, unit) in enumerate(zip(self._chains, self.plan.units, strict=True)):
+            if own is chain:
+                return self._amounts[unit] - sum(amount for index, _, amount in self._older if index == place)
+        return 0
 
     def waited_s(self, now_s: float) -> float:
         """How long a step waits; it begins to now, if it did not."""

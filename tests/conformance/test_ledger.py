@@ -234,6 +234,15 @@ def test_units_of_a_rate_that_are_given_back_may_come_at_once(stage: Stage) -> N
     assert stage.balance(rate) == Balance(rate.key, posted=3, left=2)
 
 
+def test_a_rate_of_aeons_does_not_break_the_ledger(stage: Stage) -> None:
+    rate = rated(1, 10**9, burst=2**40)
+    units = stage.ask(LeaseAsk("a", rate, want=2**40, least=1)).units
+    assert 1_000 < units < 2**40
+    stage.ask(LeaseAsk("", rate, previous="a", spent=2**53))
+    assert stage.ask(LeaseAsk("b", rate, want=1, least=1)).units == 0
+    assert stage.balance(rate).debt == 2**53 - units
+
+
 def test_a_debt_of_a_rate_is_waited_for(stage: Stage) -> None:
     rate = rated(60, 60, burst=5)
     stage.ask(LeaseAsk("a", rate, want=5, least=1))

@@ -215,8 +215,9 @@ def _open(book: Book, ask: LeaseAsk, place: Place, carried: _Carried) -> Lease |
     pushed_us = 0
     arrival_us = account.arrival_us
     if limit.window == "rate" and granted:
-        pushed_us = share_us(limit, granted)
-        arrival_us = max(arrival_us, now_ms * 1_000) + pushed_us
+        before_us = max(arrival_us, now_ms * 1_000)
+        arrival_us = min(before_us + share_us(limit, granted), _POSTED_MAX)
+        pushed_us = arrival_us - before_us
     spend_until_ms = now_ms + SPEND_MS
     if account.ends_at_s is not None:
         spend_until_ms = min(spend_until_ms, account.ends_at_s * 1_000)

@@ -4,7 +4,11 @@ Each unit moves that time by its share of the period. What may come at once is w
 burst's share. Times are whole microseconds; rounding refuses rather than grants.
 """
 
+from typing import Final
+
 from jotgate.core.quotas import Limit
+
+_SPAN_MAX_US: Final = 2**60
 
 
 def available(limit: Limit, arrival_us: int, now_us: int) -> int:
@@ -27,8 +31,10 @@ def wait_s(limit: Limit, units: int, arrival_us: int, now_us: int) -> float:
 
 
 def burst_of(limit: Limit) -> int:
-    """How many units may come at once."""
-    return (limit.burst or limit.amount) if limit.amount > 0 else 0
+    """How many units may come at once: no more than 36,000 years are worth, so that a database can hold the times."""
+    if limit.amount <= 0:
+        return 0
+    return min(limit.burst or limit.amount, max(1, _SPAN_MAX_US * limit.amount // _period_us(limit)))
 
 
 def _period_us(limit: Limit) -> int:

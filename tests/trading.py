@@ -112,8 +112,8 @@ class TradingFloor(TokenStage):
         stated = {name: value for name, value in members.items() if value is not None}
         return self.ci.seal(self.ci.header(typ=typ), stated).decode()
 
-    def personal(self, action: Literal["create", "revoke"], **values: Any) -> str:
-        """Do something about the personal token `editor` of alice; its text when it is created."""
+    def personal(self, action: Literal["create", "roll", "revoke"], **values: Any) -> str:
+        """Do something about the personal token `editor` of alice; its text when it is created or rolled."""
         desk = PersonalDesk(self.store, NAME, Chance(), self.clock.now_s())
         answer = desk.carry_out(PersonalOrder(action=action, subject="alice", name="editor", **values)).answer
         asyncio.run(self.look())

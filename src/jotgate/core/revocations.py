@@ -27,6 +27,7 @@ _KEY: Final = f"{RevocationKind.KEY} "
 _SESSION: Final = f"{RevocationKind.SESSION} "
 _ISSUED: Final = "issued "  # stands before the time of a token, among the names that were inherited from it
 _DIGITS_MAX: Final = 20
+_SECRETS_OF: Final = "secrets of "  # stands before a personal token's id where what came of its secrets is meant
 _FOREIGN: Final = " "  # stands in every handle that says whose it is, and in no token id of ours
 
 IN_FLIGHT_S: Final = 2.0
@@ -105,6 +106,16 @@ def personal_names(principal: Principal) -> tuple[str, ...]:
 def personal_handle(holder: str) -> str:
     """What a revocation names of the personal tokens of a principal (kind SUBJECT), or of a tenant's (kind TENANT)."""
     return PERSONAL_TOKENS_OF + holder
+
+
+def secret_handle(own_issuer: str, token_id: str, created_at_s: int) -> str:
+    """What a revocation names of what was traded for one secret of a personal token, made at that time (kind TOKEN)."""
+    return token_handle(own_issuer, f"{_SECRETS_OF}{token_id} {created_at_s}")
+
+
+def secrets_handle(own_issuer: str, token_id: str) -> str:
+    """The same of all its secrets, whose times are those that a watermark on it is held against."""
+    return token_handle(own_issuer, _SECRETS_OF + token_id)
 
 
 def handle_name(kind: str, handle: str) -> str:
@@ -263,12 +274,15 @@ def _passed_on(parent: Principal, own_issuer: str, now_s: float) -> list[Dated]:
     """Whose a token is, as its child names it.
 
     A personal token outlives it that its owner is disabled and enabled again: what that ends is what was issued with
-    it until then.
+    it until then. It outlives its secrets too, with each of which may end what was issued with that.
     """
     holders = tuple(_holders(parent, own_issuer))
     if not is_personal(parent, own_issuer):
         return [Dated(holders, parent.issued_at_s)]
-    return [Dated(personal_names(parent)[1:], parent.issued_at_s), Dated(holders, int(now_s))]
+    made_at_s = int(parent.issued_at_s or 0)
+    secret = _TOKEN + secret_handle(own_issuer, parent.token_id, made_at_s)
+    secrets = _TOKEN + secrets_handle(own_issuer, parent.token_id)
+    return [Dated((*personal_names(parent)[1:], secret, secrets), made_at_s), Dated(holders, int(now_s))]
 
 
 def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str]) -> tuple[Dated, ...]:
@@ -281,6 +295,8 @@ def issued_names(own_issuer: str, row: Issuance, line: Iterable[Issuance | str])
     for one in line:
         if isinstance(one, str):
             names.append(Dated((_TOKEN + ancestor_handle(own_issuer, one),), None))
+            if _FOREIGN not in one:  # It may be a personal token; by which secret, the ledger does not know.
+                names.append(Dated((_TOKEN + secrets_handle(own_issuer, one),), row.issued_at_s))
         else:
             names.append(Dated(_issued_holders(own_issuer, one), one.issued_at_s))
     return tuple(names)

@@ -20,9 +20,10 @@ from jotgate.core.personal_tokens import (
     PersonalOrder,
     PersonalView,
 )
-from jotgate.core.revocations import personal_handle, token_handle
+from jotgate.core.revocations import personal_handle, secret_handle, secrets_handle, token_handle
 from jotgate.core.rights import Rights, grant_scopes, within_scopes
 from jotgate.errors import CommandError, GrantRefused, RecordChanged, RecordExists, RecordMissing, ScopeRefused
+from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import Entropy
 from jotgate.services.accounts import KnownSubject, find_subject
 from jotgate.services.issuable import held_back
@@ -67,7 +68,8 @@ class PersonalDesk:
         Raises:
             CommandError, ScopeRefused: it cannot be granted.
             RecordMissing, RecordExists, RecordChanged: there is none of this name, or one already, or it has changed.
-            IssuanceHeld: what its owner, or the owner's tenant, had was revoked in this very second.
+            IssuanceHeld: what its owner, or the owner's tenant, had was revoked in this very second; or the secret was
+                made in it that is to end.
             StoreUnavailable: it cannot be known whether it was done.
         """
         if order.action == "list":
@@ -76,7 +78,7 @@ class PersonalDesk:
             return self._create(order)
         found = self._find(order)
         if order.action == "roll":
-            return self._roll(order, found)
+            return self._roll(order, found, actor)
         if order.action == "revoke":
             return self._revoke(found, actor)
         return PersonalDone(PersonalAnswer(tokens=(self._view(found),), derived=self._count_derived(found)))
@@ -120,7 +122,7 @@ class PersonalDesk:
             raise self._taken(order)
         return self._done("personal_token.created", token, secret)
 
-    def _roll(self, order: PersonalOrder, found: PersonalToken) -> PersonalDone:
+    def _roll(self, order: PersonalOrder, found: PersonalToken, actor: str) -> PersonalDone:
         self._check_revoked(self._owner(found.owner))
         if found.expires_at_s <= self._now_s:
             raise CommandError(
@@ -136,9 +138,33 @@ class PersonalDesk:
             expires_at_s=max(found.expires_at_s, self._now_s + (order.ttl_s or 0)),
             updated_at_s=self._now_s,
         )
+        if not order.overlap_s:
+            self._end_secrets(found, actor)  # First: what comes of them until then ends too.
         if self._store.put_personal_token(rolled) is None:
             raise _changed()
         return self._done("personal_token.rolled", rolled, secret)
+
+    def _end_secrets(self, found: PersonalToken, actor: str) -> None:
+        """End what was traded for the secrets that a personal token has, and for those before them.
+
+        Each is named, as a watermark cannot tell secrets apart whose times are closer than the leeway of clocks.
+
+        Raises:
+            IssuanceHeld: the newest was made in this second, as the next would be.
+        """
+        if found.secrets[-1].created_at_s >= self._now_s:
+            raise held_back(1)
+        named = Revocation(
+            kind=RevocationKind.TOKEN,
+            handle=secrets_handle(self._issuer, found.token_id),
+            revoked_at_s=self._now_s,
+            expires_at_s=found.expires_at_s,  # All of it has ended then.
+            before_s=self._now_s - LEEWAY_S_MAX - 1,
+            reason="personal token rolled",
+            actor=actor,
+        )
+        handles = [secret_handle(self._issuer, found.token_id, one.created_at_s) for one in found.secrets]
+        self._store.revoke([named, *(replace(named, handle=one, before_s=None) for one in handles)])
 
     def _revoke(self, found: PersonalToken, actor: str) -> PersonalDone:
         revocation = Revocation(

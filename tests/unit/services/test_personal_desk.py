@@ -218,6 +218,7 @@ def test_F07_a_roll_with_an_overlap_lets_both_count_and_then_the_new_one_alone(o
 
 def test_a_roll_without_an_overlap_ends_the_old_secret_at_once(office: Office) -> None:
     old = office.create()
+    office.clock.advance(1)
     new = office.answer("roll", overlap_s=0).secret
     assert office.find(old).reason == "unknown"
     assert office.find(old).principal is None

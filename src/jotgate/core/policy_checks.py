@@ -1,7 +1,7 @@
 """What an entry of `[[policies]]` may not say although each setting is of its type, and what it means."""
 
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ POLICIES_MAX: Final = 2_000
 MEMBERS_MAX: Final = 20_000
 """So many members may the lists of all of them have together: a worker takes all at one go."""
 _CHARS_MAX: Final = 256
+_MAPPED_BITS: Final = 96  # stand before an IPv4 address in IPv6 (RFC 4291 s2.5.5.2)
 _NAMES: Final = sorted({row.name for row in OPERATIONS})
 PATTERNS: Final = (
     "subjects",
@@ -133,11 +134,19 @@ def operation_fault(text: str) -> str:
 
 
 def _network_fault(text: str) -> str:
+    """What is wrong with a network; callers' addresses have no zone, and those of IPv4 are themselves, not mapped."""
     try:
-        ip_network(text)
+        network = ip_network(text)
     except ValueError:
         return f'holds {shown(text)}; write addresses or networks such as "10.0.0.0/8", with no bits behind the prefix'
-    return ""
+    if isinstance(network, IPv4Network):
+        return ""
+    if "%" in text:
+        return f"holds {shown(text)}, and no address has a zone here; write it without what stands from the % on"
+    mapped = network.network_address.ipv4_mapped
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return ""
+    return f'holds {shown(text)}, which no caller has; write "{mapped}/{network.prefixlen - _MAPPED_BITS}"'
 
 
 def _check_window(path: str, window: WindowEntry) -> list[Fault]:

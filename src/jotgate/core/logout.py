@@ -10,7 +10,7 @@ from jotgate.core.claims import LIFETIME_MAX_S
 from jotgate.core.issuers import ClaimMapping, Issuer
 from jotgate.core.principals import read_subject
 from jotgate.errors import ClaimRefused
-from jotgate.jose.jwt import LEEWAY_S_MAX, Claims, Expectation
+from jotgate.jose.jwt import LEEWAY_S_MAX, Claims, Expectation, media_type
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 TYPES: Final = ("logout+jwt", "JWT", "")
@@ -18,6 +18,7 @@ TYPES: Final = ("logout+jwt", "JWT", "")
 
 TOKEN_LIFETIME_MAX_S: Final = 3_600
 _REQUIRED: Final = frozenset({"iss", "aud", "iat", "exp", "jti", "events"})
+_EVENT_TYPES: Final = frozenset(("logout+jwt", "secevent+jwt"))
 _OF_ID_TOKENS: Final = "nonce"
 
 
@@ -70,6 +71,20 @@ def read_logout(claims: Claims, issuer: Issuer) -> Logout:
         token_id=claims.jti or "",
         ends_at_s=int(claims.exp or 0) + LEEWAY_S_MAX + 1,
     )
+
+
+def check_no_event(claims: Claims, typ: str | None) -> None:
+    """Refuse a token that tells of something that happened, such as a logout (RFC 8417 s2.2): it opens nothing.
+
+    Its type tells it from others only if its issuer types its tokens; its claim `events` does always.
+
+    Raises:
+        ClaimRefused: it does.
+    """
+    if typ is not None and media_type(typ) in _EVENT_TYPES:
+        raise ClaimRefused("typ", "mismatch", f"the token tells of an event, and lets nobody in: its 'typ' is {typ}")
+    if isinstance(claims.raw.get("events"), dict):
+        raise ClaimRefused("events", "invalid", "the token tells of an event, such as a logout, and lets nobody in")
 
 
 def forgotten_at_s(issuer: Issuer, now_s: int) -> int | None:

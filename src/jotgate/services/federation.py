@@ -13,6 +13,7 @@ from msgspec import structs
 
 from jotgate.core.issuers import OURS, Issuer, SharedSecret
 from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
+from jotgate.core.logout import check_no_event
 from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
 from jotgate.core.revocations import names_of, reach_s
 from jotgate.core.token_limits import read_claimed
@@ -145,6 +146,7 @@ class TrustedIssuer:
                 # No name is given to what is raised here: it would be a cycle, and each a thing to collect.
                 raise KeyUnpublished(self.content.name, refusal.message).showing("kid", None, parsed.kid) from None
             raise
+        check_no_event(claims, parsed.typ)
         if self.content.equal:
             self._check_equal(claims)
         leeway_s, begin_s = self.content.leeway_s, claims.iat or 0.0

@@ -20,6 +20,7 @@ LINEAGE_CLAIMS: Final = frozenset(
 _NOBODY: Final[frozenset[str]] = frozenset()
 _METHODS: Final[Mapping[str, Literal["jkt", "x5t#S256"]]] = {"jkt": "jkt", "x5t#S256": "x5t#S256"}
 _SHA256: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # base64url of 32 bytes
+_MEMBERS: Final = frozenset(("sub", "iss", "client_id"))
 _CONFIRMATION: Final = "an object with one member, 'jkt' or 'x5t#S256', that is a SHA-256 in base64url"
 
 
@@ -73,7 +74,7 @@ def read_lineage(claims: Mapping[str, object], *, ours: bool) -> Lineage:
         ancestors=_names(claims, "ancestors") if ours else (),
         origins=_names(claims, "origins") if ours else (),
         actors=_actors(claims),
-        may_act=_actor(("may_act",), claims["may_act"]) if "may_act" in claims else None,
+        may_act=_permitted(claims["may_act"]) if "may_act" in claims else None,
         confirmation=_confirmation(claims["cnf"]) if "cnf" in claims else None,
         session=_text(claims, "sid"),
         limits=read_token_limits(claims) if ours else (),
@@ -120,6 +121,13 @@ def _actors(claims: Mapping[str, object]) -> tuple[Actor, ...]:
         assert isinstance(one, dict), "an actor is an object"
         owner, path = one, (*path, "act")
     return tuple(found)
+
+
+def _permitted(found: object) -> Actor:
+    """Who may act. All members together say who (RFC 8693 s4.4): what is not understood would name somebody else."""
+    if isinstance(found, dict) and not found.keys() <= _MEMBERS:
+        raise wrong_shape(("may_act",), "an object with members 'sub', 'iss' and 'client_id' alone", found)
+    return _actor(("may_act",), found)
 
 
 def _actor(path: tuple[str, ...], found: object) -> Actor:

@@ -66,6 +66,8 @@ def test_a_chain_of_actors_is_written_as_it_is_read() -> None:
         ("act", {"sub": "a", "client_id": "\n"}),
         ("act", {"sub": "a", "act": "b"}),
         ("may_act", {"iss": "i"}),
+        ("may_act", {"sub": "helper", "email": "h@example.org"}),
+        ("may_act", {"sub": "helper", "act": {"sub": "other"}}),
         ("may_act", None),
         ("cnf", None),
         ("cnf", {}),

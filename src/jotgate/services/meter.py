@@ -6,6 +6,7 @@ is told to the ledger once: as spent, as kept for calls that run, or as given ba
 reserved is charged all the same, and is debt.
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
@@ -24,6 +25,8 @@ from jotgate.services.meter_reservations import Amounts, Extended, Need, Reserva
 
 PATIENCE_S: Final = 2.5
 """So long a step of a stream waits for units at most."""
+AT_ONCE: Final = 1_000
+"""So many accounts are looked at in one turn of the event loop."""
 
 AskPlan = Callable[[int, Spender, str, str], object]
 """Asks control which meters a call meets: number, spender, model, operation (`processes.messages.PlanWanted`)."""
@@ -58,6 +61,7 @@ class Metering:
         self._questions = 0
         self._active: dict[Holding, None] = {}
         self._stalled: dict[Reservation, None] = {}
+        self._turns: deque[Holding] = deque()
         self._wanting: dict[Holding, None] = {}
         self._soon = soon
         self.short = False
@@ -100,16 +104,9 @@ class Metering:
     def tick(self) -> None:
         """Tell the ledger what was spent, give back what is idle, renew what is about to end. Four times a second."""
         now_s = self._clock.monotonic_s()
-        broken = self._post.broken
-        for holding in tuple(self._active):
-            holding.turn(now_s)
-            due = holding.due(now_s)
-            if not broken:
-                self._tend(holding, due, now_s)
-            if now_s >= holding.chain.return_until_s:
-                _end_slots(holding.chain)
-            if holding.idle:
-                del self._active[holding]
+        if not self._turns:  # Else the last tick is not done yet.
+            self._turns.extend(self._active)
+            self._tend_some()
         self._post.tick(now_s)
         out = self._post.is_out(now_s)  # Then those who wait for an answer are told that none comes.
         self._wake([one for one in self._active if out or one.wakes(now_s)])
@@ -271,6 +268,23 @@ class Metering:
     def _ask(self, holding: Holding, keep: int, now_s: float, *, more: bool) -> None:
         self._active[holding] = None
         self._post.put(holding.compose(self._post.new_id(), now_s, keep, more=more))
+
+    def _tend_some(self) -> None:
+        """Look at some holdings, and at the others in a later turn: no turn of the event loop is to take long."""
+        now_s = self._clock.monotonic_s()
+        broken = self._post.broken
+        for _ in range(min(AT_ONCE, len(self._turns))):
+            holding = self._turns.popleft()
+            holding.turn(now_s)
+            due = holding.due(now_s)
+            if not broken:
+                self._tend(holding, due, now_s)
+            if now_s >= holding.chain.return_until_s:
+                _end_slots(holding.chain)
+            if holding.idle:
+                self._active.pop(holding, None)
+        if self._turns:
+            self._soon(self._tend_some)
 
     def _tend(self, holding: Holding, due: tuple[int, bool] | None, now_s: float) -> None:
         if due is not None:

@@ -3,6 +3,9 @@
 import pytest
 
 from jotgate.core.ledger import LeaseAnswer
+from jotgate.core.meters import meter_of
+from jotgate.core.quotas import Limit, Quota
+from jotgate.services.meter import AT_ONCE
 from jotgate.services.meter_leases import IDLE_S, SYNC_S
 from jotgate.services.meter_reservations import Need, Used
 from tests.unit.services.test_meter import balance, begin, meter, seconds, settle, world_of
@@ -121,3 +124,19 @@ def test_the_end_of_a_window_makes_no_flood_of_asks() -> None:
         asked += worker.sent
         world.carry(worker)
     assert len(asked) <= 2
+
+
+def test_many_accounts_are_looked_at_in_several_turns_of_the_loop() -> None:
+    world = world_of()
+    (worker,) = world.workers
+    quotas = [meter_of(Quota("q", Limit("requests", 5)), (str(number),)) for number in range(AT_ONCE + 200)]
+    worker.meters = quotas
+    settle(begin(world, worker, Need()))
+    assert world.store.balances(quotas[-1:])[0].leased == 1
+    world.time.s += 1.5
+    worker.metering.tick()
+    assert 0 < len(worker.metering._turns) < AT_ONCE
+    worker.run()
+    assert not worker.metering._turns
+    world.carry(worker)
+    assert {(one.posted, one.leased) for one in world.store.balances(quotas)} == {(1, 0)}

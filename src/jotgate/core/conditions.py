@@ -68,13 +68,15 @@ class Conditions:
         """Those without windows, and those with one that is open: where a zone is unknown, without it and with it."""
         second = floor(now_s)  # No clock on a wall goes on in between.
         if second != self._second:
-            closed = [0, 0]
-            for bit, policy in self._timed:
-                for unknown in (False, True):
-                    if not is_open(policy.times, self._zones, second, unknown=unknown):
-                        closed[unknown] |= bit
-            self._second, self._timely = second, (~closed[False], ~closed[True])
+            self._second, self._timely = (
+                second,
+                (~self._closed(second, unknown=False), ~self._closed(second, unknown=True)),
+            )
         return self._timely
+
+    def _closed(self, now_s: float, *, unknown: bool) -> int:
+        """Those with windows of which none is open."""
+        return sum(bit for bit, policy in self._timed if not is_open(policy.times, self._zones, now_s, unknown=unknown))
 
 
 class _Networks:

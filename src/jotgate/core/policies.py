@@ -161,13 +161,13 @@ class Policies:
         denies = allows = 0
         for place in self._candidates(whole):
             policy, bit = self.policies[place], 1 << place
-            if policy.effect == "deny":
-                if _speaks_of(policy, whole):
-                    denies |= bit
-                    if not policy.depends:
-                        break
-            elif not self._is_final(allows) and _speaks_of(policy, own):
-                allows |= bit
+            if policy.effect == "allow":
+                if not self._is_final(allows) and _speaks_of(policy, own):
+                    allows |= bit
+            elif _speaks_of(policy, whole):
+                denies |= bit
+                if not policy.depends:
+                    break
         return self._conclude(denies, allows)
 
     def settle(self, verdict: Verdict, principal: Principal, now: Circumstances) -> Decision:

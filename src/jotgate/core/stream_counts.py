@@ -1,8 +1,8 @@
 """Counts what a stream of answers says while its bytes pass by, and keeps back the event that nobody asked for.
 
-Tokens cannot be counted from text, so there are two figures. `seen` is by how much a stream has grown: an event carries a
-token at least, and where it carries many, they have mostly four bytes each or more; steps go by it. `most` is not below
-what was sent, since a token is at least one byte: what is charged when an upstream does not say its usage.
+Tokens cannot be counted from text, so there are two figures. `seen` is by how much a stream has grown: an event carries
+a token at least, and where it carries many, they have mostly four bytes each or more; steps go by it. `most` is not
+below what was sent, since a token is at least one byte: what is charged when an upstream does not say its usage.
 """
 
 import re

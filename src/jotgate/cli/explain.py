@@ -24,7 +24,7 @@ _ID_CHARS_MAX: Final = 128
 _US: Final = 1e6
 _LABEL: Final = 10
 _CALL_FIELDS: Final = (
-    *("operation", "model", "upstream", "peer", "subject", "client_id", "issuer", "token", "kid", "policy"),
+    *("operation", "model", "upstream", "peer", "subject", "actor", "client_id", "issuer", "token", "kid", "policy"),
     *("duration_us", "tokens_in", "tokens_out"),
 )
 

@@ -64,7 +64,8 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     `tokens_in` and `tokens_out` are the upstream's usage figures, None when it gave none; the byte counts are
     those of the bodies. `refused` is what is known of a token that was refused; what that token says is unverified.
     `policy` is the one that refused the call, or let it go on although what was revoked was not known. `charged` is
-    what its quotas were charged; None: no quota met it, or it cost them nothing.
+    what its quotas were charged; None: no quota met it, or it cost them nothing. `actor` is who acts by the token now,
+    the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named.
     """
 
     at: int
@@ -92,6 +93,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     refused: Evidence | None = None
     policy: str = ""
     charged: Charge | None = None
+    actor: str = ""
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

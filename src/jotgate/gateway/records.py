@@ -122,6 +122,7 @@ class CallRecorder:
             relay.evidence,
             relay.call.policy,
             charged,
+            principal.actors[0].subject if principal.actors else "",
         )
         self._tally.settled(record, relay.upstream_us())
         if charged is not None:
@@ -156,6 +157,7 @@ class CallRecorder:
             bytes_out=plain.bytes_out,
             refused=None if refusal is None else refusal.evidence,
             policy=plain.policy,
+            actor=principal.actors[0].subject if principal.actors else "",
         )
         self._tally.settled(record)
         if code and self._journal is not None:

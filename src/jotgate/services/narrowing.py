@@ -69,6 +69,11 @@ class Narrower:
         if order.models is not None:
             _, rights = bound_by(CallDetails(type=CALL_TYPE, models=order.models), "", rights)
         target = self._find_target(order, presented, rights)
+        if order.actor == presented.subject:
+            raise CommandError(
+                "whom the token speaks for needs no actor, and would hide who acts",
+                hint="Name who acts with --actor, or leave it out",
+            )
         party = Party(order.actor, issuer, order.actor, "") if order.actor else None
         check_permitted(presented, party, issuer)
         grant = AccessGrant(

@@ -145,6 +145,13 @@ def test_who_may_act_is_named_by_the_operator_too(floor: TradingFloor) -> None:
         assert "may_act" in refused(floor, bound, **order).message
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+def test_TX_05_whom_a_token_speaks_for_is_no_actor_of_its_own(floor: TradingFloor, foreign: bool) -> None:
+    token, subject = (floor.job(), f"ci/{JOB}") if foreign else (floor.made().token, "alice")
+    assert "needs no actor" in refused(floor, token, actor=subject).message
+    assert child(floor, token, actor="robot").actors[0].subject == "robot"
+
+
 def test_lines_of_children_and_of_actors_have_an_end(floor: TradingFloor) -> None:
     token = floor.made().token
     for number in range(NARROWINGS_MAX):

@@ -15,7 +15,7 @@ from jotgate.core.narrowing import ORIGINS_MAX
 from jotgate.core.operations import SCOPES
 from jotgate.core.policies import Allow, Decision, Deny, Policies, authorize
 from jotgate.core.policy_values import Policy
-from jotgate.errors import Code, OAuthRefused, TokenError
+from jotgate.errors import Code, OAuthRefused, TokenError, TokenRevoked
 from jotgate.jose.encoding import b64url_encode
 from tests.callers import NAME
 from tests.callers import principal as somebody
@@ -367,3 +367,18 @@ def test_TX_10_a_token_that_is_bound_is_traded_by_its_holder_alone_and_for_one_t
         assert granted.status_code == 200, granted.text
         child = floor.principal(granted.json()["access_token"])
         assert child.confirmation == Confirmation("x5t#S256", value)
+
+
+def test_F15_F19_a_child_ends_with_all_that_its_actors_token_came_of(floor: TradingFloor) -> None:
+    """With a token that the actor's was narrowed from, twice."""
+    root = floor.made("agent")
+    narrowed = floor.trade(floor.trade(root.token).access_token).access_token
+    child = act(floor, floor.made().token, narrowed)
+    grandchild = floor.trade(child.access_token)
+    for answer in (child, grandchild):
+        assert floor.principal(answer.access_token).subject == "alice"
+    floor.revoke(floor.principal(root.token))
+    for answer in (child, grandchild):
+        with pytest.raises(TokenRevoked) as caught:
+            floor.principal(answer.access_token)
+        assert (caught.value.claim, root.token_id in str(caught.value.got)) == ("origins", True)

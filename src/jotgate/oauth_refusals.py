@@ -1,5 +1,6 @@
 """How an OAuth endpoint tells a client no: each class has its word of RFC 6749 s5.2 and its kin."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from jotgate.codes import Code
@@ -7,10 +8,15 @@ from jotgate.refusals import Refusal
 
 
 class OAuthRefused(Refusal):
-    """A request to the token service is refused; `error` is the word that an OAuth client understands."""
+    """A request to the token service is refused; `error` is the word that an OAuth client understands.
+
+    `presented` is what the audit log says of the token that came with it: `issuer`, `jti` and `subject` of one that was
+    verified, and the `reason`; of one that was not its `reason` alone, which is a code.
+    """
 
     status = 400
     error: ClassVar[str]
+    presented: Mapping[str, str] = {}
 
 
 class OAuthMalformed(OAuthRefused):

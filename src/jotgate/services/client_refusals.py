@@ -22,7 +22,7 @@ class ClientRefusals:
         self._clients.note(client_id[:_CHARS_MAX], {"method": method, "peer": peer})
 
     def note_grant(self, refusal: OAuthRefused, peer: str, *, client_id: str = "", grant: str = "") -> None:
-        """Record that a request for tokens was refused, without a word of what it held.
+        """Record that a request for tokens was refused, without a word of what it held that nobody vouches for.
 
         `client_id` is the client that it is known to be of, `grant` the grant that there is; empty: none yet.
 
@@ -32,4 +32,5 @@ class ClientRefusals:
         details: dict[str, str | int] = {"error": refusal.error, "code": refusal.code, "peer": peer}
         if grant:
             details["grant"] = grant
+        details |= {name: text[:_CHARS_MAX] for name, text in refusal.presented.items()}
         self._grants.note(client_id, details, key=client_id)

@@ -1,6 +1,7 @@
 """Reads tokens that are presented for tokens of ours, and finds whom they speak for."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -10,7 +11,7 @@ from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.presented import Presented, present_own, read_presented
 from jotgate.core.principals import Principal
-from jotgate.errors import ClientRefused, GrantRefused
+from jotgate.errors import ClientRefused, GrantRefused, OAuthRefused, TokenError
 from jotgate.jose import jws, jwt
 from jotgate.services.accounts import KnownSubject, find_client, find_subject
 from jotgate.services.federation import Federation
@@ -48,6 +49,29 @@ class PresentedTokens:
         federation = self._federation()
         presented = read_presented(principal, claims, federation.find(claims.iss).content, self._issuer)
         return replace(presented, voucher=_voucher(federation, presented)) if presented.own else presented
+
+
+@contextmanager
+def told_of(presented: Presented) -> Iterator[None]:
+    """Have refusals say of which verified token they are, and why: for the audit log, not for the client."""
+    try:
+        yield
+    except OAuthRefused as refusal:
+        if not refusal.presented:
+            principal = presented.principal
+            refusal.presented = {
+                "issuer": principal.issuer,
+                "jti": principal.token_id,
+                "subject": presented.subject,
+                "reason": refusal.message,
+            }
+        raise
+
+
+def told_unverified(refusal: OAuthRefused, error: TokenError) -> OAuthRefused:
+    """The same refusal, which says why of a token that was not verified, of which nothing else can be said."""
+    refusal.presented = {"reason": str(error.code)}
+    return refusal
 
 
 def _voucher(federation: Federation, presented: Presented) -> str:

@@ -11,7 +11,7 @@ from jotgate.errors import GrantRefused, SubjectTokenRefused, TokenError
 from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import StoreAccess
 from jotgate.services.handout import Handout, ask_of
-from jotgate.services.presented_tokens import PresentedTokens, find_bearer
+from jotgate.services.presented_tokens import PresentedTokens, find_bearer, told_of, told_unverified
 
 ASSERTION_MARK: Final = "assertion"
 """The kind of the marks that assertions leave, each of which counts once."""
@@ -44,6 +44,10 @@ class JwtBearer:
             Unavailable: it cannot be known or recorded now.
         """
         presented = await self._read(request.form.require("assertion"))
+        with told_of(presented):
+            return await self._answer(request, presented)
+
+    async def _answer(self, request: GrantRequest, presented: Presented) -> TokenResponse:
         _check_binding(presented, request)
         self._check_audience(presented)
         _check_actor(presented)
@@ -60,9 +64,10 @@ class JwtBearer:
         try:
             presented = await self._tokens.read(assertion)
         except TokenError as error:
-            raise GrantRefused(
+            refusal = GrantRefused(
                 f"the assertion is refused: {error.message}", hint=error.foreign_hint, debug=str(error.code)
-            ) from None
+            )
+            raise told_unverified(refusal, error) from None
         if presented.own:
             raise GrantRefused(
                 "the assertion is refused: a token of ours is none", hint="Trade it with the grant token-exchange"

@@ -23,7 +23,7 @@ from jotgate.errors import (
 from jotgate.ports import StoreAccess
 from jotgate.services.accounts import KnownSubject
 from jotgate.services.handout import Ask, Handout, ask_of
-from jotgate.services.presented_tokens import PresentedTokens, find_bearer
+from jotgate.services.presented_tokens import PresentedTokens, find_bearer, told_of, told_unverified
 
 ID_TOKEN_URN: Final = "urn:ietf:params:oauth:token-type:id_token"
 
@@ -66,6 +66,10 @@ class TokenExchange:
         """
         said = _read_types(request.form)
         presented = await self._read(request.form.require("subject_token"), said.subject, "subject")
+        with told_of(presented):
+            return await self._answer(request, said, presented)
+
+    async def _answer(self, request: GrantRequest, said: _Said, presented: Presented) -> TokenResponse:
         bearer = await self._find(presented, request, "subject")
         acting = None
         if said.actor:
@@ -95,9 +99,10 @@ class TokenExchange:
         try:
             presented = await self._tokens.read(token)
         except TokenError as error:
-            raise SubjectTokenRefused(
+            refusal = SubjectTokenRefused(
                 f"the {what} token is refused: {error.message}", hint=error.foreign_hint, debug=str(error.code)
-            ) from None
+            )
+            raise told_unverified(refusal, error) from None
         if kind == ID_TOKEN_URN and presented.own:
             raise SubjectTokenRefused(f"the {what} token is an access token", hint=f"Say {ACCESS_TOKEN_URN}")
         return presented.as_access_token() if kind == ACCESS_TOKEN_URN else presented

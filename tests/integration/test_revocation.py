@@ -150,7 +150,7 @@ def test_what_it_would_do_is_said_first_and_nothing_is_done(start_gateway: Start
     token = gateway.token()
     done = run_command("token", "revoke", "--", jti(token), data=gateway.data)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "it invalidates 1 live token" in done.stderr
+    assert "it invalidates 1 live token, and what came of others with it as actor token, which is not" in done.stderr
     assert "--yes" in done.stderr
     assert codes(gateway, token) == {""}
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _KINDS: "Final[tuple[HolderKind, ...]]" = ("client", "subject", "tenant", "key")
 _NOW: Final = "now"
+UNCOUNTED: Final = ", and what came of others with it as actor token, which is not counted"
+"""Ends what is said of an order before it is confirmed: the ledger does not know who acted by which token."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -66,7 +68,7 @@ def revoke_of(arguments: argparse.Namespace, kind: "HolderKind") -> int:
             f"  note  no {kind} {plain(order.name)} is known here: only tokens of other issuers can be meant\n"
         )
     if not answer.done:
-        raise UsageError(f"this cannot be undone: {told}", hint="Say that you mean it with --yes")
+        raise UsageError(f"this cannot be undone: {told}{UNCOUNTED}", hint="Say that you mean it with --yes")
     sys.stdout.write(f"revoked {told}\n")
     sys.stdout.flush()
     if answer.shared:

@@ -15,7 +15,7 @@ from jotgate.cli.common import (
     sources,
 )
 from jotgate.cli.records import plain, print_lines
-from jotgate.cli.token_holders import add_holder_options, count_of, find_holder, revoke_of
+from jotgate.cli.token_holders import UNCOUNTED, add_holder_options, count_of, find_holder, revoke_of
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def revoke(arguments: argparse.Namespace) -> int:
     answer = _ask_revoke(arguments, order)
     if not answer.done:
         raise UsageError(
-            f"this cannot be undone: it {_impact(answer)}", hint="Say that you mean it with --yes" + _advice(answer)
+            f"this cannot be undone: it {_impact(answer)}{UNCOUNTED}",
+            hint="Say that you mean it with --yes" + _advice(answer),
         )
     sys.stdout.write(f"revoked: it {_impact(answer)}\n")
     sys.stdout.flush()

@@ -7,7 +7,7 @@ import pytest
 
 from bench.soak.quota_load import Crowd
 from bench.soak.quota_rig import Account
-from bench.soak.quotas import FULL, REQUESTS, SMALL, STREAMS, TOKENS, Pass, judge
+from bench.soak.quotas import FIRST_AT, FULL, REQUESTS, SMALL, STREAMS, TOKENS, Pass, judge
 from jotgate.testing.call_log import CallLine
 
 
@@ -111,6 +111,7 @@ def test_what_breaks_a_promise_is_a_fault(break_it: Callable[[Pass], None]) -> N
 def test_the_full_scenario_forgives_no_debt() -> None:
     assert FULL.debt_max == 0
     assert not FULL.hurried
+    assert FULL.first_at == FIRST_AT
 
 
 def test_a_stream_that_is_refused_early_is_a_fault() -> None:

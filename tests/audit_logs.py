@@ -69,6 +69,7 @@ def full_call() -> CallRecord:
         bytes_in=410,
         bytes_out=5_200,
         policy="office-hours",
+        actor="robot7",
     )
 
 

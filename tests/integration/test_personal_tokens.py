@@ -26,7 +26,7 @@ from tests.integration.exchanges import Caller, record_of, records
 _TWO: Final = "[server]\nworkers = 2\n[limits]\nmax_staleness_s = 5\n"
 _MASTER: Final = {"JOTGATE_MASTER_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"}
 _BOUND_S: Final = 1.0
-_CALLS: Final = 6
+_CALLS: Final = 12
 
 StartGateway = Callable[..., Gateway]
 

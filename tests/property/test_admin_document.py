@@ -50,6 +50,7 @@ class Documented:
             "tokens": {"jti": "known"},
             "families": {"family_id": "known"},
             "keys": {"kid": kid},
+            "quotas": {"level": "principal", "name": "known"},
         }
 
 

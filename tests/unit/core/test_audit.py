@@ -38,7 +38,7 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
@@ -88,7 +88,7 @@ def test_what_is_known_of_a_refused_token_comes_back() -> None:
     assert found == {"digest": "d" * 64, "now_s": 1.5, "claim": "exp", "got": "1", "exp": 1.0, "kids": ["a"]}
 
 
-@pytest.mark.parametrize("place", ["model", "subject", "request_id", "token"])
+@pytest.mark.parametrize("place", ["model", "subject", "request_id", "token", "actor"])
 def test_a_token_never_gets_into_a_row(place: str) -> None:
     """Callers choose some of the text, and people paste tokens into the wrong place."""
     for text in (TOKEN, f"Bearer {TOKEN}", f"a{TOKEN}b", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9."):

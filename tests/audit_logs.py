@@ -69,7 +69,6 @@ def full_call() -> CallRecord:
         bytes_in=410,
         bytes_out=5_200,
         policy="office-hours",
-        actor="robot7",
     )
 
 

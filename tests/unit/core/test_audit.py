@@ -78,8 +78,12 @@ def test_every_field_of_a_row_comes_back() -> None:
     assert found == {
         name: getattr(full_call(), name)
         for name in FINAL_FIELDS[CallRecord].split()
-        if name not in ("refused", "charged")
+        if name not in ("refused", "charged", "actor")
     }
+
+
+def test_who_acts_comes_back() -> None:
+    assert json.loads(encode(msgspec.structs.replace(call(1), actor="robot7")))["actor"] == "robot7"
 
 
 def test_what_is_known_of_a_refused_token_comes_back() -> None:

@@ -44,7 +44,7 @@ def call_lines(first: int, last: int) -> list[bytes]:
 
 
 def full_call() -> CallRecord:
-    """A call record in which no field has its default."""
+    """A call record in which every field has something that the golden log has."""
     return CallRecord(
         at=START_US + 250_000,
         worker="aaaaaaaaaaaa",

@@ -36,10 +36,14 @@ def test_limits_are_set_refuse_are_explained_and_reset_while_jotgate_runs(start_
     other = gateway.token(subject="bob")
     assert call(gateway, other).chat().status == 200
 
-    (shown,) = quota(gateway, "show", "principal", "alice")["quotas"]
-    assert (shown["left"], shown["spent"] + shown["leased"]) == (0, 5)
+    def stands() -> tuple[int, int, int]:
+        (shown,) = quota(gateway, "show", "principal", "alice")["quotas"]
+        assert (shown["left"], shown["spent"] + shown["leased"]) == (0, 5)
+        return shown["left"], shown["spent"], shown["leased"]
+
+    until(lambda: stands() == (0, 5, 0), "all that was spent is posted", 10.0)
     quota(gateway, "reset", "principal", "alice", "--yes")
-    assert call(gateway, token).chat().status == 200
+    until(lambda: call(gateway, token).chat().status == 200, "workers ask the ledger again", 3.0)
     quota(gateway, "set", "principal", "alice", "--clear")
     assert {call(gateway, token).chat().status for _ in range(8)} == {200}
 

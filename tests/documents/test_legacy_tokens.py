@@ -23,7 +23,6 @@ from jotgate.core.plans import Held, find_plan
 from jotgate.core.principals import Principal
 from jotgate.core.quota_reader import compile_quotas
 from jotgate.core.spenders import spender_of, spending_of, surroundings_of
-from jotgate.core.token_limits import claimed_refusal
 from jotgate.errors import Code, JotgateError
 from jotgate.jose import jws
 from jotgate.jose.jws import parse
@@ -262,9 +261,6 @@ def test_F20_the_quota_of_004_is_an_upper_bound_that_is_counted_and_never_counte
     for spent in (0, -1, -(10**18)):
         token = signed({**DAEMON, "quota": spent})
         assert "0 requests" in limits_of(plan_of(token)), "which no request fits in: 429"
-        found = verifier_of(MCP_DAEMON, VARIABLES).verify(token, NOW_S).limits
-        assert claimed_refusal(found, validating=False) == (429, "Token quota exceeded")
-        assert claimed_refusal(found, validating=True) == (401, "Token quota exceeded")
 
 
 @pytest.mark.parametrize("value", ["100", 5.0, None, True, [5], {"requests": 5}])

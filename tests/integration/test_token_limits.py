@@ -137,6 +137,7 @@ def test_F20_a_quota_in_a_token_cannot_raise_what_its_subject_has(start_gateway:
     assert ask(gateway, call, daemon_token(sub="agent_002"), 1) == [200]
     refused = call(gateway, daemon_token(sub="agent_003", quota=0))("POST", "/v1/chat/completions", chat_body())
     assert (refused.status, refused.code) == (429, "quota_exceeded")
+    assert refused.json["error"]["message"].startswith("Token quota exceeded")
     for quota in ("5", None, 1.5, True):
         answer = call(gateway, daemon_token(quota=quota))("POST", "/v1/chat/completions", chat_body())
         assert (answer.status, answer.code) == (401, "claim_refused")

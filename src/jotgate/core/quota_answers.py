@@ -9,6 +9,8 @@ from msgspec import Struct
 from jotgate.core.quotas import QUOTED_UNITS, Limit, Meter, WindowKind
 from jotgate.errors import QuotaExceeded, QuotaStanding
 
+TOKEN_QUOTA_EXCEEDED: Final = "Token quota exceeded"
+
 _NANODOLLARS: Final = 1_000_000_000
 _WINDOWS_S: Final[dict[WindowKind, int]] = {"minute": 60, "hour": 3_600, "day": 86_400, "month": 2_592_000}
 _CLOCKS: Final = frozenset(_WINDOWS_S)
@@ -65,10 +67,15 @@ def standing_of(meter: Meter, *, spent: int, resets_s: float, now_s: float) -> Q
 def exceeded(
     meter: Meter, *, spent: int, resets_s: float, now_s: float, others: tuple[QuotaStanding, ...] = ()
 ) -> QuotaExceeded:
-    """The refusal of a call for which a meter has not enough left; parameters as for `standing_of`."""
+    """The refusal of a call for which a meter has not enough left; parameters as for `standing_of`.
+
+    A token that is good for no request at all is refused in the words that clients of the MCP daemon know.
+    """
     standing = standing_of(meter, spent=spent, resets_s=resets_s, now_s=now_s)
     limit = meter.quota.limit
     message = f"the quota '{meter.quota.name}' has not so much left: {_spent(limit, spent)}"
+    if limit.unit == "requests" and not limit.amount and meter.quota.per == ("token",):
+        message = TOKEN_QUOTA_EXCEEDED
     if limit.window in _CLOCKS and standing.resets_at:
         message += f", and it begins anew at {rfc3339(standing.resets_at)}"
     retry_after_s = 0 if resets_s == inf else max(1, ceil(resets_s))

@@ -76,16 +76,6 @@ def limit_lines(limits: Iterable[TokenLimit], issuer: str) -> list[str]:
     ]
 
 
-def claimed_refusal(limits: Iterable[TokenLimit], *, validating: bool) -> tuple[int, str] | None:
-    """Status and text, in the words of the MCP daemon, for a token that by its own claim is good for nothing.
-
-    `validating`: it is asked whether the token is good, and not for a call. None: it is good for something.
-    """
-    if all(one.limit.amount for one in limits):
-        return None
-    return (401 if validating else 429), "Token quota exceeded"
-
-
 def _read_inherited(found: object, issuer: object) -> list[TokenLimit]:
     if not isinstance(found, dict) or found.keys() != _MEMBERS:
         raise wrong_shape((CLAIM,), _SHAPE, found)

@@ -154,10 +154,10 @@ class Reservation:
         """Whom to tell, once, when the call has no place any more among those that run at once: it has to end."""
         self._others().slot_lost = tell
 
-    def settle(self, used: Used, *, forgive: bool = False) -> int:
+    def settle(self, used: Used) -> int:
         """Charge what was used and give the rest back; how many tokens were used beyond those reserved.
 
-        These are charged too, which is debt if nothing is left of the quota; `forgive`: they are not.
+        These are charged too, which is debt if nothing is left of the quota.
         """
         if not self._open:
             return 0
@@ -166,8 +166,8 @@ class Reservation:
         tokens = input_tokens + output_tokens
         spent = (1, input_tokens, output_tokens, tokens, used.cost, used.tool_calls, 0)
         amounts = self._amounts
-        if forgive or self._older or self.plan.slotted:
-            self._charge(spent, forgive=forgive)
+        if self._older or self.plan.slotted:
+            self._charge(spent)
         else:
             for chain, unit in zip(self._chains, self.plan.units, strict=True):
                 charged = spent[unit]
@@ -190,7 +190,7 @@ class Reservation:
         """Give everything back, and the request itself: nothing of the call has reached an upstream."""
         if self._open:
             self._open = False
-            self._charge((0, 0, 0, 0, 0, 0, 0), forgive=False)
+            self._charge((0, 0, 0, 0, 0, 0, 0))
             if self._desk.short:
                 self._desk.freed(self.plan)
 
@@ -249,11 +249,11 @@ class Reservation:
             self._more = _More()
         return self._more
 
-    def _charge(self, spent: Amounts, *, forgive: bool) -> None:
+    def _charge(self, spent: Amounts) -> None:
         """Charge each part, the oldest chains first."""
         for place, (chain, unit) in enumerate(zip(self._chains, self.plan.units, strict=True)):
             reserved = self._amounts[unit]
-            rest = min(spent[unit], reserved) if forgive else spent[unit]
+            rest = spent[unit]
             for index, before, amount in self._older:
                 if index == place:
                     charged = min(rest, amount)

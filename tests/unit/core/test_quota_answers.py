@@ -30,3 +30,11 @@ def test_nobody_is_told_to_wait_for_what_never_comes() -> None:
     )
     assert (refusal.retry_after_s, refusal.standing.resets_at) == (0, 0)
     assert refusal.hint == "Ask the operator of this gateway for more"
+
+
+def test_a_token_that_is_good_for_nothing_is_refused_in_the_words_of_the_daemon() -> None:
+    nothing = meter_of(Quota("token 0 requests", Limit("requests", 0), ("token",)), ("iss jti",))
+    assert exceeded(nothing, spent=0, resets_s=inf, now_s=0.0).message == "Token quota exceeded"
+    for limit, per in ((Limit("requests", 1), "token"), (Limit("requests", 0), "principal")):
+        other = meter_of(Quota("q", limit, (per,)), ("iss x",))  # type: ignore[arg-type]
+        assert exceeded(other, spent=1, resets_s=inf, now_s=0.0).message != "Token quota exceeded"

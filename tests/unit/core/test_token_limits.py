@@ -10,7 +10,7 @@ from jotgate.core.limit_texts import AMOUNT_MAX, read_limit
 from jotgate.core.lineage import read_lineage
 from jotgate.core.quotas import Limit, TokenLimit
 from jotgate.core.revocations import ancestor_handle, token_handle
-from jotgate.core.token_limits import claimed_refusal, limit_lines, limits_claim, read_claimed, read_token_limits
+from jotgate.core.token_limits import limit_lines, limits_claim, read_claimed, read_token_limits
 from jotgate.errors import ClaimRefused, CommandError
 
 OWN = "https://gate.example"
@@ -106,11 +106,3 @@ def test_the_quota_of_the_daemon_bounds_the_requests_of_a_token(claims: dict[str
 def test_a_quota_that_is_no_whole_number_makes_the_token_invalid(value: object) -> None:
     with pytest.raises(ClaimRefused, match="the claim 'quota' is not a whole number"):
         read_claimed({"quota": value}, QUOTA)
-
-
-def test_a_token_of_no_quota_is_refused_in_the_words_of_the_daemon() -> None:
-    spent = read_claimed({"quota": 0}, QUOTA)
-    assert claimed_refusal(spent, validating=False) == (429, "Token quota exceeded")
-    assert claimed_refusal(spent, validating=True) == (401, "Token quota exceeded")
-    for claims in ({}, {"quota": 1}):
-        assert claimed_refusal(read_claimed(claims, QUOTA), validating=True) is None

@@ -143,16 +143,6 @@ def test_a_call_is_settled_once() -> None:
     assert balance(world, quota).posted == 12
 
 
-def test_what_is_forgiven_is_not_charged() -> None:
-    quota = meter(100, "total_tokens")
-    world = world_of(quota)
-    (call,) = begin(world, world.workers[0])
-    assert call.reservation.settle(Used(input_tokens=1, output_tokens=29), forgive=True) == 20
-    call.ended = True
-    seconds(world, 2.0)
-    assert balance(world, quota).posted == 10
-
-
 def test_what_is_used_beyond_the_quota_is_debt_and_the_next_call_is_refused() -> None:
     quota = meter(15, "total_tokens")
     world = world_of(quota)

@@ -67,17 +67,17 @@ def read_lineage(claims: Mapping[str, object], *, ours: bool) -> Lineage:
     Raises:
         ClaimRefused: one of them is not of its shape, or asks for a proof that nobody here can check.
     """
-    return Lineage(
-        tenant=_text(claims, "tenant") if ours else "",
-        roles=frozenset(_names(claims, "roles")) if ours else _NOBODY,
-        family=_text(claims, "family") if ours else "",
-        ancestors=_names(claims, "ancestors") if ours else (),
-        origins=_names(claims, "origins") if ours else (),
-        actors=_actors(claims),
-        may_act=_permitted(claims["may_act"]) if "may_act" in claims else None,
-        confirmation=_confirmation(claims["cnf"]) if "cnf" in claims else None,
-        session=_text(claims, "sid"),
-        limits=read_token_limits(claims) if ours else (),
+    return Lineage(  # Each is looked for by itself: of those that have any at all, most have one or two.
+        _text(claims, "tenant") if ours and "tenant" in claims else "",
+        frozenset(_names(claims, "roles")) if ours and "roles" in claims else _NOBODY,
+        _text(claims, "family") if ours and "family" in claims else "",
+        _names(claims, "ancestors") if ours and "ancestors" in claims else (),
+        _names(claims, "origins") if ours and "origins" in claims else (),
+        _actors(claims) if "act" in claims else (),
+        _permitted(claims["may_act"]) if "may_act" in claims else None,
+        _confirmation(claims["cnf"]) if "cnf" in claims else None,
+        _text(claims, "sid") if "sid" in claims else "",
+        read_token_limits(claims) if ours and "limits" in claims else (),
     )
 
 
@@ -91,8 +91,6 @@ def actor_claim(actors: Sequence[Actor]) -> dict[str, object]:
 
 
 def _text(claims: Mapping[str, object], name: str) -> str:
-    if name not in claims:
-        return ""
     found = claims[name]
     if is_name(found):
         return found
@@ -100,8 +98,6 @@ def _text(claims: Mapping[str, object], name: str) -> str:
 
 
 def _names(claims: Mapping[str, object], name: str) -> tuple[str, ...]:
-    if name not in claims:
-        return ()
     found = claims[name]
     if isinstance(found, list) and are_names(found):
         return tuple(found)

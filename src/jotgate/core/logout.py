@@ -1,6 +1,6 @@
 """What a logout token says (OpenID Connect Back-Channel Logout 1.0 s2.4): who, or which session, has logged out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -71,6 +71,11 @@ def read_logout(claims: Claims, issuer: Issuer) -> Logout:
         token_id=claims.jti or "",
         ends_at_s=int(claims.exp or 0) + LEEWAY_S_MAX + 1,
     )
+
+
+def tells_of_events(types: Iterable[str]) -> bool:
+    """Whether one of these types is that of tokens that `check_no_event` refuses for their type alone."""
+    return not _EVENT_TYPES.isdisjoint(map(media_type, types))
 
 
 def check_no_event(claims: Claims, typ: str | None) -> None:

@@ -127,10 +127,7 @@ def read_claims(payload: bytes) -> Claims:
         TokenMalformed: not one strict JSON object.
         ClaimRefused: a registered claim is not of its type.
     """
-    return _typed(parse_object(payload, "claims set"))
-
-
-def _typed(raw: Mapping[str, object]) -> Claims:
+    raw = parse_object(payload, "claims set")
     return _read_usual(raw) or _read_each(raw)
 
 
@@ -214,7 +211,8 @@ def prepare(claims: Mapping[str, object], typ: str, key: VerificationKey) -> byt
 
 def _payload(claims: Mapping[str, object]) -> bytes:
     payload, written = write_object(claims, "claims set")
-    _typed(written)
+    if _read_usual(written) is None:
+        _read_each(written)
     return payload
 
 

@@ -105,7 +105,12 @@ def usual_identity(claims: Claims) -> Identity:
     if claims.sub is None:
         return read_identity(claims.raw, USUAL)
     scopes = None if claims.scope is None else _scope_set(claims.scope)
-    return Identity(claims.sub, claims.client_id or "", "", scopes, _names(claims.raw, _MODELS), _NONE)
+    listed = claims.raw.get("models")
+    if isinstance(listed, list) and are_names(listed):
+        models: frozenset[str] | None = frozenset(listed)
+    else:
+        models = _names(claims.raw, _MODELS)
+    return Identity(claims.sub, claims.client_id or "", "", scopes, models, _NONE)
 
 
 @lru_cache(maxsize=64)

@@ -28,8 +28,8 @@ HEADER_BYTES_MAX: Final = 4_096
 
 SECRETS_MAX: Final = 2  # one that signs and the one before it
 
-_JWS_SEGMENTS: Final = 3
-_JWE_SEGMENTS: Final = 5
+_JWS_DOTS: Final = 2
+_JWE_DOTS: Final = 4
 _USUAL_MEMBERS: Final = 3  # alg, kid, typ
 
 
@@ -56,12 +56,11 @@ def parse(token: bytes) -> Jws:
     """
     if len(token) > TOKEN_BYTES_MAX:
         raise TokenMalformed(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
-    segments = token.split(b".")
-    if len(segments) != _JWS_SEGMENTS:
-        raise _not_compact(token, len(segments))
-    protected, payload, signature = segments
+    if token.count(b".") != _JWS_DOTS:
+        raise _not_compact(token)
+    signing_input, _, signature = token.rpartition(b".")
+    protected, _, payload = signing_input.partition(b".")
     header, alg, kid, typ = _parse_header(protected)
-    signing_input = token[: len(protected) + 1 + len(payload)]
     return Jws(header, alg, kid, typ, b64url_decode(payload), signing_input, b64url_decode(signature))
 
 
@@ -191,12 +190,12 @@ def _verify_without_kid(jws: Jws, keys: KeySet, row: Algorithm) -> VerificationK
     raise SignatureInvalid("the token's signature is not that of the issuer's key")
 
 
-def _not_compact(token: bytes, segments: int) -> TokenError:
+def _not_compact(token: bytes) -> TokenError:
     if token.lstrip().startswith(b"{"):
         return TokenMalformed("the token is in a JSON serialization; only the compact one is taken")
-    if segments == _JWE_SEGMENTS:
+    if token.count(b".") == _JWE_DOTS:
         return TokenEncrypted("the token is encrypted (JWE); only signed ones are taken")
-    return TokenMalformed(f"a token has {_JWS_SEGMENTS} parts between dots, and this one has not")
+    return TokenMalformed(f"a token has {_JWS_DOTS + 1} parts between dots, and this one has not")
 
 
 def _is_text(value: object) -> bool:

@@ -13,18 +13,23 @@ from jotgate.core.calls import Request
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.operations import find_operation
-from jotgate.core.policy_values import Policy, PolicySet
+from jotgate.core.policy_values import UTC_NAME, Policy, PolicySet, Window
 from jotgate.core.routes import Attempt, Route
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.gateway.admission import admit, authenticate
 from jotgate.gateway.world import World, build_world
 from jotgate.jose import jwt
 from jotgate.jose.keys import KeySet, SigningKey, generate
+from jotgate.services.policy_decisions import build_desk
 
 NONE: Final = "a call admitted, no policy"
 MANY: Final = "a call admitted, 1,000 policies"
 PLACED: Final = "a call admitted, 1,000 policies, one of which looks at the address"
-WAYS: Final = (NONE, MANY, PLACED)
+CIRCUMSTANTIAL: Final = (
+    "a call admitted, 1,000 policies, each of which looks at the address, the time or the token's age"
+)
+FIRST: Final = "a call admitted, 1,000 policies that have not met its token yet"
+WAYS: Final = (NONE, MANY, PLACED, CIRCUMSTANTIAL, FIRST)
 
 POLICIES: Final = 1_000
 _NAME: Final = "https://gateway.example"
@@ -35,6 +40,8 @@ _BODY: Final = b'{"model":"%b","messages":[{"role":"user","content":"%b"}]}' % (
 _OTHERS: Final = ("subjects", "clients", "tenants", "roles", "issuers", "actors", "models", "routes")
 """What the policies are about: others than those who call. Each tenth is about all whose name begins so."""
 _ORDERS: Final = 2
+_DAYS: Final = 7
+_DAYS_ON: Final = 3  # so far from today that no window of that day is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,8 @@ class Admissions:
         return summarise([mine / none for mine, none in zip(self.us[way], self.us[NONE], strict=True)])
 
     def summaries(self) -> dict[str, Summary | None]:
-        """The figure that a gate stands on."""
-        return {"policies_over_none": self.over_none(MANY)}
+        """The figures that gates stand on."""
+        return {"policies_over_none": self.over_none(MANY), "policies_first_look": self.over_none(FIRST)}
 
 
 def measure_admission(rounds: int, calls: int) -> Admissions:
@@ -60,14 +67,25 @@ def measure_admission(rounds: int, calls: int) -> Admissions:
     worlds = {NONE: _world(key, calls, ()), MANY: _world(key, calls, _policies())}
     network = Policy(name="network", effect="deny", addresses=tuple(f"10.{number}.0.0/16" for number in range(100)))
     worlds[PLACED] = _world(key, calls, (network, *_policies()[1:]))
+    worlds[CIRCUMSTANTIAL] = _world(key, calls, _circumstantial(now_s))
+    worlds[FIRST] = _world(key, calls, _policies())
     ways = {name: _admitting(world, tokens, now_s) for name, world in worlds.items()}
     us: dict[str, list[float]] = {name: [] for name in WAYS}
     for work in ways.values():
         work()
     for number in range(rounds):
+        # The tokens are known, and what policies say of them is not: as after a change of policies.
+        ways[FIRST] = _admitting(_forgetting(worlds[FIRST]), tokens, now_s)
         for name in reversed(WAYS) if number % _ORDERS else WAYS:
             us[name].append(_cpu_us(ways[name]) / calls)
     return Admissions(us)
+
+
+def _forgetting(world: World) -> World:
+    """The same, whose policies have decided nothing yet."""
+    return replace(
+        world, desk=build_desk(world.snapshot.policies, frozenset(world.routes), world.limits.verified_tokens)
+    )
 
 
 def _policies() -> tuple[Policy, ...]:
@@ -77,6 +95,22 @@ def _policies() -> tuple[Policy, ...]:
         pattern = f"other-{number}" + "*" * (number % 10 == 0)
         plain = Policy(name=f"p{number}", effect="deny" if number % 2 else "allow")
         found.append(replace(plain, **{_OTHERS[number % len(_OTHERS)]: (pattern,)}))
+    return (*found, Policy(name="rest", effect="allow"))
+
+
+def _circumstantial(now_s: float) -> tuple[Policy, ...]:
+    """So many that each deny what comes from elsewhere, at another time, or with an older token; the rest goes on."""
+    day = (time.gmtime(now_s).tm_wday + _DAYS_ON) % _DAYS
+    found = []
+    for number in range(POLICIES - 1):
+        network = (f"10.{number // 256}.{number % 256}.0/24",)
+        window = (Window((day,), number, number + 1, UTC_NAME),)
+        kinds: tuple[dict[str, object], ...] = (
+            {"addresses": network},
+            {"times": window},
+            {"older_s": _LIFETIME_S + number},
+        )
+        found.append(replace(Policy(name=f"p{number}", effect="deny"), **kinds[number % len(kinds)]))
     return (*found, Policy(name="rest", effect="allow"))
 
 

@@ -77,12 +77,17 @@ class Verification:
         """What it costs that other tokens are revoked: the whole over the same with none, round by round."""
         return summarise([with_ / without for with_, without in zip(self.us[WARM], self.us[UNREVOKED], strict=True)])
 
+    def first_look(self) -> Summary | None:
+        """What a token's first look costs after a revocation: the whole over the same with none, round by round."""
+        return summarise([grown / without for grown, without in zip(self.us[GROWN], self.us[UNREVOKED], strict=True)])
+
     def summaries(self) -> dict[str, Summary | None]:
         """The figures that gates stand on."""
         return {
             "verify_cold": self.over_bare(COLD),
             "verify_warm_us": summarise(self.us[WARM]),
             "verify_revoked": self.over_unrevoked(),
+            "verify_first_look": self.first_look(),
         }
 
 

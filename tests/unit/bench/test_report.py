@@ -18,7 +18,7 @@ from bench.report import Report, admissions_table, metering_lines, possession_ta
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
-from bench.verifier import BARE, COLD, PYJWT, UNREVOKED, WARM, Verification
+from bench.verifier import BARE, COLD, GROWN, PYJWT, UNREVOKED, WARM, Verification
 
 BLOCKS = Blocks(
     reload_cpu_ms=[2.0, 4.5, 3.0],
@@ -68,7 +68,7 @@ def report(
     )
 
 
-VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], PYJWT: [90.0]})
+VERIFICATION = Verification(100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], GROWN: [4.0], PYJWT: [90.0]})
 POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
 METERINGS = Meterings(1_000_000, [1.5, 2.0, 2.5])
 ADMISSIONS = Admissions({NONE: [6.0, 8.0], MANY: [6.3, 8.8]})
@@ -197,6 +197,7 @@ def test_what_a_verification_costs_stands_beside_the_bare_primitive() -> None:
 
     assert "| jotgate, cold | 60.00 (60.00 to 60.00) | 1.20 x (1.20 to 1.20) |" in page
     assert "| jotgate, from its cache | 2.00 (2.00 to 2.00) | 0.04 x (0.04 to 0.04) |" in page
+    assert "once after each further one: 2.50 x (2.50 to 2.50)." in page
 
 
 def test_what_policies_cost_stands_beside_a_call_without() -> None:

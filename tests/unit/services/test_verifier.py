@@ -1,10 +1,15 @@
 """A good token is verified once and remembered; a wrong one is refused each time, and time never stands still."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
 import pytest
 from msgspec import structs
 
 from jotgate.core.durable import Revocation, RevocationKind
-from jotgate.core.revocations import token_handle
+from jotgate.core.revocations import Entry, token_handle
 from jotgate.errors import ClaimRefused, Code, JotgateError, KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.gateway.world import build_verifier
 from jotgate.jose.keys import KeySet, generate
@@ -268,3 +273,70 @@ def test_what_one_set_spares_another_may_not(issuer: TestIssuer) -> None:
     with pytest.raises(TokenError) as caught:
         again.verify(token, NOW_S)
     assert caught.value.code is Code.TOKEN_REVOKED
+
+
+class _Watched(str):
+    """A name that counts how often it is looked at: a table asks its hash, a comparison its equality."""
+
+    __slots__ = ()
+    looks = 0
+
+    def __hash__(self) -> int:
+        _Watched.looks += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        _Watched.looks += 1
+        return super().__eq__(other)
+
+
+def _first_look(issuer: TestIssuer, revoked: int, *, watermarks: bool) -> tuple[int, int]:
+    """What a token's first verification after a revocation costs: steps, and how often revoked names are looked at."""
+    verifier, token = verifier_of(issuer), issuer.token(jti="t-1", client_id="c-1", tenant="acme", **_LINEAGE)
+    verifier.verify(token, NOW_S)
+    verifier.revoked.take(Entry(_Watched(f"token {NAME} other-{number}"), None) for number in range(revoked))
+    if watermarks:  # of the token's own client and tenant, which it is younger than: the dearest that is let through
+        verifier.revoked.take([Entry("client c-1", None, int(NOW_S) - 9_999), Entry("tenant acme", None, 1)])
+    _Watched.looks = 0
+    steps = _steps(lambda: verifier.verify(token, NOW_S))
+    return steps, _Watched.looks
+
+
+def _steps(work: Callable[[], object]) -> int:
+    """How many lines are run and functions called by something."""
+    steps = 0
+
+    def line(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal steps
+        steps += 1
+        return line
+
+    def call(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal steps
+        steps += event == "c_call"
+
+    sys.settrace(line)
+    sys.setprofile(call)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+        sys.settrace(None)
+    return steps
+
+
+@pytest.mark.parametrize("watermarks", [False, True], ids=["spared", "younger than watermarks"])
+def test_a_first_look_after_a_revocation_looks_up_its_own_names_whatever_else_is_revoked(
+    issuer: TestIssuer, watermarks: bool
+) -> None:
+    few, many = (_first_look(issuer, count, watermarks=watermarks) for count in (10, 100_000))
+    assert many[0] == few[0] < 200
+    assert few[1] == many[1] == 0, "no name of others is looked at"
+
+
+def test_who_was_spared_is_asked_after_again_only_when_something_was_revoked_since(issuer: TestIssuer) -> None:
+    verifier, token = verifier_of(issuer), issuer.token(jti="t-1")
+    verifier.verify(token, NOW_S)
+    revoke(verifier, RevocationKind.TOKEN, token_handle(NAME, "t-2"))
+    first, second = (_steps(lambda: verifier.verify(token, NOW_S)) for _ in range(2))
+    assert second < first

@@ -193,10 +193,8 @@ def verification_table(found: Verification | None) -> list[str]:
             for way, us in found.us.items()
         ),
         "",
-        (
-            f"With {REVOKED:,} revocations of all kinds over the same with none: {_cell(found.over_unrevoked(), 2, 'x')}; "
-            f"a token's first look among them, once after each further one: {_cell(found.first_look(), 2, 'x')}."
-        ),
+        f"With {REVOKED:,} revocations of all kinds over the same with none: {_cell(found.over_unrevoked(), 2, 'x')}.",
+        f"A token's first look among them, once after each further one: {_cell(found.first_look(), 2, 'x')}.",
     ]
 
 

@@ -19,6 +19,7 @@ from jotgate.core.durable import (
     RevocationKind,
     Versions,
 )
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.limit_records import LimitRecord
@@ -148,6 +149,28 @@ class PersonalTokenRecords(Protocol):
 
     def drop_personal_tokens(self, ended_at_s: int, limit: int) -> int:
         """Forget at most `limit` that had ended at this second; returns how many."""
+
+
+class EndlessRecords(Protocol):
+    """Tokens without an end that were seen, whoever issued them. All raise StoreUnavailable."""
+
+    def endless_tokens(self, subject: str, after: str, limit: int) -> Sequence[EndlessToken]:
+        """The first `limit` by digest, behind `after`; those of `subject`, or all when it is empty."""
+
+    def known_endless_tokens(self, digests: Sequence[str]) -> frozenset[str]:
+        """Which of these are kept; some hundreds at a time."""
+
+    def see_endless_tokens(self, tokens: Sequence[EndlessToken]) -> None:
+        """Keep these, all of them or none; of one that is kept, the earliest first and the latest last sight.
+
+        What else is kept of it stays as it is.
+        """
+
+    def drop_endless_tokens(self, seen_at_s: int, most: int, limit: int) -> int:
+        """Forget at most `limit` whose last sight is not after this second, or that are more than `most`.
+
+        Those go first that were not seen for longest. Returns how many.
+        """
 
 
 class FamilyRecords(Protocol):
@@ -282,6 +305,7 @@ class Store(
     LedgerRecords,
     Marks,
     Protocol,
+    EndlessRecords,
 ):
     """The durable state of an installation. Plain calls, each a transaction of its own, from any thread."""
 

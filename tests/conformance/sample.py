@@ -30,6 +30,7 @@ from jotgate.core.durable import (
     Revocation,
     RevocationKind,
 )
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger import LeaseAsk
 from jotgate.core.limit_records import LimitRecord
@@ -154,6 +155,16 @@ LEASED: Final = LeaseAsk("lease", METER, want=4, least=1)
 LIMITED_ISSUANCE: Final = Issuance(
     "limited", "ann", "cli", "new", 41, 4_000_000_000, limits=(TokenLimit(Limit("cost", 5), "https://i.example t"),)
 )
+ENDLESS: Final = EndlessToken(
+    digest="5f" * 32,
+    issuer="chain",
+    token_id="ab" * 32,
+    subject="Ann's \u2603",
+    names=(f"token chain {'ab' * 32}", "key chain secret-0"),
+    issued_at_s=42,
+    first_seen_at_s=4_000_000_000,
+    last_seen_at_s=4_000_000_060,
+)
 
 
 def fill(store: Store) -> None:
@@ -166,6 +177,7 @@ def fill(store: Store) -> None:
     fill_tokens(store)
     store.put_policies(0, POLICIES)
     fill_quotas(store)
+    store.see_endless_tokens([ENDLESS])
 
 
 def fill_quotas(store: Store) -> None:

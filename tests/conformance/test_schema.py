@@ -149,6 +149,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert (store.limits(("", ""), 10), store.balances([sample.METER])[0].leased) == ((), 0)
         sample.fill_quotas(store)
     check_quotas(store)
+    if revision < "0005":
+        assert store.endless_tokens("", "", 10) == ()
+        store.see_endless_tokens([sample.ENDLESS])
+    assert store.endless_tokens("", "", 10) == (sample.ENDLESS,)
     store.close()
 
 

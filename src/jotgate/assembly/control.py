@@ -30,6 +30,7 @@ from jotgate.assembly.quota_room import QuotaRoom
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
+from jotgate.assembly.sight_room import SightRoom
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
@@ -55,6 +56,7 @@ from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
 from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
+from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.issuable import Issuable
 from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.services.proof_desk import ProofDesk
@@ -70,31 +72,38 @@ from jotgate.telemetry.logs import learn, learn_of, watch_loop
 
 
 class Others(Struct, frozen=True):
-    """Who is trusted beside this installation, their keys, how long the first of them are waited for; and policies."""
+    """Who is trusted beside this installation, their keys, how long the first of them are waited for; and policies.
+
+    `sights` are those of their tokens that never expire and that control has taken itself.
+    """
 
     issuers: Issuers
     keys: RemoteKeys
     policies: PolicyReader
+    sights: EndlessSights
     wait_s: float
 
 
 class Rooms(Struct, frozen=True):
-    """Who answers workers about personal tokens, about DPoP proofs, and about quotas."""
+    """Who answers workers about personal tokens, about DPoP proofs and about quotas; and whom they tell of sights."""
 
     personal: PersonalRoom
     proofs: ProofDesk
     units: UnitRoom
+    sights: SightRoom
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.personal.keep())
             group.create_task(self.units.keep())
+            group.create_task(self.sights.keep())
             group.create_task(keep_watch(self.proofs, keys))
 
     async def settle(self) -> None:
         """Keep what workers said last."""
         await self.personal.keep_uses()
+        await self.sights.keep_sights()
         await self.units.settle()
 
 
@@ -112,7 +121,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     host = urlsplit(assignment.url).hostname or ""  # What the supervisor listens on, whatever the settings say now.
     issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
     remote = RemoteKeys(directory.path)
-    policies = PolicyReader()
+    policies, sights = PolicyReader(), EndlessSights()
     opened: list[OpenKeys] = []
 
     def open_once(found: Loaded) -> OpenKeys:
@@ -140,7 +149,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         snapshot = replace(snapshot, issuers=issuers.compile(ours, remote.sets_for(key_sources)))
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
         learn_of(snapshot.upstreams, snapshot.issuers)
-        verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked)
+        verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
         return Effect(config, snapshot, verifier, book.states, key_sources)
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
@@ -150,7 +159,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         "control.started", actor="jotgate", details={"version": __version__, "issuer": keys.authority.issuer_url}
     )
     metrics = Metrics(str(started_with["metrics.listen"]))
-    others = Others(issuers, remote, policies, seconds(str(started_with["server.issuer_wait"])))
+    others = Others(issuers, remote, policies, sights, seconds(str(started_with["server.issuer_wait"])))
     uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), others=others))
     keys.close()
 
@@ -178,7 +187,9 @@ async def _serve(
         open_personal_room(keys, bus, clock),
         open_proof_desk(keys, reloader, bus),
         open_unit_room(keys, reloader, bus, clock),
+        SightRoom(keys.access, keys.authority.recorder, others.sights),
     )
+    bus.answers.serve_sights(rooms.sights)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,

@@ -39,6 +39,7 @@ from jotgate.processes.messages import (
     AuditBatch,
     AuditWritten,
     Beat,
+    EndlessSeen,
     Figures,
     FromControl,
     Hello,
@@ -184,6 +185,7 @@ class Worker:
                 self._tell_figures()  # First: the silence that a beat ends is worth knowing.
                 self._personal.tell_uses()
                 self._gateway.control_seen(age_s)
+                self._tell_sights()
             case Revoked(entries):
                 self._worlds.revoked.take(entries)
             case World(snapshot):
@@ -231,6 +233,13 @@ class Worker:
         self._link.send(Figures(self._tally.counts(verifier, self._worlds.personal), gauges))
 
     def _swap(self, world: ReadyWorld) -> None:
+    def _tell_sights(self) -> bool:
+        """Tell control of some tokens that never expire; whether there were any, and somebody to tell."""
+        world = self._gateway.world
+        return world is not None and world.verifier.cache.sights.tell(
+            lambda tokens: self._link.send(EndlessSeen(list(tokens)))
+        )
+
         before = self._gateway.world
         if before is not None and before.verifier is not world.verifier:
             self._tally.retire(before.verifier)
@@ -282,6 +291,8 @@ class Worker:
         self._tell_figures()
         self._personal.tell_uses()
         self._link.flush()
+        while self._tell_sights():
+            pass
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
         lost = sum(batch.rows for batch in self._auditor.unwritten())
         if lost:

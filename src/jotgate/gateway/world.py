@@ -14,6 +14,7 @@ from jotgate.ports import UpstreamPort
 from jotgate.services.federation import carry_over
 from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.policy_decisions import PolicyDesk, build_desk
+from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
 
@@ -80,9 +81,12 @@ def build_verifier(
 ) -> Verifier:
     """The verifier of these issuers; what `before` knows of issuers that are still the same goes on.
 
-    `revoked` None: that of `before`, or an empty one.
+    `revoked` None: that of `before`, or an empty one. So are `sights`, where tokens are noted that never expire.
     """
-    cache = before.cache if before is not None and before.cache.capacity == capacity else TokenCache(capacity)
+    if before is not None and before.cache.capacity == capacity:
+        cache = before.cache
+    else:
+        cache = TokenCache(capacity, before.cache.sights if sights is None and before is not None else sights)
     if revoked is None:
         revoked = RevokedSet() if before is None else before.revoked
     return Verifier(carry_over(issuers, None if before is None else before.federation), cache, revoked)
@@ -98,6 +102,7 @@ def build_world(
     """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal.
 
     `revoked` and `personal` are what all worlds of a process share; None: as for `build_verifier`, and that of before.
+    sights: EndlessSights | None = None,
     """
     capacity = snapshot.limits.verified_tokens
     verifier = None if previous is None else previous.verifier
@@ -133,3 +138,27 @@ def _desk_for(snapshot: Snapshot, previous: World | None) -> PolicyDesk | None:
         if before == (aliases, capacity):
             return previous.desk
     return build_desk(snapshot.policies, aliases, capacity)
+    if not snapshot.faces:
+        return world
+    known = {} if previous is None else previous.faces
+    return replace(world, faces={one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces})
+
+
+def _build_face(face: Face, world: World, previous: World | None) -> World:
+    """The world of a face, with the cache of verified tokens that all share: what one may use, the others refuse."""
+    snapshot = replace(world.snapshot, issuers=face.issuers, routes=face.routes, edge=face.edge, faces=())
+    main = world.verifier
+    if previous is not None and previous.snapshot.issuers == face.issuers and previous.verifier.cache is main.cache:
+        verifier = previous.verifier
+    else:
+        before = None if previous is None else previous.verifier.federation
+        verifier = Verifier(carry_over(face.issuers, before), main.cache, main.revoked)
+    return replace(
+        world,
+        snapshot=snapshot,
+        verifier=verifier,
+        routes={route.alias: route for route in face.routes},
+        credentials=compile_rules(snapshot),
+        personal=None,
+        desk=_desk_for(snapshot, previous),
+    )

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from jotgate.core.accounts import TokenUse
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
@@ -18,6 +19,7 @@ from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter
 from jotgate.errors import InternalError
 from jotgate.processes.messages import (
+    EndlessSeen,
     KeysAnswered,
     KeysWanted,
     LeasesAnswered,
@@ -35,7 +37,7 @@ from jotgate.processes.worker_connection import WorkerConnection
 
 _NO_FETCH_S: Final = 60.0
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
-Question = KeysWanted | TokenWanted | TokensUsed | FormAsked | ProofShown | PlanWanted | LeasesAsked
+Question = KeysWanted | TokenWanted | TokensUsed | EndlessSeen | FormAsked | ProofShown | PlanWanted | LeasesAsked
 
 
 class RecordDesk(Protocol):
@@ -49,6 +51,13 @@ class RecordDesk(Protocol):
 
     def used(self, uses: Sequence[TokenUse]) -> None:
         """Personal tokens were used."""
+
+
+class SightDesk(Protocol):
+    """What workers tell of tokens without an end."""
+
+    def seen(self, tokens: Sequence[EndlessToken]) -> None:
+        """These were taken."""
 
 
 class UnitDesk(Protocol):
@@ -83,6 +92,7 @@ class Answers:
         self._judge_proof: Callable[[Sight], Awaitable[Verdict]] = _know_nothing
         self.records: RecordDesk | None = None
         self.units: UnitDesk | None = None
+        self._sights: SightDesk | None = None
         self._leasing: set[asyncio.Task[None]] = set()
 
     def serve_forms(self, answer: FormDesk) -> None:
@@ -96,6 +106,10 @@ class Answers:
     def serve_records(self, desk: RecordDesk) -> None:
         """Let workers ask this desk of personal tokens."""
         self.records = desk
+
+    def serve_sights(self, desk: SightDesk) -> None:
+        """Let workers tell this desk of tokens without an end."""
+        self._sights = desk
 
     def serve_units(self, desk: UnitDesk) -> None:
         """Let workers ask this desk of quotas."""
@@ -120,6 +134,8 @@ class Answers:
                 connection.ask(("token", digest), self._answer_token(connection, digest))
             case TokensUsed(uses) if self.records is not None:
                 self.records.used(uses)
+            case EndlessSeen(tokens) if self._sights is not None:
+                self._sights.seen(tokens)
 
     async def _answer_keys(self, connection: WorkerConnection, issuer: str) -> None:
         outcome = await self._wanted(issuer)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.core.accounts import TokenUse
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
@@ -124,6 +125,12 @@ class TokensUsed(Struct, frozen=True, tag="tokens_used"):
     uses: list[TokenUse]
 
 
+class EndlessSeen(Struct, frozen=True, tag="endless_seen"):
+    """Tokens without an end that the worker has taken since the message before, or takes on. It is told once."""
+
+    tokens: list[EndlessToken]
+
+
 class ProofShown(Struct, frozen=True, tag="proof_shown"):
     """A worker was shown a DPoP proof that is good in itself. `number` counts up per worker; the answer names it."""
 
@@ -206,6 +213,7 @@ FromControl = (
     World
     | Revoked
     | AuditWritten
+    | EndlessSeen
     | Beat
     | KeysAnswered
     | TokenAnswered

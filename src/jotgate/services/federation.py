@@ -38,10 +38,11 @@ class Trusted:
     """A token that an issuer vouches for. It is good from `not_before_s` to before `not_after_s`, leeway included.
 
     Mutable in what is found out on demand: `names`, and `spared_at`, which is the growth of the set of revocations as
-    it was when that set was last found to spare it; None: not yet.
+    it was when that set was last found to spare it; None: not yet. And in `due_s`, when it is to be looked at more
+    closely than that it is in a cache: at its end, or, where it has none, when its use is noted again.
     """
 
-    __slots__ = ("_names", "issuer", "key", "not_after_s", "not_before_s", "principal", "spared_at")
+    __slots__ = ("_names", "due_s", "issuer", "key", "not_after_s", "not_before_s", "principal", "spared_at")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Trusted:
         self.principal: Final = principal
         self.not_before_s: Final = not_before_s
         self.not_after_s: Final = not_after_s
+        self.due_s = not_after_s
         self.spared_at: object = None
         self._names: tuple[str, ...] = ()
 

@@ -14,6 +14,9 @@ CLOCKS_S: Final = 60
 _SEALED_S: Final = 5  # What is sealed is kept for a clock that is so far behind; a repeat by a worse one finds nothing.
 _ENDED_S: Final = LEEWAY_S_MAX + CLOCKS_S  # no machine takes what ended so long ago
 _SHOWN_S: Final = 30 * 86_400  # for its owner to see that it has ended
+_UNSEEN_S: Final = 400 * 86_400  # A token that is used once a year is known again.
+ENDLESS_MAX: Final = 100_000
+"""So many tokens that never expire are remembered: those that were seen last."""
 
 _Chore = Callable[[Store, int], int]
 _CHORES: Final[tuple[_Chore, ...]] = (
@@ -22,6 +25,7 @@ _CHORES: Final[tuple[_Chore, ...]] = (
     lambda store, now_s: store.drop_marks(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_families(now_s - _ENDED_S, BATCH),
     lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
+    lambda store, now_s: store.drop_endless_tokens(now_s - _UNSEEN_S, ENDLESS_MAX, BATCH),
     # Of these the store's own clock says what has ended.
     lambda store, _: store.drop_leases(BATCH),
     lambda store, _: store.drop_windows(BATCH),

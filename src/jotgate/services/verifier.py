@@ -6,6 +6,7 @@ neither the token nor anything that it came of was revoked: all checked on every
 """
 
 from hashlib import sha256
+from math import inf
 from typing import Final
 
 from jotgate.core.durable import RevocationKind
@@ -13,6 +14,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.revocations import handle_name, token_handle
 from jotgate.errors import KeyUnknown, TokenError, TokenExpired, TokenImmature
 from jotgate.jose import jws, jwt
+from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.federation import Federation, Trusted, TrustedIssuer
 from jotgate.services.revocation import RevokedSet
 
@@ -20,12 +22,16 @@ _GENERATIONS: Final = 2
 
 
 class TokenCache:
-    """At most `capacity` verified tokens by digest, in two generations. Mutable: it outlives the worlds that use it."""
+    """At most `capacity` verified tokens by digest, in two generations. Mutable: it outlives the worlds that use it.
 
-    __slots__ = ("_generation_size", "_old", "_young", "capacity")
+    `sights` are those of them that never expire, and of which nobody was told yet.
+    """
 
-    def __init__(self, capacity: int) -> None:
+    __slots__ = ("_generation_size", "_old", "_young", "capacity", "sights")
+
+    def __init__(self, capacity: int, sights: EndlessSights | None = None) -> None:
         self.capacity: Final = capacity
+        self.sights: Final = EndlessSights() if sights is None else sights
         self._generation_size = max(1, capacity // _GENERATIONS)
         self._young: dict[bytes, Trusted] = {}
         self._old: dict[bytes, Trusted] = {}
@@ -78,10 +84,8 @@ class Verifier:
             issuer.drop_ended(now_s)
         if found.key not in issuer.keys:
             return self._verify_new(token, digest, now_s)  # It is refused for what a worker says that never saw it.
-        if now_s >= found.not_after_s:
-            leeway_s = issuer.content.leeway_s
-            late = TokenExpired("the token has expired")
-            raise late.showing("exp", f"more than {now_s - leeway_s:.3f}", found.principal.expires_at_s)
+        if now_s >= found.due_s:
+            self._look_closely(found, digest, now_s)
         if now_s < found.not_before_s:
             leeway_s = issuer.content.leeway_s
             early = TokenImmature("the token is not valid yet")
@@ -115,7 +119,18 @@ class Verifier:
             raise
         self._check_revoked(found)
         self.cache.keep(digest, found)
+        if found.not_after_s == inf:
+            self.cache.sights.see(found, digest, now_s)
         return found.principal
+
+    def _look_closely(self, found: Trusted, digest: bytes, now_s: float) -> None:
+        """Refuse what has ended; note of what never ends that it is used. Raises TokenExpired, TokenRevoked."""
+        if found.not_after_s < inf:
+            leeway_s = found.issuer.content.leeway_s
+            late = TokenExpired("the token has expired")
+            raise late.showing("exp", f"more than {now_s - leeway_s:.3f}", found.principal.expires_at_s)
+        self._check_revoked(found)
+        self.cache.sights.see(found, digest, now_s)
 
     def _was_key_revoked(self, issuer: TrustedIssuer, kid: str | None) -> bool:
         """Whether a key of this installation's that is gone was revoked, and not replaced in its time."""

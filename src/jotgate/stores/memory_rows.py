@@ -8,6 +8,7 @@ import msgspec
 
 from jotgate.core.accounts import AccountKind, AnyAccount, PersonalToken
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger_records import Lease, MeterAccount, Place
 from jotgate.core.limit_records import LimitRecord
@@ -29,6 +30,7 @@ class Rows:
     revocations_number: int = 0
     accounts: dict[tuple[AccountKind, str], AnyAccount] = field(default_factory=dict)
     personal_tokens: dict[str, PersonalToken] = field(default_factory=dict)
+    endless_tokens: dict[str, EndlessToken] = field(default_factory=dict)
     account_changes: dict[tuple[AccountKind, str], int] = field(default_factory=dict)
     accounts_version: int = 0
     families: dict[str, Family] = field(default_factory=dict)

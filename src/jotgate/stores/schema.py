@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -183,6 +183,20 @@ PERSONAL_DIGESTS: Final = Table(
     Index("jotgate_personal_digests_token", "token_id"),
 )
 """Which personal token has a secret of this digest: what `secrets` of the token itself says, for looking up."""
+
+ENDLESS_TOKENS: Final = Table(
+    "jotgate_endless_tokens",
+    METADATA,
+    Column("digest", _TEXT, primary_key=True),
+    Column("issuer", _TEXT, nullable=False),
+    Column("token_id", _TEXT, nullable=False),
+    Column("subject", _TEXT, nullable=False),
+    Column("names", Packed, nullable=False),
+    Column("issued_at_s", BigInteger),
+    Column("first_seen_at_s", BigInteger, nullable=False),
+    Column("last_seen_at_s", BigInteger, nullable=False),
+    Index("jotgate_endless_tokens_seen", "last_seen_at_s", "digest"),
+)
 
 ACCOUNT_CHANGES: Final = Table(
     "jotgate_account_changes",

@@ -23,6 +23,7 @@ from jotgate.jose.encoding import parse_object
 from jotgate.stores.engines import reading, writing
 from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REVOCATIONS
 from jotgate.stores.sql_accounts import SqlAccounts
+from jotgate.stores.sql_endless_tokens import SqlEndlessTokens
 from jotgate.stores.sql_families import SqlFamilies
 from jotgate.stores.sql_ledger import SqlLedger
 from jotgate.stores.sql_limits import SqlLimits
@@ -46,7 +47,7 @@ _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 _ALL_KEYS: Final = select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)
 
 
-class SqlStore(SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlFamilies, SqlPolicies):
+class SqlStore(SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlEndlessTokens, SqlFamilies, SqlPolicies):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 
     def fact(self, name: str) -> str | None:

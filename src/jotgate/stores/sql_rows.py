@@ -29,6 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, PrincipalRecord, TenantRecord
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger_records import Lease, MeterAccount
 from jotgate.core.limit_records import LimitRecord
@@ -38,6 +39,7 @@ from jotgate.stores.schema import (
     ACCOUNT_CHANGES,
     CLIENTS,
     COUNTERS,
+    ENDLESS_TOKENS,
     FAMILIES,
     ISSUANCES,
     ISSUERS,
@@ -63,6 +65,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     PrincipalRecord: PRINCIPALS,
     ClientRecord: CLIENTS,
     PersonalToken: PERSONAL_TOKENS,
+    EndlessToken: ENDLESS_TOKENS,
     AccountChange: ACCOUNT_CHANGES,
     Family: FAMILIES,
     RefreshRecord: REFRESH_TOKENS,

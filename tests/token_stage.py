@@ -136,13 +136,14 @@ class TokenStage:
             recorder=self.recorder,
             issuable=Issuable(self.revoked, lambda: self.own.leeway_s, self.store.knows_zone),
         )
+        self.refresh_rules = RefreshRules()
         self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)
         self.families = Families(
             self.access,
             clock=self.clock,
             entropy=Chance(),
             recorder=self.recorder,
-            rules=RefreshRules,
+            rules=lambda: self.refresh_rules,
             revocations=Revocations(self.roots.fault, self._look),
         )
         self.clients = ClientAuthenticator(
@@ -177,6 +178,7 @@ class TokenStage:
                 revoker=revoker,
                 clock=self.clock,
                 refusals=RefusalLog(self.recorder, self.clock, "logout.refused"),
+                rules=lambda: self.refresh_rules,
             ),
             check_fresh=self._check_fresh,
             documents=lambda: documents(NAME, self.grants, certificates=self.certificates),

@@ -207,6 +207,12 @@ class FamilyRecords(Protocol):
     def erase_successors(self, used_before_s: int, limit: int) -> int:
         """Erase at most `limit` sealed successors of tokens that were used before; returns how many."""
 
+    def last_family_end(self) -> int | None:
+        """From when on no refresh token that is kept now could be used any more (NumericDate); None: there is none.
+
+        It may be later than that, as of those tokens some are used up, and of families that have ended.
+        """
+
     def drop_families(self, ended_at_s: int, limit: int) -> int:
         """Forget at most `limit` families whose last token had ended at this second; returns how many."""
 

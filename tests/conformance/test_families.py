@@ -221,6 +221,17 @@ def test_families_are_forgotten_with_all_their_tokens_when_the_last_has_ended(st
     assert [token(store, name) for name in ("f0", "f1", "f2", "g0", "h0")] == [None] * 5
 
 
+def test_it_is_known_from_when_on_no_refresh_token_of_now_is_of_use(store: Store) -> None:
+    assert store.last_family_end() is None
+    begin(store, "f", ends_at_s=10)
+    begin(store, "g", ends_at_s=12)
+    assert store.last_family_end() == 12
+    assert rotate(store, 0, ends_at_s=20)
+    assert store.last_family_end() == 20
+    assert rotate(store, 1, ends_at_s=15)
+    assert store.last_family_end() == 20
+
+
 def test_an_ended_family_is_kept_until_its_last_token_has_ended(store: Store) -> None:
     """Who presents one of its tokens is told that it ended, and not that nobody knows it."""
     begin(store, ends_at_s=10)

@@ -11,6 +11,7 @@ from jotgate.core.durable import Revocation
 from jotgate.core.issuers import ClaimMapping
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.logout import EVENT
+from jotgate.core.refresh import RefreshRules
 from jotgate.errors import Code, StoreUnavailable, TokenRevoked
 from jotgate.jose.encoding import b64url_encode, encode_object
 from jotgate.jose.keys import KeySet
@@ -258,6 +259,55 @@ def test_a_logout_token_counts_once(floor: Floor) -> None:
     assert floor.counts(fresh)
     floor.clock.advance(200)
     assert is_refused(floor.log_out(token)), "its time is over before it is forgotten"
+
+
+# How long it is remembered
+
+
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
+
+
+def ends_of(floor: Floor) -> set[float | None]:
+    """After how many days what was revoked is forgotten by the store; None: never."""
+    rows = floor.store.revocations_after(0, 100)
+    return {None if row.expires_at_s is None else (row.expires_at_s - row.revoked_at_s) / DAY_S for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("terms", "refresh", "days"),
+    [
+        ({"lifetime_max_s": HOUR_S}, (HOUR_S, DAY_S), 1),  # so long may access tokens of ours live
+        ({"lifetime_max_s": 5 * DAY_S}, (HOUR_S, DAY_S), 5),
+        ({"lifetime_max_s": HOUR_S}, (30 * DAY_S, 90 * DAY_S), 30),
+        ({"lifetime_max_s": HOUR_S}, (30 * DAY_S, 7 * DAY_S), 7),
+        ({"lifetime_max_s": HOUR_S, "required": ("aud", "iss", "sub")}, (HOUR_S, DAY_S), None),
+    ],
+)
+def test_a_logout_is_remembered_while_something_that_it_ended_could_live_and_no_longer(
+    floor: Floor, terms: dict[str, Any], refresh: tuple[int, int], days: float | None
+) -> None:
+    floor.refresh_rules = RefreshRules(10, *refresh)
+    required = ("aud", "iss", "sub", "exp")
+    floor.trusts(floor.terms(**{"logout_audiences": (CLIENT_ID,), "required": required, **terms}))
+    assert floor.log_out(sid="s-1").status_code == 200
+    assert ends_of(floor) == {days}
+
+
+def test_a_refresh_token_from_when_they_lived_longer_gets_nothing_when_the_logout_is_forgotten(floor: Floor) -> None:
+    required = ("aud", "iss", "sub", "exp")
+    floor.trusts(floor.terms(logout_audiences=(CLIENT_ID,), required=required, lifetime_max_s=HOUR_S))
+    floor.refresh_rules = RefreshRules(10, 20 * DAY_S, 90 * DAY_S)
+    shown = floor.present(floor.job(), scope="ai offline_access")
+    floor.refresh_rules = RefreshRules(10, HOUR_S, DAY_S)
+    assert floor.log_out().status_code == 200
+    assert ends_of(floor) == {20}
+    for days in (2, 17, 2):
+        floor.clock.advance(days * DAY_S)
+        floor.revoked.forget(floor.clock.now_s())
+        form = {"grant_type": "refresh_token", "client_id": "app", "refresh_token": str(shown.refresh_token)}
+        assert floor.post("/oauth/token", form).json()["error"] == "invalid_grant"
+    assert len(floor.revoked) == 0
 
 
 @pytest.mark.parametrize("fault", ["store", "audit"])

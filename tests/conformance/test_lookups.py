@@ -49,6 +49,7 @@ LOOKUPS: dict[str, Callable[[Store], object]] = {
     "families of a subject": lambda store: store.families("", "ann", "a", 10),
     "families of a client and a subject": lambda store: store.families("cli", "ann", "a", 10),
     "erase_successors": lambda store: store.erase_successors(99, 10),
+    "last_family_end": lambda store: store.last_family_end(),
     "drop_families": lambda store: store.drop_families(4_000_000_000, 10),
     "mark": lambda store: store.mark(sample.MARK, 1),
     "fill_mark": lambda store: store.fill_mark("jti", sample.MARK.handle, b""),

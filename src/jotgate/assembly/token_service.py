@@ -96,6 +96,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
             revoker=parts.revoker,
             clock=clock,
             refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
+            rules=lambda: refresh_rules(parts.reloader.effect.config.tokens),
         ),
         check_fresh=lambda: parts.keys.check_fresh(parts.reloader.effect.config.limits.max_staleness_s),
         documents=lambda: documents(issuer_url, grants, certificates=shows_certificates(parts.reloader.effect.config)),

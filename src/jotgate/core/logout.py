@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from jotgate.core.account_checks import ACCESS_TTL_MAX_S
 from jotgate.core.claim_values import NAME, is_name, wrong_shape
-from jotgate.core.claims import LIFETIME_MAX_S
 from jotgate.core.issuers import ClaimMapping, Issuer
 from jotgate.core.principals import read_subject
 from jotgate.errors import ClaimRefused
@@ -92,14 +92,16 @@ def check_no_event(claims: Claims, typ: str | None) -> None:
         raise ClaimRefused("events", "invalid", "the token tells of an event, such as a logout, and lets nobody in")
 
 
-def forgotten_at_s(issuer: Issuer, now_s: int) -> int | None:
+def forgotten_at_s(issuer: Issuer, now_s: int, refresh_end_s: int) -> int | None:
     """When all has ended that an issuer's tokens of now were worth, those of ours too that they were traded for.
 
-    None: they may live for ever.
+    That is they themselves, the access tokens that clients got for them, which do not live longer than clients' may,
+    and refresh tokens: of those that there are now none is of use from `refresh_end_s` on (NumericDate), and what is
+    revoked is not rotated. None: the issuer's tokens may live for ever.
     """
     if "exp" not in issuer.required:
         return None
-    return now_s + max(issuer.lifetime_max_s, LIFETIME_MAX_S)
+    return max(now_s + max(issuer.lifetime_max_s, ACCESS_TTL_MAX_S), refresh_end_s)
 
 
 def _subject(claims: Mapping[str, object], mapping: ClaimMapping) -> str:

@@ -9,6 +9,7 @@ from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.logout import Logout, forgotten_at_s, logout_expectation, read_logout
 from jotgate.core.oauth_form import Form
+from jotgate.core.refresh import RefreshRules
 from jotgate.core.revocations import sessionless_handle, token_handle
 from jotgate.core.senders import Sender
 from jotgate.errors import KeyUnknown, KeyUnpublished, LogoutRefused, OAuthRefused, TokenError
@@ -31,7 +32,8 @@ _DONE: Final = b"done"
 class BackChannelLogout:
     """The endpoint to which issuers send logout tokens.
 
-    `federation` are the issuers that are trusted at that moment; `wanted` has the keys of one fetched.
+    `federation` are the issuers that are trusted at that moment; `wanted` has the keys of one fetched; `rules` says how
+    refresh tokens live, as it is set then.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class BackChannelLogout:
         revoker: Revoker,
         clock: Clock,
         refusals: RefusalLog,
+        rules: Callable[[], RefreshRules],
     ) -> None:
         self._federation = federation
         self._wanted = wanted
@@ -50,6 +53,7 @@ class BackChannelLogout:
         self._revoker = revoker
         self._clock = clock
         self._refusals = refusals
+        self._rules = rules
 
     async def answer(self, form: Form, sender: Sender) -> None:
         """End what a logout token says that has ended; when this returns, nothing of it is accepted any more.
@@ -74,7 +78,9 @@ class BackChannelLogout:
         except OAuthRefused as refusal:
             self._refusals.note("", {"error": refusal.error, "code": refusal.code, "peer": sender.peer})
             raise
-        for holder in _holders(logout, issuer, int(self._clock.now_s())):
+        now_s = int(self._clock.now_s())
+        ends_at_s = forgotten_at_s(issuer, now_s, await self._refresh_end(now_s))
+        for holder in _holders(logout, now_s, ends_at_s):
             await self._revoker.revoke_holder(holder, reason=REASON, actor=issuer.name)
         await self._access.run(lambda store: store.fill_mark(mark.kind, mark.handle, _DONE))
 
@@ -104,6 +110,12 @@ class BackChannelLogout:
             raise
         return read_logout(claims, issuer), issuer
 
+    async def _refresh_end(self, now_s: int) -> int:
+        """From when on no refresh token of now is of use, nor one that is being handed out right now."""
+        rules = self._rules()
+        known = await self._access.run(lambda store: store.last_family_end())
+        return max(now_s + min(rules.idle_s, rules.life_s), known or 0)
+
     async def _begin(self, logout: Logout) -> Mark:
         """Mark the token for all machines, until nobody takes it any more."""
         handle = sha256(f"{logout.issuer}\0{logout.token_id}".encode()).hexdigest()
@@ -115,10 +127,11 @@ class BackChannelLogout:
         return mark
 
 
-def _holders(logout: Logout, issuer: Issuer, now_s: int) -> list[Holder]:
+def _holders(logout: Logout, now_s: int, ends_at_s: int | None) -> list[Holder]:
     """Whose tokens have ended: s2.4 means all of a subject where no session is named, and else that session alone.
 
-    Then those of the subject end too that do not say of which session they are: it may be this one.
+    Then those of the subject end too that do not say of which session they are: it may be this one. That is remembered
+    until `ends_at_s` (NumericDate; None: for good).
     """
 
     def holder(kind: RevocationKind, name: str, handle: str, before_s: int | None) -> Holder:
@@ -128,7 +141,7 @@ def _holders(logout: Logout, issuer: Issuer, now_s: int) -> list[Holder]:
             issuer=logout.issuer,
             handles=(handle,),
             before_s=before_s,
-            expires_at_s=forgotten_at_s(issuer, now_s),
+            expires_at_s=ends_at_s,
         )
 
     iss, subject, session = logout.issuer, logout.subject, logout.session

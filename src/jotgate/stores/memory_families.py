@@ -83,6 +83,11 @@ class MemoryFamilies(MemoryRows):
                 self._rows.refresh_tokens[one.digest] = replace(one, successor=None)
             return len(chosen)
 
+    def last_family_end(self) -> int | None:
+        """When the last refresh token ends."""
+        with self._lock:
+            return max((one.expires_at_s for one in self._rows.refresh_tokens.values()), default=None)
+
     def drop_families(self, ended_at_s: int, limit: int) -> int:
         """Forget families whose last token has ended, with all their tokens."""
         with self._lock:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from msgspec.structs import asdict
-from sqlalchemy import Insert, and_, bindparam, case, delete, select, update
+from sqlalchemy import Insert, and_, bindparam, case, delete, func, select, update
 
 from jotgate.core.durable import Mark, Revocation
 from jotgate.core.families import LATER_MAX, Family, FoundFamily, RefreshRecord
@@ -115,6 +115,12 @@ class SqlFamilies(SqlRows):
         with writing(self._engine) as connection:
             erased = update(REFRESH_TOKENS).where(columns.digest.in_(chosen)).values(successor=None)
             return connection.execute(erased).rowcount
+
+    def last_family_end(self) -> int | None:
+        """When the last refresh token ends."""
+        with reading(self._engine) as connection:
+            found: int | None = connection.scalar(select(func.max(FAMILIES.c.last_ends_at_s)))
+            return found
 
     def drop_families(self, ended_at_s: int, limit: int) -> int:
         """Forget families whose last token has ended, with all their tokens."""

@@ -184,8 +184,8 @@ class Worker:
             case Beat(age_s):
                 self._tell_figures()  # First: the silence that a beat ends is worth knowing.
                 self._personal.tell_uses()
-                self._gateway.control_seen(age_s)
                 self._tell_sights()
+                self._gateway.control_seen(age_s)
             case Revoked(entries):
                 self._worlds.revoked.take(entries)
             case World(snapshot):
@@ -232,7 +232,6 @@ class Worker:
         verifier = None if world is None else world.verifier
         self._link.send(Figures(self._tally.counts(verifier, self._worlds.personal), gauges))
 
-    def _swap(self, world: ReadyWorld) -> None:
     def _tell_sights(self) -> bool:
         """Tell control of some tokens that never expire; whether there were any, and somebody to tell."""
         world = self._gateway.world
@@ -240,6 +239,7 @@ class Worker:
             lambda tokens: self._link.send(EndlessSeen(list(tokens)))
         )
 
+    def _swap(self, world: ReadyWorld) -> None:
         before = self._gateway.world
         if before is not None and before.verifier is not world.verifier:
             self._tally.retire(before.verifier)
@@ -290,9 +290,9 @@ class Worker:
         self._flush()
         self._tell_figures()
         self._personal.tell_uses()
-        self._link.flush()
         while self._tell_sights():
             pass
+        self._link.flush()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
         lost = sum(batch.rows for batch in self._auditor.unwritten())
         if lost:

@@ -11,10 +11,10 @@ from jotgate.core.well_known import PROTECTED_RESOURCE, well_known_url
 from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
+from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.federation import carry_over
 from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.policy_decisions import PolicyDesk, build_desk
-from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
 
@@ -78,6 +78,7 @@ def build_verifier(
     capacity: int,
     before: Verifier | None = None,
     revoked: RevokedSet | None = None,
+    sights: EndlessSights | None = None,
 ) -> Verifier:
     """The verifier of these issuers; what `before` knows of issuers that are still the same goes on.
 
@@ -102,7 +103,6 @@ def build_world(
     """Make a snapshot usable. The verifier goes on, with its cache, when all that it was built from is equal.
 
     `revoked` and `personal` are what all worlds of a process share; None: as for `build_verifier`, and that of before.
-    sights: EndlessSights | None = None,
     """
     capacity = snapshot.limits.verified_tokens
     verifier = None if previous is None else previous.verifier
@@ -138,27 +138,3 @@ def _desk_for(snapshot: Snapshot, previous: World | None) -> PolicyDesk | None:
         if before == (aliases, capacity):
             return previous.desk
     return build_desk(snapshot.policies, aliases, capacity)
-    if not snapshot.faces:
-        return world
-    known = {} if previous is None else previous.faces
-    return replace(world, faces={one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces})
-
-
-def _build_face(face: Face, world: World, previous: World | None) -> World:
-    """The world of a face, with the cache of verified tokens that all share: what one may use, the others refuse."""
-    snapshot = replace(world.snapshot, issuers=face.issuers, routes=face.routes, edge=face.edge, faces=())
-    main = world.verifier
-    if previous is not None and previous.snapshot.issuers == face.issuers and previous.verifier.cache is main.cache:
-        verifier = previous.verifier
-    else:
-        before = None if previous is None else previous.verifier.federation
-        verifier = Verifier(carry_over(face.issuers, before), main.cache, main.revoked)
-    return replace(
-        world,
-        snapshot=snapshot,
-        verifier=verifier,
-        routes={route.alias: route for route in face.routes},
-        credentials=compile_rules(snapshot),
-        personal=None,
-        desk=_desk_for(snapshot, previous),
-    )

@@ -204,6 +204,7 @@ FromWorker = (
     | KeysWanted
     | TokenWanted
     | TokensUsed
+    | EndlessSeen
     | FormAsked
     | ProofShown
     | PlanWanted
@@ -213,7 +214,6 @@ FromControl = (
     World
     | Revoked
     | AuditWritten
-    | EndlessSeen
     | Beat
     | KeysAnswered
     | TokenAnswered

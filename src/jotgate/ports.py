@@ -162,6 +162,16 @@ class FigureSink(Protocol):
         """A worker is no longer connected."""
 
 
+class HintLine(Protocol):
+    """Tells other machines something at once, or not at all: nobody relies on what it carries."""
+
+    def publish(self, message: bytes) -> None:
+        """Send it to whoever listens, this machine too. It never waits and never fails: what cannot be sent is lost."""
+
+    async def keep(self) -> None:
+        """Listen and send, whatever happens, until cancelled."""
+
+
 class KeyFetch(Protocol):
     """Reads documents of other issuers, over the network or from a file. What goes wrong is told, never raised."""
 

@@ -30,6 +30,7 @@ from jotgate.services.revocation import load_revocations
 from jotgate.services.rotation import Rotation
 from jotgate.store_ports import Store
 from jotgate.stores.access import DirectAccess, ThreadedAccess
+from jotgate.stores.addresses import HintsAddress
 from jotgate.stores.opening import give_access
 
 _WORKERS_PATIENCE_S: Final = 5.0
@@ -38,7 +39,7 @@ _NONE: Final[Mapping[str, str]] = {}
 
 
 class OpenKeys(Struct, frozen=True):
-    """An open installation, and how control asks its store."""
+    """An open installation, how control asks its store, and where machines tell one another something."""
 
     authority: Authority
     access: ThreadedAccess | DirectAccess
@@ -46,6 +47,7 @@ class OpenKeys(Struct, frozen=True):
     revocations: RevocationFeed
     accounts: AccountFeed
     limits: LimitFeed
+    hints: HintsAddress | None = None
 
     @property
     def age_s(self) -> float:
@@ -87,7 +89,7 @@ def open_keys(means: Means) -> OpenKeys:
     revocations = RevocationFeed(access, clock, load_revocations(authority.store))
     accounts = AccountFeed(access, clock, feed.picture.versions.accounts)
     limits = LimitFeed(access, clock, read_limits(authority.store))
-    return OpenKeys(authority, access, feed, revocations, accounts, limits)
+    return OpenKeys(authority, access, feed, revocations, accounts, limits, means.hints)
 
 
 def _tell_of_leftovers(authority: Authority, means: Means) -> None:

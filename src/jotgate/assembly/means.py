@@ -6,11 +6,11 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.assembly.at_start import AtStart
-from jotgate.core.config import StoreEntry
+from jotgate.core.config import HintsEntry, StoreEntry
 from jotgate.core.values import Secret
 from jotgate.processes.sockets import local_url
 from jotgate.store_ports import Store
-from jotgate.stores.addresses import StoreAddress, store_address
+from jotgate.stores.addresses import HintsAddress, StoreAddress, hints_address, store_address
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.opening import open_store
 from jotgate.stores.settings import Settings, Sources, find_named
@@ -25,6 +25,8 @@ Opener = Callable[[StoreAddress], Store]
 class Means(Struct, frozen=True):
     """Where everything is. `algorithm` is that of a first key. `opener` makes the store of an address.
 
+    `hints` is where machines tell one another something; None: nowhere, as it is for commands.
+
     `url` is where the gateway listens: the issuer's name from the first start on, unless there is a public URL.
     """
 
@@ -35,11 +37,13 @@ class Means(Struct, frozen=True):
     algorithm: str
     master_key: Secret | None = None
     opener: Opener = open_store
+    hints: HintsAddress | None = None
 
     @property
     def secrets(self) -> list[Secret]:
         """What no log may show."""
-        return [one for one in (self.address.password, self.master_key) if one is not None]
+        of_hints = None if self.hints is None else self.hints.password
+        return [one for one in (self.address.password, of_hints, self.master_key) if one is not None]
 
 
 def means_of(directory: DataDirectory, settings: Settings) -> Means:
@@ -67,6 +71,7 @@ def means_at_start(directory: DataDirectory, sources: Sources, started: AtStart,
     store = StoreEntry(url=texts["store.url"], password_env=named["password_env"], password_file=named["password_file"])
     # A password in the file itself, which only development allows, is not among what is told of the start.
     password = find_named(sources, "store", _PASSWORD, named) or settings.store_password
+    of_hints = {name: texts[f"hints.{name}"] for name in ("password_env", "password_file")}
     sealing = {name: texts[f"keys.{name}"] for name in ("master_key_env", "master_key_file")}
     return Means(
         directory=directory,
@@ -75,4 +80,8 @@ def means_at_start(directory: DataDirectory, sources: Sources, started: AtStart,
         url=url,
         algorithm=settings.require().keys.algorithm,
         master_key=find_named(sources, "keys", _MASTER_KEY, sealing),
+        hints=hints_address(
+            HintsEntry(url=texts["hints.url"]),
+            find_named(sources, "hints", _PASSWORD, of_hints) or settings.hints_password,
+        ),
     )

@@ -12,7 +12,14 @@ from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.waits import Soon
 from jotgate.ports import Clock
 from jotgate.processes.link import Link
-from jotgate.processes.messages import LeasesAnswered, LeasesAsked, LimitsChanged, PlanAnswered, PlanWanted
+from jotgate.processes.messages import (
+    LeasesAnswered,
+    LeasesAsked,
+    LimitsChanged,
+    PlanAnswered,
+    PlanWanted,
+    UnitsWanted,
+)
 from jotgate.services.meter import Metering
 
 _AMOUNT_MAX: Final = 2**53
@@ -35,7 +42,7 @@ class UnitLink:
         self.lost = self._metering.lost_link
         self.close = self._metering.close
 
-    def hear(self, message: PlanAnswered | LeasesAnswered | LimitsChanged) -> None:
+    def hear(self, message: PlanAnswered | LeasesAnswered | LimitsChanged | UnitsWanted) -> None:
         """Take what control says."""
         match message:
             case PlanAnswered(number, meters):
@@ -45,6 +52,8 @@ class UnitLink:
             case LimitsChanged(mark):
                 self.mark = mark
                 self._metering.limits_changed()
+            case UnitsWanted(accounts):
+                self._metering.others_want(accounts)
 
     def _ask_plan(self, number: int, spender: Spender, model: str, operation: str) -> None:
         self._link.send(PlanWanted(number, spender, model, operation))  # If nobody is there, it is asked when one is.

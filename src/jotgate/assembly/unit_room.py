@@ -1,5 +1,6 @@
 """Quotas while control runs: what workers ask of them, and how a change of limits gets to all workers."""
 
+import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
@@ -9,19 +10,23 @@ import msgspec
 from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.limit_feed import LimitFeed
 from jotgate.assembly.reload import Reloader
+from jotgate.assembly.system import SystemEntropy
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
 from jotgate.core.plans import needs_plans
 from jotgate.core.quotas import Meter
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.spenders import surroundings_of
 from jotgate.errors import JotgateError, StoreUnavailable
-from jotgate.ports import Clock
+from jotgate.ports import Clock, HintLine
 from jotgate.processes.bus import BusServer
 from jotgate.processes.console import log_error, say
 from jotgate.processes.messages import PlanWanted
 from jotgate.services.lease_desk import LeaseDesk, QuotaSources
+from jotgate.services.unit_hints import UnitHints
+from jotgate.stores.valkey import ValkeyLine
 
 _WORKERS_PATIENCE_S: Final = 5.0
+_CHANNEL_CHARS: Final = 16
 
 
 class UnitRoom:
@@ -36,6 +41,12 @@ class UnitRoom:
         self._bus = bus
         self._sources = _sources_of(reloader.effect.snapshot)
         self._fault = ""
+        self._hints = UnitHints(clock, SystemEntropy(), bus.tell_wanted)
+        self._line: HintLine | None = None
+        if keys.hints is not None:
+            channel = f"jotgate.{sha256(keys.authority.issuer_url.encode()).hexdigest()[:_CHANNEL_CHARS]}.units"
+            self._line = ValkeyLine(keys.hints, channel, clock, heard=self._hints.hear, told=_tell_of_line)
+            self._hints.publish_by(self._line.publish)
         self._desk = LeaseDesk(
             keys.access,
             clock,
@@ -52,15 +63,21 @@ class UnitRoom:
 
     async def lease(self, asks: Sequence[LeaseAsk]) -> list[LeaseAnswer] | None:
         """What becomes of these, in their order; durable. None: the store does not answer."""
-        return await self._desk.lease(asks)
+        answers = await self._desk.lease(asks)
+        if answers is not None:
+            self._hints.answered(asks, answers)
+        return answers
 
     async def look(self) -> None:
         """Put the limits that the store has now into effect on this machine. Raises StoreUnavailable."""
         await self._feed.look()
 
     async def keep(self) -> None:
-        """Follow the limits of the store, until cancelled."""
-        await self._feed.keep()
+        """Follow the limits of the store, and what other machines say, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed.keep())
+            if self._line is not None:
+                group.create_task(self._line.keep())
 
     def swap(self, snapshot: Snapshot) -> None:
         """Workers are given this snapshot: tell them that its rules are others, if they are."""
@@ -104,6 +121,14 @@ def open_unit_room(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: Cl
     keys.limits.begin(room.changed)
     bus.answers.serve_units(room)
     return room
+
+
+def _tell_of_line(reason: str) -> None:
+    if reason:
+        text = f"machines cannot tell one another that units are wanted; calls may wait longer for some: {reason}"
+        say(text, event="hints_lost")
+    else:
+        say("machines tell one another that units are wanted", event="hints", level="info")
 
 
 def _sources_of(snapshot: Snapshot) -> QuotaSources:

@@ -137,6 +137,15 @@ class StoreEntry(Struct, frozen=True, forbid_unknown_fields=True):
     password_file: Text = ""
     password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
 
+class HintsEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[hints]`: the Valkey by which machines tell one another that units are wanted; without a URL they do not."""
+
+    url: Text = ""
+    password_env: Text = ""
+    password_file: Text = ""
+    password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
+
+
 
 class KeysEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """`[keys]`: the algorithm of new signing keys, when they are replaced, and what seals them in the store."""
@@ -312,6 +321,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     cors: Cors = Cors()
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
+    hints: HintsEntry = HintsEntry()
     store: StoreEntry = StoreEntry()
     keys: KeysEntry = KeysEntry()
     tokens: TokensEntry = TokensEntry()

@@ -11,6 +11,7 @@ from jotgate.core.config import (
     ECHO,
     Cors,
     DpopEntry,
+    HintsEntry,
     IssuerRules,
     KeysEntry,
     Metrics,
@@ -23,6 +24,7 @@ from jotgate.core.config import (
 )
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.hint_checks import check_hints
 from jotgate.core.key_checks import check_keys
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
@@ -55,6 +57,8 @@ def check_section(section: Struct) -> list[Fault]:
         case Cors():
             return check_cors(section)
         case StoreEntry():
+        case HintsEntry():
+            return check_hints(section)
             return check_store(section)
         case KeysEntry():
             return check_keys(section)

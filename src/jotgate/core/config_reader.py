@@ -115,12 +115,19 @@ def read(document: Mapping[str, object]) -> Reading:
 def find_literal_secrets(document: Mapping[str, object], *, development: bool = False) -> list[Fault]:
     """The secrets that stand in a document itself; in development they may, where there is a setting for them."""
     refused = LITERAL_SECRETS - SECRETS if development else LITERAL_SECRETS
-    store = document.get("store")
-    in_store = isinstance(store, Mapping) and "password" in store and not development
     return [
-        *[("store.password", _STORE_SECRET)] * in_store,
+        *([] if development else _passwords_in(document)),
         *_secrets_in("upstreams", document.get("upstreams"), refused, _LITERAL_SECRET),
         *_secrets_in("issuers", document.get("issuers"), SHARED_SECRETS, _SHARED_SECRET),
+    ]
+
+
+def _passwords_in(document: Mapping[str, object]) -> list[Fault]:
+    tables = {name: document.get(name) for name in ("store", "hints")}
+    return [
+        (f"{name}.password", _STORE_SECRET)
+        for name, table in tables.items()
+        if isinstance(table, Mapping) and "password" in table
     ]
 
 

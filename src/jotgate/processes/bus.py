@@ -28,6 +28,7 @@ from jotgate.processes.messages import (
     LimitsChanged,
     Revoked,
     Settled,
+    UnitsWanted,
     World,
     frame,
     read_from_worker,
@@ -106,7 +107,11 @@ class BusServer:
         """Tell every worker that the limits have changed, and what names them now."""
         self._tell(LimitsChanged(mark))
 
-    def _tell(self, news: Revoked | AccountsChanged | LimitsChanged) -> None:
+    def tell_wanted(self, accounts: list[str]) -> None:
+        """Tell every worker that somebody waits for units of these accounts."""
+        self._tell(UnitsWanted(accounts))
+
+    def _tell(self, news: Revoked | AccountsChanged | LimitsChanged | UnitsWanted) -> None:
         told = frame(news)
         for connection in self._connections:
             if connection.hello is not None:

@@ -134,6 +134,17 @@ class Metering:
         """Hold no plan any more: each is asked for anew when a call needs it."""
         self._plans.forget()
 
+    def others_want(self, accounts: Iterable[str]) -> None:
+        """Give back now what of these accounts would go back soon: somebody waits for it. It need not be true."""
+        now_s = self._clock.monotonic_s()
+        if self._post.broken:
+            return
+        for holding in self._plans.held(accounts):
+            holding.turn(now_s)
+            keep = holding.spares(now_s)
+            if keep is not None:
+                self._ask(holding, keep, now_s, more=False)
+
     def lost_link(self) -> None:
         """Control is out of reach: nothing that was asked for may be answered any more."""
         self._post.lost_link()

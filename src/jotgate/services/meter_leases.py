@@ -20,11 +20,15 @@ SYNC_S: Final = 1.0
 """What was spent is told at least so often."""
 BEAT_S: Final = 4.0
 """A lease of which calls that run have all is renewed so often."""
+NAP_S: Final = 0.1
+"""Units of which nobody took any for so long are not used now: they go back when others wait for some."""
 WAKE_S: Final = 0.02
 """Those who wait for units are not woken more often by calls that give some back."""
 
 _SHARE: Final = 16
 """Beforehand nobody asks for more than this part of what is left; of less than this, for nothing."""
+_SPARED_SHARE: Final = 8
+"""While others wait, such a part of what is used in a second is kept."""
 _QUEUED_SHARE: Final = 4
 """For all that wait at most this part of what is left is asked for at once, or what one of them needs."""
 
@@ -200,6 +204,19 @@ class Holding:
         told = quiet_s >= SYNC_S and (chain.spent or chain.free > spare)
         low = chain.free < chain.low and now_s >= self._not_before_s
         return (spare, True) if told or low or quiet_s >= BEAT_S else None
+
+    def spares(self, now_s: float) -> int | None:
+        """Others wait for units: how many free ones to keep, if some can go back now; None: there are none to spare.
+
+        Units that were granted a moment ago are for calls that have not yet taken them.
+        """
+        chain = self.chain
+        if chain.asked or not chain.lease_id or self._wanted or self.waiting or self.stalled:
+            return None
+        if now_s < self._since_s + NAP_S:
+            return None
+        keep = 0 if now_s >= chain.used_s + NAP_S else self._recent // _SPARED_SHARE
+        return keep if chain.free > keep else None
 
     def compose(self, lease_id: str, now_s: float, keep: int, *, more: bool) -> Pending:
         """Ask about the current chain: tell what was spent, keep so many free units, give back others, want more."""

@@ -1,6 +1,6 @@
 """Which quotas meet which calls, as control said: a worker's plans, in two generations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Final
 from weakref import WeakValueDictionary
@@ -42,6 +42,7 @@ class Plans:
     """
 
     __slots__ = (
+        "_by_account",
         "_by_key",
         "_capacity",
         "_holdings",
@@ -62,6 +63,8 @@ class Plans:
         self._numbers: dict[int, PlanKey] = {}
         self._unknown: dict[PlanKey, float] = {}
         self._holdings: WeakValueDictionary[tuple[str, Limit], Holding] = WeakValueDictionary()
+        # The newest of each account: whoever looks by the account alone may miss one with another limit.
+        self._by_account: WeakValueDictionary[str, Holding] = WeakValueDictionary()
         self._capacity = 1
 
     def limit(self, capacity: int) -> None:
@@ -125,12 +128,17 @@ class Plans:
         self.near, self._old_near, self._by_key, self._old_keys = {}, {}, {}, {}
         self._unknown.clear()
 
+    def held(self, accounts: Iterable[str]) -> list[Holding]:
+        """What is held of those of these accounts that are known here."""
+        return [found for one in accounts if (found := self._by_account.get(one)) is not None]
+
     def _hold(self, meter: Meter) -> Holding:
         """The holding of an account. Quotas that count alike and differ in their limits do not share what they hold."""
         place = (meter.key, meter.quota.limit)
         found = self._holdings.get(place)
         if found is None:
             found = self._holdings[place] = Holding(meter)
+            self._by_account[meter.key] = found
         return found
 
     def _keep(self, plan: Plan) -> None:

@@ -1,11 +1,16 @@
-"""Where the store is: a SQLite file, or a PostgreSQL by its URL without the password."""
+"""Where the store is, a SQLite file or a PostgreSQL by its URL, and where hints go; URLs are without passwords."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.config import StoreEntry
+from jotgate.core.config import HintsEntry, StoreEntry
+from jotgate.core.faults import Fault
 from jotgate.core.values import Secret
+
+_DRIVER: Final = "redis"
 
 
 class StoreAddress(Struct, frozen=True):
@@ -24,3 +29,22 @@ class StoreAddress(Struct, frozen=True):
 def store_address(store: StoreEntry, password: Secret | None, file: Path) -> StoreAddress:
     """Where `[store]` has the store, with the password that it leads to; `file` is used when it names no URL."""
     return StoreAddress(url=store.url, password=password) if store.url else StoreAddress(file=file)
+
+
+class HintsAddress(Struct, frozen=True):
+    """The URL of a Valkey, as `core.hint_checks` lets it through; `password` is None where it asks for none."""
+
+    url: str
+    password: Secret | None = None
+
+
+def hints_address(hints: HintsEntry, password: Secret | None) -> HintsAddress | None:
+    """Where `[hints]` has them go; None: nowhere."""
+    return HintsAddress(hints.url, password) if hints.url else None
+
+
+def check_driver(url: str) -> list[Fault]:
+    """The fault of a Valkey that is named where its client is not installed."""
+    if not url or find_spec(_DRIVER) is not None:
+        return []
+    return [("hints.url", "needs a client of Valkey, which is not installed; run: pip install 'jotgate[valkey]'")]

@@ -26,6 +26,7 @@ from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
+from jotgate.stores.addresses import check_driver
 from jotgate.stores.credentials import from_environment, from_file, read_credential
 from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
@@ -67,10 +68,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
-    with what they name; `store_password` and `master_key` are for `[store]` and `[keys]`; `zones` are the rules of the
-    time zones that policies name. `origins` says for each path that is not at its default what decided it. `files` are
-    those that were read or would have been, and `secret_files` those of them that hold secrets. `text` is what stands
-    in the file: a secret, as it may hold some.
+    with what they name; `store_password`, `hints_password` and `master_key` are for `[store]`, `[hints]` and `[keys]`;
+    `zones` are the rules of the time zones that policies name. `origins` says for each path that is not at its default
+    what decided it. `files` are those that were read or would have been, and `secret_files` those of them that hold
+    secrets. `text` is what stands in the file: a secret, as it may hold some.
     """
 
     config: Config | None
@@ -79,6 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     reaches: Mapping[str, Reach] = {}
     issuers: tuple[FoundIssuer, ...] = ()
     store_password: Secret | None = None
+    hints_password: Secret | None = None
     master_key: Secret | None = None
     zones: Mapping[str, bytes] = {}
     origins: Mapping[str, str]
@@ -149,6 +151,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     own = _read_own(laid.document, environment.values, base)
     secret_files += own.secret_files
     faults += [fault for fault in own.faults if fault[0] not in refused]
+    faults += check_driver(_texts_of(laid.document, "hints").get("url", ""))
     zones, unknown = read_zones(reading.policies)
     faults += unknown + check_quota_zones(reading.quotas)
     origins = _Origins(sources.file, text.lines, laid, environment)
@@ -159,6 +162,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         reaches=ways.reaches,
         issuers=tuple(way.found for way in issuers),
         store_password=own.store_password,
+        hints_password=own.hints_password,
         master_key=own.master_key,
         zones=zones,
         origins=origins.of_settings(),
@@ -304,23 +308,28 @@ class _Own(Struct, frozen=True):
     """The secrets of jotgate itself."""
 
     store_password: Secret | None
+    hints_password: Secret | None
     master_key: Secret | None
     faults: tuple[Fault, ...]
     secret_files: tuple[Path, ...]
 
 
 def _read_own(document: Mapping[str, object], variables: Mapping[str, str], base: Path) -> _Own:
-    store, keys = _texts_of(document, "store"), _texts_of(document, "keys")
+    store, hints, keys = (_texts_of(document, name) for name in ("store", "hints", "keys"))
     password = _secret_of("store", "password", store, variables, base)
+    of_hints = _secret_of("hints", "password", hints, variables, base)
     master = _secret_of("keys", "master_key", keys, variables, base)
     if isinstance(master, Secret) and (fault := check_master_key(master)):
         master = (f"keys.{'master_key_env' if 'master_key_env' in keys else 'master_key_file'}", fault)
     return _Own(
         store_password=password if isinstance(password, Secret) else None,
+        hints_password=of_hints if isinstance(of_hints, Secret) else None,
         master_key=master if isinstance(master, Secret) else None,
-        faults=tuple(one for one in (password, master) if isinstance(one, tuple)),
+        faults=tuple(one for one in (password, of_hints, master) if isinstance(one, tuple)),
         secret_files=tuple(
-            base / table[name] for table, name in ((store, "password_file"), (keys, "master_key_file")) if name in table
+            base / table[name]
+            for table, name in ((store, "password_file"), (hints, "password_file"), (keys, "master_key_file"))
+            if name in table
         ),
     )
 

@@ -62,7 +62,7 @@ class Bench:
         access = DirectAccess(self.store)
         clock = ManualClock()
         feed = LimitFeed(access, clock, read_limits(self.store))
-        keys: Any = type("Keys", (), {"access": access, "limits": feed})
+        keys: Any = type("Keys", (), {"access": access, "limits": feed, "hints": None})
         self.feed = feed
         self.desks: list[UnitRoom] = []
         this: Any = self
@@ -96,6 +96,9 @@ class Bench:
 
     def tell_limits(self, mark: str) -> None:
         self.told.append(mark)
+
+    def tell_wanted(self, accounts: list[str]) -> None:
+        self.told.append(accounts)
 
     async def acknowledged(self, version: int, patience_s: float) -> bool:
         assert patience_s > 0

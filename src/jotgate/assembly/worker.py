@@ -52,6 +52,7 @@ from jotgate.processes.messages import (
     Revoked,
     Settled,
     TokenAnswered,
+    UnitsWanted,
     World,
 )
 from jotgate.services.auditor import Auditor, Batch
@@ -197,7 +198,7 @@ class Worker:
                 self._personal.hear(message)
             case ProofJudged():
                 self._proofs.hear(message)
-            case PlanAnswered() | LeasesAnswered() | LimitsChanged():
+            case PlanAnswered() | LeasesAnswered() | LimitsChanged() | UnitsWanted():
                 self._units.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)

@@ -196,6 +196,15 @@ class LimitsChanged(Struct, frozen=True, tag="limits_changed"):
     mark: str = ""
 
 
+class UnitsWanted(Struct, frozen=True, tag="units_wanted"):
+    """Somebody waits for units of these accounts (`Meter.key`): what is held of them and not used is to go back now.
+
+    It is a hint: nothing is wrong if it is lost, or was made up.
+    """
+
+    accounts: list[str]
+
+
 FromWorker = (
     Hello
     | AuditBatch
@@ -223,6 +232,7 @@ FromControl = (
     | PlanAnswered
     | LeasesAnswered
     | LimitsChanged
+    | UnitsWanted
 )
 
 

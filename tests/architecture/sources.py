@@ -56,8 +56,8 @@ def files() -> list[str]:
 
 
 def sources(*folders: str) -> list[Source]:
-    """The Python files below these folders, `src`, `tests`, `bench` and `tools` when none is named."""
-    below = tuple(f"{folder}/" for folder in folders or ("src", "tests", "bench", "tools"))
+    """The Python files below these folders, all that have some when none is named."""
+    below = tuple(f"{folder}/" for folder in folders or ("src", "tests", "bench", "tools", "scripts"))
     paths = [path for path in files() if path.endswith(".py") and path.startswith(below)]
     return [parse(path, (ROOT / path).read_text("utf-8")) for path in paths]
 

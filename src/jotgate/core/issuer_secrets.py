@@ -5,9 +5,9 @@ from hashlib import sha256
 from typing import Final
 
 from jotgate.core.config import Server
-from jotgate.core.config_checks import is_loopback
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_compiler import FoundIssuer, algorithms_of
+from jotgate.core.listen_texts import is_loopback
 from jotgate.core.values import Secret
 from jotgate.errors import KeyRefused
 from jotgate.jose.keys import hmac_key
@@ -79,8 +79,16 @@ def check_guessable(found: FoundIssuer, server: Server) -> list[Fault]:
     return [
         (f"{found.path}.{setting}", f"leads to a secret that is none: {reason}, {_GUESSABLE}")
         for setting, _, secret in _secrets_of(found)
-        if (reason := _guessable(secret))
+        if (reason := guessable(secret))
     ]
+
+
+def guessable(secret: Secret) -> str | None:
+    """Why a secret is none where others can guess: it is printed somewhere, or a person made it up; None: it is one."""
+    text = secret.reveal()
+    if sha256(text.strip().lower().encode()).hexdigest() in PRINTED:
+        return "it is printed in a document that everybody can read"
+    return weakness(text.encode())
 
 
 def is_private(server: Server) -> bool:
@@ -93,7 +101,7 @@ def warn_of_guessable(found: FoundIssuer) -> list[str]:
     return [
         f"the secret of the issuer '{found.entry.name}' in {place} is good on this machine alone: {reason}"
         for _, place, secret in _secrets_of(found)
-        if (reason := _guessable(secret))
+        if (reason := guessable(secret))
     ]
 
 
@@ -125,13 +133,6 @@ def _warn_of_end(name: str, left_s: float) -> list[str]:
         left = "today" if days == 0 else f"in {days} day{'s' * (days > 1)}"
         return [f"the previous secret of the issuer '{name}' ends {left}; tokens that it signed are refused then"]
     return []
-
-
-def _guessable(secret: Secret) -> str | None:
-    text = secret.reveal()
-    if sha256(text.strip().lower().encode()).hexdigest() in PRINTED:
-        return "it is printed in a document that everybody can read"
-    return weakness(text.encode())
 
 
 def _key_mark(secret: Secret) -> str:

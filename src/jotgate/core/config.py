@@ -137,6 +137,7 @@ class StoreEntry(Struct, frozen=True, forbid_unknown_fields=True):
     password_file: Text = ""
     password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
 
+
 class HintsEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """`[hints]`: the Valkey by which machines tell one another that units are wanted; without a URL they do not."""
 
@@ -321,8 +322,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     cors: Cors = Cors()
     issuer: IssuerRules = IssuerRules()
     limits: Limits = Limits()
-    hints: HintsEntry = HintsEntry()
     store: StoreEntry = StoreEntry()
+    hints: HintsEntry = HintsEntry()
     keys: KeysEntry = KeysEntry()
     tokens: TokensEntry = TokensEntry()
     dpop: DpopEntry = DpopEntry()

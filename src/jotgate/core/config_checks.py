@@ -57,9 +57,9 @@ def check_section(section: Struct) -> list[Fault]:
         case Cors():
             return check_cors(section)
         case StoreEntry():
+            return check_store(section)
         case HintsEntry():
             return check_hints(section)
-            return check_store(section)
         case KeysEntry():
             return check_keys(section)
         case TokensEntry():

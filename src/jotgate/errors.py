@@ -34,7 +34,8 @@
     │   ├── PriceUnknown                403; a limit in money meets the call, whose model has no price
     │   ├── AttemptsThrottled           429; too many refused credentials came from one address
     │   ├── OAuthRefused                400 or 401; an OAuth client is told no, in the words of RFC 6749
-    │   │   ├── OAuthMalformed · ClientRefused · GrantRefused · ClientNotAllowed
+    │   │   ├── OAuthMalformed · ClientRefused · ClientNotAllowed
+    │   │   ├── GrantRefused            … RefreshExpired: it was not used in its time
     │   │   ├── GrantUnsupported · RevocationUnsupported · ScopeRefused · TargetRefused
     │   │   ├── DpopRefused · DpopNonceWanted · BindingRequired     RFC 9449 s5, s8; RFC 8705 s3
     │   │   ├── AuthorizationDetailsRefused         RFC 9396 s5
@@ -101,6 +102,7 @@ from jotgate.oauth_refusals import (
     LogoutRefused,
     OAuthMalformed,
     OAuthRefused,
+    RefreshExpired,
     RevocationUnsupported,
     ScopeRefused,
     SubjectTokenRefused,
@@ -212,6 +214,7 @@ __all__ = [
     "RecordChanged",
     "RecordExists",
     "RecordMissing",
+    "RefreshExpired",
     "Refusal",
     "RequestError",
     "RequestLate",

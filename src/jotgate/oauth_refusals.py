@@ -42,6 +42,10 @@ class GrantRefused(OAuthRefused):
     error = "invalid_grant"
 
 
+class RefreshExpired(GrantRefused):
+    """The refresh token was good, and was not used in its time."""
+
+
 class SubjectTokenRefused(OAuthRefused):
     """`invalid_request` (RFC 8693 s2.2.2): the token that is to be traded is wrong, has ended, or was revoked."""
 

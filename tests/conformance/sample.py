@@ -34,6 +34,7 @@ from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger import LeaseAsk
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.logins import Login
 from jotgate.core.meters import meter_of
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.core.quotas import Limit, Meter, Quota, TokenLimit
@@ -121,6 +122,12 @@ FAMILY: Final = Family(
     created_at_s=30,
     ends_at_s=4_000_000_000,
 )
+LOGGED_IN: Final = structs.replace(
+    FAMILY,
+    family_id="logged-in",
+    roles=("user", "api_access"),
+    login=Login(face="api-gateway", name="Ann \u2603", email="ann@example.com"),
+)
 USED: Final = RefreshRecord(
     digest=b"\x04\xfd" * 16,
     family_id="f",
@@ -132,6 +139,9 @@ USED: Final = RefreshRecord(
 )
 SUCCESSOR: Final = RefreshRecord(
     digest=b"\x05" * 32, family_id="f", generation=1, issued_at_s=33, expires_at_s=4_000_000_000
+)
+LOGGED_IN_TOKEN: Final = RefreshRecord(
+    digest=b"\x06" * 32, family_id="logged-in", generation=0, issued_at_s=30, expires_at_s=4_000_000_000
 )
 MARK: Final = Mark("jti", "https://ci.example assertion", 4_000_000_000, b"\x00\xff")
 
@@ -178,6 +188,12 @@ def fill(store: Store) -> None:
     store.put_policies(0, POLICIES)
     fill_quotas(store)
     store.see_endless_tokens([ENDLESS])
+    fill_logins(store)
+
+
+def fill_logins(store: Store) -> None:
+    """Keep one of everything that came with revision 0006."""
+    store.add_family(LOGGED_IN, LOGGED_IN_TOKEN)
 
 
 def fill_quotas(store: Store) -> None:

@@ -153,6 +153,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert store.endless_tokens("", "", 10) == ()
         store.see_endless_tokens([sample.ENDLESS])
     assert store.endless_tokens("", "", 10) == (sample.ENDLESS,)
+    if revision < "0006":
+        assert store.family(sample.LOGGED_IN.family_id) is None
+        sample.fill_logins(store)
+    assert store.family(sample.LOGGED_IN.family_id) == sample.LOGGED_IN
     store.close()
 
 

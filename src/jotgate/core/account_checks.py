@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from jotgate.core.account_values import AnyValues, given
 from jotgate.core.accounts import (
+    DEFAULT_TENANT,
     ClientAuthentication,
     ClientBinding,
     ClientRecord,
@@ -60,7 +61,7 @@ def check_values(values: AnyValues, name: str) -> list[Fault]:
 def check_client(record: ClientRecord, tenant: TenantRecord) -> list[Fault]:
     """What is wrong with a client of this tenant."""
     faults = [("name", fault) for fault in _short_name(record.name)]
-    for check in (_grants, _authentication, _certificate, _binding, _audiences, _rights_of_client, _jwks):
+    for check in (_grants, _authentication, _login, _certificate, _binding, _audiences, _rights_of_client, _jwks):
         faults += check(record)
     faults += _roles(record.roles, tenant) + _bounded("models", record.models or ())
     if not 1 <= record.access_ttl_s <= ACCESS_TTL_MAX_S:
@@ -118,6 +119,18 @@ def _authentication(record: ClientRecord) -> Iterator[Fault]:
         yield "jwks", f"is of no use with {shown(way)}; choose private_key_jwt, or leave it out"
 
 
+def _login(record: ClientRecord) -> Iterator[Fault]:
+    """What a client must be that says who others are, in tokens that name neither a tenant nor a key."""
+    if "login" not in record.grants:
+        return
+    if record.authentication == "none":
+        yield "authentication", "none: a client that proves nothing may log nobody in; give it a secret"
+    if record.tenant != DEFAULT_TENANT:
+        yield "grants", f"login is for clients of the tenant '{DEFAULT_TENANT}': the tokens of a login name no tenant"
+    if record.binding:
+        yield "binding", "is of no use with the grant login, whose tokens are bound to nothing; leave it out"
+
+
 def _certificate(record: ClientRecord) -> Iterator[Fault]:
     """The one name by which a certificate is the client's (RFC 8705 s2.1.2)."""
     names = [name for name in _CERTIFICATE_NAMES if getattr(record, name)]
@@ -161,7 +174,7 @@ def _is_absolute(uri: str) -> bool:
 
 
 def _rights_of_client(record: ClientRecord) -> Iterator[Fault]:
-    if not record.scopes and not record.roles:
+    if not record.scopes and not record.roles and set(record.grants) != {"login"}:
         yield "scopes", "is empty, as are the roles, and its tokens could do nothing; 'ai' is every AI operation"
     yield from _scopes("scopes", record.scopes, record.audiences)
 

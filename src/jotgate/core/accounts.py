@@ -13,8 +13,11 @@ from jotgate.core.quotas import Limit
 DEFAULT_TENANT: Final = "default"
 """The tenant of whoever names none. It need not be kept: enabled and without roles until somebody says otherwise."""
 
-GrantName = Literal["client_credentials", "refresh_token", "token_exchange", "jwt_bearer"]
-"""The grants that a client may be allowed, in short; `core.grants` has their names on the wire."""
+GrantName = Literal["client_credentials", "refresh_token", "token_exchange", "jwt_bearer", "login"]
+"""The grants that a client may be allowed, in short; `core.grants` has their names on the wire.
+
+`login` is none of OAuth: it lets an operator's backend log people in at a face that has logins.
+"""
 
 ClientAuthentication = Literal[
     "client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none"

@@ -1,5 +1,6 @@
 """The claims of an access token that jotgate issues (RFC 9068 s2.2), built from what was asked."""
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -7,6 +8,7 @@ from msgspec import Meta, Struct
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.limit_texts import read_limits
 from jotgate.core.lineage import Actor, Confirmation, actor_claim
+from jotgate.core.logins import Login
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.core.quotas import TokenLimit
 from jotgate.core.token_limits import limits_claim
@@ -73,7 +75,8 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
     `family` is the refresh-token family that it comes of. `ancestors` are the `jti` of the tokens that it was narrowed
     from, the oldest first, and `origins` what else those can be revoked by: it counts while all of them do. `actors`
     are who acts by it, the current one first; `may_act` is who may (RFC 8693 s4). `confirmation` is what its bearer
-    must prove. `limits` are the quotas that it brings, its own and those of what it came of.
+    must prove. `limits` are the quotas that it brings, its own and those of what it came of. `login` is there if it
+    speaks for somebody who was logged in at a face.
     """
 
     subject: str
@@ -92,6 +95,7 @@ class AccessGrant(Struct, frozen=True, kw_only=True):
     confirmation: Confirmation | None = None
     not_after_s: int | None = None
     limits: tuple[TokenLimit, ...] = ()
+    login: Login | None = None
 
     def expires_at_s(self, now_s: float) -> int:
         """The `exp` of a token that is issued now."""
@@ -146,6 +150,22 @@ def access_claims(grant: AccessGrant, issuer: str, token_id: str, now_s: float) 
     if grant.limits:
         claims["limits"] = limits_claim(grant.limits, issuer)
     return claims
+
+
+class TokenForm(Struct, frozen=True):
+    """How the tokens of a surface look: their `typ`; their `jti`, of random octets; their claims, with that `jti`."""
+
+    typ: str
+    name: Callable[[bytes, AccessGrant], str]
+    claims: Callable[[AccessGrant, str, str, float], dict[str, object]]
+
+
+def _name_plainly(octets: bytes, _grant: AccessGrant) -> str:
+    return octets.hex()  # No id looks like an option of a command.
+
+
+ACCESS_TOKEN: Final = TokenForm(ACCESS_TOKEN_TYPE, _name_plainly, access_claims)
+"""RFC 9068."""
 
 
 def _check_name(what: str, text: str) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.durable import PAIRED_BYTES_MAX, check_texts
 from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.logins import Login
 from jotgate.core.quotas import TokenLimit
 
 LATER_MAX: Final = 100
@@ -23,7 +24,8 @@ class Family(Struct, frozen=True, kw_only=True):
     `ended_at_s` None: it lives. `ancestors`, `origins`, `actors` and `may_act` are those of all its tokens; see
     `Principal`. `voucher` is the issuer, by jotgate's word for it, on whose word it rests whom they speak for; empty:
     none but us. `confirmation` is what whoever refreshes must prove (RFC 9449 s5); None: nothing.
-    `limits` are those that all its tokens bring: a fresh one buys nothing.
+    `limits` are those that all its tokens bring: a fresh one buys nothing. `login` is there if it was begun at a face,
+    where alone its tokens count.
     """
 
     family_id: str
@@ -46,9 +48,15 @@ class Family(Struct, frozen=True, kw_only=True):
     voucher: str = ""
     confirmation: Confirmation | None = None
     limits: tuple[TokenLimit, ...] = ()
+    login: Login | None = None
 
     def __post_init__(self) -> None:
         check_texts(self, PAIRED_BYTES_MAX)
+
+    @property
+    def face(self) -> str:
+        """The face at whose surface its refresh tokens are taken; empty: the token service."""
+        return "" if self.login is None else self.login.face
 
 
 class RefreshRecord(Struct, frozen=True, kw_only=True):

@@ -44,13 +44,15 @@ class Refusal(StrEnum):
 class Presentation(Struct, frozen=True):
     """That an authenticated client has presented the text of a refresh token, and when its request came.
 
-    `proven` is what the request proves beside who the client is.
+    `proven` is what the request proves beside who the client is. `face` is whose surface it was presented at; empty:
+    the token service's.
     """
 
     text: Secret
     client_id: str
     at_s: float
     proven: tuple[Confirmation, ...] = ()
+    face: str = ""
 
 
 class Rotate(Struct, frozen=True):
@@ -94,7 +96,7 @@ def decide(found: FoundFamily | None, presented: Presentation, grace_s: int) -> 
     if found is None:
         return Refuse(Refusal.UNKNOWN)
     family, token, now_s = found.family, found.token, presented.at_s
-    if family.client_id != presented.client_id:
+    if family.client_id != presented.client_id or family.face != presented.face:
         return Refuse(Refusal.STRANGER)
     if family.confirmation is not None and family.confirmation not in presented.proven:
         return Refuse(Refusal.UNPROVEN)

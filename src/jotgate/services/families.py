@@ -14,12 +14,13 @@ from jotgate.core import refresh
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.families import Family, FoundFamily
 from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.logins import Login
 from jotgate.core.opaque import OPAQUE_BYTES, Mark, is_opaque, make_opaque, opaque_digest
 from jotgate.core.quotas import TokenLimit
 from jotgate.core.refresh import Presentation, RefreshRules, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import NONCE_BYTES
 from jotgate.core.values import Secret
-from jotgate.errors import GrantRefused
+from jotgate.errors import GrantRefused, RefreshExpired
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import end_family
@@ -58,6 +59,7 @@ class FamilyTerms(Struct, frozen=True, kw_only=True):
     voucher: str = ""
     confirmation: Confirmation | None = None
     limits: tuple[TokenLimit, ...] = ()
+    login: Login | None = None
 
 
 class Begun(Struct, frozen=True):
@@ -128,6 +130,7 @@ class Families:
             voucher=terms.voucher,
             confirmation=terms.confirmation,
             limits=terms.limits,
+            login=terms.login,
         )
         token = self._make()
         await self._access.run(lambda store: store.add_family(family, refresh.first(family, token)))
@@ -162,7 +165,8 @@ class Families:
         decision = refresh.decide(found, presented, self._rules().grace_s)
         if isinstance(decision, Refuse):
             hint = _PROVE if decision.reason is Refusal.UNPROVEN else _AGAIN
-            raise GrantRefused(_MEANINGS[decision.reason], hint=hint, debug=f"refresh token: {decision.reason}")
+            refusal = RefreshExpired if decision.reason is Refusal.EXPIRED else GrantRefused
+            raise refusal(_MEANINGS[decision.reason], hint=hint, debug=f"refresh token: {decision.reason}")
         if isinstance(decision, Reuse):
             await self._end_reused(decision)
             raise GrantRefused("the refresh token was used before, and all that came of it is revoked", hint=_AGAIN)

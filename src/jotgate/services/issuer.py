@@ -1,8 +1,8 @@
-"""Issues access tokens (RFC 9068) under the installation's name, and records each before it is handed out."""
+"""Issues access tokens under the installation's name, and records each before it is handed out."""
 
 from typing import Final
 
-from jotgate.core.claims import ACCESS_TOKEN_TYPE, AccessGrant, Issued, access_claims
+from jotgate.core.claims import ACCESS_TOKEN, AccessGrant, Issued, TokenForm
 from jotgate.core.durable import Issuance
 from jotgate.core.token_limits import limit_lines
 from jotgate.jose import jws, jwt
@@ -14,7 +14,10 @@ _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be 
 
 
 class TokenIssuer:
-    """Makes tokens, and has them signed by whoever signs at that moment."""
+    """Makes tokens of one form, and has them signed by whoever signs at that moment.
+
+    Whatever the form says, they are tokens of this installation: by its name they are kept, and revoked.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class TokenIssuer:
         entropy: Entropy,
         recorder: Recorder,
         issuable: Issuable,
+        form: TokenForm = ACCESS_TOKEN,
     ) -> None:
         self._issuer = issuer
         self._signers = signers
@@ -32,10 +36,11 @@ class TokenIssuer:
         self._entropy = entropy
         self._recorder = recorder
         self._issuable = issuable
+        self._form = form
 
     @property
     def issuer(self) -> str:
-        """The name under which tokens are issued: their `iss`."""
+        """The name under which tokens are issued."""
         return self._issuer
 
     def check(self, grant: AccessGrant) -> None:
@@ -52,7 +57,7 @@ class TokenIssuer:
             KeyRefused, DirectoryRefused: see `ports.Signers`.
             SignatureInvalid: who signs made a signature that does not verify.
         """
-        token_id = self._entropy.random_bytes(_TOKEN_ID_BYTES).hex()  # No id looks like an option of a command.
+        token_id = self._form.name(self._entropy.random_bytes(_TOKEN_ID_BYTES), grant)
         now_s = self._clock.now_s()
         self._issuable.check(grant, self._issuer, now_s)
         expires_at_s = grant.expires_at_s(now_s)
@@ -74,8 +79,8 @@ class TokenIssuer:
 
         signer = await self._signers.signer(expires_at_s, row)
         self._issuable.check_key(self._issuer, signer.key.kid, now_s)
-        claims = access_claims(grant, self._issuer, token_id, now_s)
-        signing_input = jwt.prepare(claims, ACCESS_TOKEN_TYPE, signer.key)
+        claims = self._form.claims(grant, self._issuer, token_id, now_s)
+        signing_input = jwt.prepare(claims, self._form.typ, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)
         self._recorder.record(
             "token.issued",
@@ -83,7 +88,7 @@ class TokenIssuer:
             subject=grant.subject,
             details={
                 "jti": token_id,
-                "scope": str(claims["scope"]),
+                "scope": " ".join(grant.scopes),
                 "audience": " ".join(grant.audiences),
                 "models": "all" if grant.models is None else " ".join(grant.models),
                 "exp": expires_at_s,

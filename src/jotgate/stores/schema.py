@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -233,6 +233,7 @@ FAMILIES: Final = Table(
     Column("confirmation", Packed),
     Column("limits", Packed, nullable=False),
     Column("roles", Packed, nullable=False),
+    Column("login", Packed),
     Index("jotgate_families_client", "client_id", "family_id"),
     Index("jotgate_families_subject", "subject", "family_id"),
     Index("jotgate_families_end", "last_ends_at_s"),

@@ -51,6 +51,7 @@ def test_a_token_or_secret_is_no_name_and_is_not_repeated(mark: Mark) -> None:
 def test_a_good_client_has_no_fault() -> None:
     assert faults_of() == {}
     assert faults_of(roles=("reader",), scopes=(), models=("echo",), access_ttl_s=86_400) == {}
+    assert faults_of(grants=("login",), scopes=()) == {}, "a login's tokens say nothing of its client's scopes"
     assert faults_of(grants=("jwt_bearer", "refresh_token"), authentication="none") == {}
     assert faults_of(jwks=jwks(public_jwk(KEY.verification_key)), authentication="private_key_jwt") == {}
     assert faults_of(audiences=("https://files.example", "urn:files"), scopes=("https://files.example/read",)) == {}
@@ -65,6 +66,10 @@ def test_a_good_client_has_no_fault() -> None:
         ({"grants": ("refresh_token",)}, "grants", "with token_exchange or jwt_bearer only"),
         ({"grants": ("client_credentials", "refresh_token")}, "grants", "with token_exchange or jwt_bearer only"),
         ({"authentication": "none"}, "authentication", "may not use client_credentials"),
+        ({"grants": ("login",), "authentication": "none"}, "authentication", "may log nobody in"),
+        ({"grants": ("login",), "tenant": "acme"}, "grants", "is for clients of the tenant 'default'"),
+        ({"grants": ("login",), "binding": "required-dpop"}, "binding", "is of no use with the grant login"),
+        ({"grants": ("login", "client_credentials"), "scopes": ()}, "scopes", "its tokens could do nothing"),
         ({"authentication": "client_secret_jwt"}, "authentication", "is no way to authenticate"),
         ({"authentication": "private_key_jwt"}, "jwks", "is missing"),
         ({"scopes": ()}, "scopes", "its tokens could do nothing"),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from jotgate.core import refresh
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.logins import Login
 from jotgate.core.opaque import Mark, make_opaque, opaque_digest
 from jotgate.core.refresh import Decision, Presentation, Refusal, Refuse, Repeat, Reuse, Rotate
 from jotgate.core.successor_seal import open_successor, seal_successor
@@ -156,3 +157,16 @@ def test_who_is_further_behind_than_is_read_is_too_late() -> None:
     rows = lineage(NOW_S + 100, NOW_S + 101, NOW_S + 102)
     found = FoundFamily(FAMILY, rows[0], tuple(rows[1:3]))
     assert refresh.decide(found, Presentation(TEXTS[0], "app", NOW_S + 103), 10) == Reuse(FAMILY, rows[0])
+
+
+def test_what_was_begun_at_a_face_is_a_strangers_everywhere_else_and_ends_by_nothing_there() -> None:
+    """Neither the token service's grant takes it, nor does a face take what the token service gave."""
+    logged_in = replace(FAMILY, login=Login(face="api-gateway"))
+    for family, face in ((logged_in, ""), (logged_in, "other"), (FAMILY, "api-gateway")):
+        rows = lineage(NOW_S)  # Used, and long ago: who might use it would end it.
+        found = FoundFamily(family, rows[0], tuple(rows[1:]))
+        presented = Presentation(TEXTS[0], "app", NOW_S + 900, face=face)
+        assert refresh.decide(found, presented, 10) == Refuse(Refusal.STRANGER)
+    found = FoundFamily(logged_in, lineage()[0])
+    taken = refresh.decide(found, Presentation(TEXTS[0], "app", NOW_S, face="api-gateway"), 10)
+    assert isinstance(taken, Rotate)

@@ -305,13 +305,13 @@ class Store(
     RevocationRecords,
     AccountRecords,
     PersonalTokenRecords,
+    EndlessRecords,
     FamilyRecords,
     PolicyRecords,
     LimitRecords,
     LedgerRecords,
     Marks,
     Protocol,
-    EndlessRecords,
 ):
     """The durable state of an installation. Plain calls, each a transaction of its own, from any thread."""
 

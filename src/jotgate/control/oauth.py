@@ -9,22 +9,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from jotgate.control.answers import problem_response
+from jotgate.control.senders import sender_of
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.metadata import INTROSPECTION_PATH, LOGOUT_PATH, REVOCATION_PATH, TOKEN_PATH
 from jotgate.core.oauth_form import Form, read_form
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problems import Problem
-from jotgate.core.senders import Sender
-from jotgate.errors import EncodingRefused, OAuthRefused, RequestError, TokenMalformed, Unavailable
-from jotgate.jose.encoding import b64url_decode
+from jotgate.errors import EncodingRefused, OAuthRefused, RequestError, Unavailable
 from jotgate.services.introspection import Introspection
 from jotgate.services.logout import BackChannelLogout
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import TokenService
 
 METADATA_AGE_S: Final = 300
-_PEER: Final = "x-jotgate-peer"
-_CERTIFICATE: Final = "x-jotgate-certificate"
 _PLAIN: Final = "Send the form as it is, without Content-Encoding"
 _LINES: Final = b"Cache-Control: no-store\r\n"
 _JSON_LINES: Final = _LINES + b"Content-Type: application/json\r\n"
@@ -114,25 +111,12 @@ def _post(path: str, desk: OAuthDesk) -> Route:
             await request.body(),
             headers.get("content-type", ""),
             request.scope.get("query_string", b""),
-            Sender(
-                headers.get(_PEER, ""),
-                tuple(headers.getlist("authorization")),
-                tuple(headers.getlist("dpop")),
-                _read_passed(headers.get(_CERTIFICATE, "")),
-            ),
+            sender_of(request),
         )
         answered = await desk.answer(asked)
         return problem_response(Problem(answered.status, answered.lines, answered.body))
 
     return Route(path, answer, methods=["POST"])
-
-
-def _read_passed(certificate: str) -> bytes:
-    """What the edge says of the caller's certificate; it is the only one whose requests come here."""
-    try:
-        return b64url_decode(certificate.encode("latin-1"))
-    except TokenMalformed:
-        return b""
 
 
 def _document(path: str, desk: OAuthDesk) -> Route:

@@ -85,6 +85,45 @@ def test_tokens_of_other_issuers_can_be_looked_at(start_gateway: Start) -> None:
     assert "(in 3" in daemon["expires"]
 
 
+def test_a_token_that_never_expires_is_warned_about_and_can_be_found_and_ended(
+    start_gateway: Start, call: Call
+) -> None:
+    gateway = start_gateway(CHAIN, environment=VARIABLES)
+    token, ending = signed(SECRET, sub="ann"), signed(SECRET, sub="bob", exp=int(time.time()) + 3600)
+    begun_s = int(time.time())
+    assert [ask(call, gateway, one).status for one in (token, ending)] == [200, 200]
+    note = run_command("token", "verify", data=gateway.data, stdin=token).stderr
+    assert "it never expires" in note
+
+    def listed(*words: str) -> list[dict[str, Any]]:
+        done = run_command("token", "list", "--never-expires", "--json", *words, data=gateway.data)
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert found.pop() == {"count": len(found)}
+        return found
+
+    until(lambda: bool(listed()), "the token is listed")
+    (one,) = listed()
+    assert (one["issuer"], one["subject"], one["revoked"]) == ("chain", "ann", False)
+    assert begun_s <= one["first_seen_at_s"] <= one["last_seen_at_s"] <= int(time.time())
+    assert "a token that never expires is used for the first time" in gateway.errors
+    events = run_command("audit", "tail", "--json", "-n", "50", data=gateway.data).stdout
+    (event,) = [json.loads(line) for line in events.splitlines() if "token.endless_seen" in line]
+    assert (event["subject"], event["details"]["jti"]) == ("ann", one["token_id"])
+    revoked = run_command("token", "revoke", one["token_id"], "--issuer", "chain", "--yes", data=gateway.data)
+    assert revoked.returncode == 0, revoked.stderr
+    assert ask(call, gateway, token).status == 401
+    assert ([state["revoked"] for state in listed()], listed("--live"), listed("--subject", "bob")) == ([True], [], [])
+    wrong = run_command("token", "list", "--never-expires", "--client", "ci", data=gateway.data)
+    assert (wrong.returncode, "--subject" in wrong.stderr) == (2, True)
+    gateway.stop()
+    # Without a running jotgate too, and in words.
+    words = run_command("token", "list", "--never-expires", data=gateway.data, environment=VARIABLES).stdout
+    assert words.split("\t")[0] == "revoked"
+    assert words.rstrip("\n").split("\t")[3:] == ["chain", "ann", one["token_id"]]
+    assert token not in gateway.errors + events + words
+
+
 def test_an_issuer_of_the_store_counts_from_when_it_is_added_until_it_is_disabled(
     start_gateway: Start, call: Call
 ) -> None:

@@ -9,6 +9,7 @@ from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock
 from jotgate.control.operator import order_route
 from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.endless_tokens import EndlessListing
 from jotgate.core.holder_orders import HolderAnswer, HolderOrder
 from jotgate.core.token_orders import TokenListing, TokenOrder
 from jotgate.services.holder_desk import HolderDesk
@@ -40,6 +41,7 @@ def token_routes(desk: TokenDesk, holders: HolderDesk) -> Sequence[Route]:
 
     return [
         order_route("/tokens/list", TokenListing, desk.list),
+        order_route("/tokens/endless", EndlessListing, desk.list_endless),
         order_route("/tokens/revoke", TokenOrder, desk.revoke),
         order_route("/tokens/revoke-of", HolderOrder, revoke_of),
     ]

@@ -11,6 +11,7 @@ from jotgate.assembly.means import means_of
 from jotgate.assembly.system import SystemClock
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.compiler import compile_issuer
+from jotgate.core.endless_tokens import EndlessListing, EndlessPage
 from jotgate.core.holder_orders import HolderAnswer, HolderOrder
 from jotgate.core.key_life import own_keys
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage
@@ -33,6 +34,12 @@ def list_tokens(directory: DataDirectory, sources: Sources, wanted: TokenListing
     """
     with _parts(directory, sources) as parts:
         return asyncio.run(TokenDesk(*parts).list(wanted))
+
+
+def list_endless(directory: DataDirectory, sources: Sources, wanted: EndlessListing) -> EndlessPage:
+    """A page of the tokens that never expire and were taken; as `list_tokens`."""
+    with _parts(directory, sources) as parts:
+        return asyncio.run(TokenDesk(*parts).list_endless(wanted))
 
 
 def revoke_tokens(directory: DataDirectory, sources: Sources, order: TokenOrder) -> TokenAnswer:

@@ -126,7 +126,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.claims import TokenText
     from jotgate.core.opaque import Mark
-    from jotgate.core.principals import Principal
+    from jotgate.core.principals import LAST_S, Principal
 
     token = read_token(arguments)
     directory = find_directory(arguments)
@@ -143,6 +143,8 @@ def verify(arguments: argparse.Namespace) -> int:
     )
     sys.stdout.write(_describe(principal))
     sys.stdout.flush()
+    if principal.expires_at_s >= LAST_S:
+        sys.stderr.write("  note  it never expires: it counts until it is revoked, or its key or secret is changed\n")
     say_next("jotgate audit tail", arguments, " shows the calls that are made with it", without=("config",))
     return EXIT_OK
 

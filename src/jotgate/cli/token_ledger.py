@@ -14,6 +14,7 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.endless_tokens import list_endless
 from jotgate.cli.records import plain, print_lines
 from jotgate.cli.token_holders import UNCOUNTED, add_holder_options, count_of, find_holder, revoke_of
 from jotgate.errors import CommandError
@@ -35,6 +36,11 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     listing.add_argument("--subject", metavar="NAME", help="only those that speak for NAME")
     listing.add_argument("--client", metavar="NAME", help="only those that were issued to this client")
     listing.add_argument("--live", action="store_true", help="only those that count: not ended, not revoked")
+    listing.add_argument(
+        "--never-expires",
+        action="store_true",
+        help="list instead the tokens without an end that were taken, whoever issued them, and when they were seen",
+    )
     listing.add_argument("--json", action="store_true", help="print one JSON object a line, the last one with the sum")
     add_data_option(listing)
     add_config_option(listing)
@@ -65,6 +71,8 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def list_tokens(arguments: argparse.Namespace) -> int:
     """List tokens."""
+    if arguments.never_expires:
+        return list_endless(arguments)
     if print_lines(_lines(arguments)):
         say_next("jotgate token revoke JTI", arguments, " refuses one, and all that was narrowed from it")
     return EXIT_OK

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.durable import Issuance, IssuanceQuery
+from jotgate.core.endless_tokens import EndlessListing, EndlessPage
 from jotgate.core.families import Family
 from jotgate.core.issuers import OURS
 from jotgate.core.revocations import family_name, handle_name, token_handle
@@ -14,6 +15,7 @@ from jotgate.core.status import IssuerState
 from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage
 from jotgate.errors import CommandError
 from jotgate.ports import Clock, StoreAccess
+from jotgate.services.endless_sights import find_endless
 from jotgate.services.revocation import Revocable, RevokedSet, Revoker
 from jotgate.services.token_impact import Before, LiveCount, Source, issued, narrowed_from, these
 from jotgate.services.token_ledger import TokenLedger
@@ -78,6 +80,11 @@ class TokenDesk:
         """A page of the tokens that are wanted. Raises CommandError for texts that no token has, StoreUnavailable."""
         views, after = await self._access.run(lambda store: self._ledger(store).page(wanted))
         return TokenPage(views, after, [one.name for one in self._here.others()])
+
+    async def list_endless(self, wanted: EndlessListing) -> EndlessPage:
+        """A page of the tokens that never expire and were taken here. Raises StoreUnavailable."""
+        revoked = self._here.revoked
+        return await self._access.run(lambda store: find_endless(store, revoked, wanted))
 
     async def revoke(self, order: TokenOrder) -> TokenAnswer:
         """Revoke what is ordered if it is confirmed, and say what that did; else say what it would do.

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from jotgate.assembly.system import SystemClock
 from jotgate.core.accounts import AccountChange, TokenUse
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.processes.bus import BusServer
 from jotgate.processes.messages import (
     AccountsChanged,
     Beat,
+    EndlessSeen,
     FromControl,
     FromWorker,
     Hello,
@@ -23,6 +25,7 @@ from jotgate.processes.messages import (
     read_from_control,
 )
 from jotgate.telemetry.census import Census
+from tests.conformance.sample import ENDLESS
 from tests.personal import finding
 from tests.unit.processes.test_bus import _SNAPSHOT, ScriptedLog
 
@@ -31,11 +34,12 @@ _NEWS = AccountNews(9, (AccountChange("principal", "alice", 9),))
 
 
 class Desk:
-    """What control knows (processes.answers.RecordDesk), said when the test lets it."""
+    """What control knows (processes.answers.RecordDesk, SightDesk), said when the test lets it."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
         self.uses: list[TokenUse] = []
+        self.sights: list[EndlessToken] = []
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.open = asyncio.Event()
         self.found: PersonalFinding | None = finding()
@@ -52,6 +56,10 @@ class Desk:
     def used(self, uses: Sequence[TokenUse]) -> None:
         self.uses += uses
         self.heard.put_nowait(b"uses")
+
+    def seen(self, tokens: Sequence[EndlessToken]) -> None:
+        self.sights += tokens
+        self.heard.put_nowait(b"seen")
 
 
 class Talk:
@@ -146,6 +154,19 @@ def test_news_are_told_before_an_answer_that_is_newer(tmp_path: Path) -> None:
         bus.tell_accounts(_NEWS)
         desk.open.set()
         assert [type(await worker.receive()) for _ in range(2)] == [AccountsChanged, TokenAnswered]
+
+    talk(tmp_path, script)
+
+
+def test_tokens_that_never_expire_are_told_and_passed_over_while_nobody_keeps_them(tmp_path: Path) -> None:
+    async def script(bus: BusServer, desk: Desk, worker: Talk) -> None:
+        worker.send(EndlessSeen([ENDLESS]))
+        worker.send(TokensUsed([]))
+        assert await desk.heard.get() == b"uses"
+        bus.answers.serve_sights(desk)
+        worker.send(EndlessSeen([ENDLESS, ENDLESS]))
+        assert await desk.heard.get() == b"seen"
+        assert desk.sights == [ENDLESS, ENDLESS]
 
     talk(tmp_path, script)
 

@@ -1,5 +1,7 @@
 """What has ended is forgotten, in batches; what could still be asked for stays."""
 
+from msgspec.structs import replace
+
 from jotgate.core.accounts import PersonalToken, PrincipalRecord
 from jotgate.core.durable import Issuance, IssuanceQuery, Mark, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
@@ -8,6 +10,7 @@ from jotgate.core.meters import meter_of
 from jotgate.core.quotas import Limit, Quota
 from jotgate.services.upkeep import BATCH, erase_sealed, post_lost, tidy
 from jotgate.stores.memory import MemoryStore
+from tests.conformance.sample import ENDLESS
 
 _DAY_S = 86_400
 _NOW_S = 100 * _DAY_S
@@ -36,6 +39,15 @@ def test_what_has_ended_goes_and_what_counts_stays() -> None:
     assert store.mark(Mark("jti", "here", _NOW_S), 0) is not None
     assert (store.family("gone"), store.family("here") is None) == (None, False)
     assert [one.token_id for one in store.personal_tokens("s", "", 9)] == ["here"]
+
+
+def test_tokens_that_never_expire_are_forgotten_when_nobody_used_them_for_long() -> None:
+    store = MemoryStore()
+    for digest, days in (("long ago", 400), ("lately", 399)):
+        at_s = _NOW_S * 5 - days * _DAY_S
+        store.see_endless_tokens([replace(ENDLESS, digest=digest, first_seen_at_s=1, last_seen_at_s=at_s)])
+    tidy(store, _NOW_S * 5)
+    assert [one.digest for one in store.endless_tokens("", "", 9)] == ["lately"]
 
 
 def test_a_revocation_stays_for_as_long_as_any_leeway_keeps_its_token_on_any_machine() -> None:

@@ -28,6 +28,7 @@ from jotgate.control.admin.bodies import (
 from jotgate.control.admin.shapes import AdminRoute, Page, Parameter
 from jotgate.core.account_orders import Impact
 from jotgate.core.account_values import ClientValues, PrincipalValues, TenantValues
+from jotgate.core.endless_tokens import EndlessView
 from jotgate.core.holder_orders import HolderAnswer
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
@@ -113,6 +114,11 @@ _TOKENS: Final = (
     AdminRoute(
         name="endFamily", method="POST", path="/families/{family_id}/end", noun="tokens", status=204,
         summary="End a refresh-token family, and revoke the access tokens that came of it.",
+    ),
+    AdminRoute(
+        name="listEndlessTokens", method="GET", path="/endless-tokens", noun="tokens", answer=Page[EndlessView],
+        filters=(_OF_SUBJECT,), paged=True,
+        summary="List the tokens that never expire and were taken, whoever issued them, by digest.",
     ),
     AdminRoute(
         name="listPersonalTokens", method="GET", path="/personal-tokens", noun="tokens", answer=Page[PersonalView],

@@ -17,6 +17,7 @@ from jotgate.core.token_orders import TokenView
 from jotgate.core.tree_orders import TokenTree
 from jotgate.errors import CommandError, RecordMissing, RequestMalformed
 from jotgate.services.administration import Terms, check_account, check_reach
+from jotgate.services.endless_sights import view_endless
 from jotgate.services.holder_desk import HolderDesk
 from jotgate.services.personal_desk import PersonalDesk, PersonalDone
 from jotgate.services.revocation import Revoker
@@ -37,6 +38,7 @@ def token_handlers(office: Office) -> dict[str, Handler]:
         "revokeTokens": partial(_revoke_of, office),
         "listFamilies": partial(_list_families, office),
         "endFamily": partial(_end_family, office),
+        "listEndlessTokens": partial(_list_endless, office),
         "listPersonalTokens": partial(_list_personal, office),
         "createPersonalToken": partial(_create_personal, office),
         "getPersonalToken": partial(_get_personal, office),
@@ -114,6 +116,12 @@ async def _end_family(office: Office, call: Call) -> Done:
         raise RecordMissing("there is no such family of refresh tokens: there never was, or it has long ended")
     await _revoker(office, call).end_family(family, reason=_REASON, actor=call.by.subject)
     return Done()
+
+
+async def _list_endless(office: Office, call: Call) -> Done:
+    window, subject = call.window, call.filters.get("subject", "")
+    rows = await office.access.run(lambda store: store.endless_tokens(subject, window.after, window.limit + 1))
+    return Done(page("listEndlessTokens", window, [(row.digest, view_endless(row, office.revoked)) for row in rows]))
 
 
 async def _list_personal(office: Office, call: Call) -> Done:

@@ -1,12 +1,15 @@
 """Tokens over the admin API: the ledger, families and personal tokens, and no secret but in the answer that made it."""
 
 import pytest
+from msgspec.structs import replace
 
+from jotgate.core.durable import Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.opaque import Mark, is_opaque
 from jotgate.errors import Code
 from tests.admin_stage import AdminStage, code_of
 from tests.callers import NOW_S
+from tests.conformance.sample import ENDLESS
 from tests.token_stage import principal
 
 
@@ -39,7 +42,7 @@ def test_the_ledger_shows_what_lives_and_by_whom(stage: AdminStage) -> None:
     assert code_of(stage.ask("GET", "/tokens/t-9")) == (404, Code.RECORD_MISSING)
 
 
-@pytest.mark.parametrize("path", ["/tokens", "/families", "/personal-tokens"])
+@pytest.mark.parametrize("path", ["/tokens", "/endless-tokens", "/families", "/personal-tokens"])
 def test_a_parameter_that_nobody_is_called_is_refused_by_name(stage: AdminStage, path: str) -> None:
     answer = stage.ask("GET", f"{path}?subject={'a' * 3000}")
     assert code_of(answer) == (400, Code.REQUEST_MALFORMED)
@@ -54,6 +57,27 @@ def test_a_token_is_revoked_with_what_came_of_it(stage: AdminStage) -> None:
     (event,) = stage.log.named("token.revoked")
     assert (event.actor, event.subject, event.details["jti"]) == ("root", "alice", "t-1")
     assert event.details["request_id"] == "req-1"
+
+
+def test_tokens_that_never_expire_are_listed_whoever_issued_them(stage: AdminStage) -> None:
+    seen = [replace(ENDLESS, digest=f"d{number}", subject=f"s{number % 2}") for number in range(3)]
+    stage.store.see_endless_tokens(seen)
+    first = stage.get("/endless-tokens?limit=2")
+    assert first["items"][1] == {
+        "token_id": ENDLESS.token_id,
+        "digest": "d1",
+        "issuer": "chain",
+        "subject": "s1",
+        "issued_at_s": ENDLESS.issued_at_s,
+        "first_seen_at_s": ENDLESS.first_seen_at_s,
+        "last_seen_at_s": ENDLESS.last_seen_at_s,
+        "revoked": False,
+    }
+    second = stage.get(f"/endless-tokens?limit=2&cursor={first['next_cursor']}")
+    assert ([one["digest"] for one in second["items"]], second["next_cursor"]) == (["d2"], None)
+    assert [one["digest"] for one in stage.get("/endless-tokens?subject=s0")["items"]] == ["d0", "d2"]
+    stage.revoked.take_rows([Revocation(RevocationKind.KEY, "chain secret-0", 1, number=1)])
+    assert [one["revoked"] for one in stage.get("/endless-tokens")["items"]] == [True] * 3
 
 
 def test_families_are_listed_and_ended(stage: AdminStage) -> None:

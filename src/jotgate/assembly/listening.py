@@ -5,14 +5,16 @@ import logging
 import socket
 from typing import Final
 
-from jotgate.core.snapshot import Edge, Limits, Snapshot, TlsMaterial
+from msgspec import Struct
+
+from jotgate.core.edge import Edge, TlsMaterial
+from jotgate.core.snapshot import Limits
 from jotgate.edge.accepting import Acceptor
-from jotgate.edge.http1.guard import SWEEP_INTERVAL_S, sweep
 from jotgate.edge.http1.listener import Application, OpenConnection, Surroundings
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.edge.proxies import Proxies
-from jotgate.edge.surfaces.cors import CorsSurface
-from jotgate.edge.surfaces.native import NativeSurface
+from jotgate.edge.surfaces.cors import CorsSurface, NamingApplication
+from jotgate.edge.surfaces.faced import FacedSurface
 from jotgate.edge.surfaces.proxied import ProxiedSurface
 from jotgate.edge.tls import server_context
 from jotgate.ports import Clock
@@ -20,35 +22,54 @@ from jotgate.ports import Clock
 _log: Final = logging.getLogger(__name__)
 
 
-class Listener:
-    """The listener. Mutable: the TLS that it shows, and what its connections find around them."""
+class Service(Struct, frozen=True):
+    """What a listener serves by one snapshot: an application, how it treats those who connect, and its limits.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, native: NativeSurface) -> None:
+    `face` is the name of the face that it is of; empty: of none.
+    """
+
+    application: NamingApplication
+    edge: Edge
+    limits: Limits
+    face: str = ""
+
+
+class Listener:
+    """One listener of a worker. Mutable: the TLS that it shows, and what its connections find around them.
+
+    `connections` are those of all listeners of the worker: who drains it looks at all of them.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        application: Application,
+        connections: set[OpenConnection],
+    ) -> None:
         self._loop = loop
         self._clock = clock
-        self._native = native
-        self.connections: set[OpenConnection] = set()
         self._around = Surroundings(
-            application=self._native,
+            application=application,
             clock=clock,
             heads=HeadWriter(clock),
             limits=Limits(),
-            connections=self.connections,
+            connections=connections,
         )
         self._acceptor = Acceptor(loop, self._around)
         self._shown: TlsMaterial | None = None
         self._newest: TlsMaterial | None = None
         self._changing = asyncio.Lock()
 
-    async def open(self, fd: int, snapshot: Snapshot) -> None:
+    async def open(self, fd: int, service: Service) -> None:
         """Begin to serve on this listening socket. Raises ssl.SSLError."""
-        self._take(snapshot)
+        self._take(service)
         await self._show_newest()
         self._acceptor.open(socket.socket(fileno=fd))
 
-    def renew(self, snapshot: Snapshot) -> None:
+    def renew(self, service: Service) -> None:
         """Serve as a newer snapshot wants it: requests from now on, and TLS for connections from a moment later on."""
-        self._take(snapshot)
+        self._take(service)
         if self._newest != self._shown:
             task = self._loop.create_task(self._show_newest())
             task.add_done_callback(_tell)
@@ -66,24 +87,13 @@ class Listener:
         """End the connections that are not set up yet."""
         self._acceptor.hang_up()
 
-    async def keep_patience(self) -> None:
-        """Cut off clients that take too long, until cancelled."""
-        while True:
-            await asyncio.sleep(SWEEP_INTERVAL_S)
-            await sweep(self.connections, self._clock)
-
-    def _take(self, snapshot: Snapshot) -> None:
-        edge, around = snapshot.edge, self._around
-        around.limits = snapshot.limits
+    def _take(self, service: Service) -> None:
+        edge, around = service.edge, self._around
+        around.limits = service.limits
         around.heads = HeadWriter(self._clock, hsts=edge.hsts)
         around.proxies = Proxies(edge.trusted_proxies, edge.forwarded_fields, edge.certificate_field)
-        around.application = ProxiedSurface(self._within(edge), around)
+        around.application = ProxiedSurface(_within(service), around)
         self._newest = edge.tls
-
-    def _within(self, edge: Edge) -> Application:
-        if not edge.origins:
-            return self._native
-        return CorsSurface(self._native, edge.origins, with_cookies=edge.credential_cookie != "")
 
     async def _show_newest(self) -> None:
         async with self._changing:
@@ -93,6 +103,14 @@ class Listener:
             # On a thread: it takes more than a millisecond, which no call should wait for.
             context = None if wanted is None else await self._loop.run_in_executor(None, server_context, wanted)
             self._acceptor.tls, self._shown = context, wanted
+
+
+def _within(service: Service) -> Application:
+    edge, application = service.edge, service.application
+    inner: Application = application
+    if edge.origins:
+        inner = CorsSurface(application, edge.origins, with_cookies=edge.credential_cookie != "")
+    return FacedSurface(inner, service.face) if service.face else inner
 
 
 def _tell(task: "asyncio.Task[None]") -> None:

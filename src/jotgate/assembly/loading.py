@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.edge import TlsMaterial
 from jotgate.core.quota_warnings import warn_of_quotas
-from jotgate.core.snapshot import TlsMaterial
 from jotgate.stores.price_table import read_price_table
 from jotgate.stores.settings import Settings, Sources, load_settings
 from jotgate.stores.tls import read_tls

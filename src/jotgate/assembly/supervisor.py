@@ -69,7 +69,7 @@ def run(options: UpOptions, announce: Callable[[str, str], None], module: str = 
         drain_s=seconds(settings.drain_timeout),
         url=url,
         lock_fd=lock_fd,
-        worker_fds=tuple(worker.fileno() for worker in workers),
+        worker_fds=tuple((worker.fileno(),) for worker in workers),
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
         module=module,
     )

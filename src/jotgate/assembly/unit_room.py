@@ -133,5 +133,5 @@ def _tell_of_line(reason: str) -> None:
 
 def _sources_of(snapshot: Snapshot) -> QuotaSources:
     return QuotaSources(
-        snapshot.quotas, surroundings_of(snapshot.issuers, frozenset(route.alias for route in snapshot.routes))
+        snapshot.quotas, surroundings_of(snapshot.all_issuers, snapshot.all_aliases)
     )

@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from jotgate.assembly.listening import Listener
+from jotgate.assembly.listeners import Listeners
 from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
@@ -117,7 +117,7 @@ class Worker:
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         native = NativeSurface(self._gateway, self._control, self._forms)
-        self._listener = Listener(loop, self._clock, native)
+        self._listeners = Listeners(loop, self._clock, native, self._gateway, self._control)
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
         self._newest: Snapshot | None = None
@@ -135,7 +135,7 @@ class Worker:
             self._loop.create_task(self._worlds.keep()),
             self._loop.create_task(self._flush_for_ever()),
             self._loop.create_task(self._sweep_for_ever()),
-            self._loop.create_task(self._listener.keep_patience()),
+            self._loop.create_task(self._listeners.keep_patience()),
         ]
         for recurring in background:
             recurring.add_done_callback(self._notice_end)
@@ -230,8 +230,8 @@ class Worker:
             block_s=self._watch.longest_s,
             units_waiting=len(self._gateway.metered.waits),
         )
-        verifier = None if world is None else world.verifier
-        self._link.send(Figures(self._tally.counts(verifier, self._worlds.personal), gauges))
+        verifiers = () if world is None else world.verifiers
+        self._link.send(Figures(self._tally.counts(verifiers, self._worlds.personal), gauges))
 
     def _tell_sights(self) -> bool:
         """Tell control of some tokens that never expire; whether there were any, and somebody to tell."""
@@ -242,12 +242,13 @@ class Worker:
 
     def _swap(self, world: ReadyWorld) -> None:
         before = self._gateway.world
-        if before is not None and before.verifier is not world.verifier:
-            self._tally.retire(before.verifier)
-        learn_of(world.snapshot.upstreams, world.snapshot.issuers)
+        for verifier in () if before is None else before.verifiers:
+            if verifier not in world.verifiers:
+                self._tally.retire(verifier)
+        learn_of(world.snapshot.upstreams, world.snapshot.all_issuers)
         self._auditor.limit(world.limits.audit_rows)
         self._gateway.swap(world)
-        self._listener.renew(world.snapshot)
+        self._listeners.renew(world.snapshot)
         self._arrived.set()
         self._pass_answers()
 
@@ -262,7 +263,7 @@ class Worker:
     async def _listen(self) -> None:
         world = self._gateway.world
         assert world is not None, "serve waits for the first one"
-        await self._listener.open(self._assignment.listen_fds[0], world.snapshot)
+        await self._listeners.open(self._assignment.listen_fds, world.snapshot)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 10, 10)
@@ -275,17 +276,17 @@ class Worker:
         Callers that keep a connection, or are about to have one, get a moment to ask once more, and are told then that
         it ends: one that is closed while a request is on its way to it costs that request.
         """
-        self._listener.close()
+        self._listeners.close()
         self._assignment.report_draining()
-        for connection in self._listener.connections:
+        for connection in self._listeners.connections:
             connection.announce_end()
         end_s = self._clock.monotonic_s() + self._assignment.drain_s
-        await self._until(lambda: not self._listener.arriving, _FAREWELL_S, end_s)
-        self._listener.hang_up()
-        await self._until(lambda: not self._listener.connections, _FAREWELL_S, end_s)
-        for connection in tuple(self._listener.connections):
+        await self._until(lambda: not self._listeners.arriving, _FAREWELL_S, end_s)
+        self._listeners.hang_up()
+        await self._until(lambda: not self._listeners.connections, _FAREWELL_S, end_s)
+        for connection in tuple(self._listeners.connections):
             connection.close_when_idle()
-        await self._until(lambda: not self._listener.connections, self._assignment.drain_s, end_s)
+        await self._until(lambda: not self._listeners.connections, self._assignment.drain_s, end_s)
         self._gateway.cancel_all()
         self._units.close()
         self._flush()

@@ -33,6 +33,7 @@ class Request(Struct):
     `body_bytes_max` is set where less than `limits.body_bytes` is taken. `credential_place` says where the token stood;
     empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
+    `face` names the listener that it came in by, and chooses its world and dialect; empty: the native one.
     `units_by_s` is until when it waits for units of its quotas, once it does (monotonic).
     """
 
@@ -51,6 +52,7 @@ class Request(Struct):
     possession: Possession | None = None
     stale: bool = False
     units_by_s: float = 0.0
+    face: str = ""
 
 
 class Outbound(Struct, frozen=True):

@@ -9,16 +9,17 @@ from msgspec.structs import replace
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
-from jotgate.core.config_checks import is_loopback
+from jotgate.core.edge import Edge, TlsMaterial
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
+from jotgate.core.listen_texts import is_loopback
 from jotgate.core.policy_values import PolicySet
 from jotgate.core.price_entries import PriceFinder, price_finder
 from jotgate.core.price_table import PriceTable
 from jotgate.core.quota_reader import compile_quotas
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Reach, Route, Upstream
-from jotgate.core.snapshot import Edge, Snapshot, TlsMaterial
+from jotgate.core.snapshot import Snapshot
 from jotgate.core.values import Secret
 from jotgate.jose.jwt import media_type
 

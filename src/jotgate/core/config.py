@@ -6,11 +6,13 @@ description, which is what a fault tells its owner to write. `core.config_reader
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from jotgate.core.edge import CertificateField
+from jotgate.core.listen_texts import read_listen
 from jotgate.core.policy_entries import PolicyEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
@@ -22,7 +24,7 @@ from jotgate.core.routes import (
     QuotaOutage,
     QuotaSpent,
 )
-from jotgate.core.snapshot import CertificateField, Limits
+from jotgate.core.snapshot import Limits
 from jotgate.core.values import Secret, parse_duration_s
 
 ECHO: Final = "echo"
@@ -107,10 +109,7 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True):
         """Host and port of `listen`; None when there is no such listener. Raises ValueError for anything else."""
         if not self.listen:
             return None
-        parts = urlsplit(f"//{self.listen}")
-        if parts.port is None or not parts.hostname or parts.netloc != self.listen or "@" in self.listen:
-            raise ValueError("not a host and port")
-        return parts.hostname, parts.port
+        return read_listen(self.listen)
 
 
 class Logs(Struct, frozen=True, forbid_unknown_fields=True):
@@ -329,6 +328,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     dpop: DpopEntry = DpopEntry()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
+    prompt_chain: PromptChainEntry = PromptChainEntry()
+    api_gateway: ApiGatewayEntry = ApiGatewayEntry()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()

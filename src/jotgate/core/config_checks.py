@@ -26,14 +26,13 @@ from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.hint_checks import check_hints
 from jotgate.core.key_checks import check_keys
+from jotgate.core.listen_texts import is_loopback, takes_from
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
 from jotgate.core.token_checks import check_dpop, check_tokens
 
 _LEEWAY_MAX_S: Final = 60
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 _TIMEOUT_MAX_S: Final = 86_400
 _DRAIN_MAX_S: Final = 3_600
 _ISSUER_WAIT_MAX_S: Final = 300
@@ -89,24 +88,13 @@ def check_listeners(server: Server, metrics: Metrics) -> list[Fault]:
         address = metrics.address
     except ValueError:
         return []  # Its own fault.
-    if address is None or not server.port or address[1] != server.port or not _meet(server.host, address[0]):
+    if address is None or not server.port or address[1] != server.port or not takes_from(server.host, address[0]):
         return []
     fault = (
         f"is {shown(metrics.listen)}, where the gateway itself listens (server.port is {server.port}); write another "
         'port, such as "127.0.0.1:9464"'
     )
     return [("metrics.listen", fault)]
-
-
-def _meet(host: str, other: str) -> bool:
-    """Whether a listener on this host takes the port away from one on the other."""
-    try:
-        mine, theirs = ipaddress.ip_address(host), ipaddress.ip_address(other)
-    except ValueError:
-        # Which of this machine's addresses a name means is known when it listens; `localhost` is one of these.
-        return host == other or {host, other} <= _LOCAL or host in _EVERYWHERE
-    # A listener on "::" takes IPv4 too.
-    return mine == theirs or (mine.is_unspecified and mine.version >= theirs.version)
 
 
 def check_bound(host: str, server: Server, tls: Tls) -> list[Fault]:
@@ -192,14 +180,6 @@ def _check_metrics(metrics: Metrics) -> list[Fault]:
         '"127.0.0.1:9464", or read /metrics of the gateway with a token that has the scope metrics'
     )
     return [("metrics.listen", fault)]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on this host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_server(server: Server) -> list[Fault]:

@@ -1,11 +1,16 @@
 """Which dialect a refusal is told in: it belongs to the path that was asked, whoever refuses."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
+from jotgate.core.api_gateway import API_GATEWAY
+from jotgate.core.api_gateway_problems import render_code
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problem_details import PROBLEM_TYPE, render_details
-from jotgate.core.problems import Problem, render
+from jotgate.core.problems import Dialect, Problem, render
+from jotgate.core.prompt_chain import PROMPT_CHAIN
+from jotgate.core.prompt_chain_problems import render_detail
 from jotgate.errors import JotgateError
 
 _OAUTH: Final = b"/oauth/"
@@ -13,14 +18,28 @@ _JSON: Final = "application/json"
 _WEIGHT: Final = re.compile(r";[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*(?:;|\Z)", re.IGNORECASE)
 
 
+_OF_FACES: Final[Mapping[str, Dialect]] = {PROMPT_CHAIN: render_detail, API_GATEWAY: render_code}
+"""The dialect of each face, by its name: whatever is refused there is told in it."""
+
+
 def render_at(
-    path: bytes, error: JotgateError, request_id: str = "", resource_metadata: str = "", accept: bytes = b""
+    path: bytes,
+    error: JotgateError,
+    request_id: str = "",
+    resource_metadata: str = "",
+    accept: bytes = b"",
+    *,
+    face: str = "",
 ) -> Problem:
     """The refusal of a request for this path, as it was sent; see `core.problems.render`.
+
+    `face` is `Request.face`: each has a dialect of its own, for all its paths.
 
     OAuth clients read the object of RFC 6749 s5.2 and nothing else, also where their form never reached an endpoint.
     Others get a problem detail (RFC 9457) if their field Accept names that type.
     """
+    if face:
+        return _OF_FACES[face](error, request_id)
     if path.startswith(_OAUTH):
         return render_oauth(error)
     if accept and wants_details(accept):

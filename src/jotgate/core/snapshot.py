@@ -4,21 +4,18 @@ A snapshot holds public keys only. It is plain data, so that it can cross the bu
 connections from it once, when it arrives.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from jotgate.core.edge import Edge
+from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
 from jotgate.core.policy_values import PolicySet
 from jotgate.core.quota_rules import QuotaRule
 from jotgate.core.routes import Route, Upstream
-from jotgate.core.values import Secret
 
 Patience = Annotated[float, Meta(description="a number of seconds from 1 to 3600", ge=1, le=3_600)]
-
-
-CertificateField = Literal["", "client-cert", "x-ssl-client-cert"]
-"""The field in which trusted proxies write the certificate of the caller; empty: in none."""
 
 
 class Limits(Struct, frozen=True):
@@ -50,43 +47,12 @@ class Limits(Struct, frozen=True):
     ] = 300
 
 
-class TlsMaterial(Struct, frozen=True):
-    """What the edge shows and demands under TLS, all PEM: the certificate and its chain, its key, the clients' roots.
-
-    `client_ca` empty: clients are asked for no certificate; `client_optional`: one that has none may come all the same.
-    Control has read and checked it; workers open no file.
-    """
-
-    certificates: str
-    key: Secret
-    client_ca: str = ""
-    min_version: Literal["1.2", "1.3"] = "1.2"
-    client_optional: bool = False
-
-
-class Edge(Struct, frozen=True):
-    """How the edge treats those who connect.
-
-    `trusted_proxies` are networks. `forwarded_fields` is the family of fields that they are believed. `origins` are
-    the web origins that may read answers. `hsts`: browsers are told to come back under TLS only. `credential_cookie`
-    is the name of the cookie that holds a token; empty: no route allows cookies. `certificate_field` is where trusted
-    proxies write the certificate of the caller.
-    """
-
-    trusted_proxies: tuple[str, ...] = ()
-    forwarded_fields: Literal["x-forwarded", "forwarded"] = "x-forwarded"
-    origins: tuple[str, ...] = ()
-    hsts: bool = False
-    credential_cookie: str = ""
-    tls: TlsMaterial | None = None
-    certificate_field: CertificateField = ""
-
-
 class Snapshot(Struct, frozen=True):
     """One version of the world. `version` grows by one with each swap of a control process.
 
     The first of `issuers` is this installation. No two have the same `iss`, and at most one has none. `metered`: limits
-    exist beside those that tokens bring, so that control must be asked which of them a call meets.
+    exist beside those that tokens bring, so that control must be asked which of them a call meets. `faces` are the
+    listeners beside the native one, each with issuers and routes of its own; `upstreams` are those of all.
     """
 
     version: int
@@ -98,3 +64,16 @@ class Snapshot(Struct, frozen=True):
     policies: PolicySet = PolicySet()
     quotas: tuple[QuotaRule, ...] = ()
     metered: bool = False
+    faces: tuple[Face, ...] = ()
+
+    @property
+    def all_issuers(self) -> tuple[Issuer, ...]:
+        """Those of the native listener and of all faces, this installation first."""
+        return (*self.issuers, *(one for face in self.faces for one in face.issuers))
+
+    @property
+    def all_aliases(self) -> frozenset[str]:
+        """The aliases of the routes of the native listener and of all faces."""
+        return frozenset(
+            route.alias for routes in (self.routes, *(one.routes for one in self.faces)) for route in routes
+        )

@@ -7,7 +7,7 @@ from binascii import Error
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from jotgate.core.snapshot import CertificateField
+from jotgate.core.edge import CertificateField
 
 _BYTES_MAX: Final = 16_384
 _BINARY: Final = re.compile(rb":([A-Za-z0-9+/]+={0,2}):")  # RFC 8941 s3.3.5, which RFC 9440 s2.1 has

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from jotgate.core.calls import Request
-from jotgate.core.snapshot import CertificateField
+from jotgate.core.edge import CertificateField
 from jotgate.edge.certificate_fields import read_certificate
 
 Family = Literal["x-forwarded", "forwarded"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from jotgate.core.snapshot import TlsMaterial
+from jotgate.core.edge import TlsMaterial
 
 # TLS 1.2 with forward secrecy and authenticated encryption alone (RFC 9325 s4.2); TLS 1.3 has nothing else.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"

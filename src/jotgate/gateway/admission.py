@@ -80,12 +80,12 @@ def authenticate(request: Request, operation: Operation, world: World, now_s: fl
     if request.credential_place and not operation.forwarded:
         require_place(request, None)
     try:
-        if token[:_MARK_BYTES] == _PERSONAL:
+        if token[:_MARK_BYTES] == _PERSONAL and world.takes_personal:
             principal = world.personal.resolve(token, now_s, request.peer)
         else:
             principal = world.verifier.verify(token, now_s)
         if principal.confirmation is not None or request.possession is not None:
-            require_possession(request, token, principal, world.snapshot.issuers[0].issuer or "")
+            require_possession(request, token, principal, world.own_issuer)
         return principal
     except (TokenError, IssuerUnavailable) as refusal:
         refuse_list(token)

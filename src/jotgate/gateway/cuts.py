@@ -154,6 +154,7 @@ class Cuts:
                 return
             relay.call = call = structs.replace(call, policy=call.policy_if_blind)  # It is recorded with its name.
         assert world is not None, "no call runs before there is one"
+        world = world.of(call.request.face)
         try:
             life = _life(call, world, now_s)
         except TokenUnresolved as unknown:
@@ -185,7 +186,7 @@ def _life(call: Call, world: World, now_s: float) -> Life:
     request = call.request
     token = find_token(request, call.world.credentials)
     try:
-        if token.startswith(_PERSONAL):
+        if token.startswith(_PERSONAL) and world.takes_personal:
             held = world.personal.look_again(token, now_s)
             return Life((*held.names, *_accounts(held.principal)), held.until_s)
         found = world.verifier.look_again(token, now_s)
@@ -200,7 +201,7 @@ def _unsure(call: Call, world: World, now_s: float) -> Life:
     principal = call.principal
     names: tuple[Name, ...] = (*personal_names(principal), *_accounts(principal))
     if principal.kid:
-        names = names_of(principal, world.snapshot.issuers[0].issuer)
+        names = names_of(principal, world.own_issuer)
     return Life(names, now_s + 1 / TICKS_PER_S)
 
 

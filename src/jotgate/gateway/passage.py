@@ -52,6 +52,7 @@ class Passage:
         "_caller",
         "_deadline_s",
         "_exchange",
+        "_face",
         "_line",
         "_path",
         "_told",
@@ -64,6 +65,7 @@ class Passage:
         self, caller: Caller, request: Request, deadline_s: float, told: "Callable[[Passage], None] | None"
     ) -> None:
         self._path = request.path
+        self._face = request.face
         self._accept = request.headers.get(b"accept", b"")
         self._line = request_id_line(request.request_id)
         self._caller = caller
@@ -105,7 +107,7 @@ class Passage:
             self._caller.abort()
         else:
             fault = ControlUnreachable("the control process does not answer", hint="Try again in a moment")
-            problem = render_at(self._path, fault, accept=self._accept)
+            problem = render_at(self._path, fault, accept=self._accept, face=self._face)
             self.status = problem.status
             self._caller.respond(problem.status, self._line + problem.lines, problem.body)
         self._settle()
@@ -165,6 +167,8 @@ class ControlDoor:
         lines = b"X-Jotgate-Peer: %b\r\n" % request.peer.encode("ascii", "replace")
         if request.certificate:
             lines += b"X-Jotgate-Certificate: %b\r\n" % b64url_encode(request.certificate)
+        if request.face:
+            lines += b"X-Jotgate-Face: %b\r\n" % request.face.encode("ascii")
         lines += request_id_line(request.request_id)
         for name in _TO_CONTROL:
             value = request.headers.get(name)

@@ -6,22 +6,18 @@ this far ends in one audit record: settled calls by their relay, refusals here.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from jotgate.core.calls import Request
 from jotgate.core.dialects import render_at
-from jotgate.core.operations import OF_CONTROL, USAGE, Operation, find_operation
+from jotgate.core.operations import OF_CONTROL, Operation, find_operation
 from jotgate.core.principals import Principal
 from jotgate.core.proof_times import Sight
 from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
-    ControlUnreachable,
     InternalError,
     JotgateError,
     KeyUnpublished,
@@ -29,12 +25,13 @@ from jotgate.errors import (
     ProofUnmarked,
     TokenUnresolved,
 )
-from jotgate.gateway.admission import Call, admit, authenticate, find_models, permit
+from jotgate.gateway.admission import Call, admit, authenticate
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.metered_calls import MeteredCalls
-from jotgate.gateway.passage import ControlDoor, Passage
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, PlainAnswers, find_own
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
@@ -45,40 +42,14 @@ from jotgate.gateway.world import World
 from jotgate.ports import Answer, Caller, Clock, Running
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _AUDIT_FULL: Final = "the audit buffer is full, and no call is let through unrecorded"
 _STALE: Final = "the control process or its store has been silent for too long"
-_CALLER_GONE: Final = 499
 _JUDGED_FOR_S: Final = 0.5
 """A token is looked at again when its call begins so much later than its head came."""
 _CHECKED_AT_ONCE: Final = 1_000
-_encode_json: Final = msgspec.json.Encoder().encode
 
 
-class _Opened(Struct, frozen=True):
-    """A request whose head is decided, and the one world and time (NumericDate) that the rest is decided in.
-
-    `fresh_s` is until when, on the monotonic clock, that may be.
-    """
-
-    request: Request
-    world: World
-    operation: Operation
-    principal: Principal
-    now_s: float
-    fresh_s: float
-
-
-class _Model(Struct, frozen=True):
-    id: str
-    owned_by: str
-    object: str = "model"
-    created: int = 0
-
-
-class _ModelList(Struct, frozen=True):
-    data: list[_Model]
-    object: str = "list"
+_Answering = Callable[[Opened, Caller], Running | None]
 
 
 def _begun_s(relay: Relay) -> float:
@@ -98,8 +69,9 @@ class Gateway:
         control: ControlDoor | None = None,
     ) -> None:
         self._clock = clock
-        self._control = control
+        self._plain = PlainAnswers(recorder, control)
         self._recorder = recorder
+        self._of_faces: dict[tuple[str, bytes], FaceOperation] = {}
         self.attempts: Final = FailedAttempts(clock) if control is None else control.attempts
         self._instance = instance
         self._world: World | None = None
@@ -180,6 +152,10 @@ class Gateway:
             raise AuditUnavailable(_AUDIT_FULL)
         return world
 
+    def serve(self, face: str, operations: Iterable[FaceOperation]) -> None:
+        """Let a face have these operations beside those of the table; said again, they take the place of the same."""
+        self._of_faces.update({(face, one.operation.path): one for one in operations})
+
     def name(self, request: Request) -> str:
         """The caller's request id if it is one, else the next of this worker's own."""
         given = request.headers.get(b"x-request-id")
@@ -205,7 +181,12 @@ class Gateway:
             world = self.fresh_world()
         except ControlStale:
             world = self._stale_world(request)
-        operation = find_operation(request.method, request.path)
+        if request.face:
+            world = world.of(request.face)
+            operation, answer = self._find_at_face(request)
+        else:
+            operation = find_operation(request.method, request.path)
+            answer = self._forward if operation.forwarded else self._plain_answer(operation)
         request.operation = operation.name
         now_s = self._clock.now_s()
         try:
@@ -225,11 +206,19 @@ class Gateway:
                 raise
             request.stale = False
             return self._proof_waits.join(request, refusal)
-        answer: Callable[[_Opened, Caller], Running | None] = self._forward
-        if not operation.forwarded:
-            answer = self._ask_control if operation.name in OF_CONTROL else self._answer_models
         fresh_s = since_s + _JUDGED_FOR_S
-        return partial(self._answer, answer, _Opened(request, world, operation, principal, now_s, fresh_s))
+        return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
+
+    def _plain_answer(self, operation: Operation) -> "_Answering":
+        return self._plain.by_control if operation.name in OF_CONTROL else self._plain.models
+
+    def _find_at_face(self, request: Request) -> "tuple[Operation, _Answering]":
+        """The operation that a request for a face asks for, one of its own or of the table, and what answers it."""
+        own = self._of_faces.get((request.face, request.path))
+        if own is not None:
+            return find_own(own, request.method), partial(self._plain.of_face, own.reply)
+        operation = find_operation(request.method, request.path)
+        return operation, self._forward if operation.forwarded else self._plain_answer(operation)
 
     def _stale_world(self, request: Request) -> World:
         """The world for a request that goes on only if a policy lets it although what was revoked is not known.
@@ -257,12 +246,12 @@ class Gateway:
 
     def left_call(self, call: Call, refusal: JotgateError) -> None:
         """Record that the caller of an admitted call left before it was sent; `refusal` is what stood against it."""
-        self._recorder.refused(call.request, call.principal, refusal, status=_CALLER_GONE)
+        self._recorder.refused(call.request, call.principal, refusal, status=CALLER_GONE)
 
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
         self.attempts.note(request, refusal)
-        self._recorder.refused(request, None, refusal, status=_CALLER_GONE)
+        self._recorder.refused(request, None, refusal, status=CALLER_GONE)
 
     def failed(self, request: Request, caller: Caller, *, begun: bool) -> None:
         """End a request that met a fault which nobody foresaw; `begun`: the caller has had some of an answer."""
@@ -314,9 +303,7 @@ class Gateway:
         for relay in tuple(self.live):
             relay.cancel()
 
-    def _answer(
-        self, answer: Callable[[_Opened, Caller], Running | None], opened: _Opened, caller: Caller
-    ) -> Running | None:
+    def _answer(self, answer: "_Answering", opened: Opened, caller: Caller) -> Running | None:
         try:
             now_s = self._clock.monotonic_s()
             if now_s > opened.fresh_s:
@@ -330,7 +317,7 @@ class Gateway:
             self._refuse(opened.request, refusal, caller, opened.principal)
             return None
 
-    def _forward(self, opened: _Opened, caller: Caller) -> Running | None:
+    def _forward(self, opened: Opened, caller: Caller) -> Running | None:
         world, principal = opened.world, opened.principal
         call = admit(opened.request, opened.operation, principal, world, opened.now_s)
         if world.metered or principal.limits:
@@ -355,39 +342,12 @@ class Gateway:
         send_attempt(relay, index, self._clock)
         return True
 
-    def _answer_models(self, opened: _Opened, caller: Caller) -> None:
-        request, principal, world = opened.request, opened.principal, opened.world
-        shown = find_models(request, principal, opened.operation, world, opened.now_s)
-        rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in shown.aliases]
-        body = _encode_json(rows[0] if shown.named else _ModelList(rows))
-        caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + _JSON_LINES, body)
-        self._recorder.answered(
-            request, principal, status=200, model=shown.named, bytes_out=len(body), policy=shown.policy
-        )
-
-    def _ask_control(self, opened: _Opened, caller: Caller) -> Passage:
-        request, policy = opened.request, ""
-        if opened.operation.name != USAGE:  # What they have used themselves is told to all.
-            allowed = permit(request, opened.principal, opened.operation, opened.world, opened.now_s)
-            policy = allowed.policy if request.stale else ""
-        elif request.stale:
-            raise ControlStale(_STALE)
-        if self._control is None:
-            raise ControlUnreachable("this worker has no way to control")
-
-        def record(passage: Passage) -> None:
-            status = passage.status or _CALLER_GONE
-            self._recorder.answered(
-                request, opened.principal, status=status, bytes_out=passage.bytes_out, policy=policy
-            )
-
-        return self._control.run(request, caller, record)
-
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
         world = self._world
         about = "" if world is None else world.metadata_url
-        problem = render_at(request.path, refusal, request.request_id, about, request.headers.get(b"accept", b""))
+        accept = request.headers.get(b"accept", b"")
+        problem = render_at(request.path, refusal, request.request_id, about, accept, face=request.face)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -10,6 +10,7 @@ from typing import Final
 
 from jotgate.core.audit import Charge, Outcome
 from jotgate.core.calls import ResponseHead
+from jotgate.core.dialects import render_at
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
@@ -287,9 +288,12 @@ class Relay:
     def _fail(self, error: JotgateError, outcome: Outcome) -> None:
         self.code = error.code
         self.debug = error.debug
-        request_id = self.call.request.request_id
-        problem = render(error, request_id, self.call.world.metadata_url)
+        request = self.call.request
+        request_id, about = request.request_id, self.call.world.metadata_url
+        problem = render(error, request_id, about)  # In a stream all are told alike: its events are those of OpenAI.
         if not self._begun:
+            if request.face:
+                problem = render_at(request.path, error, request_id, face=request.face)
             self.status = problem.status
             self._caller.respond(problem.status, request_id_line(request_id) + problem.lines, problem.body)
         else:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.core.well_known import PROTECTED_RESOURCE, well_known_url
+from jotgate.errors import NotReady
 from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
@@ -48,7 +51,9 @@ class Turns:
 class World(Struct, frozen=True):
     """One version of the world, ready for use. `desk` decides by policies; None: tokens alone decide.
 
-    `metered`: there are quotas, beside those that tokens bring.
+    `metered`: there are quotas, beside those that tokens bring. `own_issuer` is the `iss` of this installation. `faces`
+    are the worlds of the faces by their names: each has its own issuers, routes and rules for credentials, and shares
+    the rest. Without `takes_personal` no personal token is taken: a face has none among its issuers whose it could be.
     """
 
     snapshot: Snapshot
@@ -59,13 +64,30 @@ class World(Struct, frozen=True):
     turns: Turns
     credentials: CredentialRules
     personal: PersonalTokens
+    own_issuer: str
     desk: PolicyDesk | None = None
     metered: bool = False
+    takes_personal: bool = True
+    faces: Mapping[str, "World"] = {}
 
     @property
     def metadata_url(self) -> str:
         """Where this gateway describes itself as a resource (RFC 9728 s3.1)."""
-        return well_known_url(self.snapshot.issuers[0].issuer, PROTECTED_RESOURCE)
+        return well_known_url(self.own_issuer, PROTECTED_RESOURCE)
+
+    def of(self, face: str) -> "World":
+        """The world of a face; of the native listener, whose name is empty, this one. Raises NotReady."""
+        if not face:
+            return self
+        found = self.faces.get(face)
+        if found is None:
+            raise NotReady("this worker has no snapshot with this listener yet", hint="Try again in a moment")
+        return found
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The verifier of this world, and those of its faces."""
+        return (self.verifier, *(one.verifier for one in self.faces.values()))
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
@@ -116,7 +138,7 @@ def build_world(
     if personal is None:
         personal = PersonalTokens(verifier.revoked) if previous is None else previous.personal
     personal.limit(snapshot.limits.personal_tokens)
-    return World(
+    world = World(
         snapshot=snapshot,
         limits=snapshot.limits,
         verifier=verifier,
@@ -125,8 +147,33 @@ def build_world(
         turns=Turns(),
         credentials=compile_rules(snapshot),
         personal=personal,
+        own_issuer=snapshot.issuers[0].issuer,
         desk=_desk_for(snapshot, previous),
         metered=snapshot.metered,
+    )
+    if not snapshot.faces:
+        return world
+    known = {} if previous is None else previous.faces
+    return replace(world, faces={one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces})
+
+
+def _build_face(face: Face, world: World, previous: World | None) -> World:
+    """The world of a face, with the cache of verified tokens that all share: what one may use, the others refuse."""
+    snapshot = replace(world.snapshot, issuers=face.issuers, routes=face.routes, edge=face.edge, faces=())
+    main = world.verifier
+    if previous is not None and previous.snapshot.issuers == face.issuers and previous.verifier.cache is main.cache:
+        verifier = previous.verifier
+    else:
+        before = None if previous is None else previous.verifier.federation
+        verifier = Verifier(carry_over(face.issuers, before), main.cache, main.revoked)
+    return replace(
+        world,
+        snapshot=snapshot,
+        verifier=verifier,
+        routes={route.alias: route for route in face.routes},
+        credentials=compile_rules(snapshot),
+        takes_personal=False,
+        desk=_desk_for(snapshot, previous),
     )
 
 

@@ -31,11 +31,11 @@ _ROLES: Final[dict[str, Literal["worker", "control"]]] = {"worker": "worker", "c
 class Assignment(NamedTuple):
     """A child's whole task. Descriptors are open and inherited; a replacement inherits the same listening sockets.
 
-    `listen_fds` is (HTTP,) for a worker and (operator, edge, bus) for control. `directory` is DATA, absolute.
-    `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides settings, as `assembly.sources`
-    writes it. `url` is what the gateway can be reached at on this machine. `logs` is the format and the level of the
-    log, `drain_s` how long running calls are waited for. `workers` is how many share the listening address. `again`:
-    a process in this place has served before, since the supervisor started.
+    `listen_fds` is for a worker (HTTP, and one for each face in their order), for control (operator, edge, bus).
+    `directory` is DATA, absolute. `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides
+    settings, as `assembly.sources` writes it. `url` is what the gateway can be reached at on this machine. `logs` is
+    the format and the level of the log, `drain_s` how long running calls are waited for. `workers` is how many share
+    the listening address. `again`: a process in this place has served before, since the supervisor started.
     """
 
     role: Literal["worker", "control"]

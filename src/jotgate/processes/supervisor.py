@@ -22,7 +22,7 @@ _CONTROL_GRACE_S: Final = 5.0
 
 
 class Launch(NamedTuple):
-    """What the supervisor runs with. All descriptors are open; `worker_fds` has one listening socket per worker.
+    """What the supervisor runs with. All descriptors are open; `worker_fds` has the listening sockets of each worker.
 
     `module` is what the children run.
     """
@@ -31,7 +31,7 @@ class Launch(NamedTuple):
     config: str
     url: str
     lock_fd: int
-    worker_fds: tuple[int, ...]
+    worker_fds: tuple[tuple[int, ...], ...]
     control_fds: tuple[int, int, int]
     sources: str = ""
     logs: str = "auto info"
@@ -210,7 +210,7 @@ class Supervisor:
 
 
 def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slot: int) -> Place:
-    listen_fds = launch.control_fds if role == "control" else (launch.worker_fds[slot],)
+    listen_fds = launch.control_fds if role == "control" else launch.worker_fds[slot]
     assignment = Assignment(
         role=role,
         slot=slot,

@@ -192,8 +192,7 @@ class QuotaDesk(Struct, frozen=True):
 
 def open_quota_desk(snapshot: Snapshot) -> QuotaDesk:
     """The desk that goes by a snapshot."""
-    aliases = frozenset(route.alias for route in snapshot.routes)
-    return QuotaDesk(snapshot.quotas, surroundings_of(snapshot.issuers, aliases))
+    return QuotaDesk(snapshot.quotas, surroundings_of(snapshot.all_issuers, snapshot.all_aliases))
 
 
 def describe_spender(question: QuotaQuestion, own_issuer: str) -> Spender:

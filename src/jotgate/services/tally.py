@@ -4,6 +4,7 @@ It counts from the audit record, where everything is settled already. The number
 configurations with ever new upstreams fill it, what comes then is counted without its upstream's name.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from jotgate.core.audit import CallRecord, Charge
@@ -84,10 +85,10 @@ class Tally:
         self._cache_lookups += verifier.lookups
         self._cache_misses += verifier.misses
 
-    def counts(self, verifier: Verifier | None, personal: PersonalTokens | None = None) -> Counts:
-        """All that was counted; `verifier` is the current one, and `personal` what is known of personal tokens."""
+    def counts(self, verifiers: Iterable[Verifier], personal: PersonalTokens | None = None) -> Counts:
+        """All that was counted; `verifiers` are the current ones, and `personal` what is known of personal tokens."""
         lookups, misses = self._cache_lookups, self._cache_misses
-        if verifier is not None:
+        for verifier in verifiers:
             lookups += verifier.lookups
             misses += verifier.misses
         return Counts(

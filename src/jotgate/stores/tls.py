@@ -9,8 +9,8 @@ from cryptography import x509
 from msgspec import Struct
 
 from jotgate.core.config import Tls
+from jotgate.core.edge import TlsMaterial
 from jotgate.core.faults import Fault
-from jotgate.core.snapshot import TlsMaterial
 from jotgate.core.values import Secret
 from jotgate.stores.named_files import read_named
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from jotgate.core.snapshot import CertificateField
+from jotgate.core.edge import CertificateField
 from jotgate.edge.certificate_fields import read_certificate
 from tests.certificates import certificate
 

@@ -37,7 +37,7 @@ def census_of(*tallies: Tally) -> Census:
     census = Census(ManualClock())
     for slot, tally in enumerate(tallies):
         census.greeted(slot, f"w{slot}")
-        census.took(f"w{slot}", tally.counts(None), Gauges(live_calls=slot + 1, snapshot=4, units_waiting=5))
+        census.took(f"w{slot}", tally.counts(()), Gauges(live_calls=slot + 1, snapshot=4, units_waiting=5))
     return census
 
 
@@ -88,7 +88,7 @@ def test_the_number_of_quotas_that_are_told_apart_is_bounded() -> None:
     tally = Tally()
     for number in range(3_000):
         tally.quota_refused(QuotaStanding(name="q", levels=(f"l{number}",), unit="requests", limit=1, spent=1))
-    refused = tally.counts(None).quotas.refused
+    refused = tally.counts(()).quotas.refused
     assert len(refused) <= 1_025
     assert sum(count for _, count in refused) == 3_000
 
@@ -118,7 +118,7 @@ def test_the_number_of_series_is_bounded_whatever_the_upstreams_are_called() -> 
     for number in range(3_000):
         tally.settled(record(upstream=f"u{number}"))
         tally.passed_over(f"u{number}")
-    counts = tally.counts(None)
+    counts = tally.counts(())
     assert len(counts.rows) <= 1_025
     assert len(counts.passed_over) <= 1_025
     assert sum(row.count for row in counts.rows) == sum(counts.passed_over.values()) == 3_000

@@ -1,0 +1,21 @@
+"""The faces by name: what builds the surface of each listener."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from jotgate.core.api_gateway import API_GATEWAY
+from jotgate.core.faces import Face
+from jotgate.core.prompt_chain import PROMPT_CHAIN
+from jotgate.edge.surfaces.api_gateway import ApiGatewaySurface
+from jotgate.edge.surfaces.cors import NamingApplication
+from jotgate.edge.surfaces.prompt_chain import PromptChainSurface
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.pipeline import Gateway
+
+BuildSurface = Callable[[Face, Gateway, ControlDoor], NamingApplication]
+"""Makes what serves a face, anew for each snapshot: it holds nothing that must outlive one."""
+
+SURFACES: Final[Mapping[str, BuildSurface]] = MappingProxyType(
+    {PROMPT_CHAIN: PromptChainSurface, API_GATEWAY: ApiGatewaySurface}
+)

@@ -1,0 +1,78 @@
+"""All listeners of a worker: the native one, and one for each face, in the order of the sockets that it inherited."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from jotgate.assembly.faces import SURFACES
+from jotgate.assembly.listening import Listener, Service
+from jotgate.core.snapshot import Snapshot
+from jotgate.edge.http1.guard import SWEEP_INTERVAL_S, sweep
+from jotgate.edge.http1.listener import OpenConnection
+from jotgate.edge.surfaces.native import NativeSurface
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.pipeline import Gateway
+from jotgate.ports import Clock
+
+
+class Listeners:
+    """Those of one worker, the native one first. Mutable: the listeners, once they are open.
+
+    `connections` are those of all of them.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        native: NativeSurface,
+        gateway: Gateway,
+        control: ControlDoor,
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._native = native
+        self._gateway = gateway
+        self._control = control
+        self._open: dict[str, Listener] = {}
+        self.connections: set[OpenConnection] = set()
+
+    async def open(self, fds: Sequence[int], snapshot: Snapshot) -> None:
+        """Begin to serve on these sockets. Raises ssl.SSLError."""
+        for fd, (name, service) in zip(fds, self._services(snapshot), strict=True):
+            listener = Listener(self._loop, self._clock, service.application, self.connections)
+            await listener.open(fd, service)
+            self._open[name] = listener
+
+    def renew(self, snapshot: Snapshot) -> None:
+        """Serve as a newer snapshot wants it."""
+        for name, service in self._services(snapshot):
+            if name in self._open:
+                self._open[name].renew(service)
+
+    def close(self) -> None:
+        """Take no further connection; those whose handshake is under way still come."""
+        for one in self._open.values():
+            one.close()
+
+    @property
+    def arriving(self) -> int:
+        """How many connections are not set up yet: under TLS, those whose handshake is under way."""
+        return sum(one.arriving for one in self._open.values())
+
+    def hang_up(self) -> None:
+        """End the connections that are not set up yet."""
+        for one in self._open.values():
+            one.hang_up()
+
+    async def keep_patience(self) -> None:
+        """Cut off clients that take too long, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            await sweep(self.connections, self._clock)
+
+    def _services(self, snapshot: Snapshot) -> Iterator[tuple[str, Service]]:
+        """What each listener serves by a snapshot, by the name of its face."""
+        yield "", Service(self._native, snapshot.edge, snapshot.limits)
+        for face in snapshot.faces:
+            surface = SURFACES[face.name](face, self._gateway, self._control)
+            yield face.name, Service(surface, face.edge, snapshot.limits, face.name)

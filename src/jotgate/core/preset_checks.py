@@ -1,0 +1,64 @@
+"""What presets may not say together: one address or one secret twice, or one that others reach in the clear."""
+
+from collections.abc import Iterable, Sequence
+
+from jotgate.core.config import Metrics, Server, Tls
+from jotgate.core.faults import Fault
+from jotgate.core.listen_texts import is_loopback, takes_from
+from jotgate.core.presets import Preset
+
+
+def check_presets(presets: Sequence[Preset]) -> list[Fault]:
+    """The faults of presets alone and among themselves, those of variables first."""
+    faults = [fault for one in presets for fault in one.faults]
+    return [*faults, *_check_secrets(presets)]
+
+
+def check_addresses(presets: Sequence[Preset], server: Server, tls: Tls, metrics: Metrics) -> list[Fault]:
+    """The faults of the presets' addresses: each is its preset's alone, and none is reached by others in the clear."""
+    taken = [("the gateway itself", (server.host, server.port), "server.port")]
+    try:
+        address = metrics.address
+    except ValueError:
+        address = None  # Its own fault.
+    if address is not None:
+        taken.append(("the figures", address, "metrics.listen"))
+    faults: list[Fault] = []
+    for one in presets:
+        host, port = one.listen
+        setting = one.listen_settings[1]
+        for who, (other, used), theirs in taken:
+            if port == used and port and (takes_from(host, other) or takes_from(other, host)):
+                fault = (
+                    f"has the preset '{one.name}' listen on port {port} of {host}, where {who} listens too; give one "
+                    f"of them another port: {setting}, or {theirs}"
+                )
+                faults.append((setting, fault))
+        taken.append((f"the preset '{one.name}'", one.listen, setting))
+        if not (is_loopback(host) or tls.cert or server.behind_proxy):
+            faults.append((one.listen_settings[0], _exposed(one)))
+    return faults
+
+
+def _exposed(preset: Preset) -> str:
+    return (
+        f"has the preset '{preset.name}' listen on '{preset.listen[0]}', which other machines can reach, and tokens "
+        "would cross the network in the clear; write 127.0.0.1, or the paths of a certificate and its key to tls.cert "
+        "and tls.key, or set server.behind_proxy (--behind-proxy) when only a proxy that speaks TLS can reach it"
+    )
+
+
+def _check_secrets(presets: Iterable[Preset]) -> list[Fault]:
+    """The faults of variables with a secret that two presets read: whoever holds it could speak at both."""
+    owners: dict[str, str] = {}
+    faults: list[Fault] = []
+    for one in presets:
+        for variable, setting in one.secret_variables.items():
+            other = owners.setdefault(variable, one.name)
+            if other != one.name:
+                fault = (
+                    f"is the secret of the presets '{other}' and '{one.name}', and whoever holds it could speak at "
+                    f"both; name another variable for the second in {setting}"
+                )
+                faults.append((variable, fault))
+    return faults

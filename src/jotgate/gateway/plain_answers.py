@@ -1,0 +1,127 @@
+"""Answers what is not forwarded to an upstream: from the snapshot, by the surface of a face, or by control.
+
+Every request that gets this far ends in one audit record, as calls do.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jotgate.core.calls import Request
+from jotgate.core.operations import USAGE, Operation
+from jotgate.core.principals import Principal
+from jotgate.errors import ControlStale, ControlUnreachable, MethodRefused
+from jotgate.gateway.admission import find_models, permit
+from jotgate.gateway.headers import request_id_line
+from jotgate.gateway.passage import ControlDoor, Passage
+from jotgate.gateway.records import CallRecorder
+from jotgate.gateway.world import World
+from jotgate.ports import Caller, Running
+
+JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+CALLER_GONE: Final = 499
+_encode_json: Final = msgspec.json.Encoder().encode
+
+
+class Opened(Struct, frozen=True):
+    """A request whose head is decided, and the one world and time (NumericDate) that the rest is decided in.
+
+    `fresh_s` is until when, on the monotonic clock, that may be.
+    """
+
+    request: Request
+    world: World
+    operation: Operation
+    principal: Principal
+    now_s: float
+    fresh_s: float
+
+
+class Reply(Struct, frozen=True):
+    """An answer in one piece: its header lines, each with its CRLF, stand beside the one that names the request."""
+
+    status: int
+    body: bytes
+    lines: bytes = JSON_LINES
+
+
+class FaceOperation(Struct, frozen=True):
+    """An operation that a face has beside those of the closed table, for callers with a good token.
+
+    Its name is also the scope that it needs (`ai` covers it), and its path is matched byte for byte. `reply` answers
+    one that may go on; it may raise a JotgateError.
+    """
+
+    operation: Operation
+    reply: Callable[[Opened], Reply]
+
+
+def find_own(own: FaceOperation, method: bytes) -> Operation:
+    """The operation, if a request has its method; HEAD goes where GET does. Raises MethodRefused."""
+    wanted = own.operation.method
+    if method == wanted or (method == b"HEAD" and wanted == b"GET"):
+        return own.operation
+    raise MethodRefused(wanted.decode("ascii"), f"{own.operation.name} takes {wanted.decode('ascii')} only")
+
+
+class _Model(Struct, frozen=True):
+    id: str
+    owned_by: str
+    object: str = "model"
+    created: int = 0
+
+
+class _ModelList(Struct, frozen=True):
+    data: list[_Model]
+    object: str = "list"
+
+
+class PlainAnswers:
+    """Those of one worker. `control` None: it has no way there."""
+
+    def __init__(self, recorder: CallRecorder, control: ControlDoor | None) -> None:
+        self._recorder = recorder
+        self._control = control
+
+    def models(self, opened: Opened, caller: Caller) -> None:
+        """Tell of the models that the caller may use. Raises as `find_models`."""
+        request, principal, world = opened.request, opened.principal, opened.world
+        shown = find_models(request, principal, opened.operation, world, opened.now_s)
+        rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in shown.aliases]
+        body = _encode_json(rows[0] if shown.named else _ModelList(rows))
+        caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + JSON_LINES, body)
+        self._recorder.answered(
+            request, principal, status=200, model=shown.named, bytes_out=len(body), policy=shown.policy
+        )
+
+    def of_face(self, reply: Callable[[Opened], Reply], opened: Opened, caller: Caller) -> None:
+        """Give the answer of a face's own operation to who may have it. Raises as `permit` and `reply`."""
+        request = opened.request
+        allowed = permit(request, opened.principal, opened.operation, opened.world, opened.now_s)
+        found = reply(opened)
+        caller.respond(found.status, request_id_line(request.request_id) + found.lines, found.body)
+        policy = allowed.policy if request.stale else ""
+        self._recorder.answered(
+            request, opened.principal, status=found.status, bytes_out=len(found.body), policy=policy
+        )
+
+    def by_control(self, opened: Opened, caller: Caller) -> Running:
+        """Have control answer. Raises as `permit`; ControlStale, ControlUnreachable."""
+        request, policy = opened.request, ""
+        if opened.operation.name != USAGE:  # What they have used themselves is told to all.
+            allowed = permit(request, opened.principal, opened.operation, opened.world, opened.now_s)
+            policy = allowed.policy if request.stale else ""
+        elif request.stale:
+            raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
+        if self._control is None:
+            raise ControlUnreachable("this worker has no way to control")
+
+        def record(passage: Passage) -> None:
+            status = passage.status or CALLER_GONE
+            self._recorder.answered(
+                request, opened.principal, status=status, bytes_out=passage.bytes_out, policy=policy
+            )
+
+        return self._control.run(request, caller, record)

@@ -36,7 +36,7 @@ def test_E04_a_token_that_was_taken_is_not_taken_from_memory_once_it_has_ended(t
     for token in (revoked, personal, expiring):
         target.takes(token)
     command(target, "token", "revoke", "--yes", "--", str(peek_unverified(revoked)[1]["jti"]))
-    command(target, "principal", "disable", "ann")
+    command(target, "principal", "disable", "ann", "--yes")
     until(lambda: target.status_of(expiring) == 401, "the token expires")
     target.refuses_tokens(
         {

@@ -153,7 +153,7 @@ def test_what_a_client_was_issued_ends_when_it_is_disabled_and_does_not_come_bac
     secret = made["client_secret"]
     before = ask_token(gateway, "ci", secret)[1]["access_token"]
     assert call(gateway, before)("POST", "/v1/chat/completions", chat_body()).status == 200
-    assert shell("client", "disable", "ci").stdout == "client ci is disabled\n"
+    assert shell("client", "disable", "ci", "--yes").stdout == "client ci is disabled\n"
     status, content = ask_token(gateway, "ci", secret)
     assert (status, content["error"]) == (401, "invalid_client")
     assert call(gateway, before)("POST", "/v1/chat/completions", chat_body()).code == "token_revoked"

@@ -150,9 +150,9 @@ def test_E04_F19_what_was_issued_to_whom_is_disabled_is_cut_with_it(gateway: Gat
     streams = {token: [open_stream(gateway, token) for _ in range(3)] for token in (of_client, of_ann, of_bob)}
     other = open_stream(gateway, gateway.token())
     for token, words in (
-        (of_client, ("client", "disable", "ci")),
-        (of_ann, ("principal", "disable", "ann")),
-        (of_bob, ("tenant", "disable", "acme")),
+        (of_client, ("client", "disable", "ci", "--yes")),
+        (of_ann, ("principal", "disable", "ann", "--yes")),
+        (of_bob, ("tenant", "disable", "acme", "--yes")),
     ):
         assert all(stream.runs for stream in streams[token])
         command(gateway, *words)

@@ -331,7 +331,7 @@ def test_who_is_disabled_by_command_is_refused_when_the_command_has_ended_for_a_
         done = run_command("principal", *arguments, data=gateway.data)
         assert done.returncode == 0, done.stderr
 
-    principal("disable", "alice")
+    principal("disable", "alice", "--yes")
     refused_in_time(token, {"token_revoked"}, gateway)
     principal("enable", "alice")
     taken_again(token, gateway)

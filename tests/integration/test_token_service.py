@@ -87,7 +87,7 @@ def test_a_disabled_client_gets_nothing_from_its_next_request_on(gateway: Gatewa
     secret = make_client(gateway, "--grant", "client_credentials", "--scope", "ai")
     caller = call(gateway)
     token = token_of(caller, secret)
-    assert run_command("client", "disable", "ci", data=gateway.data).returncode == 0
+    assert run_command("client", "disable", "ci", "--yes", data=gateway.data).returncode == 0
     refused = post(caller, "/oauth/token", secret, grant_type="client_credentials")
     assert (refused.status, json.loads(refused.body)["error"]) == (401, "invalid_client")
     assert refused.all("www-authenticate")[0].startswith("Basic ")

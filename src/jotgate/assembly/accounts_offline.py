@@ -1,14 +1,18 @@
 """What commands about accounts do themselves when no jotgate runs on DATA; their caller holds the lock."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from jotgate.assembly.authority import Authority, require_installation
+from jotgate.assembly.issuers_offline import issuer_states
 from jotgate.assembly.offline import opened
 from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.core.account_orders import AccountAnswer, AccountOrder
 from jotgate.core.admin_tokens import AdminTokenOrder
 from jotgate.core.claims import Issued
 from jotgate.core.config import Config
+from jotgate.core.status import IssuerState
 from jotgate.services.account_desk import AccountDesk
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.directory import DataDirectory
@@ -23,7 +27,8 @@ def order_accounts(directory: DataDirectory, sources: Sources, order: AccountOrd
         ConfigurationError, DirectoryRefused, StoreUnavailable, AuditUnavailable: see `assembly.authority`.
     """
     with opened(directory, sources) as (authority, config):
-        return asyncio.run(_desk(authority, config).carry_out(order))
+        others = partial(issuer_states, directory, sources, authority)
+        return asyncio.run(_desk(authority, config, others).carry_out(order))
 
 
 def issue_admin_token(directory: DataDirectory, sources: Sources, order: AdminTokenOrder) -> Issued:
@@ -35,10 +40,10 @@ def issue_admin_token(directory: DataDirectory, sources: Sources, order: AdminTo
     """
     require_installation(directory)
     with opened(directory, sources) as (authority, config):
-        return asyncio.run(_desk(authority, config).issue(order))
+        return asyncio.run(_desk(authority, config, tuple).issue(order))
 
 
-def _desk(authority: Authority, config: Config) -> AccountDesk:
+def _desk(authority: Authority, config: Config, others: Callable[[], Sequence[IssuerState]]) -> AccountDesk:
     async def nobody(_: str = "") -> None:
         """No process of this machine has to be told."""
 
@@ -51,4 +56,5 @@ def _desk(authority: Authority, config: Config) -> AccountDesk:
         entropy=SystemEntropy(),
         look=nobody,
         running=False,
+        others=others,
     )

@@ -295,7 +295,7 @@ def _build_server(
             issuers=issuer_room.carry_out,
             orders=(
                 order_route("/personal-tokens", PersonalOrder, rooms.personal.carry_out),
-                *account_routes(keys, tokens),
+                *account_routes(keys, tokens, lambda: reloader.effect.issuers),
                 *policy_room.routes(verify),
                 *quota_room.routes(),
                 *narrowing_routes(parts),

@@ -18,6 +18,7 @@ from jotgate.cli.common import (
     sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
+from jotgate.cli.token_holders import told_of_tenant
 from jotgate.errors import Code, CommandError, JotgateError
 
 if TYPE_CHECKING:
@@ -157,8 +158,11 @@ def register_common(
         ("enable", f"let a {noun} get tokens again"),
         ("disable", f"let a {noun} get no more tokens, and end those that it has"),
     ):
-        switching = actions.add_parser(action, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        told = " First it says what that ends, and wants the name typed." if action == "disable" else ""
+        switching = actions.add_parser(action, help=what, description=f"{what[0].upper()}{what[1:]}.{told}")
         switching.add_argument("name", metavar="NAME", help="its name")
+        if action == "disable":
+            add_yes_option(switching)
         finish(switching, lambda arguments: _switch(arguments, noun))
     deleting = actions.add_parser(
         "delete",
@@ -287,8 +291,38 @@ def moment(at_s: int) -> str:
 def _switch(arguments: argparse.Namespace, noun: "Noun") -> int:
     from jotgate.core.account_orders import AccountOrder
 
+    if arguments.action == "disable" and not arguments.yes:
+        confirm(arguments, arguments.name, _told_before(arguments, noun))
     answer = ask(arguments, AccountOrder(noun=noun, action=arguments.action, name=arguments.name))
+    _tell_elsewhere(answer)
     return print_changed(arguments, noun, answer, f"is {arguments.action}d")
+
+
+def _told_before(arguments: argparse.Namespace, noun: "Noun") -> str:
+    """What it would do to disable an account."""
+    from jotgate.core.account_orders import AccountOrder
+
+    impact = ask(arguments, AccountOrder(noun=noun, action="show", name=arguments.name)).impact
+    told = f"the {noun} {plain(arguments.name)} would be disabled"
+    if impact is None:
+        ended, personal = told_of_tenant(arguments, arguments.name)
+        told += f", which {ended}"
+    else:
+        told += _impact(impact, done=False, keeps_personal=True)
+        personal = impact.personal_tokens
+    refused = f"; {_count(personal, 'personal token')} would be refused until it is enabled" if personal else ""
+    return told + refused
+
+
+def _tell_elsewhere(answer: "AccountAnswer") -> None:
+    """Say whose further tokens for it are taken still."""
+    found = answer.elsewhere
+    if found is not None:
+        issuer, subject = plain(found.issuer), plain(found.subject)
+        sys.stderr.write(
+            f"  note  what {plain(found.name)} gives '{subject}' from now on is taken still where it is shown itself: "
+            f'end it there, or write a policy that denies issuers = ["{issuer}"], subjects = ["{subject}"]\n'
+        )
 
 
 def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
@@ -299,6 +333,7 @@ def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
         told = f"the {noun} {plain(arguments.name)} would be deleted{_impact(impact, done=False)}"
         confirm(arguments, arguments.name, told)
     answer = ask(arguments, AccountOrder(noun=noun, action="delete", name=arguments.name))
+    _tell_elsewhere(answer)
     if arguments.json:
         print_json({"deleted": arguments.name, **_figures(answer.impact)})
     else:
@@ -308,7 +343,7 @@ def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
     return EXIT_OK
 
 
-def _impact(impact: "Impact | None", *, done: bool) -> str:
+def _impact(impact: "Impact | None", *, done: bool, keeps_personal: bool = False) -> str:
     """What ends, as the rest of a sentence."""
     if impact is None:
         return ""
@@ -316,7 +351,7 @@ def _impact(impact: "Impact | None", *, done: bool) -> str:
     if impact.families:
         families = _count(impact.families, "refresh-token family", "refresh-token families")
         told.append(f"{'ended' if done else 'ends'} {families}")
-    if impact.personal_tokens:
+    if impact.personal_tokens and not keeps_personal:
         told.append(f"{'revoked' if done else 'revokes'} {_count(impact.personal_tokens, 'personal token')}")
     return f"{':' if done else ', which'} {', '.join(told)}; how many tokens others made for it is unknown"
 

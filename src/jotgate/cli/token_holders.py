@@ -77,6 +77,16 @@ def revoke_of(arguments: argparse.Namespace, kind: "HolderKind") -> int:
     return EXIT_OK
 
 
+def told_of_tenant(arguments: argparse.Namespace, name: str) -> tuple[str, int]:
+    """What would end with a tenant, as the end of a sentence, and how many personal tokens its principals have."""
+    from msgspec.structs import replace
+
+    from jotgate.core.holder_orders import HolderOrder
+
+    answer = _ask(arguments, HolderOrder(kind="tenant", name=name))
+    return _impact(replace(answer, personal_tokens=0)), answer.personal_tokens
+
+
 def _before(text: str | None) -> int | None:
     """The time that is meant; None: that nothing is said. Raises UsageError."""
     from jotgate.core.times import parse_time_s

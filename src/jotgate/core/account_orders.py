@@ -45,11 +45,20 @@ class Impact(Struct, frozen=True):
     personal_tokens: int = 0
 
 
+class Elsewhere(Struct, frozen=True):
+    """Another issuer that vouches for a principal, by jotgate's name for it and by its `iss`, and their `sub` there."""
+
+    name: str
+    issuer: str
+    subject: str
+
+
 class AccountAnswer(Struct, frozen=True, kw_only=True):
     """What came of it: the accounts that it was about, each as JSON without its secrets; see `shown`.
 
     `secret` is a new client secret. `impact` is what ends, or would end, with the account. `more`: a list goes on.
-    `issuer` is this installation's URL. `running`: a control process answered.
+    `issuer` is this installation's URL. `running`: a control process answered. `elsewhere` is who may give a principal
+    that was disabled or deleted further tokens, which are taken here as they are.
     """
 
     accounts: list[Raw]
@@ -58,6 +67,7 @@ class AccountAnswer(Struct, frozen=True, kw_only=True):
     more: bool = False
     issuer: str = ""
     running: bool = False
+    elsewhere: Elsewhere | None = None
 
     def __repr__(self) -> str:
         return f"AccountAnswer({len(self.accounts)})"

@@ -1,5 +1,6 @@
 """How a running jotgate is doing: what control answers to `jotgate status`."""
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,6 +33,11 @@ class IssuerState(Struct, frozen=True):
     way: str
     profile: str
     faults: list[str]
+
+
+def iss_by_name(states: Iterable[IssuerState]) -> dict[str, str]:
+    """How the handles of revocations call issuers, by their names here: by their `iss`, or by that name without one."""
+    return {one.name: one.issuer or one.name for one in states}
 
 
 class Status(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Carries out what an operator orders about accounts: the same with a running control and without one."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,6 +11,8 @@ from jotgate.core.account_values import TenantValues
 from jotgate.core.accounts import Account, ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.admin_tokens import AdminTokenOrder
 from jotgate.core.claims import CLI_CLIENT_ID, Issued
+from jotgate.core.status import IssuerState, iss_by_name
+from jotgate.core.watermarks import vouched_elsewhere
 from jotgate.errors import CommandError, RecordChanged, RecordMissing
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services.account_endings import delete_account, impact_of
@@ -28,6 +31,8 @@ from jotgate.services.client_administration import change_client, create_client,
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.recorder import Recorder
 from jotgate.store_ports import Store
+
+_ENDING: Final = ("disable", "delete")
 
 
 class Done(Struct, frozen=True):
@@ -49,7 +54,7 @@ class Done(Struct, frozen=True):
 class AccountDesk(Struct, frozen=True):
     """Takes the operator's orders. `look` puts what has changed into effect on this machine, at once.
 
-    `running`: a control process does it, which goes by it already.
+    `running`: a control process does it, which goes by it already. `others` are the issuers beside this installation.
     """
 
     tokens: TokenIssuer
@@ -59,10 +64,13 @@ class AccountDesk(Struct, frozen=True):
     entropy: Entropy
     look: Callable[[], Awaitable[None]]
     running: bool
+    others: Callable[[], Sequence[IssuerState]]
 
     async def carry_out(self, order: AccountOrder) -> AccountAnswer:
         """Do what is ordered. Raises what the function `carry_out` does, and AuditUnavailable."""
         terms = Terms(self.tokens.issuer, int(self.clock.now_s()), CLI_CLIENT_ID, self.entropy)
+        if order.action in _ENDING:
+            terms = replace(terms, others=iss_by_name(self.others()))
         done = await self.access.run(lambda store: carry_out(store, terms, order))
         if done.event:
             self.recorder.record(done.event, actor=CLI_CLIENT_ID, subject=done.name, details=done.details)
@@ -178,5 +186,6 @@ def _done(terms: Terms, outcome: Outcome[Account], impact: Impact | None = None)
         secret=outcome.secret,
         impact=impact,
         issuer=terms.issuer,
+        elsewhere=vouched_elsewhere(outcome.record, terms.others),
     )
     return Done(answer, outcome.event, outcome.record.name, outcome.details, outcome.unfinished)

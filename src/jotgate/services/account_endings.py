@@ -18,7 +18,6 @@ from jotgate.core.accounts import (
 from jotgate.core.durable import Issuance, IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.revocations import token_handle
-from jotgate.core.watermarks import account_watermarks
 from jotgate.errors import RequestMalformed
 from jotgate.services.administration import NOUNS, Outcome, Terms, check_account, find_account, missing, update
 from jotgate.services.revocation import end_family
@@ -70,7 +69,7 @@ def delete_account(
         raise missing(kind)
     _, last = update(store, kind, name, disable, terms, version=version)
     ledger = read_ledger(store, terms.issuer, terms.now_s)
-    store.revoke(account_watermarks(last, terms.issuer, terms.now_s, reason=_REASON, actor=terms.actor))
+    store.revoke(terms.watermarks(last, _REASON))
     impact = _impact(store, terms, last, ledger)
     _end_all(store, terms, last)
     if not store.drop_account(kind, name, last.version):

@@ -23,10 +23,11 @@ from jotgate.core.accounts import (
     Role,
     TenantRecord,
 )
+from jotgate.core.durable import Revocation
 from jotgate.core.faults import Fault
 from jotgate.core.rights import rights_of, within_scopes
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
-from jotgate.core.watermarks import account_watermarks
+from jotgate.core.watermarks import account_watermarks, vouched_elsewhere
 from jotgate.errors import InsufficientScope, RecordChanged, RecordExists, RecordMissing, RequestMalformed
 from jotgate.ports import Entropy
 from jotgate.store_ports import AccountRecords, Store
@@ -45,7 +46,8 @@ class Terms(Struct, frozen=True):
     """Who orders a change, when and where.
 
     `issuer` is the name of this installation. `actor` is who does it, for the audit log. `scopes` are those of its
-    token; None: it is the operator of the machine, who may do everything.
+    token; None: it is the operator of the machine, who may do everything. `others` are the issuers that are trusted
+    beside this installation, by jotgate's name for each its `iss`.
     """
 
     issuer: str
@@ -53,6 +55,12 @@ class Terms(Struct, frozen=True):
     actor: str
     entropy: Entropy
     scopes: frozenset[str] | None = None
+    others: Mapping[str, str] = {}
+
+    def watermarks(self, record: AnyAccount, reason: str) -> tuple[Revocation, ...]:
+        """What is revoked with an account; see `core.watermarks`."""
+        elsewhere = vouched_elsewhere(record, self.others)
+        return account_watermarks(record, self.issuer, self.now_s, reason=reason, actor=self.actor, elsewhere=elsewhere)
 
 
 class Outcome(Struct, Generic[Account], frozen=True):
@@ -182,7 +190,7 @@ def switch_account(
 
     before, after = update(store, kind, name, change, terms, version=version)
     if not enabled:
-        store.revoke(account_watermarks(after, terms.issuer, terms.now_s, reason=_DISABLED, actor=terms.actor))
+        store.revoke(terms.watermarks(after, _DISABLED))
     event = "" if before.enabled is enabled else f"{NOUNS[kind]}.{'enabled' if enabled else 'disabled'}"
     return Outcome(after, event)
 

@@ -70,6 +70,9 @@ def test_what_cannot_be_is_said_with_what_to_do(run: Run) -> None:
         (2, ("client", "set", "ci", "--model", "a", "--every-model"), "say different things"),
         (2, ("client", "rotate-secret", "ci", "--overlap", "5w"), "at most 30 days"),
         (2, ("client", "delete", "ci"), "the client ci would be deleted, which invalidates 0 live tokens"),
+        (2, ("client", "disable", "ci"), "the client ci would be disabled, which invalidates 0 live tokens"),
+        (1, ("principal", "disable", "nobody"), "there is no principal of this name"),
+        (1, ("tenant", "disable", "nowhere", "--yes"), "there is no tenant of this name"),
         (1, ("client", "show", "nobody"), "there is no client of this name"),
         (2, ("tenant", "role", "default", "r", "--scope", "x", "--drop"), "neither scopes nor models"),
         (1, ("tenant", "role", "default", "r", "--drop"), "the tenant has no role of this name"),
@@ -106,6 +109,40 @@ def test_each_success_says_what_to_do_next(run: Run) -> None:
         code, _, said = run(*words)
         assert code == 0, said
         assert f"  next  {then}\n" in said
+
+
+def test_what_would_end_with_an_account_is_told_before_it_is_disabled(run: Run) -> None:
+    run("principal", "create", "ann", "--scope", "ai")
+    run("pat", "create", "--subject", "ann", "--name", "editor")
+    assert run("token", "create", "--subject", "ann")[0] == 0
+    code, out, said = run("principal", "disable", "ann")
+    assert (code, out) == (2, "")
+    assert "which invalidates 1 live token; how many tokens others made" in said
+    assert "1 personal token would be refused until it is enabled" in said
+    assert "--yes" in said
+    code, _, said = run("tenant", "disable", "default")
+    assert code == 2
+    assert "which invalidates 1 live token; 1 personal token would be refused until it is enabled" in said
+    assert "yes" in run("principal", "show", "ann")[1], "nothing was done"
+    assert run("principal", "disable", "ann", "--yes")[:2] == (0, "principal ann is disabled\n")
+    assert run("principal", "enable", "ann")[:2] == (0, "principal ann is enabled\n")
+    assert "invalidates 0 live tokens" in run("principal", "disable", "ann")[2]
+
+
+@pytest.mark.parametrize("action", ["disable", "delete"])
+def test_whose_tokens_another_issuer_goes_on_making_is_told(run: Run, data: Path, action: str) -> None:
+    keys = data.parent / "keys.json"
+    keys.write_text('{"keys":[]}')
+    text = f'[[issuers]]\nname = "idp"\nissuer = "https://idp.example"\njwks_file = "{keys}"\n'
+    (data.parent / "jotgate.toml").write_text(text)
+    for name in ("idp/ann", "else/ann", "ann"):
+        run("principal", "create", name, "--scope", "ai")
+    code, _, said = run("principal", action, "idp/ann", "--yes")
+    assert code == 0, said
+    assert "what idp gives 'ann' from now on is taken still" in said
+    assert 'denies issuers = ["https://idp.example"], subjects = ["ann"]' in said
+    for name in ("else/ann", "ann"):
+        assert "taken still" not in run("principal", action, name, "--yes")[2]
 
 
 def test_a_name_is_made_and_grants_may_have_their_names_on_the_wire(run: Run) -> None:

@@ -35,6 +35,7 @@ def desk_of(stage: TokenStage, looks: list[int] | None = None) -> AccountDesk:
         entropy=Chance(),
         look=look,
         running=True,
+        others=tuple,
     )
 
 

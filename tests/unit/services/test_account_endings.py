@@ -272,3 +272,28 @@ def test_what_was_traded_from_a_disabled_clients_token_ends_with_it() -> None:
     switch_account(store, terms(), ClientRecord, "ci", enabled=False)
     child = replace(principal(), issuer=ISSUER, subject="ann", client_id="app", origins=origins, issued_at_s=NOW_S)
     assert load_revocations(store).find(names_of(child, ISSUER), NOW_S, 0) == "client ci"
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
+def test_what_another_issuer_has_given_a_principal_ends_with_it_too(how: str) -> None:
+    store, other = MemoryStore(), "https://idp.example"
+    by = replace(terms(), others={"idp": other, "else": "https://else.example"})
+    create_principal(store, by, "idp/a/b", PrincipalValues(scopes=("ai",)))
+
+    def counts(issuer: str, subject: str, issued_at_s: int) -> bool:
+        token = replace(principal(), issuer=issuer, subject=subject, issued_at_s=issued_at_s)
+        return load_revocations(store).find(names_of(token, ISSUER), issued_at_s, 5) is None
+
+    assert counts(other, "a/b", NOW_S - 60)
+    if how == "deleted":
+        delete_account(store, by, PrincipalRecord, "idp/a/b")
+    else:
+        switch_account(store, by, PrincipalRecord, "idp/a/b", enabled=False)
+    assert not counts(other, "a/b", NOW_S - 60)
+    assert counts(other, "a/b", NOW_S + 6), "whoever vouches for it there may do it again"
+    assert counts(other, "a", NOW_S - 60)
+    assert counts("https://else.example", "a/b", NOW_S - 60)
+    assert counts(ISSUER, "a/b", NOW_S - 60)
+    foreign = token_handle(other, "a/b")
+    (row,) = (one for one in store.revocations_after(0, 10) if one.handle == foreign)
+    assert row.expires_at_s is None, "how long its tokens live is its issuer's to say"

@@ -13,6 +13,7 @@ from jotgate.control.admin.reading import page
 from jotgate.control.admin.shapes import By, Call, Done, Handler
 from jotgate.core.account_values import AnyValues, ClientValues, PrincipalValues, TenantValues, given
 from jotgate.core.accounts import Account, AnyAccount, ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.core.status import iss_by_name
 from jotgate.errors import RecordChanged, StoreUnavailable
 from jotgate.ports import Clock, Entropy, StoreAccess
 from jotgate.services import administration, client_administration
@@ -51,7 +52,7 @@ class Office(Struct, frozen=True):
 
     def terms(self, by: By) -> Terms:
         """The terms of an order that comes now: it reaches no further than the token."""
-        return Terms(self.issuer, self.now_s, by.subject, self.entropy, by.scopes)
+        return Terms(self.issuer, self.now_s, by.subject, self.entropy, by.scopes, iss_by_name(self.here.others()))
 
     def record(self, by: By, event: str, subject: str, details: Mapping[str, str | int]) -> None:
         """Put a change into the audit log; nothing if `event` is empty. Raises AuditUnavailable."""

@@ -104,7 +104,8 @@ class Issuer(Struct, frozen=True, kw_only=True):
     are conditions on claims. `default_scopes` are those of a token that says nothing of scopes. `logout_audiences` are
     as whom it knows this gateway, one of which must be in the `aud` of a logout token; none: no logout is taken from
     it. `readable` False: what is demanded could not be read, so that none of its tokens can be judged. `quota` is the
-    claim that limits its tokens; None: none does.
+    claim that limits its tokens; None: none does. `installation` is the `iss` of this installation where it makes these
+    tokens too, in the form of a face: as its own they are revoked, by the family and client that their `jti` names.
     """
 
     name: str
@@ -125,3 +126,4 @@ class Issuer(Struct, frozen=True, kw_only=True):
     logout_audiences: tuple[str, ...] = ()
     readable: bool = True
     quota: QuotaClaim | None = None
+    installation: str = ""

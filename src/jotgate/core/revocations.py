@@ -336,7 +336,5 @@ def _own_names(principal: Principal) -> tuple[str, ...]:
 
 
 def _token_claim(principal: Principal, name: str) -> tuple[str, str]:
-    if name == token_name(principal):
-        return "jti", principal.token_id
     handles = {_TOKEN + ancestor_handle(principal.issuer, one): one for one in principal.ancestors}
-    return "ancestors", handles[name]
+    return ("ancestors", handles[name]) if name in handles else ("jti", principal.token_id)

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import structs
 
+from jotgate.core.api_gateway_tokens import read_name
 from jotgate.core.issuers import OURS, Issuer, SharedSecret
 from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
 from jotgate.core.logout import check_no_event, tells_of_events
@@ -65,14 +66,14 @@ class Trusted:
     def names(self) -> tuple[str, ...]:
         """All that it can be revoked by; see `core.revocations.names_of`."""
         if not self._names:
-            self._names = names_of(self.principal, self.issuer.own_name)
+            self._names = self.issuer.names_of(self.principal)
         return self._names
 
 
 class TrustedIssuer:
     """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
 
-    __slots__ = ("_expectation", "_ours", "_quota", "_scopes", "_tells", "_usual", "content", "ends_s", "keys")
+    __slots__ = ("_expectation", "_face", "_ours", "_quota", "_scopes", "_tells", "_usual", "content", "ends_s", "keys")
 
     def __init__(self, content: Issuer) -> None:
         """Compile what the snapshot says.
@@ -85,6 +86,7 @@ class TrustedIssuer:
         self._scopes = frozenset(content.default_scopes)
         self._usual = content.mapping == USUAL
         self._ours = content.name == OURS
+        self._face = bool(content.installation)
         self._quota = content.quota
         self._tells = tells_of_events(content.types)
         self._expectation = Expectation(
@@ -103,12 +105,17 @@ class TrustedIssuer:
     @property
     def reach_s(self) -> float:
         """How far behind its time a watermark refuses tokens of this issuer, in seconds."""
-        return reach_s(self.content.leeway_s) if self._ours else self.content.leeway_s
+        return reach_s(self.content.leeway_s) if self._ours or self._face else self.content.leeway_s
 
     @property
     def own_name(self) -> str:
-        """The `iss` of this installation, if this is its own; empty for another issuer."""
-        return self.content.issuer if self._ours else ""
+        """The `iss` of this installation, if its tokens are made there; empty for another issuer."""
+        return self.content.issuer if self._ours else self.content.installation
+
+    def names_of(self, principal: Principal) -> tuple[str, ...]:
+        """All that a token of this issuer can be met by: what is made here is, whatever its form, as what is ours."""
+        issuer = self.content.installation
+        return names_of(structs.replace(principal, issuer=issuer) if issuer else principal, self.own_name)
 
     def drop_ended(self, now_s: float) -> None:
         """Let go of the keys whose time is over; asked when `ends_s` has come."""
@@ -187,10 +194,11 @@ class TrustedIssuer:
         ours, lineage = self._ours, NO_LINEAGE
         if not LINEAGE_CLAIMS.isdisjoint(claims.raw):
             lineage = read_lineage(claims.raw, ours=ours)
+        family, client_id = read_name(claims.jti) if self._face else (lineage.family, identity.client_id)
         return Principal(  # by place, which costs half of what names do
             claims.iss or self.content.name,
             identity.subject,
-            identity.client_id,
+            client_id,
             claims.jti or sha256(parsed.signing_input).hexdigest(),
             kid,
             self._scopes if identity.scopes is None else identity.scopes,
@@ -202,7 +210,7 @@ class TrustedIssuer:
             audience_set(claims.aud),
             "" if parsed.typ is None else media_type(parsed.typ),
             claims.iat,
-            lineage.family,
+            family,
             lineage.ancestors,
             lineage.origins,
             lineage.actors,

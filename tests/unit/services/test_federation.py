@@ -5,15 +5,18 @@ from math import inf
 import pytest
 from msgspec import structs
 
+from jotgate.core.durable import RevocationKind
 from jotgate.core.issuers import ClaimMapping, Condition, Issuer, SharedSecret
+from jotgate.core.revocations import Entry, handle_name, token_handle
 from jotgate.core.values import Secret
-from jotgate.errors import ClaimRefused, Code, ConfigurationError, JotgateError, KeyUnpublished
+from jotgate.errors import ClaimRefused, Code, ConfigurationError, JotgateError, KeyUnpublished, TokenRevoked
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jwt
 from jotgate.jose.keys import generate, hmac_key
+from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import Verifier
 from jotgate.testing.issuer import TestIssuer
-from tests.callers import NOW_S, issuer_of, make_issuer
+from tests.callers import NAME, NOW_S, issuer_of, make_issuer
 
 _OTHER = "https://other.example"
 _SECRET = "q8Zr1nVw5LkT0yBhXc7dMf3gJs9pUe2A"
@@ -178,3 +181,54 @@ def test_a_claim_with_another_value_than_the_issuers_tokens_have_is_refused(foun
     for forbidden in (True, 0, "false"):
         with pytest.raises(ClaimRefused):
             verifier.verify(bearer(source, tokenType="access-token", isForbidden=forbidden), NOW_S)
+
+
+def face_of(source: TestIssuer, installation: str = NAME) -> Issuer:
+    """The same installation in the form of a face."""
+    return Issuer(
+        name="api-gateway",
+        issuer="api-gateway",
+        audiences=("openai-api",),
+        algorithms=("ES256",),
+        types=("JWT", ""),
+        jwks=issuer_of(source).jwks,
+        required=("sub",),
+        mapping=ClaimMapping(client=(), scopes=(), models=(), roles=("roles",)),
+        installation=installation,
+    )
+
+
+def face_token(source: TestIssuer, **claims: object) -> bytes:
+    """A token of that face, of the family `0…` and the client `backend`."""
+    usual = {"sub": "ann", "iss": "api-gateway", "aud": "openai-api", "iat": int(NOW_S), "exp": int(NOW_S) + 60}
+    return jwt.sign({**usual, "jti": f"{'a' * 32}.{'0' * 32}.backend", **claims}, "JWT", source.key)
+
+
+def test_a_token_of_a_face_is_of_the_family_and_client_that_its_jti_names() -> None:
+    ours = make_issuer()
+    found = build_verifier((face_of(ours),), 10).verify(face_token(ours, family="evil", client_id="evil"), NOW_S)
+    assert (found.issuer, found.family, found.client_id) == ("api-gateway", "0" * 32, "backend")
+    elsewhere = build_verifier((face_of(ours, installation=""),), 10).verify(face_token(ours), NOW_S)
+    assert (elsewhere.family, elsewhere.client_id) == ("", ""), "what another issuer writes there means nothing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "handle", "claim"),
+    [
+        (RevocationKind.TOKEN, token_handle(NAME, f"{'a' * 32}.{'0' * 32}.backend"), "jti"),
+        (RevocationKind.FAMILY, "0" * 32, "family"),
+        (RevocationKind.CLIENT, "backend", "client_id"),
+        (RevocationKind.SUBJECT, token_handle(NAME, "ann"), "sub"),
+        (RevocationKind.TENANT, "default", "tenant"),
+    ],
+)
+def test_a_token_of_a_face_is_revoked_as_what_is_ours(kind: RevocationKind, handle: str, claim: str) -> None:
+    ours = make_issuer()
+    revoked = RevokedSet()
+    verifier = build_verifier((face_of(ours),), 10, revoked=revoked)
+    token = face_token(ours)
+    assert verifier.verify(token, NOW_S).subject == "ann"
+    revoked.take([Entry(handle_name(kind, handle), None)])
+    with pytest.raises(TokenRevoked) as caught:
+        verifier.verify(token, NOW_S)
+    assert caught.value.claim == claim

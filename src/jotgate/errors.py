@@ -11,6 +11,7 @@
     ├── Refusal                         a caller is told no
     │   ├── TokenError                  401; RFC 6750 s3.1 invalid_token
     │   │   ├── TokenMissing            401 without an error attribute (RFC 6750 s3.1)
+    │   │   │   └── SchemeRefused       … there is a credential of another scheme
     │   │   ├── TokenMalformed          not a compact JWS, or not strict JSON inside
     │   │   ├── TokenEncrypted          a JWE; only signed tokens are taken
     │   │   ├── AlgorithmRefused        `alg` is not one that the issuer's keys carry
@@ -139,6 +140,7 @@ from jotgate.refusals import (
     RequestError,
     RequestLate,
     RequestMalformed,
+    SchemeRefused,
     SecretShown,
     SignatureInvalid,
     TokenBound,
@@ -220,6 +222,7 @@ __all__ = [
     "RequestLate",
     "RequestMalformed",
     "RevocationUnsupported",
+    "SchemeRefused",
     "ScopeRefused",
     "SecretShown",
     "SignatureInvalid",

@@ -40,6 +40,10 @@ class TokenMissing(TokenError):
     default_hint = "Send the header 'Authorization: Bearer TOKEN'; 'jotgate token create --subject NAME' makes one"
 
 
+class SchemeRefused(TokenMissing):
+    """The Authorization field has another scheme than Bearer; told as if there were none (RFC 6750 s3)."""
+
+
 class TokenMalformed(TokenError):
     """Not a compact JWS (RFC 7515 s7.1), or not strict JSON inside."""
 
@@ -241,10 +245,18 @@ class RequestMalformed(RequestError):
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than `limits.body_bytes`."""
+    """The body is longer than `limit` bytes, mostly `limits.body_bytes`.
+
+    `size` is how long its head says that it is, or as much of it as had come; 0: neither is known.
+    """
 
     code = Code.BODY_TOO_LARGE
     status = 413
+
+    def __init__(self, message: str, *, size: int = 0, limit: int = 0, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.size = size
+        self.limit = limit
 
 
 class HeadersTooLarge(RequestError):

@@ -43,7 +43,7 @@ def check_tls(tls: Tls) -> list[Fault]:
 
 def check_cors(cors: Cors) -> list[Fault]:
     """The faults of `[cors]`."""
-    return [("cors.origins", f"holds {shown(text)}; {fault}") for text in cors.origins if (fault := _origin(text))]
+    return [("cors.origins", f"holds {shown(text)}; {fault}") for text in cors.origins if (fault := origin_fault(text))]
 
 
 def _network(text: str) -> str:
@@ -61,7 +61,7 @@ def _network(text: str) -> str:
     return ""
 
 
-def _origin(text: str) -> str:
+def origin_fault(text: str) -> str:
     """What is wrong with a web origin (RFC 6454 s6.2) that is compared byte for byte; empty when nothing."""
     if text == "*":
         return "that is every page there is; name the origins"

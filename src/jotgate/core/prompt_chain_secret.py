@@ -34,20 +34,29 @@ def algorithm_fault(algorithm: str) -> str:
     return f"{ALGORITHM} is {shown(algorithm)}, and must be {' or '.join(_BYTES)}: tokens here have a shared secret"
 
 
-def secret_fault(secret: str, algorithm: str) -> str:
-    """What is wrong with a secret for a sound algorithm and what to do; empty: nothing is. The secret is not in it."""
-    if not secret:
-        return f"{SECRET} is not set; make one and put it into .env or the environment: {make_secret(algorithm)}"
+def secret_fault(secret: str, algorithm: str, name: str = SECRET) -> str:
+    """What is wrong with a secret for a sound algorithm and what to do; empty: nothing is. The secret is not in it.
+
+    `name` is the variable that holds it.
+    """
+    if not secret.strip():
+        return f"{name} is not set; make one and put it into .env or the environment: {make_secret(algorithm)}"
+    if reason := _weakness(secret, algorithm):
+        return f"{name} {reason}; make one with: {make_secret(algorithm)}"
+    return ""
+
+
+def _weakness(secret: str, algorithm: str) -> str:
     if len(secret) < SECRET_CHARACTERS_MIN:
-        return f"{SECRET} has less than {SECRET_CHARACTERS_MIN} characters; make one with: {make_secret(algorithm)}"
+        return f"has less than {SECRET_CHARACTERS_MIN} characters"
     if len(secret.encode("utf-8", "replace")) < _BYTES[algorithm]:
-        return f"{SECRET} has less than the {_BYTES[algorithm]} bytes that {algorithm} needs (RFC 7518 s3.2); make one \
-with: {make_secret(algorithm)}"
+        return f"has less than the {_BYTES[algorithm]} bytes that {algorithm} needs (RFC 7518 s3.2)"
     try:
         bearer_key(secret, algorithm)
-    except (KeyRefused, UnicodeEncodeError) as refusal:
-        reason = refusal.message if isinstance(refusal, KeyRefused) else "it is no UTF-8 text"
-        return f"{SECRET} is no key: {reason}; make one with: {make_secret(algorithm)}"
+    except KeyRefused as refusal:
+        return f"is no key: {refusal.message}"
+    except UnicodeEncodeError:
+        return "is no UTF-8 text"
     return ""
 
 

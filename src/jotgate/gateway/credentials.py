@@ -16,7 +16,7 @@ from jotgate.core.calls import Request
 from jotgate.core.possession import Possession
 from jotgate.core.routes import CredentialPlace, Route
 from jotgate.core.snapshot import Snapshot
-from jotgate.errors import CredentialsAmbiguous, OriginRefused, TokenMalformed, TokenMissing
+from jotgate.errors import CredentialsAmbiguous, OriginRefused, SchemeRefused, TokenMalformed, TokenMissing
 
 # RFC 6750 s2.1 and RFC 9110 s11.1: the scheme is case-insensitive, then one or more spaces.
 _SCHEME: Final = re.compile(rb"bearer +", re.IGNORECASE)
@@ -110,7 +110,7 @@ def bearer_token(value: bytes | None) -> bytes:
         refuse_list(value)
         if value.strip(b" \t").lower() == b"bearer":
             raise TokenMalformed("the Authorization field holds no token")
-        raise TokenMissing("the Authorization field is not of the Bearer scheme")
+        raise SchemeRefused("the Authorization field is not of the Bearer scheme")
     return value[found.end() :]
 
 
@@ -122,7 +122,7 @@ def _proven_token(request: Request, value: bytes) -> bytes:
             raise TokenMalformed("the Authorization field holds no token")
         if not value:
             raise TokenMissing("the request carries no bearer token")
-        raise TokenMissing("the Authorization field is not of the Bearer scheme")
+        raise SchemeRefused("the Authorization field is not of the Bearer scheme")
     if request.possession is None:
         request.possession = Possession()
     return value[found.end() :]

@@ -155,9 +155,9 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return parsed.path or b"/", parsed.query or b""
 
 
-def body_too_large(body_bytes_max: int) -> BodyTooLarge:
-    """The refusal of a body that is longer than this."""
-    return BodyTooLarge(f"the body exceeds {body_bytes_max} bytes")
+def body_too_large(body_bytes_max: int, size: int) -> BodyTooLarge:
+    """The refusal of a body that is longer than this; `size` is as in a BodyTooLarge."""
+    return BodyTooLarge(f"the body exceeds {body_bytes_max} bytes", size=size, limit=body_bytes_max)
 
 
 def fields_too_large(header_bytes_max: int) -> HeadersTooLarge:

@@ -183,7 +183,7 @@ class RequestReader(asyncio.Protocol, ABC):
             if self._body_bytes > _READ_REFUSED_BYTES:
                 self._cut_reading()
         elif self._body_bytes > self._body_bytes_max:
-            self._refuse_now(request, body_too_large(self._body_bytes_max))
+            self._refuse_now(request, body_too_large(self._body_bytes_max, self._body_bytes))
         elif not self._body:
             self._body = piece
         else:
@@ -274,7 +274,7 @@ class RequestReader(asyncio.Protocol, ABC):
         wish = request.headers.get(b"expect")
         expects = wish is not None and wish.lower() == b"100-continue" and not self._http10
         if not self._refused and length > self._body_bytes_max:
-            self._refuse(request, body_too_large(self._body_bytes_max))
+            self._refuse(request, body_too_large(self._body_bytes_max, length))
         if self._refused and (length > _READ_REFUSED_BYTES or expects):
             self._cut_reading()
         elif expects:

@@ -18,6 +18,7 @@ from jotgate.core.proof_times import ProofRules, Sight, Verdict
 from jotgate.errors import Code
 from jotgate.jose.encoding import b64url_encode
 from jotgate.services.binding import Binder
+from jotgate.services.used_proofs import UsedProofs
 from tests.callers import NAME
 from tests.certificates import certificate
 from tests.proving import Holder
@@ -120,6 +121,13 @@ def test_DP_17_a_proof_gets_one_token_and_one_that_failed_is_not_used_up(stage: 
     assert stage.get(good).status_code == 200
     assert word(stage.get(good)) == (400, "invalid_dpop_proof", Code.DPOP_REFUSED)
     assert word(stage.get(stage.prove(jti="one")))[1] == "invalid_dpop_proof"
+
+
+def test_DP_17_who_has_used_up_its_share_gets_503_at_the_token_endpoint(stage: BoundStage) -> None:
+    stage.proofs._used = UsedProofs(capacity=4)
+    assert [stage.get(stage.prove()).status_code for _ in range(3)] == [200, 200, 503]
+    refused = stage.get(stage.prove())
+    assert "so many DPoP proofs of this client" in refused.json()["error_description"]
 
 
 def test_DP_17_who_does_not_prove_who_it_is_uses_up_no_proof(stage: BoundStage) -> None:

@@ -10,10 +10,19 @@ from jotgate.jose.encoding import b64url_encode
 
 
 class Possession(Struct, frozen=True):
-    """That a request has the scheme DPoP: its proof, once that was read and found good, and what control said."""
+    """That a request has the scheme DPoP: its proof, once that was read and found good, and what control said.
+
+    `holder` is whose proof it is, as `holder_of` says.
+    """
 
     proof: Proof | None = None
     verdict: Verdict | None = None
+    holder: str = ""
+
+
+def holder_of(issuer: str, client_id: str, subject: str = "") -> str:
+    """Who has a share of the memory of used proofs: a client of an issuer, or whom its token speaks for without one."""
+    return f"{issuer} {client_id or subject}"
 
 
 def certificate_hash(certificate: bytes) -> str:

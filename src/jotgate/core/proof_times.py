@@ -19,8 +19,9 @@ CLOCK_ERROR_MAX_S: Final = 300
 AGE_MAX_S: Final = 300
 """The longest that a proof without a nonce may be allowed to count."""
 
-Word = Literal["fresh", "used", "late", "nonce", "unknown"]
-"""What becomes of a proof: it is taken; it was used; its `iat` is wrong; it needs a nonce; nobody can know now."""
+Word = Literal["fresh", "used", "late", "nonce", "crowded", "unknown"]
+"""What becomes of a proof: it is taken; it was used; its `iat` is wrong; it needs a nonce; so many of the same holder's
+are remembered that no further one can be; nobody can know now."""
 
 
 class ProofRules(Struct, frozen=True):
@@ -34,13 +35,14 @@ class Sight(Struct, frozen=True):
     """A proof that is good in itself, as it is shown to whoever remembers the used ones.
 
     `handle` is `core.dpop.Proof.handle`. `asker` names this one showing of it: shown again by the same, since an answer
-    was lost, it is not used twice.
+    was lost, it is not used twice. `holder` is whose proofs these are, none of whom fills the memory for the others.
     """
 
     handle: bytes
     iat: float
     nonce: str
     asker: bytes
+    holder: str = ""
 
 
 class Verdict(Struct, frozen=True):

@@ -6,7 +6,7 @@ each request however often that is looked at again.
 
 from jotgate.core.calls import Request
 from jotgate.core.dpop import Target, normal_url, read_proof
-from jotgate.core.possession import Possession, certificate_hash
+from jotgate.core.possession import Possession, certificate_hash, holder_of
 from jotgate.core.principals import Principal
 from jotgate.core.proof_times import Verdict
 from jotgate.errors import ProofNonceWanted, ProofRefused, ProofUnmarked, TokenBound
@@ -30,7 +30,7 @@ def require_possession(request: Request, token: bytes, principal: Principal, own
                 by_key=True,
                 hint="Send it as 'Authorization: Bearer TOKEN'",
             )
-        _require_proof(request, possession, token, confirmation.value, own_url=own_url)
+        _require_proof(request, token, principal, confirmation.value, own_url=own_url)
     elif confirmation is None:
         return
     elif confirmation.method == "jkt":
@@ -50,7 +50,8 @@ def _require_certificate(certificate: bytes, wanted: str) -> None:
         raise TokenBound("the token is bound to another client certificate than the connection's", by_key=False)
 
 
-def _require_proof(request: Request, possession: Possession, token: bytes, jkt: str, *, own_url: str) -> None:
+def _require_proof(request: Request, token: bytes, principal: Principal, jkt: str, *, own_url: str) -> None:
+    possession = request.possession or Possession()
     proof = possession.proof
     if proof is None:
         url = normal_url(own_url + request.path.decode("latin-1"))
@@ -58,7 +59,8 @@ def _require_proof(request: Request, possession: Possession, token: bytes, jkt: 
     if proof.jkt != jkt:
         raise TokenBound("the token is bound to another key than the proof's", by_key=True)
     if possession.verdict is None:
-        request.possession = Possession(proof)
+        holder = holder_of(principal.issuer, principal.client_id, principal.subject)
+        request.possession = Possession(proof, holder=holder)
         raise ProofUnmarked("whether the DPoP proof was used before cannot be known now")
     raise_for(possession.verdict)
 
@@ -76,5 +78,10 @@ def raise_for(verdict: Verdict) -> None:
             raise ProofRefused("the DPoP proof's 'iat' is more than five minutes from now").showing("iat", "now", None)
         case "nonce":
             raise ProofNonceWanted(verdict.nonce, "the DPoP proof must have the nonce that goes with this answer")
+        case "crowded":
+            raise ProofUnmarked(
+                "so many DPoP proofs of this client were used in the last minutes that no further can be remembered",
+                hint="Try again in a few minutes, with a new proof",
+            )
         case "unknown":
             raise ProofUnmarked("whether the DPoP proof was used before cannot be known now")

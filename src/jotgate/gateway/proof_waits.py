@@ -74,10 +74,11 @@ class ProofWaits:
 
     def _put(self, number: int) -> None:
         request = self._asked.get(number)
-        proof = None if request is None or request.possession is None else request.possession.proof
-        if proof is not None:
+        possession = None if request is None else request.possession
+        proof = None if possession is None else possession.proof
+        if possession is not None and proof is not None:
             asker = f"{self._instance}:{number}".encode()
-            self._ask(number, Sight(proof.handle, proof.iat, proof.nonce, asker))
+            self._ask(number, Sight(proof.handle, proof.iat, proof.nonce, asker, possession.holder))
 
 
 class _Renewing:

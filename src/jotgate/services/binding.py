@@ -7,7 +7,7 @@ from jotgate.core.bindings import Binding
 from jotgate.core.dpop import Proof, Target, read_proof
 from jotgate.core.lineage import Confirmation
 from jotgate.core.metadata import TOKEN_PATH
-from jotgate.core.possession import certificate_hash
+from jotgate.core.possession import certificate_hash, holder_of
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.senders import Sender
 from jotgate.errors import BindingRequired, DpopNonceWanted, DpopRefused, ProofRefused, StoreUnavailable
@@ -30,6 +30,7 @@ class Binder:
     """Reads what a request proves, and uses its proof up; `issuer` is our name."""
 
     def __init__(self, issuer: str, proofs: ProofJudge, entropy: Entropy) -> None:
+        self._issuer = issuer
         self._target = Target("POST", issuer + TOKEN_PATH)
         self._proofs = proofs
         self._entropy = entropy
@@ -48,7 +49,7 @@ class Binder:
             StoreUnavailable: whether the proof was used cannot be known.
         """
         proof = self._read(sender.proofs) if sender.proofs else None
-        sight = None if proof is None else self._sight(proof)
+        sight = None if proof is None else self._sight(proof, holder_of(self._issuer, client.name))
         if sight is not None:
             _raise_for(await self._proofs.look(sight))
         key = None if proof is None else Confirmation("jkt", proof.jkt)
@@ -73,8 +74,8 @@ class Binder:
         except ProofRefused as refusal:
             raise DpopRefused(refusal.message, hint=refusal.hint) from None
 
-    def _sight(self, proof: Proof) -> Sight:
-        return Sight(proof.handle, proof.iat, proof.nonce, self._entropy.random_bytes(_ASKER_BYTES))
+    def _sight(self, proof: Proof, holder: str) -> Sight:
+        return Sight(proof.handle, proof.iat, proof.nonce, self._entropy.random_bytes(_ASKER_BYTES), holder)
 
 
 def _require(client: ClientRecord, key: Confirmation | None, certificate: Confirmation | None) -> None:
@@ -101,6 +102,11 @@ def _raise_for(verdict: Verdict) -> None:
                 verdict.nonce,
                 "the DPoP proof must have the nonce that goes with this answer",
                 hint="Send the request again, with a new proof whose 'nonce' is that of the field DPoP-Nonce",
+            )
+        case "crowded":
+            raise StoreUnavailable(
+                "so many DPoP proofs of this client were used in the last minutes that no further can be remembered",
+                hint="Try again in a few minutes, with a new proof",
             )
         case "unknown":
             raise StoreUnavailable("whether the DPoP proof was used before cannot be known now")

@@ -75,8 +75,9 @@ class ProofDesk:
         return self._newest_s
 
     async def _use(self, sight: Sight, judged: Judged) -> Word:
-        if not self._used.take(sight.handle, sight.asker, self._now_s()):
-            return "used"
+        taken = self._used.take(sight.handle, sight.asker, sight.holder, self._now_s())
+        if taken != "fresh":
+            return taken
         if self._shared is None:
             return "fresh"
         mark = Mark(PROOF_MARK, sight.handle.hex(), int(judged.until_s) + 1, sight.asker)

@@ -21,6 +21,7 @@ from jotgate.jose.encoding import b64url_encode
 from jotgate.ports import Running
 from jotgate.processes.messages import ProofShown, frame, read_from_worker
 from jotgate.services.proof_desk import ProofDesk
+from jotgate.services.used_proofs import UsedProofs
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import NAME, request
 from tests.proving import Holder
@@ -55,10 +56,10 @@ class Bound(Stage):
     def restart_control(self) -> None:
         self.desk = ProofDesk(None, clock=self.clock, entropy=Chance(), rules=lambda: self.rules)
 
-    def token(self, holder: Holder | None = None) -> str:
+    def token(self, holder: Holder | None = None, **claims: str) -> str:
         jkt = (holder or self.holder).jkt
         return self.issuer.token(
-            iat=int(self.clock.now_s()), exp=int(self.clock.now_s()) + 600, cnf={"jkt": jkt}
+            iat=int(self.clock.now_s()), exp=int(self.clock.now_s()) + 600, cnf={"jkt": jkt}, **claims
         ).decode()
 
     def prove(self, token: str, **claims: Any) -> str:
@@ -263,6 +264,17 @@ def test_F18_a_store_that_does_not_answer_is_503(bound: Bound) -> None:
     bound.waits.answered(number, Verdict("unknown"))
     bound.control_answers()
     assert (caller.status, refusal(caller)[1]) == (503, Code.CONTROL_UNREACHABLE)
+
+
+def test_who_has_used_up_its_share_of_the_memory_is_told_so_and_others_go_on(bound: Bound) -> None:
+    bound.desk._used = UsedProofs(capacity=20)
+    token, other = bound.token(client_id="greedy"), bound.token(client_id="modest")
+    answers = [bound.use(token, bound.prove(token)) for _ in range(12)]
+    assert [one.status for one in answers] == [200] * 10 + [503] * 2
+    assert refusal(answers[-1])[1] == Code.CONTROL_UNREACHABLE
+    assert "so many DPoP proofs of this client" in answers[-1].body.decode()
+    assert "retry-after" in answers[-1].headers
+    assert bound.use(other, bound.prove(other)).status == 200
 
 
 def test_only_so_many_wait_at_once(bound: Bound) -> None:

@@ -12,6 +12,7 @@ from jotgate.core.dpop_nonces import NONCE_LIFE_S
 from jotgate.core.proof_times import LEEWAY_S, ProofRules, Sight, Verdict
 from jotgate.errors import StoreUnavailable
 from jotgate.services.proof_desk import ProofDesk
+from jotgate.services.used_proofs import UsedProofs
 from jotgate.store_ports import Store
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
@@ -74,6 +75,15 @@ def test_DP_17_what_is_refused_for_another_reason_is_not_used_up(clock: ManualCl
     wanted = machine.judge(machine.sight(iat=clock.now_s() - 100))
     assert wanted.word == "nonce"
     assert machine.judge(machine.sight(nonce=wanted.nonce)).word == "fresh"
+
+
+def test_one_holder_fills_the_memory_for_nobody_else(clock: ManualClock) -> None:
+    machine = settled(clock)
+    machine.desk._used = UsedProofs(capacity=6)
+    sights = [replace(machine.sight(b"%d" % number), holder="greedy") for number in range(4)]
+    assert [machine.judge(one).word for one in sights] == ["fresh", "fresh", "fresh", "crowded"]
+    assert machine.judge(replace(machine.sight(b"x"), holder="modest")).word == "fresh"
+    assert machine.judge(replace(sights[0], asker=b"thief")).word == "used"
 
 
 def test_a_look_uses_nothing_up_and_knows_what_was_used_here(clock: ManualClock) -> None:

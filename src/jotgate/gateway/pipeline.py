@@ -134,6 +134,10 @@ class Gateway:
         """Seconds for which nothing has been heard of control that would confirm what is held."""
         return 0.0 if self._control_seen_s == -math.inf else self._clock.monotonic_s() - self._control_seen_s
 
+    def age_s(self, request: Request) -> float:
+        """Seconds since a request began."""
+        return self._clock.monotonic_s() - request.begun_s
+
     def fresh_world(self) -> World:
         """The current world.
 
@@ -214,11 +218,18 @@ class Gateway:
 
     def _find_at_face(self, request: Request) -> "tuple[Operation, _Answering]":
         """The operation that a request for a face asks for, one of its own or of the table, and what answers it."""
-        own = self._of_faces.get((request.face, request.path))
+        own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
         if own is not None:
             return find_own(own, request.method), partial(self._plain.of_face, own.reply)
         operation = find_operation(request.method, request.path)
         return operation, self._forward if operation.forwarded else self._plain_answer(operation)
+
+    def _find_above(self, request: Request) -> FaceOperation | None:
+        """The operation of a face that has all below its path, and among that what is asked for."""
+        for (face, path), own in self._of_faces.items():
+            if face == request.face and path.endswith(b"/") and request.path.startswith(path):
+                return own
+        return None
 
     def _stale_world(self, request: Request) -> World:
         """The world for a request that goes on only if a policy lets it although what was revoked is not known.

@@ -22,6 +22,8 @@ from jotgate.ports import Caller, Running
 
 JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 CALLER_GONE: Final = 499
+ANY_METHOD: Final = b"*"
+"""The method of an operation that takes all."""
 _encode_json: Final = msgspec.json.Encoder().encode
 
 
@@ -50,8 +52,9 @@ class Reply(Struct, frozen=True):
 class FaceOperation(Struct, frozen=True):
     """An operation that a face has beside those of the closed table, for callers with a good token.
 
-    Its name is also the scope that it needs (`ai` covers it), and its path is matched byte for byte. `reply` answers
-    one that may go on; it may raise a JotgateError.
+    Its name is also the scope that it needs (`ai` covers it), and its path is matched byte for byte; one that ends in
+    `/` has all below it that no other has. Its method may be `ANY_METHOD`. `reply` answers one that may go on; it may
+    raise a JotgateError.
     """
 
     operation: Operation
@@ -61,7 +64,7 @@ class FaceOperation(Struct, frozen=True):
 def find_own(own: FaceOperation, method: bytes) -> Operation:
     """The operation, if a request has its method; HEAD goes where GET does. Raises MethodRefused."""
     wanted = own.operation.method
-    if method == wanted or (method == b"HEAD" and wanted == b"GET"):
+    if wanted in (method, ANY_METHOD) or (method == b"HEAD" and wanted == b"GET"):
         return own.operation
     raise MethodRefused(wanted.decode("ascii"), f"{own.operation.name} takes {wanted.decode('ascii')} only")
 

@@ -52,7 +52,8 @@
     │       ├── PreconditionRequired · MediaTypeRefused             428, 415; of the admin API
     │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
-    │   └── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
+    │   ├── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
+    │   └── ChainStepFailed · ChainOutputInvalid · ChainGateClosed      a step of a chain; the last 422
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     │   │   ├── TokenUnresolved         … about a personal token that is not held
@@ -71,6 +72,9 @@ process except into its own log. A `code` is stable and never used again for ano
 from jotgate.codes import Code
 from jotgate.failures import (
     AuditUnavailable,
+    ChainGateClosed,
+    ChainOutputInvalid,
+    ChainStepFailed,
     ControlStale,
     ControlUnreachable,
     IssuanceHeld,
@@ -165,6 +169,9 @@ __all__ = [
     "AuthorizationDetailsRefused",
     "BindingRequired",
     "BodyTooLarge",
+    "ChainGateClosed",
+    "ChainOutputInvalid",
+    "ChainStepFailed",
     "ClaimFault",
     "ClaimRefused",
     "ClientNotAllowed",

@@ -37,6 +37,25 @@ class UpstreamRefused(UpstreamError):
     code = Code.UPSTREAM_REFUSED
 
 
+class ChainStepFailed(UpstreamError):
+    """A step of a chain could not be done: its upstreams refused it, or none of them may be asked."""
+
+    code = Code.CHAIN_STEP_FAILED
+
+
+class ChainOutputInvalid(UpstreamError):
+    """A step of a chain answered what its schema does not allow, also when it was asked again."""
+
+    code = Code.CHAIN_OUTPUT_INVALID
+
+
+class ChainGateClosed(UpstreamError):
+    """A gate of a chain does not let a step's output through: there is no answer that may be given."""
+
+    code = Code.CHAIN_GATE_CLOSED
+    status = 422
+
+
 class Unavailable(JotgateError):
     """The answer cannot be known now; `retry_after_s` becomes the Retry-After header."""
 

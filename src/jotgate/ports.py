@@ -5,9 +5,9 @@ adapters reaches for them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-from jotgate.core.audit import CallRecord
+from jotgate.core.audit import CallRecord, StepUse
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.core.figures import Counts, Gauges
@@ -81,6 +81,18 @@ class UpstreamEvents(Protocol):
 
     def failed(self, error: UpstreamError, written: bool) -> None:
         """The upstream could not be reached (`written` False: it never saw the request) or broke off."""
+
+
+@runtime_checkable
+class StepEvents(UpstreamEvents, Protocol):
+    """Who asks a chain, and wants to know what each of its steps has used."""
+
+    @property
+    def caller_tenant(self) -> str:
+        """Whose call it is, for bounds per tenant; empty: of no named tenant."""
+
+    def stepped(self, use: StepUse) -> None:
+        """A step has ended that an upstream has seen. Each is told once, before the end; on `abort`, while it runs."""
 
 
 class UpstreamExchange(Protocol):

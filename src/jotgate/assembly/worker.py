@@ -325,6 +325,7 @@ class Worker:
         while True:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             self._gateway.check_deadlines()
+            self._worlds.chains.check_deadlines()
             self._control.check_deadlines()
             self._forms.check_deadlines()
             self._control_pool.close_idle()

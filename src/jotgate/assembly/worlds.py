@@ -11,14 +11,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
+from jotgate.assembly.system import SystemEntropy
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Snapshot
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place, World, build_world
-from jotgate.ports import Clock
+from jotgate.ports import Clock, UpstreamPort
 from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.revocation import RevokedSet
 from jotgate.telemetry.logs import note_upstream
+from jotgate.upstreams.chain import ChainRuns, ChainUpstream, Scene
 from jotgate.upstreams.echo import EchoUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
 from jotgate.upstreams.transport import Pool
@@ -52,7 +54,7 @@ class Pace:
 
 
 class Worlds:
-    """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, the pools of its places.
+    """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, its pools and its chains.
 
     `revoked` is what every world refuses, whichever snapshot it was made of, and `personal` what is known of personal
     tokens.
@@ -83,6 +85,8 @@ class Worlds:
         self._world: World | None = None
         self._pools: dict[str, Pool] = {}
         self._roots: ssl.SSLContext | None = None
+        self._scene = Scene({}, {})
+        self.chains: Final = ChainRuns(clock, SystemEntropy(), loop.call_soon)
 
     @property
     def places(self) -> Iterable[Place]:
@@ -126,6 +130,7 @@ class Worlds:
         world = build_world(snapshot, places, before, self.revoked, self.personal)
         gone = [pool for name, pool in self._pools.items() if pools.get(name) is not pool]
         self._world, self._pools = world, pools
+        self._scene = Scene({chain.name: chain for chain in snapshot.chains}, places)
         self._swap(world)
         for pool in gone:
             await pace.breathe()
@@ -133,9 +138,11 @@ class Worlds:
         pace.end_step()
         self._settled(snapshot.version, pace.longest_s)
 
-    async def _reach(self, upstream: Upstream, pools: dict[str, Pool], pace: Pace) -> EchoUpstream | OpenAIUpstream:
+    async def _reach(self, upstream: Upstream, pools: dict[str, Pool], pace: Pace) -> UpstreamPort:
         if upstream.kind == "echo":
             return EchoUpstream(self._clock)
+        if upstream.kind == "chain":
+            return ChainUpstream(upstream.name, lambda: self._scene, self.chains)
         roots = await self._load_roots(upstream.reach.roots, pace) if upstream.base_url.startswith("https:") else None
         port = OpenAIUpstream(upstream, self._loop, roots)
         pools[upstream.name] = port.pool

@@ -55,6 +55,25 @@ class Charge(Struct, frozen=True, omit_defaults=True, gc=False):
     uncounted: bool = False
 
 
+class StepUse(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What one step of a chain has used, with all its tries.
+
+    `model` is the upstream's name for it. `cost` is in nanodollars; None: nobody knows the price. `estimated`: an
+    upstream did not say what it used, and no less than that is told. `repaired`: its output was asked for again.
+    """
+
+    step: str
+    upstream: str = ""
+    model: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: int | None = None
+    duration_us: int = 0
+    tries: int = 1
+    estimated: bool = False
+    repaired: bool = False
+
+
 class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="kind", tag="call"):
     """One AI call, settled. It never holds a token, a key or any part of a prompt or an answer.
 
@@ -65,7 +84,8 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     those of the bodies. `refused` is what is known of a token that was refused; what that token says is unverified.
     `policy` is the one that refused the call, or let it go on although what was revoked was not known. `charged` is
     what its quotas were charged; None: no quota met it, or it cost them nothing. `actor` is who acts by the token now,
-    the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named.
+    the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named. `steps` are those of
+    a chain that an upstream has seen, in order.
     """
 
     at: int
@@ -94,6 +114,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     policy: str = ""
     charged: Charge | None = None
     actor: str = ""
+    steps: tuple[StepUse, ...] = ()
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

@@ -177,6 +177,11 @@ def as_json(schema: Schema) -> dict[str, Json]:
     return found
 
 
+def write_json(value: Json) -> str:
+    """A value as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
 # Checking a value
 
 
@@ -196,7 +201,7 @@ def _faults(value: Json, schema: Schema, where: str) -> Iterator[str]:
         yield f"{named} must be of type {schema.kind}"
         return
     if schema.one_of and value not in schema.one_of:
-        yield f"{named} must be one of {msgspec.json.encode(schema.one_of).decode()}"
+        yield f"{named} must be one of {write_json(list(schema.one_of))}"
     size, verb, unit = _size(value)
     if size is not None and schema.least is not None and size < schema.least:
         yield f"{named} must {verb} at least {schema.least:g}{unit}"

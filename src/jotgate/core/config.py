@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from jotgate.core.chain_entries import ChainEntry
 from jotgate.core.edge import CertificateField
 from jotgate.core.listen_texts import read_listen
 from jotgate.core.policy_entries import PolicyEntry
@@ -144,7 +145,6 @@ class HintsEntry(Struct, frozen=True, forbid_unknown_fields=True):
     password_env: Text = ""
     password_file: Text = ""
     password: Annotated[Secret | None, Meta(description="a password in quotes")] = None
-
 
 
 class KeysEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -332,6 +332,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     api_gateway: ApiGatewayEntry = ApiGatewayEntry()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
+    chains: tuple[ChainEntry, ...] = ()
     issuers: tuple[IssuerEntry, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
     quotas: tuple[QuotaEntry, ...] = ()

@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from jotgate.core.chain_checks import check_chains
+from jotgate.core.chain_entries import ChainEntry, read_chains
 from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics, RouteEntry, Server, Tls, UpstreamEntry
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, shown
@@ -36,8 +38,8 @@ _SHARED_SECRET: Final = (
 class Reading(Struct, frozen=True):
     """What a document says. `config` is None when there are faults.
 
-    `tls` and `server` are those tables, if they alone are sound; `issuers`, `policies` and `quotas` are the sound
-    entries by their path.
+    `tls` and `server` are those tables, if they alone are sound; `issuers`, `policies`, `quotas` and `chains` are the
+    sound entries by their path.
     """
 
     config: Config | None
@@ -47,6 +49,7 @@ class Reading(Struct, frozen=True):
     server: Server | None = None
     policies: Mapping[str, PolicyEntry] = {}
     quotas: Mapping[str, QuotaEntry] = {}
+    chains: Mapping[str, ChainEntry] = {}
 
 
 def parse(document: Mapping[str, object]) -> Config:
@@ -78,14 +81,18 @@ def read(document: Mapping[str, object]) -> Reading:
     content["upstreams"] = tuple(upstreams.values())
     sound = len(faults)
     routes = _read_routes(document.get("routes", []), faults)
+    chains = read_chains(document.get("chains", []), faults)
     if len(faults) == sound:
-        faults += check_routes(routes, upstreams, _names(document.get("upstreams"))) + check_expectations(routes)
+        faults += check_routes(routes, upstreams, chains, _names(document.get("upstreams")))
+        faults += check_expectations(routes)
+        faults += check_chains(chains, upstreams, routes)
         if isinstance(cors := content.get("cors"), Cors):
             faults += check_credentials(routes, cors)
     content["routes"] = tuple(routes.values())
+    content["chains"] = tuple(chains.values())
     prices = read_prices(document.get("prices", []), faults)
     if len(faults) == sound:
-        faults += check_prices(prices, models_of(upstreams.values(), routes.values()))
+        faults += check_prices(prices, models_of(upstreams.values(), routes.values(), chains.values()))
     content["prices"] = tuple(prices.values())
     issuers = read_issuers(document.get("issuers", []), faults)
     content["issuers"] = tuple(issuers.values())
@@ -109,6 +116,7 @@ def read(document: Mapping[str, object]) -> Reading:
         server if isinstance(server, Server) else None,
         policies,
         quotas,
+        chains,
     )
 
 

@@ -72,7 +72,7 @@ def measure(body: Body, operation: str, rules: MeteringRules) -> Measure:
     Raises:
         RequestMalformed: a member that decides it is not such as the API has it.
     """
-    input_tokens = _bound_input(body, operation, rules)
+    input_tokens = _bound_input(body, operation, rules) * rules.passes + rules.hidden_input
     fields = _CEILINGS.get(operation)
     if fields is None:
         return Measure(input_tokens, 0, 0)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Final
 from urllib.parse import urlsplit
 
+from jotgate.core.chain_entries import ChainEntry
 from jotgate.core.config import ECHO, Cors, RouteEntry, UpstreamEntry
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.jose.jwt import media_type
@@ -38,10 +39,13 @@ def check_bounds(upstreams: Mapping[str, UpstreamEntry], workers: int) -> list[F
 
 
 def check_routes(
-    routes: Mapping[str, RouteEntry], upstreams: Mapping[str, UpstreamEntry], names: Set[str]
+    routes: Mapping[str, RouteEntry],
+    upstreams: Mapping[str, UpstreamEntry],
+    chains: Mapping[str, ChainEntry],
+    names: Set[str],
 ) -> list[Fault]:
     """The faults of the routes, by path, and of upstreams that no call would reach. `names` are of all upstreams."""
-    names = names | {ECHO}
+    names = names | {ECHO} | {chain.name for chain in chains.values()}
     listed = {alias: f"{path}.models" for path, entry in upstreams.items() for alias in entry.routes}
     faults: list[Fault] = []
     for path, route in routes.items():
@@ -53,18 +57,24 @@ def check_routes(
         listed.setdefault(route.alias, f"{path}.alias")
         faults += _check_attempts(path, route, names)
     used = {attempt.upstream for route in routes.values() for attempt in route.attempts}
+    used |= {step.upstream for chain in chains.values() for step in chain.steps}
     for path, entry in upstreams.items():
         if not entry.models and entry.name not in used:
-            faults.append((f"{path}.models", "is missing, and no route names this upstream; write a list of models"))
+            fault = "is missing, and no route and no chain names this upstream; write a list of models"
+            faults.append((f"{path}.models", fault))
     return faults
 
 
-def models_of(upstreams: Iterable[UpstreamEntry], routes: Iterable[RouteEntry]) -> dict[str, set[str]]:
+def models_of(
+    upstreams: Iterable[UpstreamEntry], routes: Iterable[RouteEntry], chains: Iterable[ChainEntry]
+) -> dict[str, set[str]]:
     """The models of each upstream, by the names that it has for them; those of the built-in one too."""
     models = {ECHO: {ECHO}} | {entry.name: set(entry.routes.values()) for entry in upstreams}
     for route in routes:
         for attempt in route.attempts:
             models.setdefault(attempt.upstream, set()).add(attempt.model or route.alias)
+    for step in (step for chain in chains for step in chain.steps if step.upstream):
+        models.setdefault(step.upstream, set()).add(step.model)
     return models
 
 

@@ -81,12 +81,12 @@ class Upstream(Struct, frozen=True):
     """One place that answers AI calls.
 
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
-    (scheme, host, port and path prefix such as `/v1`). `ceiling_field` is where it takes the ceiling of a chat
-    completion whose caller set none.
+    (scheme, host, port and path prefix such as `/v1`); "chain" asks others (`core.chains`). `ceiling_field` is where it
+    takes the ceiling of a chat completion whose caller set none.
     """
 
     name: str
-    kind: Literal["openai", "echo"]
+    kind: Literal["openai", "echo", "chain"]
     base_url: str = ""
     credential: Secret | None = None
     connect_timeout_s: float = 5.0
@@ -101,10 +101,12 @@ class Upstream(Struct, frozen=True):
 
 
 class MeteringRules(Struct, frozen=True):
-    """How calls of a route are counted that a quota meets; all but the last two are in tokens.
+    """How calls of a route are counted that a quota meets; in tokens, but for `quota_spent`, `quota_outage`, `passes`.
 
     A unary call may make `output_ceiling` of output for each answer, unless its caller says how many; a stream takes
-    `output_step` at a time. An image in a call counts for `image_tokens`, a piece of sound for `audio_tokens`.
+    `output_step` at a time. An image in a call counts for `image_tokens`, a piece of sound for `audio_tokens`. A chain
+    is sent the conversation in `passes` steps, with `hidden_input` beside it, and its caller does not see
+    `hidden_output` of what they say.
     """
 
     output_ceiling: int = 4_096
@@ -113,6 +115,9 @@ class MeteringRules(Struct, frozen=True):
     audio_tokens: int = 8_192
     quota_spent: QuotaSpent = "cut"
     quota_outage: QuotaOutage = "refuse"
+    passes: int = 1
+    hidden_input: int = 0
+    hidden_output: int = 0
 
 
 class Attempt(Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from jotgate.core.chains import Chain
 from jotgate.core.edge import Edge
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
@@ -52,7 +53,8 @@ class Snapshot(Struct, frozen=True):
 
     The first of `issuers` is this installation. No two have the same `iss`, and at most one has none. `metered`: limits
     exist beside those that tokens bring, so that control must be asked which of them a call meets. `faces` are the
-    listeners beside the native one, each with issuers and routes of its own; `upstreams` are those of all.
+    listeners beside the native one, each with issuers and routes of its own; `upstreams` are those of all. Each of
+    `chains` is what the upstream of its name does.
     """
 
     version: int
@@ -65,6 +67,7 @@ class Snapshot(Struct, frozen=True):
     quotas: tuple[QuotaRule, ...] = ()
     metered: bool = False
     faces: tuple[Face, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     @property
     def all_issuers(self) -> tuple[Issuer, ...]:

@@ -38,14 +38,16 @@ _decode: Final = msgspec.json.Decoder(_Event).decode
 class StreamCount:
     """The figures of one stream. Mutable: those, and the event that is not whole.
 
-    `hides_usage`: events that carry usage alone are not passed on. `usage` is the last that the stream told; `final`:
+    `hides_usage`: events that carry usage alone are not passed on. `before` are tokens of output that came of the call
+    before its stream did, which the usage that it tells holds too. `usage` is the last that the stream told; `final`:
     it is that of the whole answer.
     """
 
-    __slots__ = ("_events", "_hides_usage", "_long", "_open", "_sent", "final", "usage")
+    __slots__ = ("_before", "_events", "_hides_usage", "_long", "_open", "_sent", "final", "usage")
 
-    def __init__(self, *, hides_usage: bool) -> None:
+    def __init__(self, *, hides_usage: bool, before: int = 0) -> None:
         self._hides_usage = hides_usage
+        self._before = before
         self._open = b""
         self._long = False  # the open event is longer than what is read, and its beginning has been passed on
         self._events = 0
@@ -56,12 +58,13 @@ class StreamCount:
     @property
     def seen(self) -> int:
         """By how many tokens of output the stream has grown, as far as that shows."""
-        return max(self._events, self._sent // _TOKEN_BYTES, self.usage.completion_tokens or 0)
+        grown = max(self._events, self._sent // _TOKEN_BYTES)
+        return max(self._before + grown, self.usage.completion_tokens or 0)
 
     @property
     def most(self) -> int:
         """So many tokens of output at most were sent."""
-        return max(self._sent + len(self._open), self.usage.completion_tokens or 0)
+        return max(self._before + self._sent + len(self._open), self.usage.completion_tokens or 0)
 
     def take(self, piece: bytes, complete: bool) -> bytes:
         """Take the next bytes of the stream; what of it, and of what was kept before, is to be passed on."""

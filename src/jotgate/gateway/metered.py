@@ -25,7 +25,7 @@ from jotgate.errors import (
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM, Relay
-from jotgate.gateway.reserving import OUT_OF_REACH, Reserved, refusal_of_step, reserve_call
+from jotgate.gateway.reserving import OUT_OF_REACH, Reserved, refusal_of_step, reserve_call, used_by_steps
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
 from jotgate.services.meter import PATIENCE_S
@@ -210,8 +210,9 @@ class MeteredRelay(Relay):
         if self._stepless or (2 * left >= step and left >= self._wait_worth()):
             return 0
         size = step + max(0, -left)
-        ceiling = self._reserved.measure.output_tokens
-        return size if ceiling is None else max(0, min(size, ceiling - self._reserved.reservation.output_tokens))
+        ceiling, reserved = self._reserved.measure.output_tokens, self._reserved.reservation.output_tokens
+        hidden = self.call.route.metering.hidden_output
+        return size if ceiling is None else max(0, min(size, ceiling + hidden - reserved))
 
     def _wait_worth(self) -> int:
         """By how much the stream grows while it waits for a step; one that is held goes on upstream, unheard."""
@@ -309,7 +310,10 @@ class MeteredRelay(Relay):
         # A length that was promised has to be kept.
         self._flows_s = self._clock.monotonic_s()
         self._reserved.reservation.on_news(self._take_news)
-        self._count = StreamCount(hides_usage=not self._reserved.measure.tells_usage and head.length is None)
+        self._count = StreamCount(
+            hides_usage=not self._reserved.measure.tells_usage and head.length is None,
+            before=sum(use.tokens_out for use in self.steps),
+        )
         return True
 
     def _cut(self, refusal: JotgateError) -> None:
@@ -341,20 +345,14 @@ class MeteredRelay(Relay):
 
     def _settle_units(self, *, whole: bool) -> Charge | None:
         """Charge what was used, or give everything back when no upstream has seen the call."""
-        reserved = self._reserved
-        reservation = reserved.reservation
-        if not self._reached:
+        reservation = self._reserved.reservation
+        if self.steps:
+            tokens_in, tokens_out, cost = used_by_steps(self.steps)
+        elif self._reached:
+            tokens_in, tokens_out, cost = self._use(whole=whole)
+        else:
             reservation.void()
             return None
-        tokens_in = tokens_out = cost = 0
-        if self._made:
-            tokens_in, tokens_out = self._answer(whole=whole)
-            cost = reserved.cost_at(self.attempt, tokens_in, tokens_out)
-        if self._lost:
-            most_in, most_out = reserved.measure.input_tokens, reservation.output_tokens
-            tokens_in += self._lost * most_in
-            tokens_out += self._lost * most_out
-            cost += self._lost * reserved.cost_at(self.attempt, most_in, most_out)
         forgiven = 0
         if self.call.route.metering.quota_spent == "soft":
             most_in, most_out = reservation.input_tokens, reservation.output_tokens
@@ -366,6 +364,20 @@ class MeteredRelay(Relay):
             )
         overrun = reservation.settle(Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost))
         return Charge(tokens_in, tokens_out, cost, forgiven or overrun, forgiven=forgiven > 0)
+
+    def _use(self, *, whole: bool) -> tuple[int, int, int]:
+        """The tokens and nanodollars of the answer, and of what may have been made unheard."""
+        reserved = self._reserved
+        tokens_in = tokens_out = cost = 0
+        if self._made:
+            tokens_in, tokens_out = self._answer(whole=whole)
+            cost = reserved.cost_at(self.attempt, tokens_in, tokens_out)
+        if self._lost:
+            most_in, most_out = reserved.measure.input_tokens, reserved.reservation.output_tokens
+            tokens_in += self._lost * most_in
+            tokens_out += self._lost * most_out
+            cost += self._lost * reserved.cost_at(self.attempt, most_in, most_out)
+        return tokens_in, tokens_out, cost
 
     def _answer(self, *, whole: bool) -> tuple[int, int]:
         """The tokens of input and output that the answer has cost."""

@@ -123,6 +123,7 @@ class CallRecorder:
             relay.call.policy,
             charged,
             principal.actors[0].subject if principal.actors else "",
+            relay.steps,
         )
         self._tally.settled(record, relay.upstream_us())
         if charged is not None:

@@ -8,8 +8,9 @@ stream, because the status line is gone.
 from collections.abc import Callable
 from typing import Final
 
-from jotgate.core.audit import Charge, Outcome
+from jotgate.core.audit import Charge, Outcome, StepUse
 from jotgate.core.calls import ResponseHead
+from jotgate.core.chain_answers import total_usage
 from jotgate.core.dialects import render_at
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
@@ -75,6 +76,7 @@ class Relay:
         "place",
         "standing",
         "status",
+        "steps",
         "streams",
         "tenant",
         "tried",
@@ -106,6 +108,7 @@ class Relay:
         self.streams = False
         self.bytes_out = 0
         self.usage = UNKNOWN
+        self.steps: tuple[StepUse, ...] = ()  # of a chain, those that have ended
         self.watch: Watch | None = None  # by what its token can end, once it has run for a moment
         self._caller = caller
         self._clock = clock
@@ -181,6 +184,15 @@ class Relay:
         self._note_failure(self._clock.monotonic_s())
         if self._begun or (written and not self.call.route.retry_unsafe) or not self._next(self):
             self._fail(error, "torn" if self._begun else "failed")
+
+    @property
+    def caller_tenant(self) -> str:
+        """Whose call it is (ports.StepEvents)."""
+        return self.call.principal.tenant
+
+    def stepped(self, use: StepUse) -> None:
+        """Take down what a step of a chain has used (ports.StepEvents)."""
+        self.steps += (use,)
 
     # What becomes of the caller
 
@@ -321,6 +333,8 @@ class Relay:
         self.outcome = outcome
         if self._tap is not None:
             self.usage = self._tap.usage()
+        if self.steps:
+            self.usage = total_usage(self.steps)
         self._settle(self)
         self._leave()
 

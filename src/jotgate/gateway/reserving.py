@@ -5,7 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from jotgate.core.audit import StepUse
 from jotgate.core.calls import Body
+from jotgate.core.chain_answers import total_cost, total_usage
 from jotgate.core.metered_bodies import Measure, measure, metered_body
 from jotgate.core.prices import cost_nd, dearest, for_call
 from jotgate.core.quotas import Price
@@ -46,7 +48,8 @@ class Reserved(Struct, frozen=True):
         measured = self.measure
         each = None
         if measured.answers and not measured.streams:
-            each = max(1, self.reservation.output_tokens // measured.answers)
+            hidden = call.route.metering.hidden_output
+            each = max(1, (self.reservation.output_tokens - hidden) // measured.answers)
         return metered_body(call.body, call.operation.name, each, upstream.ceiling_field)
 
     def cost_at(self, attempt: int, input_tokens: int, output_tokens: int) -> int:
@@ -80,7 +83,8 @@ def reserve_call(call: Call, quotas: Quotas, now_s: float) -> Reserved | None:
     if measured.streams:
         output = min(rules.output_step, _UNBOUND if output is None else output)
     assert output is not None, "what is no stream has a ceiling"
-    least = min(output, measured.answers)
+    least = min(output, measured.answers) + rules.hidden_output
+    output += rules.hidden_output
     need = Need(
         input_tokens=measured.input_tokens,
         output_tokens=output,
@@ -95,6 +99,12 @@ def reserve_call(call: Call, quotas: Quotas, now_s: float) -> Reserved | None:
         reservation.void()
         raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
     return Reserved(quotas, reservation, measured, prices, price)
+
+
+def used_by_steps(steps: tuple[StepUse, ...]) -> tuple[int, int, int]:
+    """What the steps of a chain have used: tokens of input and of output, and nanodollars as far as they are known."""
+    usage = total_usage(steps)
+    return usage.prompt_tokens or 0, usage.completion_tokens or 0, total_cost(steps) or 0
 
 
 def refusal_of_step(standings: tuple[QuotaStanding, ...]) -> JotgateError:

@@ -38,6 +38,7 @@ REVOKED: Final = "Token has been revoked"
 
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _SPANS: Final = ((2_592_000, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_UNITS: Final = {str(unit): words for unit, words in QUOTED_UNITS.items()}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -122,7 +123,7 @@ def limit_words(standing: QuotaStanding) -> str:
     if standing.unit == "cost":
         amount += " USD"
     elif standing.unit != "requests":
-        amount += f" {QUOTED_UNITS.get(standing.unit, standing.unit)}"
+        amount += f" {_UNITS.get(standing.unit, standing.unit)}"
     if not standing.window_s:
         return amount
     size, name = next((size, name) for size, name in _SPANS if standing.window_s % size == 0)

@@ -30,6 +30,12 @@ _NAMES_BYTES_MAX: Final = 2_048
 _WITH_COOKIES: Final = b"Access-Control-Allow-Credentials: true\r\n"
 
 
+def asked_names(request: Request) -> bytes:
+    """The names of header fields that a preflight asks for; empty where there are none, or they are no such list."""
+    names = request.headers.get(b"access-control-request-headers", b"")
+    return names if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names) else b""
+
+
 class NamingApplication(Application, Protocol):
     """What is served to web pages: it names the preflights too."""
 
@@ -60,7 +66,7 @@ class CorsSurface:
             request.request_id = self._inner.name(request)
             listed = origin in self._lines and not request.path.startswith(_CLOSED)
             lines = _allowance(request, origin) + self._credentials if listed else b""
-            return partial(_answer_preflight, request, lines)
+            return partial(answer_preflight, request, lines)
         return partial(_answer, self._inner.open(request), self._lines_for(request))
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
@@ -98,12 +104,10 @@ def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:
 def _allowance(request: Request, origin: bytes) -> bytes:
     """What the origin may send."""
     lines = b"Access-Control-Allow-Origin: %b\r\n" % origin + _PREFLIGHT_LINES
-    names = request.headers.get(b"access-control-request-headers", b"")
-    if len(names) <= _NAMES_BYTES_MAX and _NAMES.fullmatch(names):
-        lines += b"Access-Control-Allow-Headers: %b\r\n" % names
-    return lines
+    names = asked_names(request)
+    return lines + b"Access-Control-Allow-Headers: %b\r\n" % names if names else lines
 
 
-def _answer_preflight(request: Request, allowance: bytes, caller: Caller) -> None:
+def answer_preflight(request: Request, allowance: bytes, caller: Caller) -> None:
     """Say what may be sent; an origin that is not listed is told nothing, and its browser goes no further."""
     caller.respond(204, request_id_line(request.request_id) + _PREFLIGHT_VARY + allowance, b"")

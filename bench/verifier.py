@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 import jwt as pyjwt
@@ -36,7 +37,6 @@ UNREVOKED: Final = "jotgate, from its cache, nothing revoked"
 GROWN: Final = "jotgate, from its cache, each token once after a revocation"
 PYJWT: Final = "PyJWT"
 JOSERFC: Final = "joserfc"
-FORGETFUL: Final = (BARE, COLD, PYJWT, JOSERFC)
 KNOWING: Final = (WARM, SHUFFLED, UNREVOKED, GROWN)
 WAYS: Final = (BARE, COLD, *KNOWING, PYJWT, JOSERFC)
 
@@ -55,8 +55,8 @@ _SIZE: Final = 32  # of each half of an ES256 signature
 _ORDERS: Final = 2
 """The rounds are gone through forwards and backwards in turn."""
 _TOKENS_A_TURN: Final = 10
-"""Those that keep nothing take turns, so many tokens each: what else the machine does meets them all alike, and each
-finds the processor's caches as a call leaves them, not as a loop of its own would."""
+"""Each of those that keep nothing takes turns with the bare primitive, so many tokens each: what else the machine does
+meets both alike. With nobody else: what a third one's code leaves of the processor's caches is no cost of theirs."""
 
 _Turn = Callable[[slice], None]
 """Verifies those of its tokens that are in a slice."""
@@ -64,14 +64,19 @@ _Turn = Callable[[slice], None]
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """CPU time in microseconds a token, one figure a round for each way; `tokens` were in the cache."""
+    """CPU time in microseconds a token, one figure a round for each way; `tokens` were in the cache.
+
+    `bare_us` is what the bare primitive took while it took turns with a way.
+    """
 
     tokens: int
     us: dict[str, list[float]]
+    bare_us: dict[str, list[float]]
 
     def over_bare(self, way: str) -> Summary | None:
         """The cost of a way over that of the bare primitive, round by round."""
-        return summarise([mine / bare for mine, bare in zip(self.us[way], self.us[BARE], strict=True)])
+        beside = self.bare_us.get(way, self.us[BARE])
+        return summarise([mine / bare for mine, bare in zip(self.us[way], beside, strict=True)])
 
     def over_unrevoked(self) -> Summary | None:
         """What it costs that other tokens are revoked: the whole over the same with none, round by round."""
@@ -138,9 +143,10 @@ def measure_verifier(rounds: int, cold: int, warm: int) -> Verification:
         GROWN: build_verifier(issuers, room, revoked=_others_revoked(homes, now_s)),
     }
     known[SHUFFLED] = known[WARM]
-    turns = _forgetful_ways(homes, tokens[:cold])
+    bare, turns = _forgetful_ways(homes, tokens[:cold])
     ways: dict[str, Callable[[], None]] = {}
     us: dict[str, list[float]] = {name: [] for name in WAYS}
+    bare_us: dict[str, list[float]] = {COLD: [], **{name: [] for name in turns}}
 
     for name, verifier in known.items():
         asked = sorted(tokens[:warm], key=lambda token: token[::-1]) if name == SHUFFLED else tokens[:warm]
@@ -149,14 +155,17 @@ def measure_verifier(rounds: int, cold: int, warm: int) -> Verification:
     for number in range(rounds):
         # A verifier that has seen none of the tokens, but is compiled: that is done once for each snapshot.
         turns[COLD] = _unknowing(issuers, tokens[:cold], now_s)
-        for name, spent_us in _in_turns_us(turns, cold).items():
-            us[name].append(spent_us / cold)
+        for name, verify in turns.items():
+            spent_us = _in_turns_us({BARE: bare, name: verify}, cold)
+            us[name].append(spent_us[name])
+            bare_us[name].append(spent_us[BARE])
+        us[BARE].append(bare_us[COLD][-1])
         known[GROWN].revoked.take([Entry(f"token revoked in round {number}", None)])
         for name in reversed(KNOWING) if number % _ORDERS else KNOWING:
             us[name].append(_cpu_us(ways[name]) / warm)
     if misses := [one.misses for one in known.values() if one.misses != len(tokens[:warm])]:
         raise BenchError(f"the cache forgot tokens: {max(misses)} misses for {warm} of them")
-    return Verification(warm, us)
+    return Verification(warm, us, bare_us)
 
 
 def _home(name: str) -> _Home:
@@ -215,15 +224,11 @@ def _unknowing(issuers: tuple[Issuer, ...], tokens: Sequence[bytes], now_s: floa
     return verify_new
 
 
-def _forgetful_ways(homes: Sequence[_Home], tokens: Sequence[bytes]) -> dict[str, _Turn]:
-    """All that keep nothing, on the same tokens; each is given its key ready for use."""
+def _forgetful_ways(homes: Sequence[_Home], tokens: Sequence[bytes]) -> tuple[_Turn, dict[str, _Turn]]:
+    """The bare primitive, and the other libraries, on the same tokens; each is given its key ready for use."""
     by_kid = {home.key.kid: home for home in homes}
     owners = [by_kid[parse(token).kid or ""] for token in tokens]
-    return {
-        BARE: _bare(owners, tokens),
-        PYJWT: _pyjwt(owners, tokens),
-        JOSERFC: _joserfc(owners, tokens),
-    }
+    return _bare(owners, tokens), {PYJWT: _pyjwt(owners, tokens), JOSERFC: _joserfc(owners, tokens)}
 
 
 def _bare(owners: Sequence[_Home], tokens: Sequence[bytes]) -> _Turn:
@@ -309,8 +314,8 @@ def _cpu_us(work: Callable[[], None]) -> float:
 
 
 def _in_turns_us(ways: Mapping[str, _Turn], tokens: int) -> dict[str, float]:
-    """The CPU time of this thread that each of the ways takes for so many tokens, while they take turns."""
-    spent_ns = dict.fromkeys(ways, 0)
+    """The CPU time of this thread that each of the ways takes for a token, while they take turns: the median turn's."""
+    spent_ns: dict[str, list[int]] = {name: [] for name in ways}
     order = tuple(ways.items())
     gc.collect()
     gc.disable()
@@ -320,7 +325,7 @@ def _in_turns_us(ways: Mapping[str, _Turn], tokens: int) -> dict[str, float]:
             for name, verify in order:
                 began = time.thread_time_ns()
                 verify(slice(begin, begin + _TOKENS_A_TURN))
-                spent_ns[name] += time.thread_time_ns() - began
+                spent_ns[name].append(time.thread_time_ns() - began)
     finally:
         gc.enable()
-    return {name: spent / 1e3 for name, spent in spent_ns.items()}
+    return {name: median(spent) / 1e3 / min(tokens, _TOKENS_A_TURN) for name, spent in spent_ns.items()}

@@ -69,7 +69,7 @@ def report(
 
 
 VERIFICATION = Verification(
-    100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], GROWN: [4.0], PYJWT: [90.0]}
+    100, {BARE: [50.0], COLD: [60.0], WARM: [2.0], UNREVOKED: [1.6], GROWN: [4.0], PYJWT: [90.0]}, {}
 )
 POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
 METERINGS = Meterings(1_000_000, [1.5, 2.0, 2.5])

@@ -23,7 +23,7 @@ def test_each_way_gives_a_figure_in_each_round() -> None:
 def test_ratios_are_taken_round_by_round() -> None:
     us = {BARE: [50.0, 100.0, 10.0], COLD: [60.0, 130.0, 11.0], WARM: [1.0, 2.0, 3.0], UNREVOKED: [1.0, 1.0, 2.0]}
     us[GROWN] = [2.0, 3.0, 2.0]
-    found = Verification(1, us)
+    found = Verification(1, us, {})
 
     cold = found.summaries()["verify_cold"]
     assert cold is not None

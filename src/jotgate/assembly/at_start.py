@@ -1,9 +1,11 @@
 """The settings that are read when jotgate starts, and not again: a process that is started later is told of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from jotgate.core.config import Config
+from jotgate.core.faces import Address
+from jotgate.core.presets import Preset
 
 _AT_START: Final = (
     "server.host",
@@ -29,10 +31,20 @@ AtStart = Mapping[str, str | int]
 """Their values by path."""
 
 
-def at_start(config: Config) -> AtStart:
-    """What a configuration says of them."""
+def at_start(config: Config, presets: Iterable[Preset] = ()) -> AtStart:
+    """What a configuration, and the presets that go with it, say of them."""
     found: dict[str, str | int] = {}
     for path in _AT_START:
         section, _, name = path.partition(".")
         found[path] = getattr(getattr(config, section), name)
-    return found
+    return found | {_listen_of(one.name): f"{one.listen[0]} {one.listen[1]}" for one in presets}
+
+
+def listening_at(started: AtStart, preset: Preset) -> Address:
+    """Where a preset's face listens since the start, whatever its variables say now."""
+    host, _, port = str(started[_listen_of(preset.name)]).partition(" ")
+    return host, int(port)
+
+
+def _listen_of(name: str) -> str:
+    return f"the address of the preset '{name}'"

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from jotgate import __version__
 from jotgate.assembly.account_routes import account_routes
 from jotgate.assembly.administration import Offices, open_administration
+from jotgate.assembly.at_start import listening_at
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
@@ -46,6 +47,7 @@ from jotgate.control.usage import usage_route
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
+from jotgate.core.face_compiler import FaceParts, add_faces
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
@@ -134,21 +136,30 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
         check_name(directory, config)
-        if faults := check_bound(host, config.server, config.tls):
+        presets = [replace(one, listen=listening_at(started_with, one)) for one in found.settings.presets]
+        faults = check_bound(host, config.server, config.tls)
+        for one in presets:
+            faults += check_bound(one.listen[0], config.server, config.tls, one.listen_settings[0])
+        if faults:
             raise ConfigurationError(faults)
         bound = replace(config, server=replace(config.server, host=host))
         own = open_once(found)
         kept = policies.read(found.settings, own.feed.picture.policies)
         settings = found.settings
-        materials = Materials(settings.credentials, settings.reaches, found.tls, kept, read_price_table())
+        prices = read_price_table()
+        materials = Materials(
+            settings.credentials, settings.reaches, found.tls, kept, prices, settings.prompts, settings.brought
+        )
         snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
         issuers.take(own.feed.picture.issuers)
         book = issuers.read(found.settings, bound.server, ours)
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
-        snapshot = replace(snapshot, issuers=issuers.compile(ours, remote.sets_for(key_sources)))
+        compiled = issuers.compile(ours, remote.sets_for(key_sources))
+        parts = FaceParts({one.name: one for one in compiled}, own.keys, prices, settings.prompts)
+        snapshot = add_faces(replace(snapshot, issuers=compiled), presets, config, parts)
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
-        learn_of(snapshot.upstreams, snapshot.issuers)
+        learn_of(snapshot.upstreams, snapshot.all_issuers)
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
         return Effect(config, snapshot, verifier, book.states, key_sources)
 

@@ -158,7 +158,12 @@ class Reloader:
     @property
     def pending(self) -> list[str]:
         """The settings that changed since the start and take effect at the next one."""
-        return [path for path, value in at_start(self.effect.config).items() if value != self._at_start[path]]
+        now = at_start(self.effect.config, self._loaded.settings.presets)
+        return [path for path, value in now.items() if value != self._at_start[path]]
+
+    def private_key(self, face: str) -> Secret | None:
+        """What the tokens of a face are signed with in place of this installation's keys, as PEM; None: with those."""
+        return next((one.private_key for one in self._loaded.settings.presets if one.name == face), None)
 
     def ask(self) -> None:
         """Read the settings again soon, changed or not."""

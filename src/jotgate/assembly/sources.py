@@ -18,6 +18,7 @@ class _Told(Struct, frozen=True):
     options: dict[str, object]
     development: bool
     awaited: bool
+    presets: tuple[str, ...]
     at_start: dict[str, str | int]
 
 
@@ -29,6 +30,7 @@ def pack(sources: Sources, at_start: AtStart) -> str:
             dict(sources.options),
             sources.development,
             sources.awaited,
+            sources.presets,
             dict(at_start),
         )
     ).decode()
@@ -44,5 +46,6 @@ def unpack(assignment: Assignment) -> tuple[Sources, AtStart]:
         options=told.options,
         development=told.development,
         awaited=told.awaited,
+        presets=told.presets,
     )
     return sources, told.at_start

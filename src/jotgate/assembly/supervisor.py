@@ -2,13 +2,14 @@
 
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from jotgate.assembly.at_start import at_start
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
+from jotgate.core.presets import Preset
 from jotgate.processes.child import MODULE
 from jotgate.processes.console import say
 from jotgate.processes.notify import take_notifier
@@ -33,11 +34,18 @@ class UpOptions(NamedTuple):
     sources: Sources
 
 
-def run(options: UpOptions, announce: Callable[[str, str], None], module: str = MODULE) -> int:
+class ServedFace(NamedTuple):
+    """A face as those who start it are told of it: what its preset comes to, and its URL on this machine."""
+
+    preset: Preset
+    url: str
+
+
+def run(options: UpOptions, announce: Callable[[str, str, Sequence[ServedFace]], None], module: str = MODULE) -> int:
     """Run jotgate until it is told to stop. Returns the exit code.
 
-    Once it serves, `announce` gets the URL that it listens on and the one that callers know it by. `module` is what its
-    children run.
+    Once it serves, `announce` gets the URL that it listens on, the one that callers know it by, and its faces. `module`
+    is what its children run.
 
     Raises:
         ConfigurationError, DirectoryRefused, DirectoryBusy, AddressUnavailable: it cannot be started.
@@ -57,24 +65,32 @@ def run(options: UpOptions, announce: Callable[[str, str], None], module: str = 
     directory.prepare()
     directory.check_socket_paths()
     lock_fd = directory.take_lock(_LOCK_PATIENCE_S)
-    workers = listen_tcp(settings.host, settings.port, settings.workers)
-    url = local_url(settings.host, workers[0].getsockname()[1], tls=bool(config.tls.cert))
+    listeners = [listen_tcp(settings.host, settings.port, settings.workers)]
+    listeners += [listen_tcp(*one.listen, settings.workers) for one in found.presets]
+    hosts = (settings.host, *(one.listen[0] for one in found.presets))
+    url, *urls = (
+        local_url(host, sockets[0].getsockname()[1], tls=bool(config.tls.cert))
+        for host, sockets in zip(hosts, listeners, strict=True)
+    )
+    faces = [ServedFace(one, face_url) for one, face_url in zip(found.presets, urls, strict=True)]
     paths = (directory.control_socket, directory.edge_socket, directory.bus_socket)
     operator, edge, bus = (listen_unix(path) for path in paths)
     launch = Launch(
         directory=str(directory.path),
         config=str(sources.file) if sources.file else "",
-        sources=pack(sources, at_start(config)),
+        sources=pack(sources, at_start(config, found.presets)),
         logs=f"{logs.format} {logs.level}",
         drain_s=seconds(settings.drain_timeout),
         url=url,
         lock_fd=lock_fd,
-        worker_fds=tuple((worker.fileno(),) for worker in workers),
+        worker_fds=tuple(tuple(one.fileno() for one in of_worker) for of_worker in zip(*listeners, strict=True)),
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
         module=module,
     )
     try:
-        return Supervisor(launch, lambda: announce(url, settings.public_url or url), take_notifier(os.environ)).run()
+        return Supervisor(
+            launch, lambda: announce(url, settings.public_url or url, faces), take_notifier(os.environ)
+        ).run()
     finally:
         for path in paths:
             with suppress(OSError):

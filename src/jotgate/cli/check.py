@@ -10,6 +10,7 @@ from jotgate.cli.common import (
     EXIT_OK,
     add_config_option,
     add_data_option,
+    add_preset_option,
     add_server_options,
     data_directory,
     say_next,
@@ -34,6 +35,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add_data_option(parser)
     add_server_options(parser)
     add_config_option(parser)
+    add_preset_option(parser)
     parser.add_argument("--explain", action="store_true", help="print each setting, its value, and what decided it")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.set_defaults(run=check)

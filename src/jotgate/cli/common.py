@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from jotgate.core.preset_names import PRESETS
 from jotgate.errors import CommandError, DirectoryRefused
 
 if TYPE_CHECKING:
@@ -90,6 +91,18 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--development", action="store_true", help="let the configuration hold credentials")
 
 
+def add_preset_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--preset`, which may be given several times."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        action="append",
+        choices=PRESETS,
+        help=f"serve an older system too, on a listener of its own, as its variables say: {' or '.join(PRESETS)} "
+        "(may be given several times)",
+    )
+
+
 def say_next(command: str, arguments: argparse.Namespace, comment: str = "", *, without: Sequence[str] = ()) -> None:
     """Say what one may do next; on stderr, since stdout holds what was asked for.
 
@@ -101,6 +114,7 @@ def say_next(command: str, arguments: argparse.Namespace, comment: str = "", *, 
         if value is not None and value is not False:
             words.append(f"--{name.replace('_', '-')}")
             words += [] if value is True else [str(value)]
+    words += [word for preset in getattr(arguments, "preset", None) or () for word in ("--preset", preset)]
     sys.stderr.write(f"  next  {shlex.join(words)}{comment}\n")
 
 
@@ -153,6 +167,7 @@ def sources(arguments: argparse.Namespace) -> "Sources":
         options={path: value for path, value in given.items() if value is not None},
         development=getattr(arguments, "development", False),
         awaited=file is None,
+        presets=tuple(dict.fromkeys(getattr(arguments, "preset", None) or ())),
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -14,13 +15,16 @@ from urllib.parse import urlsplit
 from jotgate.cli.common import (
     add_config_option,
     add_data_option,
+    add_preset_option,
     add_server_options,
     data_directory,
     default_data_directory,
     sources,
 )
+from jotgate.cli.face_lines import face_lines
 
 if TYPE_CHECKING:
+    from jotgate.assembly.supervisor import ServedFace
     from jotgate.assembly.trust import Trust
     from jotgate.stores.directory import DataDirectory
     from jotgate.stores.settings import Sources
@@ -40,6 +44,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add_data_option(parser)
     add_server_options(parser)
     add_config_option(parser)
+    add_preset_option(parser)
     parser.set_defaults(run=up)
 
 
@@ -53,8 +58,8 @@ def up(arguments: argparse.Namespace) -> int:
     directory = DataDirectory(data_directory(arguments))
     chosen = sources(arguments)
 
-    def announce(url: str, known: str) -> None:
-        _announce(directory, url, known, _trust(chosen, url, known))
+    def announce(url: str, known: str, faces: "Sequence[ServedFace]") -> None:
+        _announce(directory, url, known, _trust(chosen, url, known), faces)
         # On a thread: a server of this machine that answers late must not hold up the supervisor.
         threading.Thread(target=_suggest, args=(chosen, url), name="first run", daemon=True).start()
 
@@ -75,10 +80,13 @@ def _trust(chosen: "Sources", url: str, known: str) -> "Trust":
     return found if known == url or not found.fault else Trust()
 
 
-def _announce(directory: "DataDirectory", url: str, known: str, trust: "Trust") -> None:
+def _announce(
+    directory: "DataDirectory", url: str, known: str, trust: "Trust", faces: "Sequence[ServedFace]" = ()
+) -> None:
     """Print the first lines; callers know it by the second URL. A token goes to a terminal alone, else into a log."""
     token = _new_token(directory) if sys.stdout.isatty() else f"$({_create_command(directory.path)})"
     roots = shlex.quote(str(trust.file)) if trust.file else ""
+    curl = f"curl --cacert {roots}" if roots else "curl"
     fields = f'-H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d \'{_BODY}\''
     lines = [
         f"jotgate serves {url}{'' if known == url else f' as {known}'}",
@@ -86,13 +94,14 @@ def _announce(directory: "DataDirectory", url: str, known: str, trust: "Trust") 
         *((fault, "") if (fault := _elsewhere(directory, url, known)) else ()),
         *((f"Clients do not accept its certificate: {trust.fault}", "") if trust.fault else ()),
         "Try it:",
-        f"  curl {f'--cacert {roots} ' if roots else ''}{known}/v1/chat/completions {fields}",
+        f"  {curl} {known}/v1/chat/completions {fields}",
         "",
         "For the OpenAI SDKs:",
         *([f"  export SSL_CERT_FILE={roots} NODE_EXTRA_CA_CERTS={roots}"] if trust.anywhere else ()),
         f"  export OPENAI_BASE_URL={known}/v1",
         f'  export OPENAI_API_KEY="{token}"',
         "",
+        *face_lines(faces, curl),
     ]
     _print("\n".join(lines))
 

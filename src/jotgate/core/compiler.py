@@ -7,6 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.breakers import BreakerRules
+from jotgate.core.chain_compiler import chain_routes, chain_upstream, compile_chain, route_by_chains
+from jotgate.core.chains import Chain
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
 from jotgate.core.edge import Edge, TlsMaterial
@@ -15,6 +17,7 @@ from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.policy_values import PolicySet
+from jotgate.core.preset_tables import Names, native_part
 from jotgate.core.price_entries import PriceFinder, price_finder
 from jotgate.core.price_table import PriceTable
 from jotgate.core.quota_reader import compile_quotas
@@ -27,7 +30,8 @@ from jotgate.jose.jwt import media_type
 class Materials(Struct, frozen=True):
     """What a configuration names and does not hold. `credentials` and `reaches` are by upstream name.
 
-    `prices` is the table of what is known of prices.
+    `prices` is the table of what is known of prices. `prompts` are the texts of the prompt files, by their setting.
+    `brought` are the names of what stands in the configuration on behalf of presets.
     """
 
     credentials: Mapping[str, Secret] = {}
@@ -35,9 +39,12 @@ class Materials(Struct, frozen=True):
     tls: TlsMaterial | None = None
     policies: PolicySet = PolicySet()
     prices: PriceTable = PriceTable()
+    prompts: Mapping[str, str] = {}
+    brought: Names = {}
 
 
 _NONE: Final = Materials()
+_NO_PROMPTS: Final[Mapping[str, str]] = {}
 
 
 def compile_snapshot(
@@ -50,12 +57,16 @@ def compile_snapshot(
         upstreams=(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
+            *map(chain_upstream, config.chains),
         ),
-        routes=price_routes(compile_routes(config), config, materials.prices),
+        routes=price_routes(
+            compile_routes(native_part(config, materials.brought)), config, materials.prices, materials.prompts
+        ),
         limits=config.limits,
         edge=compile_edge(config, materials.tls),
         policies=materials.policies,
         quotas=compile_quotas(config.quotas),
+        chains=compile_chains(config, materials.prices, materials.prompts),
     )
 
 
@@ -66,13 +77,30 @@ def compile_routes(config: Config) -> tuple[Route, ...]:
         for alias, model in upstream.routes.items():
             attempts.setdefault(alias, []).append(Attempt(upstream.name, model))
     short = [Route(alias, tuple(tries)) for alias, tries in attempts.items()]
-    return (*short, *map(_route, config.routes))
+    named = {attempt.upstream for route in config.routes for attempt in route.attempts}
+    return (*short, *map(_route, config.routes), *chain_routes(config.chains, named))
 
 
-def price_routes(routes: Iterable[Route], config: Config, table: PriceTable) -> tuple[Route, ...]:
-    """The routes, with what is known of the prices of their attempts."""
-    find = price_finder(config.prices, {entry.name: entry.base_url for entry in config.upstreams}, table)
-    return tuple(_priced(route, find) for route in routes)
+def price_routes(
+    routes: Iterable[Route], config: Config, table: PriceTable, prompts: Mapping[str, str] = _NO_PROMPTS
+) -> tuple[Route, ...]:
+    """The routes, with what is known of the prices of their attempts; of a chain, what its steps cost and use."""
+    find = _price_finder(config, table)
+    chains = {chain.name: chain for chain in compile_chains(config, table, prompts)}
+    return tuple(route_by_chains(_priced(route, find), chains) for route in routes)
+
+
+def compile_chains(config: Config, table: PriceTable, prompts: Mapping[str, str]) -> tuple[Chain, ...]:
+    """The chains. Their steps' models are those of the routes, whichever listener these are for."""
+    if not config.chains:
+        return ()
+    routes = {route.alias: route for route in compile_routes(config)}
+    find = _price_finder(config, table)
+    return tuple(compile_chain(entry, routes, prompts, find) for entry in config.chains)
+
+
+def _price_finder(config: Config, table: PriceTable) -> PriceFinder:
+    return price_finder(config.prices, {entry.name: entry.base_url for entry in config.upstreams}, table)
 
 
 def _priced(route: Route, find: PriceFinder) -> Route:

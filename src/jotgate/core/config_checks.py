@@ -97,10 +97,10 @@ def check_listeners(server: Server, metrics: Metrics) -> list[Fault]:
     return [("metrics.listen", fault)]
 
 
-def check_bound(host: str, server: Server, tls: Tls) -> list[Fault]:
+def check_bound(host: str, server: Server, tls: Tls, setting: str = "server.host") -> list[Fault]:
     """The fault of settings that put a running listener in the clear while others reach it.
 
-    It stays on the `host` of its start whatever `server.host` says now.
+    It stays on the `host` of its start whatever `setting` says now.
     """
     if is_loopback(host) or tls.cert or server.behind_proxy:
         return []
@@ -108,7 +108,7 @@ def check_bound(host: str, server: Server, tls: Tls) -> list[Fault]:
         f"was '{host}' at the start, and it is still listened on: other machines can reach it, and tokens would cross "
         "the network in the clear; leave tls.cert and tls.key as they were, and start jotgate again to change both"
     )
-    return [("server.host", fault)]
+    return [(setting, fault)]
 
 
 def _check_name(server: Server) -> list[Fault]:

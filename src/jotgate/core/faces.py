@@ -4,18 +4,13 @@ A face comes of a preset (`core.presets`). It is plain data, part of the snapsho
 each (`gateway.world`), so that a token is good at the faces whose issuers made it, and nowhere else.
 """
 
-from typing import Final
-
 from msgspec import Struct
 
-from jotgate.core.api_gateway import API_GATEWAY, ApiGatewayRules
+from jotgate.core.api_gateway import ApiGatewayRules
 from jotgate.core.edge import Edge
 from jotgate.core.issuers import Issuer
-from jotgate.core.prompt_chain import PROMPT_CHAIN, PromptChainRules
+from jotgate.core.prompt_chain import PromptChainRules
 from jotgate.core.routes import Route
-
-PRESETS: Final = (PROMPT_CHAIN, API_GATEWAY)
-"""What `--preset` takes; each is also the name of its face."""
 
 FaceRules = PromptChainRules | ApiGatewayRules
 """What the surface of a face decides and answers by, tagged with the preset's name."""
@@ -27,10 +22,10 @@ Address = tuple[str, int]
 class Face(Struct, frozen=True, kw_only=True):
     """One listener beside the native one, complete but for the limits and policies, which are those of all.
 
-    `listen` is what its settings ask for; the supervisor opened its socket when jotgate started, and a change takes
-    effect at the next start. `issuers` are those whose tokens it takes, at least one (without keys if it has none yet), and `routes` the models that it
-    serves; their upstreams are among the snapshot's. `missing` names what is not set and without which a part of it
-    answers 503, each as a whole sentence without its full stop.
+    `listen` is where it has listened since the start; a change takes effect at the next one. `issuers` are those whose
+    tokens it takes, at least one (without keys, if it has none yet), and `routes` the models that it serves; their
+    upstreams are among the snapshot's. `missing` names what is not set and without which a part of it answers 503, each
+    as a whole sentence without its full stop.
     """
 
     name: str

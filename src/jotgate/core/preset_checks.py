@@ -1,34 +1,55 @@
 """What presets may not say together: one address or one secret twice, or one that others reach in the clear."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from jotgate.core.config import Metrics, Server, Tls
+from jotgate.core.config import Config, IssuerEntry, Metrics, Server, Tls
 from jotgate.core.faults import Fault
+from jotgate.core.issuer_compiler import identities_of, iss_of, same_iss_fault
 from jotgate.core.listen_texts import is_loopback, takes_from
 from jotgate.core.presets import Preset
 
 
-def check_presets(presets: Sequence[Preset]) -> list[Fault]:
-    """The faults of presets alone and among themselves, those of variables first."""
+def check_presets(presets: Sequence[Preset], config: Config | None, issuers: Mapping[str, IssuerEntry]) -> list[Fault]:
+    """The faults of presets alone, among themselves, and with the settings.
+
+    `config` None: these have faults of their own, and addresses are not looked at. `issuers` are the sound entries by
+    their path.
+    """
     faults = [fault for one in presets for fault in one.faults]
-    return [*faults, *_check_secrets(presets)]
+    faults += [*_check_secrets(presets), *_check_issuers(presets, issuers)]
+    return (
+        faults if config is None else [*faults, *_check_addresses(presets, config.server, config.tls, config.metrics)]
+    )
 
 
-def check_addresses(presets: Sequence[Preset], server: Server, tls: Tls, metrics: Metrics) -> list[Fault]:
+def _check_issuers(presets: Sequence[Preset], issuers: Mapping[str, IssuerEntry]) -> list[Fault]:
+    """The faults of issuers that are known as the one that a preset makes tokens for is."""
+    owners = {
+        known_as: f"the preset '{one.name}'"
+        for one in presets
+        for own in one.own_issuers
+        for known_as in (own.name, *identities_of(own.issuer, own.name))
+    }
+    faults = []
+    for path, entry in issuers.items():
+        if entry.name in owners:
+            faults.append((f"{path}.name", f"is '{entry.name}', as {owners[entry.name]} calls its own; choose another"))
+        elif iss_of(entry) in owners:
+            faults.append((f"{path}.issuer", same_iss_fault(iss_of(entry), owners[iss_of(entry)])))
+    return faults
+
+
+def _check_addresses(presets: Sequence[Preset], server: Server, tls: Tls, metrics: Metrics) -> list[Fault]:
     """The faults of the presets' addresses: each is its preset's alone, and none is reached by others in the clear."""
-    taken = [("the gateway itself", (server.host, server.port), "server.port")]
-    try:
-        address = metrics.address
-    except ValueError:
-        address = None  # Its own fault.
-    if address is not None:
-        taken.append(("the figures", address, "metrics.listen"))
+    taken = [("the gateway itself", (server.host, server.port), "server.port (--port)")]
+    if metrics.address is not None:
+        taken.append(("the figures", metrics.address, "metrics.listen"))
     faults: list[Fault] = []
     for one in presets:
         host, port = one.listen
         setting = one.listen_settings[1]
         for who, (other, used), theirs in taken:
-            if port == used and port and (takes_from(host, other) or takes_from(other, host)):
+            if port and port == used and (takes_from(host, other) or takes_from(other, host)):
                 fault = (
                     f"has the preset '{one.name}' listen on port {port} of {host}, where {who} listens too; give one "
                     f"of them another port: {setting}, or {theirs}"

@@ -12,10 +12,12 @@ from msgspec import Struct
 from jotgate.core.faces import Address, FaceRules
 from jotgate.core.faults import Fault
 from jotgate.core.issuers import Issuer
+from jotgate.core.values import Secret
 
 NAMED_TABLES: Final[Mapping[str, str]] = {
     "upstreams": "name",
     "routes": "alias",
+    "chains": "name",
     "issuers": "name",
     "quotas": "name",
 }
@@ -33,16 +35,17 @@ _NO_TABLES: Final[Tables] = {}
 class Preset(Struct, frozen=True, kw_only=True):
     """What a preset and the variables of its system come to.
 
-    `listen_settings` says what decided the host and the port of `listen`: variables, or a setting.
-    `tables` is a document as `jotgate.toml` is one. Of its arrays of tables (`NAMED_TABLES`), what stands in `issuers`
-    and `routes`, and the models of what stands in `upstreams`, belong to the face alone; `quotas` should name its
+    `listen_settings` says what decided the host and the port of `listen`: variables, or a setting. `tables` is a
+    document as `jotgate.toml` is one. Of its arrays of tables (`NAMED_TABLES`), what stands in `issuers` and `routes`,
+    and the models of what stands in `upstreams` and `chains`, is served by the face alone; `quotas` should name its
     issuer. Its single tables are defaults, which the operator's own settings go before.
 
-    `own_issuers` are issuers whose tokens are signed with keys of this installation: their `jwks` and `key_ends` are
-    filled in when the snapshot is compiled, with those keys that fit their `algorithms`. `origins` are the web origins
-    that may read answers. `missing` and `faults` are as for a `Face` and for settings: the first lets it start, the
-    second does not; a fault's path is the name of a variable, or the path of a setting. `secret_variables` are those
-    variables with a secret that it reads, each with the setting by which it can be given another name.
+    `own_issuers` are issuers whose tokens the face itself makes. The `jwks` and `key_ends` of one without are filled in
+    when the snapshot is compiled, with those keys of this installation that fit its `algorithms`. `origins` are the web
+    origins that may read answers. `missing` and `faults` are as for a `Face` and for settings: the first lets it start,
+    the second does not; a fault's path is the name of a variable, or the path of a setting. `secret_variables` are
+    those variables with a secret that it reads, each with the setting by which it can be given another name.
+    `private_key`, in PEM, is what its tokens are signed with, where that is none of this installation's keys.
     """
 
     name: str
@@ -56,3 +59,4 @@ class Preset(Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
     secret_variables: Mapping[str, str] = {}
+    private_key: Secret | None = None

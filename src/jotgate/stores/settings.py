@@ -21,6 +21,9 @@ from jotgate.core.issuer_secrets import warn_of_guessable
 from jotgate.core.key_checks import check_master_key
 from jotgate.core.overlay import Overlaid, overlay
 from jotgate.core.policy_book import warn_of
+from jotgate.core.preset_checks import check_presets
+from jotgate.core.preset_tables import Names
+from jotgate.core.presets import Preset
 from jotgate.core.redaction import redact
 from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
@@ -31,9 +34,12 @@ from jotgate.stores.credentials import from_environment, from_file, read_credent
 from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
 from jotgate.stores.named_files import warn_of_readers
+from jotgate.stores.presets import find_presets
+from jotgate.stores.prompts import read_prompts
 from jotgate.stores.reaches import read_reach
 from jotgate.stores.zones import check_quota_zones, read_zones
 
+_VARIABLE: Final = re.compile(r"JOTGATE_\w+|[A-Z][A-Z0-9_]*", re.ASCII)
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
 _NOTHING: Final = Secret("")
 _NO_DOCUMENT: Final[Mapping[str, object]] = {}
@@ -42,6 +48,7 @@ _NO_DOCUMENT: Final[Mapping[str, object]] = {}
 class Sources(Struct, frozen=True, kw_only=True):
     """Where settings come from. `options` are those of the command line, by path such as `server.port`.
 
+    `presets` are those that jotgate is started with (`core.preset_names`), in the order of their listeners.
     In `development` the file may hold secrets. A file that is `awaited` need not be there, and counts when it comes if
     it is this user's or root's: nobody has looked at it as they have at one that was there, or that they named.
     `accepted` is read in place of what stands in the file.
@@ -54,6 +61,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     development: bool = False
     awaited: bool = False
     accepted: Secret | None = None
+    presets: tuple[str, ...] = ()
 
 
 class Finding(Struct, frozen=True):
@@ -69,9 +77,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
     with what they name; `store_password`, `hints_password` and `master_key` are for `[store]`, `[hints]` and `[keys]`;
-    `zones` are the rules of the time zones that policies name. `origins` says for each path that is not at its default
+    `zones` are the rules of the time zones that policies name, `prompts` the texts of chains' prompt files, by what
+    the settings call these. `origins` says for each path that is not at its default
     what decided it. `files` are those that were read or would have been, and `secret_files` those of them that hold
-    secrets. `text` is what stands in the file: a secret, as it may hold some.
+    secrets. `text` is what stands in the file: a secret, as it may hold some. `brought` are the names of those entries
+    that came of `presets`.
     """
 
     config: Config | None
@@ -83,12 +93,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     hints_password: Secret | None = None
     master_key: Secret | None = None
     zones: Mapping[str, bytes] = {}
+    prompts: Mapping[str, str] = {}
     origins: Mapping[str, str]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...]
     secret_files: tuple[Path, ...] = ()
     text: Secret = _NOTHING
+    presets: tuple[Preset, ...] = ()
+    brought: Names = {}
 
     def find(self, path: str, fault: str) -> Finding:
         """A fault of a setting, with the place where it was decided."""
@@ -136,7 +149,8 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
             files=tuple(watched),
             secret_files=tuple(_holders_of_secrets(sources, text)),
         )
-    laid = overlay(text.document, environment.values, sources.options)
+    found = find_presets(sources.presets, text.document, environment.values, sources.options)
+    laid = overlay(found.laid.document, environment.values, sources.options)
     faults = find_literal_secrets(text.document, development=sources.development or not secrets)
     refused = {path for path, _ in faults}
     reading = read(laid.document)
@@ -152,9 +166,13 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     secret_files += own.secret_files
     faults += [fault for fault in own.faults if fault[0] not in refused]
     faults += check_driver(_texts_of(laid.document, "hints").get("url", ""))
+    prompts = read_prompts(reading.chains, base)
+    faults += prompts.faults
+    watched += prompts.files
     zones, unknown = read_zones(reading.policies)
     faults += unknown + check_quota_zones(reading.quotas)
-    origins = _Origins(sources.file, text.lines, laid, environment)
+    faults += check_presets(found.presets, reading.config, reading.issuers)
+    origins = _Origins(sources.file, text.lines, laid, environment, found.laid.owners)
     return Settings(
         config=None if faults or laid.faults else reading.config,
         tls=reading.tls,
@@ -165,13 +183,12 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         hints_password=own.hints_password,
         master_key=own.master_key,
         zones=zones,
+        prompts=prompts.texts,
         origins=origins.of_settings(),
-        findings=(
-            *(Finding(origins.of(path), path, redact(fault)) for path, fault in faults),
-            *(Finding(origins.of(name), "", redact(fault)) for name, fault in laid.faults),
-        ),
+        findings=tuple(origins.find(path, redact(fault)) for path, fault in (*faults, *laid.faults)),
         warnings=(
             *environment.warnings,
+            *(warning for one in found.presets for warning in (*one.missing, *one.warnings)),
             *warn_of_readers(secret_files),
             *(warning for way in issuers for warning in (*warn_of_guessable(way.found), *warn_of_fetches(way.found))),
             *([] if reading.config is None else warn_of(reading.config.policies)),
@@ -179,6 +196,8 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         files=tuple(dict.fromkeys((*watched, *secret_files))),
         secret_files=(*_holders_of_secrets(sources, text), *secret_files),
         text=text.text,
+        presets=found.presets,
+        brought=found.laid.brought,
     )
 
 
@@ -229,21 +248,28 @@ class _Origins(Struct, frozen=True):
     lines: Mapping[str, int]
     laid: Overlaid
     environment: Environment
+    owners: Mapping[str, str]
+
+    def find(self, path: str, fault: str) -> Finding:
+        """A fault of a setting, or of a variable, with the place where its owner mends it."""
+        return Finding(self.of(path), "" if _VARIABLE.fullmatch(path) else path, fault)
 
     def of(self, path: str) -> str:
-        """The variable, option, or file and line that a path's owner looks at; empty when there is nothing."""
+        """The variable, option, file and line, or preset that a path's owner looks at; empty when there is nothing."""
         name = self.laid.origins.get(path, path)
-        if name.startswith("JOTGATE_"):
+        if _VARIABLE.fullmatch(name):
             return f".env {name}" if name in self.environment.from_file else f"environment {name}"
         if name.startswith("--"):
             return f"option {name}"
+        if preset := next((self.owners[one] for one in (path, path.partition(".")[0]) if one in self.owners), ""):
+            return f"preset {preset}"
         if self.file is None:
             return ""
         line = nearest_line(self.lines, path)
         return str(self.file) if line is None else f"{self.file}:{line}"
 
     def of_settings(self) -> dict[str, str]:
-        return {path: self.of(path) for path in {**self.lines, **self.laid.origins}}
+        return {path: self.of(path) for path in {**self.owners, **self.lines, **self.laid.origins}}
 
 
 def _read_text(sources: Sources) -> _Text:

@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from jotgate.assembly.supervisor import UpOptions, run
+from jotgate.assembly.supervisor import ServedFace, UpOptions, run
 from jotgate.cli.common import add_config_option, add_data_option, add_server_options, data_directory, sources
 from jotgate.stores.directory import DataDirectory
 
@@ -19,7 +20,7 @@ def main() -> int:
     return run(options, _announce, "jotgate.testing.memory_child")
 
 
-def _announce(url: str, _public_url: str) -> None:
+def _announce(url: str, _public_url: str, _faces: Sequence[ServedFace]) -> None:
     sys.stdout.write(f"jotgate serves {url} out of memory\n")
     sys.stdout.flush()
 

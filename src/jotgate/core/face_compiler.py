@@ -1,0 +1,87 @@
+"""Turns presets, with what they and the settings name, into the faces of a snapshot."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jotgate.core.api_gateway import ApiGatewayRules, made_here
+from jotgate.core.compiler import compile_routes, price_routes
+from jotgate.core.config import ECHO, Config
+from jotgate.core.edge import Edge
+from jotgate.core.faces import Face
+from jotgate.core.issuers import OURS, Issuer
+from jotgate.core.key_life import OwnKeys
+from jotgate.core.listen_texts import is_loopback
+from jotgate.core.preset_tables import face_part, names_in
+from jotgate.core.presets import Preset
+from jotgate.core.price_table import PriceTable
+from jotgate.core.routes import Route
+from jotgate.core.snapshot import Snapshot
+from jotgate.jose.keys import KeySet
+
+_NO_KEYS: Final = b'{"keys":[]}'
+
+
+class FaceParts(Struct, frozen=True):
+    """What faces are made of beside the settings: compiled issuers by name, our own keys, what is known of prices."""
+
+    issuers: Mapping[str, Issuer]
+    own: OwnKeys
+    prices: PriceTable
+    prompts: Mapping[str, str] = {}
+
+
+def add_faces(snapshot: Snapshot, presets: Iterable[Preset], config: Config, parts: FaceParts) -> Snapshot:
+    """The snapshot with a face for each preset, in their order; the issuers of faces leave the native listener."""
+    faces = tuple(_face(one, snapshot.edge, config, parts) for one in presets)
+    theirs = {issuer.name for face in faces for issuer in face.issuers} - {one.name for one in snapshot.issuers[:1]}
+    return replace(snapshot, issuers=tuple(one for one in snapshot.issuers if one.name not in theirs), faces=faces)
+
+
+def _face(preset: Preset, edge: Edge, config: Config, parts: FaceParts) -> Face:
+    return Face(
+        name=preset.name,
+        listen=preset.listen,
+        issuers=_issuers(preset, parts),
+        rules=preset.rules,
+        routes=_routes(preset, config, parts),
+        edge=Edge(
+            trusted_proxies=edge.trusted_proxies,
+            forwarded_fields=edge.forwarded_fields,
+            origins=preset.origins,
+            hsts=edge.tls is not None and not is_loopback(preset.listen[0]),
+            tls=edge.tls,
+            certificate_field=edge.certificate_field,
+        ),
+        missing=preset.missing,
+    )
+
+
+def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:
+    named = names_in(preset.tables)["issuers"]
+    found = (
+        *(_signed_by_us(one, parts.own) for one in preset.own_issuers),
+        *(one for name, one in parts.issuers.items() if name in named),
+    )
+    if isinstance(preset.rules, ApiGatewayRules):
+        return tuple(made_here(one, parts.issuers[OURS].issuer) for one in found)
+    return found
+
+
+def _signed_by_us(issuer: Issuer, own: OwnKeys) -> Issuer:
+    """An issuer with those of our keys that are for its algorithms; one that has keys of its own keeps these."""
+    if issuer.jwks is not None:
+        return issuer
+    kept = KeySet([key for key in KeySet.from_jwks(own.jwks).keys if key.algorithm.name in issuer.algorithms])
+    kids = {key.kid for key in kept.keys}
+    ends = {kid: end_s for kid, end_s in own.ends.items() if kid in kids}
+    return replace(issuer, jwks=kept.to_jwks() if kids else _NO_KEYS, key_ends=ends)
+
+
+def _routes(preset: Preset, config: Config, parts: FaceParts) -> tuple[Route, ...]:
+    part = face_part(config, preset)
+    own = ECHO in names_in(preset.tables)["routes"]
+    routes = [one for one in compile_routes(part) if own or one.alias != ECHO]
+    return price_routes(routes, config, parts.prices, parts.prompts)

@@ -1,0 +1,6 @@
+"""The names of the presets; apart from what they mean, so that a command can offer them without reading all that."""
+
+from typing import Final
+
+PRESETS: Final = ("prompt-chain", "api-gateway")
+"""What `--preset` takes; each is also the name of its face."""

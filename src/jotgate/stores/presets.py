@@ -1,0 +1,64 @@
+"""Reads the presets that jotgate is started with: the file of each, and the variables of its system."""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from jotgate.core.api_gateway import API_GATEWAY
+from jotgate.core.api_gateway_variables import read_api_gateway
+from jotgate.core.faults import Fault
+from jotgate.core.overlay import overlay
+from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
+from jotgate.core.preset_tables import Underlaid, lay_under
+from jotgate.core.presets import Preset, Tables
+from jotgate.core.prompt_chain import PROMPT_CHAIN
+from jotgate.core.prompt_chain_variables import read_prompt_chain
+from jotgate.core.tables import read_table
+
+_Entry = TypeVar("_Entry", bound=Struct)
+
+
+class FoundPresets(Struct, frozen=True):
+    """The presets, in the order in which they were asked for, and the operator's document over what they say."""
+
+    presets: tuple[Preset, ...]
+    laid: Underlaid
+
+
+def find_presets(
+    names: Iterable[str], document: Tables, variables: Mapping[str, str], options: Mapping[str, object]
+) -> FoundPresets:
+    """Read these presets. `document` is the operator's, before the variables of settings are laid over it."""
+    listed = tuple(dict.fromkeys(names))
+    if not listed:
+        return FoundPresets((), Underlaid(document))
+    own = overlay(document, variables, options).document
+    presets = tuple(_READERS[name](variables, _read_shipped(name), own) for name in listed)
+    return FoundPresets(presets, lay_under(document, presets))
+
+
+def _read_shipped(name: str) -> Tables:
+    return tomllib.loads(files("jotgate.presets").joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+def _prompt_chain(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
+    return read_prompt_chain(variables, shipped, _entry(PromptChainEntry, own, "prompt_chain"))
+
+
+def _api_gateway(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
+    return read_api_gateway(variables, shipped, _entry(ApiGatewayEntry, own, "api_gateway"))
+
+
+def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
+    """The operator's table; one with faults, which are found again with all others, counts as if it were empty."""
+    passed: list[Fault] = []
+    return read_table(kind, own.get(name, {}), name, passed) or kind()
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
+    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway}
+)

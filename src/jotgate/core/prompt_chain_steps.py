@@ -45,7 +45,7 @@ def is_of_upstream(model: str) -> bool:
 def lay_over_upstream(upstream: Table, variables: Mapping[str, str], faults: list[Fault]) -> Table:
     """The upstream with the models that steps ask of it, its key if there is one, and its circuit breaker."""
     models = sorted({model for model in models_of(variables).values() if is_of_upstream(model)} or {_DEFAULT_MODEL})
-    changed: dict[str, object] = {"models": models}
+    changed: dict[str, object] = {"models": {f"{UPSTREAM}/{model}": model for model in models}}
     if find_variable(variables, (API_KEY,)):
         changed["credential_env"] = API_KEY
     failures = read_whole(variables, ("CIRCUIT_BREAKER_FAILURE_THRESHOLD",), faults, 1, 10)
@@ -120,7 +120,8 @@ def _lay_over_step(
     model = models_of(variables)[name]
     laid: dict[str, object] = {**step, "model": model, "timeout": f"{timeouts_s[name]}s"}
     if is_of_upstream(model):
-        laid["upstream"] = UPSTREAM
+        # That endpoint knows no `response_format`; the schema stands in the prompts.
+        laid |= {"upstream": UPSTREAM, "asks_for": "prompt"}
     else:
         laid.pop("upstream", None)
     if tokens := read_whole(variables, (f"{stem}_MAX_TOKENS",), faults, 1, _TOKENS_MAX):

@@ -55,6 +55,7 @@ def test_each_step_has_the_model_the_bounds_and_the_time_that_its_variables_say(
     )
     assert "upstream" not in analyze
     assert (found["process"]["model"], found["process"]["upstream"]) == ("claude-haiku-4-5-20251001", "anthropic")
+    assert found["process"]["asks_for"] == "prompt"
     assert (found["synthesize"]["model"], "upstream" in found["synthesize"]) == ("small", False)
     assert found["extra"] == {"name": "extra", "prompt_file": "e.md", "model": "m"}
 
@@ -105,12 +106,13 @@ def test_weak_001_3_the_circuit_breaker_is_that_of_the_upstream() -> None:
 
 def test_the_upstream_carries_the_models_that_steps_ask_of_it_and_its_key() -> None:
     found = upstream(CHAIN_ANALYZE_MODEL="claude-a", CHAIN_PROCESS_MODEL="echo", ANTHROPIC_API_KEY="sk")
-    assert (found["models"], found["credential_env"]) == (
-        ["claude-a", "claude-haiku-4-5-20251001"],
-        "ANTHROPIC_API_KEY",
-    )
+    assert found["credential_env"] == "ANTHROPIC_API_KEY"
+    assert found["models"] == {
+        "anthropic/claude-a": "claude-a",
+        "anthropic/claude-haiku-4-5-20251001": "claude-haiku-4-5-20251001",
+    }
     own = {f"CHAIN_{step}_MODEL": "echo" for step in ("ANALYZE", "PROCESS", "SYNTHESIZE")}
-    assert upstream(**own)["models"] == ["claude-haiku-4-5-20251001"]
+    assert list(upstream(**own)["models"]) == ["anthropic/claude-haiku-4-5-20251001"]
     assert models_of(own) == dict.fromkeys(("analyze", "process", "synthesize"), "echo")
 
 

@@ -53,7 +53,9 @@
     │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   ├── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
-    │   └── ChainStepFailed · ChainOutputInvalid · ChainGateClosed      a step of a chain; the last 422
+    │   ├── ChainStepFailed             a step of a chain
+    │   │   └── ChainStepHeld           503 with Retry-After
+    │   └── ChainOutputInvalid · ChainGateClosed    … its output; the last 422
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     │   │   ├── TokenUnresolved         … about a personal token that is not held
@@ -75,6 +77,7 @@ from jotgate.failures import (
     ChainGateClosed,
     ChainOutputInvalid,
     ChainStepFailed,
+    ChainStepHeld,
     ControlStale,
     ControlUnreachable,
     IssuanceHeld,
@@ -172,6 +175,7 @@ __all__ = [
     "ChainGateClosed",
     "ChainOutputInvalid",
     "ChainStepFailed",
+    "ChainStepHeld",
     "ClaimFault",
     "ClaimRefused",
     "ClientNotAllowed",

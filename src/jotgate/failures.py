@@ -43,6 +43,16 @@ class ChainStepFailed(UpstreamError):
     code = Code.CHAIN_STEP_FAILED
 
 
+class ChainStepHeld(ChainStepFailed):
+    """… now: each has asked to be left alone, has no room, or has failed several times in a row."""
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, hint="Try again after the time in Retry-After")
+        self.retry_after_s = retry_after_s
+
+
 class ChainOutputInvalid(UpstreamError):
     """A step of a chain answered what its schema does not allow, also when it was asked again."""
 
@@ -144,10 +154,12 @@ class UnitsUnresolved(QuotaUnavailable):
     """The call's quotas, or units of them, are not held yet, and control has been asked for them: the call may wait.
 
     `key` is what is told when there is something new for it; it stays the same however often the call tries again.
-    `verdict` is what the caller is told when it has waited for long enough.
+    `verdict` is what the caller is told when it has waited for long enough. `late`: there is enough, by what the ledger
+    said last, and its answer is all that lacks.
     """
 
-    def __init__(self, key: Hashable, verdict: JotgateError) -> None:
+    def __init__(self, key: Hashable, verdict: JotgateError, *, late: bool = False) -> None:
         super().__init__(verdict.message, hint=verdict.hint, debug=verdict.debug)
         self.key = key
         self.verdict = verdict
+        self.late = late

@@ -18,6 +18,7 @@ from jotgate.core.audit import (
     Kind,
     OpenRecord,
     Outcome,
+    StepUse,
 )
 from jotgate.errors import Evidence
 from tests.docs.pages import pages
@@ -51,7 +52,8 @@ def test_every_field_is_described_with_its_default(kind: str) -> None:
         elif defaults[field.encode_name] == "absent":
             assert field.default is None
         else:
-            assert json.loads(defaults[field.encode_name]) == field.default
+            expected = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert json.loads(defaults[field.encode_name]) == expected
 
 
 def test_every_field_of_what_is_known_of_a_refused_token_is_described_with_its_default() -> None:
@@ -71,6 +73,15 @@ def test_every_field_of_what_was_charged_is_described_with_its_default() -> None
     described = re.findall(r"^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", text, re.MULTILINE)
     fields = msgspec.structs.fields(Charge)
     assert [(name, json.loads(default)) for name, default in described] == [(one.name, one.default) for one in fields]
+
+
+def test_every_field_of_a_step_is_described_with_its_default() -> None:
+    text = PAGE.text.partition("\n#### steps\n")[2].partition("\n#")[0]
+    described = re.findall(r"^\| `(\w+)` \| [^|]+ \|([^|]*)\|$", text, re.MULTILINE)
+    fields = msgspec.structs.fields(StepUse)
+    assert [name for name, _ in described] == [field.name for field in fields]
+    for (_, default), field in zip(described, fields, strict=True):
+        assert not default.strip() if field.required else json.loads(default) == field.default
 
 
 def test_every_kind_has_its_section() -> None:

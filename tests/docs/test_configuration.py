@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from jotgate.core.chain_entries import ChainEntry, GateEntry, StepEntry
 from jotgate.core.config import (
     AttemptEntry,
     ClaimsEntry,
@@ -47,6 +48,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "logs": Logs,
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
+    "chains": ChainEntry,
     "issuers": IssuerEntry,
     "policies": PolicyEntry,
     "prices": PriceEntry,
@@ -96,6 +98,12 @@ def test_the_settings_of_a_claims_table_are_named() -> None:
 @pytest.mark.parametrize("kind", [WindowEntry, AgeEntry])
 def test_the_settings_of_the_tables_in_a_policy_are_named(kind: type[msgspec.Struct]) -> None:
     text = sections(pages()["docs/configuration.md"].text)["policies"]
+    assert [field.name for field in msgspec.structs.fields(kind) if f"`{field.name}`" not in text] == []
+
+
+@pytest.mark.parametrize("kind", [StepEntry, GateEntry])
+def test_the_settings_of_the_tables_in_a_chain_are_named(kind: type[msgspec.Struct]) -> None:
+    text = sections(pages()["docs/configuration.md"].text)["chains"]
     assert [field.name for field in msgspec.structs.fields(kind) if f"`{field.name}`" not in text] == []
 
 

@@ -101,6 +101,9 @@ def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
         charged = {name: getattr(record.charged, name) for name in record.charged.__struct_fields__}
         told = [f"{name}={word(value)}" for name, value in charged.items() if value]
         yield from _lines("charged", told or ["the call alone"])
+    for step in record.steps:
+        used = {name: getattr(step, name) for name in step.__struct_fields__}
+        yield from _lines("step", [f"{name}={word(value)}" for name, value in used.items() if value])
     yield from _lines("limits", filter(None, [tell_limits(directory, record)]))
     if record.refused is not None:
         yield from _show_evidence(record.refused)

@@ -33,7 +33,8 @@ _KNOWN: Final[Mapping[str, str]] = {
     "title": "",
     "description": "",
 }
-"""The keywords that are understood, and the type that each is about."""
+"""The keywords that are understood, and the type that each is about; empty: any."""
+KEYWORDS: Final = tuple(_KNOWN)
 _WORDS: Final = ("title", "description")
 _COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength")
 _BOUNDS: Final = ("minimum", "maximum")

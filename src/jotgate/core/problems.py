@@ -11,6 +11,7 @@ from jotgate.core.quota_answers import QuotaTold, told
 from jotgate.core.rate_fields import refusal_lines
 from jotgate.errors import (
     AttemptsThrottled,
+    ChainStepHeld,
     CredentialsAmbiguous,
     DpopNonceWanted,
     InsufficientScope,
@@ -97,7 +98,7 @@ def further_lines(error: JotgateError) -> bytes:
         return refusal_lines(error)
     if isinstance(error, MethodRefused):
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
-    if isinstance(error, Unavailable | AttemptsThrottled):
+    if isinstance(error, Unavailable | AttemptsThrottled | ChainStepHeld):
         return b"Retry-After: %d\r\n" % error.retry_after_s
     if isinstance(error, DpopNonceWanted):
         return b"DPoP-Nonce: %b\r\n" % error.nonce.encode("ascii")

@@ -18,7 +18,7 @@ from jotgate.core.chain_outputs import OutputFault, closed_gate, read_output, re
 from jotgate.core.chain_prompts import Output, fill, write_messages
 from jotgate.core.chain_schemas import stand_in, write_json
 from jotgate.core.chains import Chain
-from jotgate.errors import ChainGateClosed, ChainOutputInvalid, Code, UpstreamError, UpstreamTorn, UpstreamUnavailable
+from jotgate.errors import ChainGateClosed, ChainOutputInvalid, Code, UpstreamError, UpstreamUnavailable
 from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import Place, Turns
 from jotgate.ports import Clock, Entropy, StepEvents, UpstreamEvents
@@ -28,7 +28,6 @@ _JSON: Final = [(b"content-type", b"application/json")]
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _ID_BYTES: Final = 12
 _BAD_REQUEST: Final = 400
-_KINDS: Final[Mapping[int, str]] = {429: "rate_limit_error"}
 
 
 class Scene(Struct, frozen=True):
@@ -112,7 +111,8 @@ class ChainRun:
         try:
             self._ask = read_ask(outbound.operation, outbound.body)
         except AskRefused as fault:
-            self._refuse(_BAD_REQUEST, f"{fault}.", Code.REQUEST_MALFORMED, 0)
+            body = refusal(f"{fault}.", "invalid_request_error", Code.REQUEST_MALFORMED)
+            self._tell(ResponseHead(_BAD_REQUEST, _JSON, len(body)), body)
             return
         name = f"chatcmpl-{runs.entropy.random_bytes(_ID_BYTES).hex()}"
         self._envelope = Envelope(name, int(runs.clock.now_s()), self._ask.model)
@@ -199,14 +199,9 @@ class ChainRun:
             self._note_use()
             self._tell(None, self._envelope.ending(self._uses, tells_usage=self._ask.tells_usage))
 
-    def failed(self, error: UpstreamError, status: int, retry_after_s: int) -> None:
+    def failed(self, error: UpstreamError) -> None:
         """End the call with a step that cannot be done."""
-        if status and not self._begun:
-            self._refuse(status, f"{error.message}.", error.code, retry_after_s)
-        elif self._begun:
-            self._fail(UpstreamTorn(error.message) if status else error)
-        else:
-            self._fail(error)
+        self._fail(error)
 
     # How it goes on, and ends
 
@@ -226,14 +221,6 @@ class ChainRun:
             return
         ending = self._envelope.ending(self._uses, tells_usage=ask.tells_usage)
         self._tell(ResponseHead(200, _EVENTS, None), self._envelope.events(said) + ending)
-
-    def _refuse(self, status: int, message: str, code: str, retry_after_s: int) -> None:
-        """Answer as an upstream would that takes no such call, or none now."""
-        self._note_use()
-        kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-        body = refusal(message, kind, code)
-        later = [(b"retry-after", b"%d" % retry_after_s)] if retry_after_s else []
-        self._tell(ResponseHead(status, _JSON + later, len(body)), body)
 
     def _tell(self, head: ResponseHead | None, piece: bytes) -> None:
         events = self._events

@@ -5,6 +5,7 @@ What was used is counted over all tries, also of those that nobody heard the end
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Final, Protocol
 
 from msgspec import Raw, Struct
@@ -18,7 +19,7 @@ from jotgate.core.chain_retries import CHANCE_BYTES, REPEATABLE, delay_s
 from jotgate.core.chains import ChainStep, Retries
 from jotgate.core.prices import cost_nd, for_call
 from jotgate.core.sse import UNKNOWN, Usage
-from jotgate.errors import ChainStepFailed, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
+from jotgate.errors import ChainStepFailed, ChainStepHeld, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM
 from jotgate.gateway.standing import Standing, Waiting
@@ -26,6 +27,7 @@ from jotgate.gateway.world import Place, Turns
 from jotgate.ports import Clock, Entropy, UpstreamExchange
 
 _TROUBLE: Final = 429
+_LEAVE_ALONE: Final = frozenset({429, 503, 529})
 _OWN_CREDENTIAL: Final = frozenset({401, 403, 407})
 _UNDER_WAY_SHARE: Final = 8
 _POST: Final = b"POST"
@@ -44,8 +46,8 @@ class StepOwner(Protocol):
     def streamed(self) -> None:
         """The streamed answer is complete."""
 
-    def failed(self, error: UpstreamError, status: int, retry_after_s: int) -> None:
-        """It cannot be done. A `status` is to be told in place of the error's, with when to come again."""
+    def failed(self, error: UpstreamError) -> None:
+        """It cannot be done."""
 
 
 class Means(Struct, frozen=True):
@@ -164,7 +166,7 @@ class StepRun:
         elif self._place is None and self._exchange is not None:
             if now_s > self._turn_by_s:
                 self._drop(lost=False)
-                self._fail(ChainStepFailed(self._words("no upstream of its model had room in time")), 503, 1)
+                self._fail(ChainStepHeld(self._words("no upstream of its model had room in time"), retry_after_s=1))
             elif "free" in self._conditions(now_s):
                 self._drop(lost=False)
                 self._go()
@@ -223,11 +225,13 @@ class StepRun:
             return
         now_s = self._means.clock.now_s()
         asked_s = max((rest_s(value, now_s) for name, value in head.headers if name == b"retry-after"), default=0.0)
-        error = ChainStepFailed(self._words(f"its upstream answered {head.status}"))
-        if head.status not in REPEATABLE:
-            self._fail(error)
+        words = self._words(f"its upstream answered {head.status}")
+        if head.status in _LEAVE_ALONE:
+            self._try_again(ChainStepHeld(words, retry_after_s=max(1, ceil(asked_s))), asked_s)
+        elif head.status in REPEATABLE:
+            self._try_again(ChainStepFailed(words))
         else:
-            self._try_again(error, head.status if head.status in (429, 503) else 0, asked_s)
+            self._fail(ChainStepFailed(words))
 
     def _read_whole(self) -> None:
         place, owner = self._place, self._owner
@@ -267,7 +271,7 @@ class StepRun:
         if index is None:
             self._tries += 1
             why = "every upstream of its model has failed several times in a row, or has no room"
-            self._try_again(ChainStepFailed(self._words(why)), 503, self._patience_s(now_s))
+            self._try_again(ChainStepHeld(self._words(why), retry_after_s=self._patience_s(now_s)))
             return
         place = self._means.places[attempts[index].upstream]
         if place.standing.has_room(self._means.tenant):
@@ -304,12 +308,15 @@ class StepRun:
         if self._owner is not None:
             self._go()
 
-    def _try_again(self, error: UpstreamError, status: int = 0, asked_s: float = 0.0) -> None:
-        """Try once more, at another upstream at once, else in a while; fail where no try is left, or no time."""
+    def _try_again(self, error: UpstreamError, asked_s: float = 0.0) -> None:
+        """Try once more, at another upstream at once, else in a while; fail where no try is left, or no time.
+
+        `asked_s` is for how long the upstream has asked to be left alone.
+        """
         means = self._means
         now_s = means.clock.monotonic_s()
         if self._tries >= means.retries.tries or self._passed:
-            self._fail(error, status, int(asked_s) + 1 if status else 0)
+            self._fail(error)
             return
         self._tried |= 1 << self._index
         conditions = self._conditions(now_s)
@@ -320,7 +327,7 @@ class StepRun:
         chance = means.entropy.random_bytes(CHANCE_BYTES)
         self._again_s = now_s + delay_s(means.retries, self._tries, chance, asked_s)
         if self._again_s > self._until_s:
-            self._fail(error, status, int(asked_s) + 1 if status else 0)
+            self._fail(error)
 
     def _break_off(self, why: str) -> None:
         """What the upstream answers is of no use."""
@@ -333,10 +340,10 @@ class StepRun:
         self._drop(lost=True)
         self._fail(UpstreamTimeout(self._words(f"it took longer than its {self.step.timeout_s:g} s")))
 
-    def _fail(self, error: UpstreamError, status: int = 0, retry_after_s: int = 0) -> None:
+    def _fail(self, error: UpstreamError) -> None:
         owner, self._owner = self._owner, None
         if owner is not None:
-            owner.failed(error, status, retry_after_s)
+            owner.failed(error)
 
     def _drop(self, *, lost: bool) -> None:
         """Leave the upstream. `lost`: what it did, if it saw the step, nobody will hear."""

@@ -63,11 +63,15 @@ def native_part(config: Config, brought: Names) -> Config:
 
 
 def face_part(config: Config, preset: Preset) -> Config:
-    """The configuration as a preset's face serves it: the models that the preset names, whoever says what they are."""
+    """The configuration as a preset's face serves it: the models that the preset names, whoever says what they are.
+
+    Where it has chains, its upstreams answer their steps alone, and are not asked by callers.
+    """
     names = names_in(preset.tables)
+    asked = frozenset() if names["chains"] else names["upstreams"]
     return replace(
         config,
-        upstreams=tuple(one for one in config.upstreams if one.name in names["upstreams"]),
+        upstreams=tuple(one for one in config.upstreams if one.name in asked),
         routes=tuple(one for one in config.routes if one.alias in names["routes"]),
         chains=tuple(one for one in config.chains if one.name in names["chains"]),
     )

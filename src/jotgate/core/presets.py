@@ -37,8 +37,8 @@ class Preset(Struct, frozen=True, kw_only=True):
 
     `listen_settings` says what decided the host and the port of `listen`: variables, or a setting. `tables` is a
     document as `jotgate.toml` is one. Of its arrays of tables (`NAMED_TABLES`), what stands in `issuers` and `routes`,
-    and the models of what stands in `upstreams` and `chains`, is served by the face alone; `quotas` should name its
-    issuer. Its single tables are defaults, which the operator's own settings go before.
+    and the models of what stands in `chains`, or in `upstreams` where there are no chains, is served by the face alone;
+    `quotas` should name its issuer. Its single tables are defaults, which the operator's own settings go before.
 
     `own_issuers` are issuers whose tokens the face itself makes. The `jwks` and `key_ends` of one without are filled in
     when the snapshot is compiled, with those keys of this installation that fit its `algorithms`. `origins` are the web

@@ -16,7 +16,7 @@ from jotgate.gateway.world import World
 from jotgate.ports import Answer, Caller, Clock, Running, Trail
 from jotgate.services.meter import Metering
 
-_NO_METERING: Final = "this worker has no way to the ledger of quotas"
+NO_METERING: Final = "this worker has no way to the ledger of quotas"
 
 
 class Hub(Protocol):
@@ -45,32 +45,32 @@ class Hub(Protocol):
 
 
 class MeteredCalls:
-    """Those of one worker. Mutable: where they reserve, and who waits."""
+    """Those of one worker. Mutable: `quotas`, where they reserve (None: nowhere yet), and who waits."""
 
     def __init__(self, clock: Clock, hub: Hub, trail: Trail, soon: Soon) -> None:
         self._clock = clock
         self._hub = hub
         self._trail = trail
         self._soon = soon
-        self._quotas: Quotas | None = None
+        self.quotas: Quotas | None = None
         self.waits: Final = UnitWaits(clock, hub.failed, soon)
 
     def reserve_by(self, build: Callable[[Callable[[Hashable], object]], Metering]) -> Metering:
         """Reserve at what `build` makes of the callback by which it tells of news."""
         metering = build(self.waits.told)
-        self._quotas = Quotas(metering, self._soon)
+        self.quotas = Quotas(metering, self._soon)
         return metering
 
     def enter(self, world: World) -> None:
         """Let calls reserve by what this world says of quotas."""
-        if self._quotas is not None:
-            self._quotas.metering.enter(metered=world.metered, capacity=world.limits.verified_tokens)
+        if self.quotas is not None:
+            self.quotas.metering.enter(metered=world.metered, capacity=world.limits.verified_tokens)
 
     def tick(self, now_s: float) -> None:
         """Tell the ledger what was spent, and refuse those that have waited for long enough. Four times a second."""
         self.waits.check_deadlines(now_s)
-        if self._quotas is not None:
-            self._quotas.metering.tick()
+        if self.quotas is not None:
+            self.quotas.metering.tick()
 
     def forward(self, call: Call, caller: Caller, fresh_s: float) -> Running | None:
         """Reserve for a call and send it, or let it wait. Until `fresh_s` it need not be admitted anew.
@@ -101,9 +101,9 @@ class MeteredCalls:
     def _reserve(self, call: Call) -> Answer:
         """Reserve; what sends the call. Raises JotgateError."""
         try:
-            if self._quotas is None:
-                raise QuotaUnavailable(_NO_METERING)
-            reserved = reserve_call(call, self._quotas, self._clock.monotonic_s())
+            if self.quotas is None:
+                raise QuotaUnavailable(NO_METERING)
+            reserved = reserve_call(call, self.quotas, self._clock.monotonic_s())
         except UnitsUnresolved:
             raise
         except QuotaUnavailable:

@@ -30,6 +30,7 @@ from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.metered_calls import MeteredCalls
+from jotgate.gateway.metered_plain import Answering, MeteredPlain
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, PlainAnswers, find_own
 from jotgate.gateway.proof_waits import ProofWaits
@@ -47,9 +48,6 @@ _STALE: Final = "the control process or its store has been silent for too long"
 _JUDGED_FOR_S: Final = 0.5
 """A token is looked at again when its call begins so much later than its head came."""
 _CHECKED_AT_ONCE: Final = 1_000
-
-
-_Answering = Callable[[Opened, Caller], Running | None]
 
 
 def _begun_s(relay: Relay) -> float:
@@ -84,6 +82,7 @@ class Gateway:
         self._token_waits: TokenWaits | None = None
         self._proof_waits: ProofWaits | None = None
         self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
+        self._counted: Final = MeteredPlain(clock, self, recorder.trail, self.metered)
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -213,16 +212,22 @@ class Gateway:
         fresh_s = since_s + _JUDGED_FOR_S
         return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
 
-    def _plain_answer(self, operation: Operation) -> "_Answering":
+    def _plain_answer(self, operation: Operation) -> Answering:
         return self._plain.by_control if operation.name in OF_CONTROL else self._plain.models
 
-    def _find_at_face(self, request: Request) -> "tuple[Operation, _Answering]":
+    def _find_at_face(self, request: Request) -> tuple[Operation, Answering]:
         """The operation that a request for a face asks for, one of its own or of the table, and what answers it."""
         own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
         if own is not None:
-            return find_own(own, request.method), partial(self._plain.of_face, own.reply)
+            return find_own(own, request.method), partial(self._count, partial(self._plain.of_face, own.reply))
         operation = find_operation(request.method, request.path)
-        return operation, self._forward if operation.forwarded else self._plain_answer(operation)
+        return operation, self._forward if operation.forwarded else partial(self._count, self._plain_answer(operation))
+
+    def _count(self, run: Answering, opened: Opened, caller: Caller) -> Running | None:
+        """Have a request of a face answered by `run`, which counts as one request where a quota meets it."""
+        if opened.world.metered or opened.principal.limits:
+            return self._counted.answer(run, opened, caller)
+        return run(opened, caller)
 
     def _find_above(self, request: Request) -> FaceOperation | None:
         """The operation of a face that has all below its path, and among that what is asked for."""
@@ -258,6 +263,14 @@ class Gateway:
     def left_call(self, call: Call, refusal: JotgateError) -> None:
         """Record that the caller of an admitted call left before it was sent; `refusal` is what stood against it."""
         self._recorder.refused(call.request, call.principal, refusal, status=CALLER_GONE)
+
+    def refuse_opened(self, opened: Opened, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller of a request that is decided no, and record it."""
+        self._refuse(opened.request, refusal, caller, opened.principal)
+
+    def left_opened(self, opened: Opened, refusal: JotgateError) -> None:
+        """Record that the caller of such a request left before it was answered."""
+        self._recorder.refused(opened.request, opened.principal, refusal, status=CALLER_GONE)
 
     def left(self, request: Request, refusal: JotgateError) -> None:
         """Record that the caller of a request left before it was decided; `refusal` is what stood against it."""
@@ -314,7 +327,7 @@ class Gateway:
         for relay in tuple(self.live):
             relay.cancel()
 
-    def _answer(self, answer: "_Answering", opened: Opened, caller: Caller) -> Running | None:
+    def _answer(self, answer: Answering, opened: Opened, caller: Caller) -> Running | None:
         try:
             now_s = self._clock.monotonic_s()
             if now_s > opened.fresh_s:

@@ -1,4 +1,4 @@
-"""Listeners beside the native one: issuers, routes and a dialect of their own, and nothing of one is good at another."""
+"""Listeners beside the native one: issuers, routes and a dialect of their own; what one takes the others refuse."""
 
 import json
 from typing import Final

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from jotgate.assembly.means import Means
 from jotgate.assembly.system import SystemClock, SystemEntropy
+from jotgate.core.claims import ACCESS_TOKEN, TokenForm
 from jotgate.core.compiler import compile_issuer
 from jotgate.core.config import Config, seconds
 from jotgate.core.durable import KeyRing
@@ -21,7 +22,7 @@ from jotgate.gateway.world import build_verifier
 from jotgate.keystores.local import LocalSigner
 from jotgate.keystores.pem import PemKeystore
 from jotgate.keystores.sealed import MasterKey, SealedKeystore
-from jotgate.ports import PrivateParts, StoreAccess
+from jotgate.ports import PrivateParts, Signers, StoreAccess
 from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.keyring import KeyEvent, Keyring
@@ -57,15 +58,23 @@ class Authority(Struct, frozen=True):
     def tokens(
         self, access: StoreAccess, published: Callable[[str], Awaitable[None]], issuable: Issuable
     ) -> TokenIssuer:
-        """What issues tokens; `published` is for `StoredSigners`."""
-        clock = SystemClock()
+        """What issues access tokens; `published` is for `StoredSigners`."""
+        return self.tokens_of(ACCESS_TOKEN, self.signers(access, published), issuable)
+
+    def signers(self, access: StoreAccess, published: Callable[[str], Awaitable[None]]) -> Signers:
+        """Who signs with the keys of this installation; `published` is for `StoredSigners`."""
+        return StoredSigners(access, self.parts, SystemClock(), LocalSigner, published)
+
+    def tokens_of(self, form: TokenForm, signers: Signers, issuable: Issuable) -> TokenIssuer:
+        """What issues tokens of some form."""
         return TokenIssuer(
             issuer=self.issuer_url,
-            signers=StoredSigners(access, self.parts, clock, LocalSigner, published),
-            clock=clock,
+            signers=signers,
+            clock=SystemClock(),
             entropy=SystemEntropy(),
             recorder=self.recorder,
             issuable=issuable,
+            form=form,
         )
 
     def issuable(self, config: Config) -> Issuable:

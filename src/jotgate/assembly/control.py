@@ -21,6 +21,7 @@ from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
 from jotgate.assembly.loading import Loaded
+from jotgate.assembly.login_room import LoginRoom
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.narrowing import narrowing_routes
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
@@ -38,12 +39,14 @@ from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, tok
 from jotgate.assembly.token_service import build_oauth, open_parts
 from jotgate.assembly.unit_room import UnitRoom, open_unit_room
 from jotgate.assembly.upkeep import keep_tidy
+from jotgate.control.faces import by_face
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
 from jotgate.control.operator import build_operator, order_route
 from jotgate.control.public import build_public
 from jotgate.control.server import ControlServer
 from jotgate.control.usage import usage_route
+from jotgate.core.claims import ACCESS_TOKEN
 from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
@@ -160,6 +163,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         snapshot = add_faces(replace(snapshot, issuers=compiled), presets, config, parts)
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
         learn_of(snapshot.upstreams, snapshot.all_issuers)
+        learn([one.private_key for one in presets if one.private_key is not None])
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
         return Effect(config, snapshot, verifier, book.states, key_sources)
 
@@ -288,7 +292,8 @@ def _build_server(
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
     knows_zone = keys.authority.store.knows_zone
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
-    tokens = keys.authority.tokens(keys.access, room.await_workers, issuable)
+    signers = keys.authority.signers(keys.access, room.await_workers)
+    tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
@@ -315,12 +320,15 @@ def _build_server(
                 ),
             ),
         ),
-        public=build_public(
-            room.key_set,
-            figures,
-            usage_route(verify, quota_room.usage),
-            *oauth_routes(oauth),
-            open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
+        public=by_face(
+            build_public(
+                room.key_set,
+                figures,
+                usage_route(verify, quota_room.usage),
+                *oauth_routes(oauth),
+                open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
+            ),
+            LoginRoom(keys, reloader).build(parts.families, signers),
         ),
         metrics=build_metrics(figures),
     )

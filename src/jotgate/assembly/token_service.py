@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
+from jotgate.assembly.face_issuers import FaceIssuers
 from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemClock, SystemEntropy
@@ -82,7 +83,7 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
         clock=clock,
         refusals=ClientRefusals(parts.keys.authority.recorder, clock),
     )
-    own = OwnTokens(lambda: parts.reloader.effect.verifier, clock)
+    own = OwnTokens(lambda: parts.reloader.effect.verifier, clock, FaceIssuers(parts.reloader))
     return OAuthDesk(
         tokens=TokenService(clients, grants, clock, Binder(issuer_url, parts.proofs, SystemEntropy())),
         returns=TokenReturns(clients=clients, tokens=own, families=parts.families, revoker=parts.revoker),

@@ -1,9 +1,10 @@
-"""What control answers through the edge: the issuer's key set, and routes that it is given.
+"""What control answers through the edge, on the native listener or for a face: a key set, and routes that it is given.
 
 Any other path is refused, in the dialect that belongs to it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -20,8 +21,8 @@ from jotgate.errors import InternalError, JotgateError, MethodRefused, UnknownOp
 _JWKS_TYPE: Final = "application/jwk-set+json"
 
 
-def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute) -> Starlette:
-    """The application. `key_set` is what verifies this issuer's tokens at that moment."""
+def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute, face: str = "") -> Starlette:
+    """The application of the native listener, or of a face. `key_set` is what verifies its tokens at that moment."""
 
     async def serve_keys(request: Request) -> Response:
         found = key_set()
@@ -32,24 +33,24 @@ def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute) -> S
 
     application = Starlette(
         routes=[Route("/.well-known/jwks.json", serve_keys, methods=["GET"]), *routes],
-        exception_handlers={HTTPException: _refuse, Exception: _fail},
+        exception_handlers={HTTPException: partial(_refuse, face), Exception: partial(_fail, face)},
     )
     application.router.redirect_slashes = False  # A redirect would repeat the Host that the caller chose.
     return application
 
 
-async def _refuse(request: Request, exception: Exception) -> Response:
+async def _refuse(face: str, request: Request, exception: Exception) -> Response:
     refusal: JotgateError = UnknownOperation("this path is not one that jotgate serves")
     if isinstance(exception, HTTPException) and exception.status_code == MethodRefused.status:
         posts = "POST" in (exception.headers or {}).get("Allow", "GET")
         allowed = ("POST", "this path takes POST only") if posts else ("GET, HEAD", "this path takes GET only")
         refusal = MethodRefused(*allowed)
-    return problem_response(render_at(_path(request), refusal, accept=_accept(request)))
+    return problem_response(render_at(_path(request), refusal, accept=_accept(request), face=face))
 
 
-async def _fail(request: Request, exception: Exception) -> Response:
+async def _fail(face: str, request: Request, exception: Exception) -> Response:
     failure = InternalError("jotgate failed to answer this request")
-    return problem_response(render_at(_path(request), failure, accept=_accept(request)))
+    return problem_response(render_at(_path(request), failure, accept=_accept(request), face=face))
 
 
 def _accept(request: Request) -> bytes:

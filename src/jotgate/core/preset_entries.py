@@ -1,6 +1,6 @@
 """What `jotgate.toml` says of presets: where each listens, and which variables hold its secrets."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -18,10 +18,19 @@ class PromptChainEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ApiGatewayEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api_gateway]`: the preset `api-gateway`. `listen` goes before HOST and PORT."""
+    """`[api_gateway]`: the preset `api-gateway`. `listen` goes before HOST and PORT.
+
+    Its tokens are signed with the keys of this installation, with the private key in `private_key_env` if that variable
+    is set, or, for HS256, with the secret in `secret_env`.
+    """
 
     listen: _Listen = ""
+    algorithm: Annotated[
+        Literal["RS256", "ES256", "HS256"],
+        Meta(description='"RS256", "ES256" or "HS256"; a token without a signature ("none") is never made nor taken'),
+    ] = "RS256"
     private_key_env: _Variable = "JWT_PRIVATE_KEY"
+    secret_env: _Variable = "JWT_SECRET"
 
 
 PresetEntry = PromptChainEntry | ApiGatewayEntry

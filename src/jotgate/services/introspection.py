@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from jotgate.core.accounts import DEFAULT_TENANT
+from jotgate.core.accounts import DEFAULT_TENANT, GrantName
 from jotgate.core.families import FoundFamily
 from jotgate.core.grants import token_type_of
 from jotgate.core.lineage import Confirmation, actor_claim
@@ -16,6 +16,7 @@ from jotgate.ports import StoreAccess
 from jotgate.services.accounts import KnownClient
 from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.families import Families
+from jotgate.services.logins import LOGIN
 from jotgate.services.own_tokens import OwnToken, OwnTokens
 from jotgate.services.refresh_yield import Yield, find_family_subject, find_yield
 from jotgate.services.standing import stands
@@ -82,7 +83,8 @@ class Introspection:
         principal = found.principal
         if not self._concerns(client, principal):
             return INACTIVE
-        if not await self._access.run(lambda store: stands(store, principal)):
+        of_face = principal.issuer != self._issuer
+        if not await self._access.run(lambda store: stands(store, principal, of_face=of_face)):
             return INACTIVE
         return _tell(found)
 
@@ -96,9 +98,12 @@ class Introspection:
 
     async def _look_up(self, client: KnownClient, token: str) -> Introspected:
         found = await self._families.find_live(token, client.record.name)
-        if found is None or "refresh_token" not in client.record.grants:
+        needed: GrantName = "refresh_token" if found is None or not found.family.face else LOGIN
+        if found is None or needed not in client.record.grants:
             return INACTIVE
         family = found.family
+        if family.face:
+            return _tell_login(found)
         try:
             subject = await self._access.run(lambda store: find_family_subject(store, family, client))
             yielded = find_yield(family, client, subject, self._issuer)
@@ -141,6 +146,18 @@ def _tell_family(found: FoundFamily, yielded: Yield, issuer: str) -> Introspecte
         exp=found.token.expires_at_s,
         act=actor_claim(family.actors) if family.actors else UNSET,
         may_act=UNSET if family.may_act is None else actor_claim((family.may_act,)),
+    )
+
+
+def _tell_login(found: FoundFamily) -> Introspected:
+    family = found.family
+    return Introspected(
+        active=True,
+        sub=family.subject,
+        client_id=family.client_id,
+        aud=_audience(family.audiences),
+        iat=found.token.issued_at_s,
+        exp=found.token.expires_at_s,
     )
 
 

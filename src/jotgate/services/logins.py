@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.accounts import ClientRecord
+from jotgate.core.accounts import ClientRecord, GrantName
 from jotgate.core.claims import AccessGrant, Issued
 from jotgate.core.families import Family
 from jotgate.core.logins import Login, read_login
@@ -21,7 +21,7 @@ from jotgate.services.client_auth import ClientAuthenticator
 from jotgate.services.families import Families, FamilyTerms
 from jotgate.services.issuer import TokenIssuer
 
-LOGIN: Final = "login"
+LOGIN: Final[GrantName] = "login"
 """The grant that a client needs, and what the audit log calls it."""
 
 REFRESH: Final = "login_refresh"

@@ -1,6 +1,6 @@
 """Verifies an access token of ours whatever resource it is for: for those who give it back, or ask what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -9,6 +9,7 @@ from jotgate.errors import ClaimRefused
 from jotgate.jose import jws, jwt
 from jotgate.jose.jwt import Claims
 from jotgate.ports import Clock
+from jotgate.services.federation import TrustedIssuer
 from jotgate.services.verifier import Verifier
 
 
@@ -19,12 +20,25 @@ class OwnToken(Struct, frozen=True):
     claims: Claims
 
 
-class OwnTokens:
-    """Holds tokens to what workers hold them to, apart from their audience. `verifier` is control's newest."""
+def _no_faces() -> Sequence[TrustedIssuer]:
+    return ()
 
-    def __init__(self, verifier: Callable[[], Verifier], clock: Clock) -> None:
+
+class OwnTokens:
+    """Holds tokens to what workers hold them to, apart from their audience. `verifier` is control's newest.
+
+    `faces` are the issuers of faces whose tokens are ours too, at that moment.
+    """
+
+    def __init__(
+        self,
+        verifier: Callable[[], Verifier],
+        clock: Clock,
+        faces: Callable[[], Sequence[TrustedIssuer]] = _no_faces,
+    ) -> None:
         self._verifier = verifier
         self._clock = clock
+        self._faces = faces
 
     def verify(self, token: str) -> OwnToken:
         """What a token says.
@@ -34,9 +48,10 @@ class OwnTokens:
         """
         now_s = self._clock.now_s()
         verifier = self._verifier()
-        own = verifier.federation.issuers[0]
         parsed = jws.parse(token.encode())
         claims = jwt.read_claims(parsed.payload)
+        ours = verifier.federation.issuers[0]
+        own = next((one for one in self._faces() if one.content.issuer == claims.iss), ours)
         if not all(claims.aud) or not claims.aud:
             raise ClaimRefused("aud", "invalid", "the token is for nobody")
         trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)

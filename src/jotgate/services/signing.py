@@ -1,12 +1,43 @@
-"""Chooses the key that signs a token: the active one of the store at that moment, and none that workers do not know."""
+"""Chooses the key that signs a token: the active one of the store at that moment, and none that workers do not know.
+
+A face may have a key of its own, which its settings name.
+"""
 
 from collections.abc import Awaitable, Callable
 
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.jose.keys import SigningKey
-from jotgate.ports import Clock, PrivateParts, Signer, StoreAccess
+from jotgate.ports import Clock, PrivateParts, Signer, Signers, StoreAccess
 from jotgate.services.keyring import Keyring, missing
 from jotgate.store_ports import Store
+
+
+class NamedSigners:
+    """Signs with a key that the settings name, while they name one, and else as others do (ports.Signers).
+
+    `named` says which one at that moment; it is in no ring, so that nothing rotates it.
+    """
+
+    def __init__(
+        self,
+        named: Callable[[], SigningKey | None],
+        others: Signers,
+        access: StoreAccess,
+        hold: Callable[[SigningKey], Signer],
+    ) -> None:
+        self._named = named
+        self._others = others
+        self._access = access
+        self._hold = hold
+
+    async def signer(self, expires_at_s: int, row: Callable[[str], Issuance]) -> Signer:
+        """Whoever signs now; the row that is made of its `kid` is kept. Raises as those others."""
+        key = self._named()
+        if key is None:
+            return await self._others.signer(expires_at_s, row)
+        issuance = row(key.kid)
+        await self._access.run(lambda store: store.add_issuances([issuance]))
+        return self._hold(key)
 
 
 class StoredSigners:

@@ -8,11 +8,11 @@ from jotgate.services.accounts import find_client, find_subject
 from jotgate.store_ports import Store
 
 
-def stands(store: Store, principal: Principal) -> bool:
+def stands(store: Store, principal: Principal, *, of_face: bool = False) -> bool:
     """Whether nobody is disabled, or in another tenant by now, whom a token rests on.
 
     An operator's token, and what came of it, may rest on no record; who has one need only be enabled for the former,
-    which is of no tenant.
+    which is of no tenant. Whom a token of a face speaks for its client knows alone.
 
     Raises:
         StoreUnavailable: it cannot be known.
@@ -25,7 +25,7 @@ def stands(store: Store, principal: Principal) -> bool:
             return False
     except ClientRefused:
         return False
-    return _has_subject(store, principal.subject, tenant, or_none=_came_of_an_operators(store, principal))
+    return of_face or _has_subject(store, principal.subject, tenant, or_none=_came_of_an_operators(store, principal))
 
 
 def _came_of_an_operators(store: Store, principal: Principal) -> bool:

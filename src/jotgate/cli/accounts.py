@@ -13,15 +13,14 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
-    sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.token_holders import told_of_tenant
 from jotgate.errors import Code, CommandError, JotgateError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.account_orders import AccountAnswer, AccountOrder, Impact, Noun
 
 _MAKES: Final = frozenset({"create", "define-role"})
@@ -109,21 +108,16 @@ def seconds(text: str) -> int:
 
 def ask(arguments: argparse.Namespace, order: "AccountOrder") -> "AccountAnswer":
     """What the running control answers, or what this process does itself under the lock on DATA."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import carry_out
     from jotgate.core.account_orders import AccountAnswer
-    from jotgate.stores.directory import DataDirectory
 
-    directory = DataDirectory(data_directory(arguments))
-    if order.action not in _MAKES and not directory.path.exists():
-        raise directory.missing()
-
-    def open_data() -> AccountAnswer:
+    def offline() -> "Offline[AccountOrder, AccountAnswer]":
         from jotgate.assembly.accounts_offline import order_accounts
 
-        return order_accounts(directory, sources(arguments), order)
+        return order_accounts
 
     try:
-        return ask_or_open(directory, lambda: ask_control(directory, "/accounts", order, AccountAnswer), open_data)
+        return carry_out(arguments, "/accounts", order, AccountAnswer, offline, begins=order.action in _MAKES)
     except JotgateError as error:
         name = error.name if isinstance(error, ControlRefusal) else error.code
         if name != Code.REQUEST_MALFORMED or error.hint:

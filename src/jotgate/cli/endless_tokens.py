@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.common import EXIT_OK, UsageError, say_next, sources
+from jotgate.cli.common import EXIT_OK, UsageError, say_next
 from jotgate.cli.records import plain, print_lines
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.endless_tokens import EndlessListing, EndlessPage, EndlessView
 
 _HEAD: Final = ("STATE", "FIRST SEEN", "LAST SEEN", "ISSUER", "SUBJECT", "IDENTIFIER")
@@ -72,14 +73,12 @@ def _pages(arguments: argparse.Namespace) -> "Iterator[EndlessPage]":
 
 
 def _ask_page(arguments: argparse.Namespace, wanted: "EndlessListing") -> "EndlessPage":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.endless_tokens import EndlessPage
 
-    directory = find_directory(arguments)
-
-    def open_data() -> EndlessPage:
+    def offline() -> "Offline[EndlessListing, EndlessPage]":
         from jotgate.assembly.tokens_offline import list_endless
 
-        return list_endless(directory, sources(arguments), wanted)
+        return list_endless
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/endless", wanted, EndlessPage), open_data)
+    return carry_out(arguments, "/tokens/endless", wanted, EndlessPage, offline)

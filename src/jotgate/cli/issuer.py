@@ -10,13 +10,12 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
-    sources,
 )
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.issuer_orders import IssuerAnswer
     from jotgate.core.status import IssuerState
 
@@ -62,20 +61,18 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def issuer(arguments: argparse.Namespace) -> int:
     """Do what is asked, and print the issuers as they are then."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import carry_out
     from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
-    from jotgate.stores.directory import DataDirectory
 
     table = _read_entry(arguments.file) if arguments.action == "add" else ""
     order = IssuerOrder(action=arguments.action, name=getattr(arguments, "name", ""), table=table)
-    directory = DataDirectory(data_directory(arguments))
 
-    def open_data() -> IssuerAnswer:
+    def offline() -> "Offline[IssuerOrder, IssuerAnswer]":
         from jotgate.assembly.issuers_offline import order_issuers
 
-        return order_issuers(directory, sources(arguments), order)
+        return order_issuers
 
-    answer = ask_or_open(directory, lambda: ask_control(directory, "/issuers", order, IssuerAnswer), open_data)
+    answer = carry_out(arguments, "/issuers", order, IssuerAnswer, offline, begins=True)
     sys.stdout.write(_print(answer, as_json=getattr(arguments, "json", False)))
     sys.stdout.flush()
     say_next("jotgate status" if answer.running else "jotgate up", arguments, without=("config",))

@@ -16,11 +16,11 @@ from jotgate.cli.common import (
     add_config_option,
     add_data_option,
     say_next,
-    sources,
 )
 from jotgate.errors import CommandError, DirectoryRefused
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.key_orders import KeyAnswer, KeyOrder, KeyView
 
 _MATERIAL_BYTES_MAX: Final = 65_536
@@ -223,17 +223,15 @@ def give(arguments: argparse.Namespace) -> int:
 
 def _ask(arguments: argparse.Namespace, order: "KeyOrder") -> "KeyAnswer":
     """What the running control answers, or what this process does itself under the lock on DATA."""
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.key_orders import KeyAnswer
 
-    directory = find_directory(arguments)
-
-    def open_data() -> KeyAnswer:
+    def offline() -> "Offline[KeyOrder, KeyAnswer]":
         from jotgate.assembly.offline import tend_keys
 
-        return tend_keys(directory, sources(arguments), order)
+        return tend_keys
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/keys", order, KeyAnswer), open_data)
+    return carry_out(arguments, "/keys", order, KeyAnswer, offline)
 
 
 def _follow(arguments: argparse.Namespace, answer: "KeyAnswer") -> int:

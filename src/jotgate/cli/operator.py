@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,12 +22,19 @@ from jotgate.errors import CommandError
 from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory
 from jotgate.stores.files import refused
 
+if TYPE_CHECKING:
+    from jotgate.stores.settings import Sources
+
 _PATIENCE_S: Final = 5.0
 _ANSWER_S: Final = 10.0
 _RETRY_S: Final = 0.05
 _OK: Final = range(200, 300)
 
 _Result = TypeVar("_Result")
+_Content = TypeVar("_Content", bound=Struct)
+
+Offline = Callable[[DataDirectory, "Sources", _Content], _Result]
+"""Does what a command orders where no jotgate runs on DATA; its caller holds the lock."""
 
 
 class _Fault(Struct, frozen=True):
@@ -63,6 +70,30 @@ def find_directory(arguments: argparse.Namespace) -> DataDirectory:
     if not directory.path.exists():
         raise directory.missing()
     return directory
+
+
+def carry_out(
+    arguments: argparse.Namespace,
+    path: str,
+    content: _Content,
+    answer: type[_Result],
+    offline: Callable[[], "Offline[_Content, _Result]"],
+    *,
+    begins: bool = False,
+) -> _Result:
+    """What the running control answers to an order, or else what the function that `offline` loads gives.
+
+    It is loaded then only: what it needs takes a while. `begins`: DATA is made if it is not there.
+
+    Raises:
+        CommandError: there is no DATA; and as `ask_or_open`.
+    """
+    directory = DataDirectory(data_directory(arguments)) if begins else find_directory(arguments)
+    return ask_or_open(
+        directory,
+        lambda: ask_control(directory, path, content, answer),
+        lambda: offline()(directory, sources(arguments), content),
+    )
 
 
 def ask_or_open(directory: DataDirectory, ask: Callable[[], _Result], open_data: Callable[[], _Result]) -> _Result:

@@ -13,13 +13,13 @@ from jotgate.cli.common import (
     add_config_option,
     add_data_option,
     say_next,
-    sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.limit_options import add_limit_options, limits_of
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.personal_tokens import PersonalAnswer, PersonalOrder, PersonalView
 
 _HEAD: Final = ["OWNER", "NAME", "SCOPES", "MODELS", "EXPIRES", "LAST USE", "FROM", "ID"]
@@ -194,17 +194,15 @@ def _ask(arguments: argparse.Namespace, make: "Callable[[], PersonalOrder]") -> 
 
 def _send(arguments: argparse.Namespace, order: "PersonalOrder") -> "PersonalAnswer":
     """What the running control answers, or what this process does itself under the lock on DATA."""
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.personal_tokens import PersonalAnswer
 
-    directory = find_directory(arguments)
-
-    def open_data() -> PersonalAnswer:
+    def offline() -> "Offline[PersonalOrder, PersonalAnswer]":
         from jotgate.assembly.personal_offline import order_personal_tokens
 
-        return order_personal_tokens(directory, sources(arguments), order)
+        return order_personal_tokens
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/personal-tokens", order, PersonalAnswer), open_data)
+    return carry_out(arguments, "/personal-tokens", order, PersonalAnswer, offline)
 
 
 def _pages(arguments: argparse.Namespace) -> "Iterator[PersonalAnswer]":

@@ -11,9 +11,7 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
-    sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.policy_question import add_question_options, ask_question
@@ -21,8 +19,8 @@ from jotgate.cli.records import plain, word
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.policy_orders import PolicyAnswer, PolicyOrder, PolicyView
-    from jotgate.stores.directory import DataDirectory
 
 _BYTES_MAX: Final = 8 * 1_048_576
 _SHAPE: Final = "Write the policies as in jotgate.toml, each headed [[policies]], into a file, and name it"
@@ -73,9 +71,8 @@ def list_policies(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from jotgate.core.policy_orders import PolicyOrder
-    from jotgate.stores.directory import DataDirectory
 
-    answer = _order(arguments, DataDirectory(data_directory(arguments)), PolicyOrder(action="list"))
+    answer = _order(arguments, PolicyOrder(action="list"))
     if arguments.json:
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     else:
@@ -90,12 +87,10 @@ def apply(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from jotgate.core.policy_orders import PolicyOrder
-    from jotgate.stores.directory import DataDirectory
 
-    directory = DataDirectory(data_directory(arguments))
     tables = _read_tables(arguments.file)
     text = msgspec.json.encode(tables).decode()
-    before = _order(arguments, directory, PolicyOrder(action="check", tables=text))
+    before = _order(arguments, PolicyOrder(action="check", tables=text))
     kept = {one.name: _settings(one) for one in before.policies if one.origin == "store"}
     difference = _compare(kept, [_plainly(table) for table in tables])
     if not difference:
@@ -105,7 +100,7 @@ def apply(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     confirm(arguments, "policies", f"{len(tables)} policies take the place of the {len(kept)} that the store has")
     order = PolicyOrder(action="apply", tables=text, version=before.version)
-    answer = _order(arguments, directory, order)
+    answer = _order(arguments, order)
     sys.stdout.write(f"the store has {len(tables)} policies now, as version {answer.version}\n")
     if not answer.settled:
         sys.stderr.write("not every worker of this machine has taken them yet\n")
@@ -114,16 +109,16 @@ def apply(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _order(arguments: argparse.Namespace, directory: "DataDirectory", order: "PolicyOrder") -> "PolicyAnswer":
-    from jotgate.cli.operator import ask_control, ask_or_open
+def _order(arguments: argparse.Namespace, order: "PolicyOrder") -> "PolicyAnswer":
+    from jotgate.cli.operator import carry_out
     from jotgate.core.policy_orders import PolicyAnswer
 
-    def open_data() -> PolicyAnswer:
+    def offline() -> "Offline[PolicyOrder, PolicyAnswer]":
         from jotgate.assembly.policies_offline import order_policies
 
-        return order_policies(directory, sources(arguments), order)
+        return order_policies
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/policies", order, PolicyAnswer), open_data)
+    return carry_out(arguments, "/policies", order, PolicyAnswer, offline, begins=True)
 
 
 def _finish(answer: "PolicyAnswer") -> None:

@@ -11,9 +11,7 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
-    sources,
 )
 from jotgate.cli.records import plain
 from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
@@ -21,6 +19,7 @@ from jotgate.codes import Code
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
 
 
@@ -72,39 +71,36 @@ def add_question_options(parser: argparse.ArgumentParser) -> None:
 
 def ask_question(arguments: argparse.Namespace) -> int:
     """Say what would be decided of the call that the options describe."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import carry_out
     from jotgate.core.policy_orders import PolicyFinding
-    from jotgate.stores.directory import DataDirectory
 
     question = _read_question(arguments)
-    directory = DataDirectory(data_directory(arguments))
 
-    def open_data() -> PolicyFinding:
+    def offline() -> "Offline[PolicyQuestion, PolicyFinding]":
         from jotgate.assembly.policies_offline import try_call
 
-        return try_call(directory, sources(arguments), question)
+        return try_call
 
-    found = ask_or_open(directory, lambda: ask_control(directory, "/policies/test", question, PolicyFinding), open_data)
+    found = carry_out(arguments, "/policies/test", question, PolicyFinding, offline, begins=True)
     return _tell(arguments, found)
 
 
 def ask_token(arguments: argparse.Namespace) -> int:
     """Say what would be decided of a call with a token."""
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.policy_orders import PolicyFinding, TokenQuestion
 
     token = read_token(arguments)
-    directory = find_directory(arguments)
     question = TokenQuestion(
         token=token, operation=arguments.operation, model=arguments.model, address=arguments.address
     )
 
-    def open_data() -> PolicyFinding:
+    def offline() -> "Offline[TokenQuestion, PolicyFinding]":
         from jotgate.assembly.policies_offline import ask_token
 
-        return ask_token(directory, sources(arguments), question)
+        return ask_token
 
-    found = ask_or_open(directory, lambda: ask_control(directory, "/tokens/can", question, PolicyFinding), open_data)
+    found = carry_out(arguments, "/tokens/can", question, PolicyFinding, offline)
     return _tell(arguments, found)
 
 

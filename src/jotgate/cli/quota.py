@@ -10,15 +10,14 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
-    sources,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.records import plain, show_time
 from jotgate.cli.token_text import add_argv_trap, read_token
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.quota_orders import HolderView, QuotaAnswer, QuotaFinding, QuotaOrder, QuotaQuestion, QuotaView
 
 LEVELS: Final = ("token", "principal", "client", "tenant", "route", "model")
@@ -233,32 +232,27 @@ def _lines(one: "QuotaView") -> list[str]:
 
 
 def _order(arguments: argparse.Namespace, order: "QuotaOrder") -> "QuotaAnswer":
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import carry_out
     from jotgate.core.quota_orders import QuotaAnswer
-    from jotgate.stores.directory import DataDirectory
 
-    directory = DataDirectory(data_directory(arguments))
-
-    def open_data() -> QuotaAnswer:
+    def offline() -> "Offline[QuotaOrder, QuotaAnswer]":
         from jotgate.assembly.quotas_offline import order_quotas
 
-        return order_quotas(directory, sources(arguments), order)
+        return order_quotas
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/quotas", order, QuotaAnswer), open_data)
+    return carry_out(arguments, "/quotas", order, QuotaAnswer, offline, begins=True)
 
 
 def _ask(arguments: argparse.Namespace, question: "QuotaQuestion") -> "QuotaFinding":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.quota_orders import QuotaFinding
 
-    directory = find_directory(arguments)
-
-    def open_data() -> QuotaFinding:
+    def offline() -> "Offline[QuotaQuestion, QuotaFinding]":
         from jotgate.assembly.quotas_offline import explain_quotas
 
-        return explain_quotas(directory, sources(arguments), question)
+        return explain_quotas
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/quotas/explain", question, QuotaFinding), open_data)
+    return carry_out(arguments, "/quotas/explain", question, QuotaFinding, offline)
 
 
 def _print_json(answer: "HolderView | QuotaAnswer | QuotaFinding") -> None:

@@ -11,7 +11,6 @@ from jotgate.cli.common import (
     UsageError,
     add_config_option,
     add_data_option,
-    data_directory,
     say_next,
     sources,
 )
@@ -20,6 +19,7 @@ from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.principals import Principal
 
 
@@ -91,10 +91,9 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
 
 def create(arguments: argparse.Namespace) -> int:
     """Print a new token."""
-    from jotgate.cli.operator import ask_control, ask_or_open
+    from jotgate.cli.operator import carry_out
     from jotgate.core.claims import Issued, TokenRequest
     from jotgate.core.values import parse_duration_s
-    from jotgate.stores.directory import DataDirectory
 
     try:
         request = TokenRequest(
@@ -107,14 +106,13 @@ def create(arguments: argparse.Namespace) -> int:
         )
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    directory = DataDirectory(data_directory(arguments))
 
-    def open_data() -> Issued:
+    def offline() -> "Offline[TokenRequest, Issued]":
         from jotgate.assembly.offline import issue
 
-        return issue(directory, sources(arguments), request)
+        return issue
 
-    issued = ask_or_open(directory, lambda: ask_control(directory, "/tokens", request, Issued), open_data)
+    issued = carry_out(arguments, "/tokens", request, Issued, offline, begins=True)
     sys.stdout.write(issued.token + "\n")
     sys.stdout.flush()
     say_next("jotgate token verify", arguments, ", which reads the token from stdin or from JOTGATE_TOKEN")

@@ -12,7 +12,6 @@ from jotgate.cli.common import (
     add_config_option,
     add_data_option,
     say_next,
-    sources,
 )
 from jotgate.cli.limit_options import add_limit_options, limits_of
 from jotgate.cli.records import plain, print_lines
@@ -20,6 +19,7 @@ from jotgate.cli.token_text import add_argv_trap, read_scopes, read_token
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.claims import Issued
     from jotgate.core.narrow_orders import NarrowOrder
     from jotgate.core.tree_orders import TokenTree, TreeNode, TreeOrder
@@ -156,28 +156,24 @@ def _row(node: "TreeNode") -> str:
 
 
 def _ask_narrow(arguments: argparse.Namespace, order: "NarrowOrder") -> "Issued":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.claims import Issued
 
-    directory = find_directory(arguments)
-
-    def open_data() -> Issued:
+    def offline() -> "Offline[NarrowOrder, Issued]":
         from jotgate.assembly.narrowing_offline import narrow_token
 
-        return narrow_token(directory, sources(arguments), order)
+        return narrow_token
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/narrow", order, Issued), open_data)
+    return carry_out(arguments, "/tokens/narrow", order, Issued, offline)
 
 
 def _ask_tree(arguments: argparse.Namespace, order: "TreeOrder") -> "TokenTree":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.tree_orders import TokenTree
 
-    directory = find_directory(arguments)
-
-    def open_data() -> TokenTree:
+    def offline() -> "Offline[TreeOrder, TokenTree]":
         from jotgate.assembly.narrowing_offline import read_tree
 
-        return read_tree(directory, sources(arguments), order)
+        return read_tree
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/tree", order, TokenTree), open_data)
+    return carry_out(arguments, "/tokens/tree", order, TokenTree, offline)

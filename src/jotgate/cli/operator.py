@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from jotgate.cli.common import ControlRefusal, data_directory
+from jotgate.cli.common import ControlRefusal, data_directory, sources
 from jotgate.core.status import Status
 from jotgate.errors import CommandError
 from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory

@@ -26,9 +26,13 @@ DAMAGES: dict[str, tuple[str, Callable[[Store], object]]] = {
     "personal_tokens SET secrets = '{'": ("pt", lambda store: store.personal_token("pt")),
     "personal_tokens SET secrets = '\"\"'": ("pt", lambda store: store.find_personal_token(b"\x02" * 32)),
     "personal_tokens SET models = '[null]'": ("pt", lambda store: store.personal_tokens("ann", "", 10)),
-    "families SET scopes = 'null'": ("f", lambda store: store.family("f")),
-    "families SET audiences = '7'": ("f", lambda store: store.families("", "", "", 10)),
-    "families SET models = '[[]]'": ("f", lambda store: store.find_family(sample.USED.digest)),
+    "families SET scopes = 'null' WHERE family_id = 'f'": ("f", lambda store: store.family("f")),
+    "families SET audiences = '7' WHERE family_id = 'f'": ("f", lambda store: store.families("", "", "", 10)),
+    "families SET models = '[[]]' WHERE family_id = 'f'": (
+        "f",
+        lambda store: store.find_family(sample.USED.digest),
+    ),
+    "endless_tokens SET names = '{}'": (sample.ENDLESS.digest, lambda store: store.endless_tokens("", "", 10)),
 }
 """What happens to a table, the keys of the row that suffers, and a call that meets it."""
 

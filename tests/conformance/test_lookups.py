@@ -36,6 +36,8 @@ LOOKUPS: dict[str, Callable[[Store], object]] = {
     "drop_personal_token": lambda store: store.drop_personal_token("pt", 4, REVOKED),
     "touch_personal_tokens": lambda store: store.touch_personal_tokens([TokenUse("pt", 99, "")]),
     "drop_personal_tokens": lambda store: store.drop_personal_tokens(4_000_000_000, 10),
+    "endless_tokens": lambda store: store.endless_tokens("", "5", 10),
+    "known_endless_tokens": lambda store: store.known_endless_tokens([sample.ENDLESS.digest, "6"]),
     "family": lambda store: store.family("f"),
     "find_family": lambda store: store.find_family(sample.USED.digest),
     "rotate_family": lambda store: store.rotate_family(

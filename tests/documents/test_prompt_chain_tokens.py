@@ -19,7 +19,9 @@ import jwt as pyjwt
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from jotgate.core.preset_entries import PromptChainEntry
 from jotgate.core.prompt_chain_secret import secret_fault
+from jotgate.core.prompt_chain_variables import read_prompt_chain
 from jotgate.sdk import generate_jwt
 from jotgate.sdk.fastapi import verify_bearer_token
 from tests.documents.excerpts import ROOT, code, excerpt
@@ -101,8 +103,12 @@ def test_each_line_of_the_script_makes_the_token_that_it_says(
     assert claims.get("exp") == (None if lifetime_s is None else int(claims["iat"]) + lifetime_s)
 
 
-def test_the_secret_that_stands_in_a_command_signs(place: Path) -> None:
-    assert claims_of(printed(command(106), place), "my-test-secret-key-32-characters!")["sub"] == "client"
+def test_the_secret_that_stands_in_a_command_signs_and_is_no_servers(place: Path) -> None:
+    (secret,) = re.findall('"(.+)"', command(106))
+    assert claims_of(printed(command(106), place), secret)["sub"] == "client"
+    reached = {"JWT_SECRET_KEY": secret, "API_HOST": "10.0.0.7"}
+    ((name, fault),) = read_prompt_chain(reached, {}, PromptChainEntry()).faults
+    assert (name, "printed in a document" in fault) == ("JWT_SECRET_KEY", True)
 
 
 def test_a_token_is_made_with_another_algorithm(place: Path) -> None:

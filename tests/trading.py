@@ -25,6 +25,7 @@ from jotgate.services.grants.refresh_token import RefreshToken
 from jotgate.services.grants.token_exchange import TokenExchange
 from jotgate.services.handout import Handout
 from jotgate.services.key_seeking import SeekingVerifier
+from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.personal_desk import PersonalDesk
 from jotgate.services.personal_lookup import find_personal
 from jotgate.services.presented_tokens import PresentedTokens
@@ -55,7 +56,7 @@ class TradingFloor(TokenStage):
         self.trusts(self.terms())
         self.revoker = Revoker(self.access, self.recorder, self.clock, self.look)
         way = access or self.access
-        presented = PresentedTokens(self._verify, lambda: self.verifier.federation, NAME)
+        presented = self.presented
         handout = Handout(issuer=self.issuer, families=self.families, recorder=self.recorder, clock=self.clock)
         self.grants |= {
             "refresh_token": RefreshToken(self.families, self.issuer, way, self.clock),
@@ -67,6 +68,12 @@ class TradingFloor(TokenStage):
         self.put(ClientRecord(name="app", authentication="none", grants=tuple(self.grants), scopes=("ai",)))
         self.put(PrincipalRecord(name="alice", scopes=("ai",)))
         self.put(PrincipalRecord(name=f"ci/{JOB}", scopes=("ai",)))
+
+    @property
+    def presented(self) -> PresentedTokens:
+        """What reads the tokens that are presented."""
+        own = OwnTokens(lambda: self.verifier, self.clock)
+        return PresentedTokens(self._verify, lambda: self.verifier.federation, own, NAME)
 
     # Who is known and trusted
 

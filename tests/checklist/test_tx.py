@@ -1,9 +1,10 @@
-"""Rows TX-01 to TX-04 of the token checklist (RFC 8693) and the rows RI-01 and TE-06 where they concern token exchange.
+"""Rows TX-01 to TX-04 of the token checklist (RFC 8693).
 
-TX-03 and what needs a database stand in `tests/conformance/test_trades.py` too; those of actors in `test_tx_actors.py`.
+TX-03 and what needs a database stand in `tests/conformance/test_trades.py` too; those of actors in `test_tx_actors.py`,
+those of resources in `test_tx_resources.py`.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,6 @@ from jotgate.services.grants.token_exchange import ID_TOKEN_URN
 from tests.callers import NAME
 from tests.token_stage import SECRET, basic, client
 from tests.trading import CI, JOB, TradingFloor, claims_of
-
-ADMIN: Final = NAME + "/admin/api"
 
 
 @pytest.fixture
@@ -354,38 +353,3 @@ def test_a_refresh_token_comes_with_the_token_for_another_issuers(floor: Trading
     assert (next_.scope, claims_of(next_)["sub"]) == ("models", f"ci/{JOB}")
     floor.change(ClientRecord, "app", grants=("token_exchange",))
     assert refused(floor, floor.job(), subject_token_type=JWT_URN, scope="offline_access").error == "invalid_scope"
-
-
-# RI-01, TE-06
-
-
-@pytest.mark.parametrize("name", ["resource", "audience"])
-def test_RI_01_resources_are_the_clients_and_those_that_the_token_is_for(floor: TradingFloor, name: str) -> None:
-    floor.change(ClientRecord, "app", audiences=(NAME, "https://files.example", "https://mail.example"))
-    token = floor.made(audiences=(NAME, "https://files.example")).token
-    assert claims_of(floor.trade(token))["aud"] == NAME
-    assert claims_of(floor.trade(token, **{name: "https://files.example"}))["aud"] == "https://files.example"
-    both = floor.trade(token, **{name: ["https://files.example", NAME]})
-    assert claims_of(both)["aud"] == ["https://files.example", NAME]
-    for wrong in ("https://mail.example", "https://other.example", "files", NAME + "#f", NAME + "/"):
-        refusal = refused(floor, token, **{name: [NAME, wrong]})
-        assert (refusal.error, refusal.code) == ("invalid_target", Code.TARGET_REFUSED), wrong
-
-
-def test_RI_01_a_token_of_another_issuer_is_for_the_gateway_and_what_else_it_names(floor: TradingFloor) -> None:
-    floor.change(ClientRecord, "app", audiences=(NAME, ADMIN, "https://files.example"))
-    token = floor.job(aud=[NAME, "https://files.example"])
-    assert refused(floor, token, subject_token_type=JWT_URN, resource=ADMIN).error == "invalid_target"
-    answer = floor.trade(token, subject_token_type=JWT_URN, resource="https://files.example", scope="models")
-    assert claims_of(answer)["aud"] == "https://files.example"
-
-
-def test_RI_01_a_token_for_nothing_that_the_client_may_name_is_refused(floor: TradingFloor) -> None:
-    floor.change(ClientRecord, "app", audiences=("https://files.example",))
-    assert refused(floor, floor.made().token).error == "invalid_target"
-
-
-def test_TE_06_a_client_that_may_not_trade_is_told_so(floor: TradingFloor) -> None:
-    floor.change(ClientRecord, "app", grants=("client_credentials",))
-    refusal = refused(floor, floor.made().token)
-    assert (refusal.error, refusal.code) == ("unauthorized_client", Code.CLIENT_NOT_ALLOWED)

@@ -29,7 +29,6 @@ from jotgate.errors import CommandError, OAuthRefused
 from jotgate.jose.jwt import peek_unverified
 from jotgate.services.narrowing import Narrower
 from jotgate.services.personal_lookup import find_personal
-from jotgate.services.presented_tokens import PresentedTokens
 from tests.callers import NAME
 from tests.token_stage import SECRET, client
 from tests.trading import CI, TradingFloor
@@ -122,9 +121,8 @@ class Chain:
             floor.put(PrincipalRecord(name=name, scopes=("ai", METRICS)))
         self.texts = [floor.made(audiences=(NAME, FILES), **root).token]
         self.line = [floor.principal(self.texts[0])]
-        tokens = PresentedTokens(floor._verify, lambda: floor.verifier.federation, NAME)
         self.narrower = Narrower(
-            tokens=tokens, access=floor.access, issuer=floor.issuer, recorder=floor.recorder, clock=floor.clock
+            tokens=floor.presented, access=floor.access, issuer=floor.issuer, recorder=floor.recorder, clock=floor.clock
         )
 
     def take(self, step: dict[str, Any]) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from starlette.routing import Route
 
 from jotgate.assembly.system import SystemClock
-from jotgate.assembly.token_service import TokenParts
+from jotgate.assembly.token_service import TokenParts, open_presented
 from jotgate.control.operator import order_route
 from jotgate.core.narrow_orders import NarrowOrder
 from jotgate.core.revocation_orders import RevocationFound, RevocationSought
 from jotgate.core.tree_orders import TokenTree, TreeOrder
 from jotgate.services.narrowing import Narrower
-from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.token_ledger import TokenLedger
 from jotgate.services.token_tree import TreeReader
 from jotgate.store_ports import Store
@@ -22,7 +21,7 @@ def narrowing_routes(parts: TokenParts) -> Sequence[Route]:
     keys, clock = parts.keys, SystemClock()
     authority, revoked = keys.authority, keys.revocations.revoked
     narrower = Narrower(
-        tokens=PresentedTokens(parts.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer),
+        tokens=open_presented(parts),
         access=keys.access,
         issuer=parts.issuer,
         recorder=authority.recorder,

@@ -17,6 +17,7 @@ from jotgate.core.tree_orders import TokenTree, TreeOrder
 from jotgate.errors import TokenError
 from jotgate.gateway.world import build_verifier
 from jotgate.services.narrowing import Narrower
+from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.personal_lookup import find_personal
 from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.revocation import load_revocations
@@ -69,7 +70,7 @@ async def _narrow(authority: Authority, config: Config, order: NarrowOrder) -> I
 
     access = DirectAccess(store)
     narrower = Narrower(
-        tokens=PresentedTokens(verify, lambda: verifier.federation, issuer_url),
+        tokens=PresentedTokens(verify, lambda: verifier.federation, OwnTokens(lambda: verifier, clock), issuer_url),
         access=access,
         issuer=authority.tokens(access, published, authority.issuable(config)),
         recorder=authority.recorder,

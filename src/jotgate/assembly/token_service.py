@@ -104,10 +104,16 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
     )
 
 
+def open_presented(parts: TokenParts) -> PresentedTokens:
+    """What reads tokens that are presented for others."""
+    own = OwnTokens(lambda: parts.reloader.effect.verifier, SystemClock())
+    return PresentedTokens(parts.verify, lambda: parts.reloader.effect.verifier.federation, own, parts.issuer.issuer)
+
+
 def _grants(parts: TokenParts) -> Mapping[GrantName, Grant]:
     """All grants that there are."""
     clock, access = SystemClock(), parts.keys.access
-    presented = PresentedTokens(parts.verify, lambda: parts.reloader.effect.verifier.federation, parts.issuer.issuer)
+    presented = open_presented(parts)
     handout = Handout(issuer=parts.issuer, families=parts.families, recorder=parts.keys.authority.recorder, clock=clock)
     return {
         "client_credentials": ClientCredentials(parts.issuer, clock),

@@ -51,7 +51,7 @@ class Narrower:
         """
         if order.token.startswith(Mark.REFRESH):
             raise CommandError("a refresh token cannot be narrowed", hint="Give an access token, or a personal one")
-        presented = await self._tokens.read(order.token)
+        presented = await self._tokens.read_subject(order.token)
         try:
             bearer = await self._access.run(lambda store: find_bearer(store, presented, None))
             grant = self._decide(order, _Basis(presented, bearer))

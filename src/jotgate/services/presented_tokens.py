@@ -11,10 +11,12 @@ from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.presented import Presented, present_own, read_presented
 from jotgate.core.principals import Principal
-from jotgate.errors import ClientRefused, GrantRefused, OAuthRefused, TokenError
+from jotgate.core.resources import admin_resource
+from jotgate.errors import ClaimRefused, ClientRefused, GrantRefused, OAuthRefused, TokenError
 from jotgate.jose import jws, jwt
 from jotgate.services.accounts import KnownSubject, find_client, find_subject
 from jotgate.services.federation import Federation
+from jotgate.services.own_tokens import OwnTokens
 from jotgate.store_ports import Store
 
 _NOBODY = "whom the token speaks for is unknown, or may have no tokens"
@@ -24,15 +26,42 @@ class PresentedTokens:
     """Reads them by the rules of whoever issued them.
 
     `verify` is control's verifier, of personal tokens too; `federation` are the issuers that it trusts at that moment;
-    `issuer` is our own name.
+    `own` verifies ours that are for other resources than the gateway; `issuer` is our own name.
     """
 
     def __init__(
-        self, verify: Callable[[bytes], Awaitable[Principal]], federation: Callable[[], Federation], issuer: str
+        self,
+        verify: Callable[[bytes], Awaitable[Principal]],
+        federation: Callable[[], Federation],
+        own: OwnTokens,
+        issuer: str,
     ) -> None:
         self._verify = verify
         self._federation = federation
+        self._own = own
         self._issuer = issuer
+
+    async def read_subject(self, token: str) -> Presented:
+        """`read` for a token that is to be narrowed, which may be for another resource alone if we issued it.
+
+        What comes of it is for no resource that it is not for, so that whoever has got it there gets nothing by it that
+        it does not allow (RFC 8707 s2.2). It is not taken to show who acts: it may be in the hands of that resource.
+        Those of the admin API are not narrowed. Raises as `read`.
+        """
+        try:
+            return await self.read(token)
+        except ClaimRefused as refusal:
+            if refusal.claim != "aud":
+                raise
+            try:
+                found = self._own.verify(token)
+            except TokenError:
+                raise refusal from None
+            if admin_resource(self._issuer) in found.principal.audiences:
+                raise
+            federation = self._federation()
+            presented = read_presented(found.principal, found.claims, federation.issuers[0].content, self._issuer)
+            return replace(presented, voucher=_voucher(federation, presented))
 
     async def read(self, token: str) -> Presented:
         """What a token says, if it is a personal one or a trusted issuer's, is in its time and was not revoked.

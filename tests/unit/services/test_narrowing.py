@@ -15,8 +15,8 @@ from jotgate.core.opaque import Mark, make_opaque
 from jotgate.core.principals import Principal
 from jotgate.core.quotas import TokenLimit
 from jotgate.errors import AuditUnavailable, CommandError, TokenError, TokenRevoked
+from jotgate.jose import jwt
 from jotgate.services.narrowing import Narrower
-from jotgate.services.presented_tokens import PresentedTokens
 from tests.callers import NAME
 from tests.trading import JOB, TradingFloor
 
@@ -29,9 +29,8 @@ def floor() -> TradingFloor:
 
 
 def narrow(floor: TradingFloor, token: str, **order: Any) -> Issued:
-    tokens = PresentedTokens(floor._verify, lambda: floor.verifier.federation, NAME)
     narrower = Narrower(
-        tokens=tokens, access=floor.access, issuer=floor.issuer, recorder=floor.recorder, clock=floor.clock
+        tokens=floor.presented, access=floor.access, issuer=floor.issuer, recorder=floor.recorder, clock=floor.clock
     )
     return asyncio.run(narrower.carry_out(NarrowOrder(token=token, **order)))
 
@@ -128,6 +127,16 @@ def test_tokens_of_others_and_personal_ones_are_narrowed_too(floor: TradingFloor
     assert found.subject == "alice"
     assert found.scopes == {"models"}
     assert found.expires_at_s <= floor.clock.now_s() + 60
+
+
+def test_a_token_for_another_resource_is_narrowed_for_that_one(floor: TradingFloor) -> None:
+    parent = narrow(floor, floor.made(audiences=(NAME, FILES)).token, audiences=(FILES,)).token
+    with pytest.raises(TokenError):
+        floor.principal(parent)
+    found = narrow(floor, parent, scopes=("models",)).token
+    claims = jwt.peek_unverified(found.encode())[1]
+    assert (claims["aud"], claims["scope"]) == (FILES, "models")
+    assert refused(floor, found, audiences=(NAME,)).hint == f"It is for: {FILES}"
 
 
 def test_what_is_no_good_token_is_not_narrowed(floor: TradingFloor) -> None:

@@ -97,7 +97,8 @@ class TokenExchange:
         if kind != ACCESS_TOKEN_URN and token.startswith(Mark.PERSONAL):
             raise SubjectTokenRefused(f"the {what} token is a personal one, and no JWT", hint=f"Say {ACCESS_TOKEN_URN}")
         try:
-            presented = await self._tokens.read(token)
+            read = self._tokens.read_subject if what == "subject" else self._tokens.read
+            presented = await read(token)
         except TokenError as error:
             refusal = SubjectTokenRefused(
                 f"the {what} token is refused: {error.message}", hint=error.foreign_hint, debug=str(error.code)
@@ -135,7 +136,13 @@ class TokenExchange:
         asked = tuple(dict.fromkeys((*request.form.many("resource"), *request.form.many("audience"))))
         allowed = resources_within(presented, request.client.audiences, self._handout.issuer)
         if not allowed:
-            raise TargetRefused("the subject token is for none of the resources that this client may name")
+            audiences = presented.principal.audiences
+            foreign = presented.own and self._handout.issuer not in audiences
+            raise (SubjectTokenRefused if foreign else TargetRefused)(
+                "the subject token is for none of the resources that this client may name",
+                hint=f"It is for: {', '.join(sorted(audiences))}; "
+                "'jotgate client set NAME --audience URL' lets a client name one",
+            )
         ask = ask_of(request, asked, allowed)
         if ask.offline and bearer is None:
             raise ScopeRefused(

@@ -18,6 +18,8 @@ from jotgate.ports import Answer, Caller, Clock, Running
 
 PATIENCE_S: Final = 2.5
 """How long a call waits at most, however often it tries."""
+LATE_S: Final = 2.5
+"""So much longer it waits while the ledger has enough for it and only its answers are late."""
 
 
 class Trial(Struct, frozen=True):
@@ -107,7 +109,9 @@ class UnitWaits:
             return trial.again()
         except UnitsUnresolved as refusal:
             if waiting.deadline_s <= self._clock.monotonic_s():
-                return partial(trial.end, refusal.verdict)
+                if not refusal.late or waiting.deadline_s > waiting.request.units_by_s:
+                    return partial(trial.end, refusal.verdict)
+                waiting.deadline_s += LATE_S
             self._forget(waiting)
             waiting.key = refusal.key
             self._keep(waiting, trial, refusal)

@@ -16,7 +16,7 @@ from jotgate.core.quota_answers import exceeded, standing_of
 from jotgate.core.quotas import Meter, Spender
 from jotgate.errors import JotgateError, QuotaExceeded, QuotaStanding, QuotaUnavailable, UnitsUnresolved
 from jotgate.ports import Clock, Entropy
-from jotgate.services.meter_chains import Chain, Runner
+from jotgate.services.meter_chains import UNITS, Chain, Runner
 from jotgate.services.meter_leases import Holding
 from jotgate.services.meter_needs import fit, least_of, step_amounts
 from jotgate.services.meter_plans import Plan, Plans
@@ -24,7 +24,11 @@ from jotgate.services.meter_post import AskLeases, LeasePost, Soon
 from jotgate.services.meter_reservations import Amounts, Extended, Need, Reservation
 
 PATIENCE_S: Final = 2.5
-"""So long a step of a stream waits for units at most."""
+"""So long a step of a stream waits for units that others have: by then all that is not used is back."""
+OF_TOKENS: Final = frozenset({UNITS["output_tokens"], UNITS["total_tokens"]})
+UNBOUNDED: Final = 1 << 62
+PATIENCE_MAX_S: Final = 5.0
+"""So long it waits for those that the ledger has, when answers are late."""
 AT_ONCE: Final = 1_000
 """So many accounts are looked at in one turn of the event loop."""
 
@@ -199,8 +203,8 @@ class Metering:
         verdict = self._verdict(plan, [(holding, least[unit]) for holding, unit in short], now_s)
         for holding, unit in short:
             self._want(holding, amounts[unit], least[unit])
-            holding.waiting.add(plan.key)
-        raise UnitsUnresolved(plan.key, verdict)
+            holding.waiting[plan.key] = None
+        raise UnitsUnresolved(plan.key, verdict, late=all(one.promises(least[unit], now_s) for one, unit in short))
 
     def step(self, reservation: Reservation, output_tokens: int, cost: int) -> Extended:
         """See `Reservation.extend`."""
@@ -218,13 +222,17 @@ class Metering:
             reservation.stepped(unavailable=False)
             return "granted"
         known = any(one.exceeds(amount, now_s, reservation.part_of(one.chain)) for one, amount in short)
-        if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= PATIENCE_S:
-            spent = known or any(one.is_out_of_reach(amount, now_s) for one, amount in short)
+        gone = any(one.is_out_of_reach(amount, now_s) for one, amount in short)
+        # Where the ledger has enough it only has to be had: what lacks is an answer, and late ones come too.
+        late = all(one.promises(amount, now_s) for one, amount in short)
+        patience_s = PATIENCE_MAX_S if late else PATIENCE_S
+        if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= patience_s:
+            spent = known or gone
             reservation.stepped(unavailable=not spent)
             return "refused"
         for holding, amount in short:
             self._want(holding, amount, amount)
-            holding.stalled.add(reservation)
+            holding.stalled[reservation] = None
         self._stalled[reservation] = None
         return "waiting"
 
@@ -235,6 +243,10 @@ class Metering:
             standing_of(meter, spent=one.taken, resets_s=one.resets_s(now_s), now_s=civil_s)
             for meter, one in zip(plan.meters, plan.holdings, strict=True)
         )
+
+    def room(self, plan: Plan) -> int:
+        """How many tokens of output there are, here and in the ledger, as far as is known."""
+        return min((one.room for one, unit in plan.parts if unit in OF_TOKENS), default=UNBOUNDED)
 
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved: its holdings are looked at, whether or not they have a lease."""
@@ -254,7 +266,7 @@ class Metering:
             chain.used_s = now_s
             chains.append(chain)
             if chain.free < chain.low and holding.may_ask(now_s):
-                self._ask(holding, max(0, chain.free), now_s, more=True)
+                self._ask_soon(holding)  # Not now: others who are about to try may lack something.
         return chains
 
     # Asking
@@ -262,6 +274,9 @@ class Metering:
     def _want(self, holding: Holding, amount: int, least: int) -> None:
         holding.want(amount, least)
         self.short = True
+        self._ask_soon(holding)
+
+    def _ask_soon(self, holding: Holding) -> None:
         self._active[holding] = None
         first = not self._wanting
         self._wanting[holding] = None
@@ -269,11 +284,12 @@ class Metering:
             self._soon(self._ask_for_all)  # Those who try again try in this turn: one ask is for all of them.
 
     def _ask_for_all(self) -> None:
-        """Ask for what all want that were found to lack something in this turn of the event loop."""
+        """Ask for what all want that were found to lack something in this turn of the event loop, or soon will."""
         now_s = self._clock.monotonic_s()
         wanting, self._wanting = self._wanting, {}
         for holding in wanting:
-            if holding.wants and holding.may_ask(now_s):
+            low = holding.wants or holding.chain.free < holding.chain.low
+            if low and holding.may_ask(now_s):
                 self._ask(holding, max(0, holding.chain.free), now_s, more=True)
 
     def _ask(self, holding: Holding, keep: int, now_s: float, *, more: bool) -> None:
@@ -309,8 +325,8 @@ class Metering:
         keys: dict[Hashable, None] = {}
         streams: dict[Runner, None] = {}
         for holding in holdings:
-            keys.update(dict.fromkeys(holding.waiting))
-            streams.update(dict.fromkeys(holding.stalled))
+            keys.update(holding.waiting)
+            streams.update(holding.stalled)
             holding.waiting.clear()
             holding.stalled.clear()
         for key in keys:

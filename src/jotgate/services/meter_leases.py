@@ -12,6 +12,8 @@ from jotgate.services.meter_chains import MARGIN_S, UNITS, Chain, Runner
 
 FRESH_S: Final = 1.0
 """So long calls are refused by what the ledger said last, before it is asked again."""
+PROMISE_S: Final = 3.0
+"""So long what the ledger said it has is waited for."""
 AGAIN_S: Final = 0.25
 """So long after an answer that was not enough is the ledger asked again for those who wait."""
 IDLE_S: Final = 1.0
@@ -20,11 +22,19 @@ SYNC_S: Final = 1.0
 """What was spent is told at least so often."""
 BEAT_S: Final = 4.0
 """A lease of which calls that run have all is renewed so often."""
+TAKEN_S: Final = 0.5
+"""Units that were granted so lately are not given back for being too many."""
 NAP_S: Final = 0.1
 """Units of which nobody took any for so long are not used now: they go back when others wait for some."""
+SLOW_S: Final = 0.2
+"""An answer that takes so long is late."""
+SLOWEST_S: Final = 2.0
+"""For answers that take longer than this no more is held."""
 WAKE_S: Final = 0.02
 """Those who wait for units are not woken more often by calls that give some back."""
 
+_AMPLE: Final = 4
+"""While answers come late, for those that wait so many times what they need is asked for: others come meanwhile."""
 _SHARE: Final = 16
 """Beforehand nobody asks for more than this part of what is left; of less than this, for nothing."""
 _SPARED_SHARE: Final = 8
@@ -47,7 +57,7 @@ class Holding:
     """What a worker holds of one account. Mutable: its chains of leases, what the ledger said last, and who waits.
 
     `limit` is how much there may be at once. `older` are chains from which nothing is reserved any more: their window
-    has ended, or they are lost. `waiting` are the calls to be told of an answer, `stalled` the streams.
+    has ended, or they are lost. `waiting` are the calls to be told of an answer, `stalled` the streams, as they came.
     """
 
     __slots__ = (
@@ -65,6 +75,7 @@ class Holding:
         "_recent",
         "_since_s",
         "_synced_s",
+        "_took_s",
         "_wanted",
         "_woken_s",
         "chain",
@@ -83,14 +94,15 @@ class Holding:
         self.limit = limit.burst if limit.window == "rate" and limit.burst and limit.amount > 0 else limit.amount
         self.chain = Chain()
         self.older: list[Chain] = []
-        self.waiting: set[Hashable] = set()
-        self.stalled: set[Runner] = set()
+        self.waiting: dict[Hashable, None] = {}
+        self.stalled: dict[Runner, None] = {}
         self._wanted = self._least = 0
         self._posted = self._leased = self._lent = 0
         self._given = self._consumed = self._recent = 0
         self._answered_s = self._since_s = self._synced_s = self._not_before_s = self._woken_s = -inf
         self._ends_s = inf
         self._next_s = 0.0
+        self._took_s = 0.0
 
     # What is known of the account
 
@@ -146,11 +158,21 @@ class Holding:
         """Whether the ledger has said a moment ago that so much is not to be had: it is spent, or others have it."""
         return self.is_fresh(now_s) and self.in_reach(now_s) < amount
 
+    def promises(self, amount: int, now_s: float) -> bool:
+        """Whether the ledger has said lately that so much is to be had, so that it is worth to wait for its answer."""
+        known = now_s - self._answered_s < PROMISE_S and self.meter.quota.limit.window != "rate"
+        return known and self.room >= amount
+
     def resets_s(self, now_s: float) -> float:
         """In how many seconds there is more: at the window's end, or when a rate allows it; infinite: never."""
         if self.meter.quota.limit.window == "rate":
             return max(0.0, self._answered_s + self._next_s - now_s)
         return max(0.0, self._ends_s + MARGIN_S - now_s)
+
+    @property
+    def room(self) -> int:
+        """How much there is here and in the ledger by what it said last, however long ago."""
+        return max(0, self.chain.free) + self._left
 
     @property
     def _left(self) -> int:
@@ -200,7 +222,8 @@ class Holding:
             return None
         if now_s - max(chain.used_s, self._since_s) >= IDLE_S and (chain.free or chain.spent):
             return 0, False
-        spare = min(chain.free, self._recent)
+        # Those who waited for what was granted a moment ago may not have taken it yet.
+        spare = chain.free if now_s < self._since_s + TAKEN_S else min(chain.free, self._ahead)
         told = quiet_s >= SYNC_S and (chain.spent or chain.free > spare)
         low = chain.free < chain.low and now_s >= self._not_before_s
         return (spare, True) if told or low or quiet_s >= BEAT_S else None
@@ -294,6 +317,7 @@ class Holding:
         ask = pending.ask
         self._posted, self._leased, self._lent = answer.posted, answer.leased, answer.units
         self._answered_s = now_s
+        self._took_s = now_s - pending.asked_s
         self._ends_s = pending.asked_s + answer.ends_s - MARGIN_S
         self._next_s = answer.next_s
         granted = answer.units - (0 if answer.lost else ask.kept)
@@ -303,11 +327,19 @@ class Holding:
     def _demand(self, keep: int) -> tuple[int, int]:
         """How many units to want beside those that are kept, and how many at least."""
         left = self._left
-        early = min(max(0, self._recent - keep), left // _SHARE)
+        early = min(max(0, self._ahead - keep), left // _SHARE)
         if not self._wanted:
             return early, 0
         least = max(1, self._least - keep)
-        return max(early, least, min(self._wanted - keep, left // _QUEUED_SHARE)), least
+        ample = min(_AMPLE * self._wanted - keep, left // _SHARE) if self._took_s >= SLOW_S else 0
+        return max(early, least, ample, min(self._wanted - keep, left // _QUEUED_SHARE)), least
+
+    @property
+    def _ahead(self) -> int:
+        """What will be used in a second, and while answers are late until the one after the next is there."""
+        if self._took_s < SLOW_S:
+            return self._recent
+        return int(self._recent * (1.0 + 2.0 * min(self._took_s, SLOWEST_S)))
 
     def _measure(self) -> None:
         """Find out what is used in a second. What calls gave back was not used."""
@@ -318,7 +350,7 @@ class Holding:
             self._set_low()
 
     def _set_low(self) -> None:
-        self.chain.low = min(self._recent // 4, self._left // _SHARE // 2) if self.chain.lease_id else 0
+        self.chain.low = min(self._ahead // 4, self._left // _SHARE // 2) if self.chain.lease_id else 0
 
     def _begin(self, chain: Chain) -> None:
         self._given += chain.free - self.chain.free

@@ -55,6 +55,9 @@ class Desk(Protocol):
     def standings(self, plan: Plan) -> tuple[QuotaStanding, ...]:
         """How each quota of a plan stands."""
 
+    def room(self, plan: Plan) -> int:
+        """How many tokens of output there are, here and in the ledger, as far as is known."""
+
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved of a quota of this plan."""
 
@@ -129,6 +132,11 @@ class Reservation:
     def standings(self) -> tuple[QuotaStanding, ...]:
         """How each of its quotas stands, as far as this worker knows."""
         return self._desk.standings(self.plan)
+
+    @property
+    def room(self) -> int:
+        """How many more tokens of output there are for it and all others here and in the ledger, as far as is known."""
+        return self._desk.room(self.plan)
 
     def live(self, now_s: float) -> bool:
         """Whether the leases that it is of may still be spent: asked right before the upstream is written to.

@@ -7,10 +7,17 @@ from jotgate.core.circumstances import Circumstances
 from jotgate.core.faults import Fault
 from jotgate.core.policy_book import PolicyBook, clashes, put_together, views_of, warn_of
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.policy_orders import PolicyAnswer, PolicyFinding, PolicyOrder, PolicyQuestion
+from jotgate.core.policy_orders import (
+    PolicyAnswer,
+    PolicyFinding,
+    PolicyOrder,
+    PolicyQuestion,
+    PolicyTrial,
+    PolicyTrialAnswer,
+)
 from jotgate.core.routes import Attempt, Route
-from jotgate.services.policy_records import carry_out, details_of
-from jotgate.services.policy_testing import CallTester, describe_principal
+from jotgate.services.policy_records import carry_out, details_of, proposed
+from jotgate.services.policy_testing import CallTester, compare, describe_principal
 from jotgate.services.recorder import Recorder
 from jotgate.store_ports import Store
 from jotgate.stores.zones import find_zone, read_zones
@@ -42,6 +49,12 @@ class PolicyStage:
         tester = CallTester(self._book().policies, _ROUTES)
         principal = describe_principal(question, NAME, now_s)
         return tester.test(principal, question.operation, question.model, Circumstances(question.address, now_s))
+
+    async def attempt(self, trial: PolicyTrial) -> PolicyTrialAnswer:
+        then = put_together(self.configured, {}, proposed(trial.tables, self._examine), find_zone).policies
+        now_by, then_by = CallTester(self._book().policies, _ROUTES), CallTester(then, _ROUTES)
+        calls = compare(now_by, then_by, trial.calls, NAME, self._clock.now_s())
+        return PolicyTrialAnswer(calls, warn_of(then.policies))
 
     def _book(self) -> PolicyBook:
         return put_together(self.configured, {}, self._store.policies(), find_zone)

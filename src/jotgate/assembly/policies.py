@@ -21,6 +21,7 @@ class _Reading(Struct, frozen=True):
     kept: KeptPolicies = KeptPolicies(0, ())
     unreadable: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    zones: Mapping[str, bytes] = {}
 
 
 class PolicyReader:
@@ -34,7 +35,8 @@ class PolicyReader:
         configured = settings.require().policies
         found = put_together(configured, settings.zones, kept, find_zone)
         warnings = tuple(warn_of(found.policies.policies))
-        before, self._last = self._last, _Reading(configured, kept, frozenset(found.unreadable), warnings)
+        before = self._last
+        self._last = _Reading(configured, kept, frozenset(found.unreadable), warnings, settings.zones)
         for name in sorted(self._last.unreadable - before.unreadable):
             say(
                 f"the policy '{name}' of the store cannot be read here, so that every call is denied until it is "
@@ -46,6 +48,10 @@ class PolicyReader:
             if warning not in before.warnings:
                 say(warning)
         return found.policies
+
+    def read_beside(self, kept: KeptPolicies) -> PolicySet:
+        """A set of the store together with those of the settings, as they were read last; nothing comes of it."""
+        return put_together(self._last.configured, self._last.zones, kept, find_zone).policies
 
     @property
     def warnings(self) -> list[str]:

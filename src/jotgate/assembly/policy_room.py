@@ -11,12 +11,21 @@ from jotgate.assembly.reload import Reloader
 from jotgate.control.operator import order_route
 from jotgate.core.circumstances import Circumstances
 from jotgate.core.claims import CLI_CLIENT_ID
-from jotgate.core.policy_orders import PolicyAnswer, PolicyFinding, PolicyOrder, PolicyQuestion, TokenQuestion
+from jotgate.core.policy_book import warn_of
+from jotgate.core.policy_orders import (
+    PolicyAnswer,
+    PolicyFinding,
+    PolicyOrder,
+    PolicyQuestion,
+    PolicyTrial,
+    PolicyTrialAnswer,
+    TokenQuestion,
+)
 from jotgate.core.principals import Principal
 from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
-from jotgate.services.policy_records import PolicyChange, carry_out, details_of
-from jotgate.services.policy_testing import CallTester, describe_principal
+from jotgate.services.policy_records import PolicyChange, carry_out, details_of, proposed
+from jotgate.services.policy_testing import CallTester, compare, describe_principal
 
 _WORKERS_PATIENCE_S: Final = 5.0
 _NONE: Final[Mapping[str, str]] = {}
@@ -71,6 +80,15 @@ class PolicyRoom:
         return self._tester().test(
             principal, question.operation, question.model, Circumstances(question.address, now_s)
         )
+
+    async def attempt(self, trial: PolicyTrial) -> PolicyTrialAnswer:
+        """What a set would change that is not applied. Raises ConfigurationError, CommandError: it cannot be kept."""
+        found = self._reader.read_beside(proposed(trial.tables, self._reader.examine))
+        snapshot = self._reloader.effect.snapshot
+        then = CallTester(found, snapshot.routes)
+        own = snapshot.issuers[0].issuer
+        calls = compare(self._tester(), then, trial.calls, own, self._clock.now_s())
+        return PolicyTrialAnswer(calls, warn_of(found.policies))
 
     async def can(self, question: TokenQuestion, verify: Callable[[bytes], Awaitable[Principal]]) -> PolicyFinding:
         """What would be decided of a call with a token now. Raises ConfigurationError, and TokenError as `verify`."""

@@ -1,6 +1,6 @@
 """What a command asks of policies, and what it is told: what there is, a new set, what would be decided."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -52,6 +52,10 @@ class PolicyAnswer(Struct, frozen=True):
     warnings: list[str] = []
 
 
+AGE_MAX_S: Final = 3_153_600_000
+"""A hundred years: so old may be the token that somebody describes."""
+
+
 class PolicyQuestion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A principal and a call, as somebody describes them. `at_s` is the time of the call (NumericDate); null: now.
 
@@ -71,8 +75,15 @@ class PolicyQuestion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     models: _Texts | None = None
     binding: Literal["none", "dpop", "mtls"] = "none"
     address: _Text = "127.0.0.1"
-    age_s: Annotated[int, Meta(ge=0, le=3_153_600_000)] | None = 0
+    age_s: Annotated[int, Meta(ge=0, le=AGE_MAX_S)] | None = 0
     at_s: Annotated[float, Meta(ge=0, le=253_402_300_799)] | None = None
+
+
+class PolicyTrial(Struct, frozen=True, kw_only=True):
+    """A set that the store might keep, `tables` as in a `PolicyOrder`, and calls to decide by it and without it."""
+
+    tables: str
+    calls: tuple[PolicyQuestion, ...]
 
 
 class TokenQuestion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,3 +113,18 @@ class PolicyFinding(Struct, frozen=True, kw_only=True):
     message: str = ""
     ended_tokens: EndedTokens | None = None
     stale: bool = False
+
+
+class TriedCall(Struct, frozen=True):
+    """What is decided of a call `now`, and would be `then`. `changes`: its caller would notice."""
+
+    now: PolicyFinding
+    then: PolicyFinding
+    changes: bool
+
+
+class PolicyTrialAnswer(Struct, frozen=True):
+    """What a set would change, which is not applied: the calls in their order. `warnings` are for its author."""
+
+    calls: list[TriedCall]
+    warnings: list[str]

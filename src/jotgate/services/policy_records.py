@@ -57,6 +57,11 @@ def carry_out(records: PolicyRecords, order: PolicyOrder, examine: Examination, 
     return PolicyChange(before, KeptPolicies(version, kept))
 
 
+def proposed(tables: str, examine: Examination) -> KeptPolicies:
+    """A set as the store would keep it, which it does not. Raises as `carry_out`."""
+    return KeptPolicies(0, tuple(_record(entry, None, 0) for entry in read_tables(tables, examine)))
+
+
 def read_tables(tables: str, examine: Examination) -> Sequence[PolicyEntry]:
     """The entries of a set, which are sound. Raises as `carry_out`."""
     try:

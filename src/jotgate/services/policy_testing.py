@@ -1,6 +1,6 @@
 """Says what would be decided of a call, and which policy decides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -10,7 +10,7 @@ from jotgate.core.faults import advice, shown
 from jotgate.core.lineage import Actor, Confirmation
 from jotgate.core.operations import METRICS, OPERATIONS, USAGE
 from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
-from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
+from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, TriedCall
 from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route
@@ -87,6 +87,25 @@ class CallTester:
     def _origin(self, name: str) -> Origin | None:
         found = next((one.origin for one in self._set.policies if one.name == name), None)
         return SHIPPED.origin if name == SHIPPED.name and found is None else found
+
+
+def compare(
+    now: CallTester, then: CallTester, calls: Iterable[PolicyQuestion], own_issuer: str, now_s: float
+) -> list[TriedCall]:
+    """What each of the calls is decided to be, by both. Raises ConfigurationError: there is no such call."""
+    found = []
+    for question in calls:
+        at_s = now_s if question.at_s is None else question.at_s
+        principal = describe_principal(question, own_issuer, at_s)
+        circumstances = Circumstances(question.address, at_s)
+        before, after = (one.test(principal, question.operation, question.model, circumstances) for one in (now, then))
+        found.append(TriedCall(before, after, _noticed(before) != _noticed(after)))
+    return found
+
+
+def _noticed(finding: PolicyFinding) -> tuple[object, ...]:
+    """What the caller, or what becomes of the call, shows of a decision; which policy has made it does not."""
+    return finding.allowed, finding.code, finding.message, finding.ended_tokens, finding.stale
 
 
 def describe_principal(question: PolicyQuestion, own_issuer: str, now_s: float) -> Principal:

@@ -14,7 +14,7 @@ from jotgate.core.key_checks import SIGNING_ALGORITHMS
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.policy_orders import PolicyView
+from jotgate.core.policy_orders import PolicyQuestion, PolicyView
 
 _View = TypeVar("_View", bound=Struct)
 
@@ -262,6 +262,13 @@ class NewPolicies(Struct, frozen=True, forbid_unknown_fields=True):
     """The policies that the store is to keep, in their order, by their settings in docs/configuration.md."""
 
     policies: Annotated[tuple[PolicyEntry, ...], Meta(max_length=2_000)]
+
+
+class TrialPolicies(Struct, frozen=True, forbid_unknown_fields=True):
+    """Policies as in `NewPolicies`, which are not kept, and calls of which it is asked what they would change."""
+
+    policies: Annotated[tuple[PolicyEntry, ...], Meta(max_length=2_000)]
+    calls: Annotated[tuple[PolicyQuestion, ...], Meta(min_length=1, max_length=64)]
 
 
 class PolicySetView(Struct, frozen=True, kw_only=True):

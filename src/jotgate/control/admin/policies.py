@@ -8,7 +8,14 @@ import msgspec
 
 from jotgate.control.admin.bodies import PolicySetView
 from jotgate.control.admin.shapes import Call, Done, Handler
-from jotgate.core.policy_orders import PolicyAnswer, PolicyFinding, PolicyOrder, PolicyQuestion
+from jotgate.core.policy_orders import (
+    PolicyAnswer,
+    PolicyFinding,
+    PolicyOrder,
+    PolicyQuestion,
+    PolicyTrial,
+    PolicyTrialAnswer,
+)
 
 
 class PolicyOffice(Protocol):
@@ -20,6 +27,9 @@ class PolicyOffice(Protocol):
     async def test(self, question: PolicyQuestion) -> PolicyFinding:
         """What would be decided. Raises ConfigurationError."""
 
+    async def attempt(self, trial: PolicyTrial) -> PolicyTrialAnswer:
+        """What a set would change that is not applied. Raises ConfigurationError."""
+
 
 def policy_handlers(office: PolicyOffice) -> dict[str, Handler]:
     """The handlers, by the names of their routes."""
@@ -27,6 +37,7 @@ def policy_handlers(office: PolicyOffice) -> dict[str, Handler]:
         "getPolicies": partial(_show, office),
         "replacePolicies": partial(_replace, office),
         "testPolicies": partial(_test, office),
+        "tryPolicies": partial(_attempt, office),
     }
 
 
@@ -47,3 +58,8 @@ async def _order(office: PolicyOffice, call: Call, order: PolicyOrder) -> Done:
 
 async def _test(office: PolicyOffice, call: Call) -> Done:
     return Done(await office.test(call.body))
+
+
+async def _attempt(office: PolicyOffice, call: Call) -> Done:
+    tables = msgspec.json.encode(call.body.policies).decode()
+    return Done(await office.attempt(PolicyTrial(tables=tables, calls=call.body.calls)))

@@ -24,6 +24,7 @@ from jotgate.control.admin.bodies import (
     Roll,
     Rotation,
     TenantView,
+    TrialPolicies,
 )
 from jotgate.control.admin.shapes import AdminRoute, Page, Parameter
 from jotgate.core.account_orders import Impact
@@ -32,7 +33,7 @@ from jotgate.core.endless_tokens import EndlessView
 from jotgate.core.holder_orders import HolderAnswer
 from jotgate.core.key_orders import KeyView
 from jotgate.core.personal_tokens import PersonalView
-from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
+from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, PolicyTrialAnswer
 from jotgate.core.quota_orders import HolderView, QuotaFinding, QuotaQuestion
 from jotgate.core.scopes import AdminNoun
 from jotgate.core.token_orders import TokenView
@@ -207,6 +208,10 @@ _POLICIES: Final = (
     AdminRoute(
         name="testPolicies", method="POST", path="/policies/test", noun="policies", body=PolicyQuestion,
         answer=PolicyFinding, summary="Say what would be decided of a call, and which policy decides.",
+    ),
+    AdminRoute(
+        name="tryPolicies", method="POST", path="/policies/try", noun="policies", body=TrialPolicies,
+        answer=PolicyTrialAnswer, summary="Say what policies would change for calls if the store had them.",
     ),
 )  # fmt: skip
 

@@ -114,7 +114,45 @@ def test_a_call_is_tried_and_nothing_changes(stage: AdminStage) -> None:
     assert len(stage.log.events) == 1
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/policies"), ("POST", "/policies/test")])
+def test_what_a_set_would_change_is_told_and_nothing_is_applied(stage: AdminStage) -> None:
+    put(stage, DENY, {"name": "rest", "effect": "allow"})
+    call = {"operation": "chat.completions", "model": "a"}
+    calls = [{**call, "subject": name} for name in ("bob", "ann", "eve")]
+    wanted = [
+        {"name": "no-eve", "effect": "deny", "subjects": ["eve"], "reason": "Eve is away"},
+        {"name": "others", "effect": "allow"},
+    ]
+    answer = stage.ask("POST", "/policies/try", {"policies": wanted, "calls": calls})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    bob, ann, eve = told["calls"]
+    assert [(one["now"]["allowed"], one["then"]["allowed"]) for one in (bob, ann, eve)] == [
+        (False, True),
+        (True, True),
+        (True, False),
+    ]
+    assert [one["changes"] for one in (bob, ann, eve)] == [True, False, True]
+    assert (ann["now"]["policy"], ann["then"]["policy"], ann["then"]["origin"]) == ("rest", "others", "store")
+    assert "Eve is away" in eve["then"]["message"]
+    assert told["warnings"] == []
+    assert names(stage.ask("GET", "/policies")) == [("no-bob", "store"), ("rest", "store")]
+    assert len(stage.log.events) == 1
+    nothing = stage.ask("POST", "/policies/try", {"policies": [], "calls": calls[:1]}).json()
+    assert (nothing["calls"][0]["then"]["policy"], nothing["calls"][0]["changes"]) == ("as-the-token-says", True)
+    assert stage.ask("POST", "/policies/try", {"policies": wanted[:1], "calls": calls[:1]}).json()["warnings"] != []
+
+
+def test_a_set_that_could_not_be_kept_is_not_tried(stage: AdminStage) -> None:
+    call = {"operation": "chat.completions", "model": "a", "subject": "ann"}
+    faulty = {"policies": [{**DENY, "scopes": ["ai"]}], "calls": [call]}
+    assert code_of(stage.ask("POST", "/policies/try", faulty)) == (422, Code.CONFIGURATION)
+    for body in ({"policies": [DENY]}, {"policies": [DENY], "calls": []}, {"calls": [call]}):
+        assert code_of(stage.ask("POST", "/policies/try", body)) == (400, Code.REQUEST_MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", "/policies"), ("POST", "/policies/test"), ("POST", "/policies/try")]
+)
 def test_who_may_only_look_changes_nothing(stage: AdminStage, method: str, path: str) -> None:
     reader = stage.token("admin:read", "admin:clients")
     assert stage.ask("GET", "/policies", token=reader).status_code == 200

@@ -13,11 +13,11 @@ from jotgate.testing.call_log import tokens_of
 PAGE: Final = """\
 # A quota of {requests:,} requests and {tokens:,} tokens, {clients} clients, machines that die: never over by one
 
-Run of {when}; `make soak` repeats it. {machines} machines of {workers} workers each share a PostgreSQL. What counts is
-what reached the upstream by its own log: it keeps `max_tokens` and `max_completion_tokens`, says in `usage` what it
-sent, and writes down what it had written of each answer when the connection went away. Lost are units that a killed
-worker held, those of calls that ran in it among them: they count as spent. Debt is what calls used beyond what they had
-reserved.
+Run of {when}; `make soak` repeats it. {machines} machines of {workers} workers each share a PostgreSQL and a Valkey.
+What counts is what reached the upstream by its own log: it keeps `max_tokens` and `max_completion_tokens`, says in
+`usage` what it sent, and writes down what it had written of each answer when the connection went away. Lost are units
+that a killed worker held, those of calls that ran in it among them: they count as spent. Debt is what calls used beyond
+what they had reserved.
 
 {passes}
 ## Streams without a ceiling

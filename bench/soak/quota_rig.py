@@ -1,4 +1,4 @@
-"""Two machines that share a PostgreSQL and sell tokens of upstreams that write down what they sold."""
+"""Two machines that share a PostgreSQL and a Valkey, and sell tokens of upstreams that write down what they sold."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from jotgate.core.revocations import token_handle
 from jotgate.testing.call_log import CallLine, read_calls
 from jotgate.testing.running import Gateway, running_gateway, short_directory, until
 from tests.databases import Postgres, postgres
+from tests.valkeys import Valkey, valkey
 
 MACHINES: Final = 2
 WORKERS: Final = 2
@@ -32,6 +33,8 @@ public_url = "{issuer}"
 workers = {workers}
 [store]
 url = "{store}"
+[hints]
+url = "{hints}"
 [keys]
 master_key_env = "JOTGATE_MASTER_KEY"
 """
@@ -81,10 +84,16 @@ class QuotaRig:
     """The machines and their surroundings."""
 
     def __init__(
-        self, machines: Sequence[Gateway], database: Postgres, url: str, sellers: Mapping[str, tuple[Server, Path]]
+        self,
+        machines: Sequence[Gateway],
+        database: Postgres,
+        url: str,
+        sellers: Mapping[str, tuple[Server, Path]],
+        hints: Valkey,
     ) -> None:
         self.machines = machines
         self._database = database
+        self._hints = hints
         self._url = url
         self._sellers = sellers
 
@@ -140,6 +149,19 @@ class QuotaRig:
         with self._database.outage():
             pass
 
+    def empty_hints(self, number: int) -> None:
+        """Valkey loses all that it has; every other time it ends, too, as in a crash, and is started again."""
+        with self._hints.client() as client:
+            client.flushall()
+        if number % 2:
+            self._hints.kill()
+            self._hints.start()
+
+    @property
+    def hinting(self) -> bool:
+        """Whether every machine has told that it is in touch with the others."""
+        return all("machines tell one another that units are wanted" in machine.errors for machine in self.machines)
+
     def _kill(self, machine: Gateway, name: str) -> None:
         until(lambda: name in machine.pids, f"{name} is there", PATIENCE_S)
         old = machine.pids[name]
@@ -157,20 +179,21 @@ def _whole(machine: Gateway) -> bool:
 
 @contextmanager
 def running_sellers(shape: Shape) -> Iterator[QuotaRig]:
-    """Start a database, upstreams (compiled where there is a compiler) and machines; end them all."""
+    """Start a database, a Valkey, upstreams (compiled where there is a compiler) and machines; end them all."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_directory())
         database = stack.enter_context(postgres())
         url = database.make_database().url
         sellers: dict[str, tuple[Server, Path]] = {}
-        settings = _SETTINGS.format(issuer=_ISSUER, workers=WORKERS, store=url) + shape.settings
+        hints = stack.enter_context(valkey(folder))
+        settings = _SETTINGS.format(issuer=_ISSUER, workers=WORKERS, store=url, hints=hints.url) + shape.settings
         for model in shape.models:
             log = folder / f"{model}.txt"
             server = stack.enter_context(running(start_counting(_program(), log)))
             sellers[model] = (server, log)
             settings += _UPSTREAM.format(model=model, port=server.port, silence=shape.silence, ceiling=shape.ceiling)
         machines = [stack.enter_context(running_gateway(settings, environment=_MASTER)) for _ in range(shape.machines)]
-        yield QuotaRig(machines, database, url, sellers)
+        yield QuotaRig(machines, database, url, sellers, hints)
 
 
 def _program() -> Path | None:

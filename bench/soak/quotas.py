@@ -20,6 +20,7 @@ from jotgate.testing.running import NeverCameTrue, until
 KILL_WORKER: Final = "workers killed by SIGKILL"
 KILL_CONTROL: Final = "control processes killed by SIGKILL"
 RESTART: Final = "PostgreSQL ended as in a crash, and started again"
+EMPTY: Final = "Valkey emptied (FLUSHALL), every other time ended as in a crash, too, and started again"
 REQUESTS: Final = "requests"
 TOKENS: Final = "tokens"
 STREAMS: Final = "streams"
@@ -29,7 +30,7 @@ FIRST_AT: Final = 0.9
 """Streams without ceilings are refused nothing before so much of their quota is spent."""
 GIVEN_BACK_S: Final = 40.0
 """What a killed worker held ends 15 s after it was leased; other units come back within two."""
-_DEEDS: Final = (KILL_WORKER, KILL_CONTROL, RESTART)
+_DEEDS: Final = (KILL_WORKER, KILL_CONTROL, EMPTY, RESTART)
 _LAST_DEED_AT: Final = 0.9
 _CEILING: Final = 600
 _LOOK_S: Final = 0.02
@@ -79,7 +80,7 @@ FULL: Final = Sizes(
     small=Appetite(least=5, most=50, pause_us=40_000),
     large=Appetite(least=100, most=3_000, pause_us=12_000),
     endless=Appetite(least=2_000, most=20_000, pause_us=7_000, piece=2),
-    deeds=18,
+    deeds=24,
 )
 SMALL: Final = Sizes(
     requests=1_000,
@@ -88,7 +89,7 @@ SMALL: Final = Sizes(
     small=Appetite(least=5, most=50, pause_us=20_000),
     large=Appetite(least=100, most=3_000, pause_us=5_000, piece=4),
     endless=Appetite(least=2_000, most=20_000, pause_us=1_200, piece=32),
-    deeds=3,
+    deeds=4,
     hurried=True,
     debt_max=15_000,
     # On a busy machine units come back late; tests/unit/gateway/test_metered_share.py has it by a clock of its own.
@@ -171,6 +172,7 @@ def _disturb(rig: QuotaRig, sizes: Sizes, found: Pass, over: Callable[[], bool])
     acts: Mapping[str, Callable[[int], None]] = {
         KILL_WORKER: rig.kill_worker,
         KILL_CONTROL: rig.kill_control,
+        EMPTY: rig.empty_hints,
         RESTART: rig.restart_database,
     }
     for number in range(sizes.deeds):

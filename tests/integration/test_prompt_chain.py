@@ -247,3 +247,26 @@ def test_the_three_steps_of_a_call_stand_in_its_record(house: House) -> None:
     until(lambda: bool(records()), "the call is recorded")
     (record,) = records()
     assert (record["subject"], record["status"], len(record["steps"])) == ("recorded", 200, 3)
+    assert {one.headers["x-request-id"] for one in house.model.requests} == {identity}
+
+
+def test_with_a_key_of_anthropic_its_endpoint_is_asked_with_it() -> None:
+    """Only the address is another: that endpoint is spoken to as any OpenAI-compatible one."""
+    key = "sk-ant-of-the-test"
+    variables = {"JWT_SECRET_KEY": SECRET, "API_PORT": "0", "ANTHROPIC_API_KEY": key, "LOKI_URL": "http://127.0.0.1:1"}
+    with short_directory() as place, upstream_in_thread(ANALYZED, processed(0.9), said("Hello")) as model:
+        variables["JOTGATE_UPSTREAMS__ANTHROPIC__BASE_URL"] = model.base_url
+        gateway = Gateway(place / "data", ("--preset", "prompt-chain"), variables, cwd=place)
+        try:
+            house = House(gateway.start(), place, model)
+            assert httpx.get(f"{house.url}/health/ready").json() == {"status": "ready"}
+            assert house.ask(token_of()).json()["choices"][0]["message"]["content"] == "Hello"
+            assert {one.headers["authorization"] for one in model.requests} == {f"Bearer {key}"}
+            bodies = [json.loads(one.body) for one in model.requests]
+            assert {one["model"] for one in bodies} == {"claude-haiku-4-5-20251001"}
+            assert [one["temperature"] for one in bodies] == [0.5, 0.7, 0.5]
+            assert not any("response_format" in one for one in bodies)
+            assert "LOKI_URL is not used" in gateway.errors
+            assert key not in gateway.errors
+        finally:
+            gateway.kill()

@@ -217,3 +217,14 @@ def test_each_refusal_is_recorded_with_the_status_that_was_told() -> None:
     house.ask(request(BODY, authorization=b"Bearer a.b.c", x_request_id=b"one"))
     (line,) = house.trail.lines
     assert json.loads(line)["status"] == 403
+
+
+def test_weak_001_2_tokens_that_are_refused_are_limited_by_the_address_that_sends_them() -> None:
+    """The original never counted them: its limit stood behind its check of tokens."""
+    house = House()
+    statuses = [house.ask(get(b"/v1/models", authorization=b"Bearer a.b.c")).status for _ in range(400)]
+    assert (statuses[0], statuses[-1]) == (403, 429)
+    refused = house.ask(get(b"/v1/models", authorization=b"Bearer a.b.c"))
+    assert list(json.loads(refused.body)) == ["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert House().ask(get(b"/v1/models", authorization=bearer())).status == 200

@@ -16,6 +16,7 @@ from jotgate.cli.common import (
     say_next,
 )
 from jotgate.cli.confirming import add_yes_option, confirm
+from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.token_holders import told_of_tenant
 from jotgate.errors import Code, CommandError, JotgateError
 
@@ -287,7 +288,8 @@ def _switch(arguments: argparse.Namespace, noun: "Noun") -> int:
 
     if arguments.action == "disable" and not arguments.yes:
         confirm(arguments, arguments.name, _told_before(arguments, noun))
-    answer = ask(arguments, AccountOrder(noun=noun, action=arguments.action, name=arguments.name))
+    with may_be_done(f"'jotgate {noun} show' shows"):
+        answer = ask(arguments, AccountOrder(noun=noun, action=arguments.action, name=arguments.name))
     _tell_elsewhere(answer)
     return print_changed(arguments, noun, answer, f"is {arguments.action}d")
 
@@ -326,7 +328,8 @@ def _delete(arguments: argparse.Namespace, noun: "Noun") -> int:
         impact = ask(arguments, AccountOrder(noun=noun, action="show", name=arguments.name)).impact
         told = f"the {noun} {plain(arguments.name)} would be deleted{_impact(impact, done=False)}"
         confirm(arguments, arguments.name, told)
-    answer = ask(arguments, AccountOrder(noun=noun, action="delete", name=arguments.name))
+    with may_be_done(f"'jotgate {noun} list' shows"):
+        answer = ask(arguments, AccountOrder(noun=noun, action="delete", name=arguments.name))
     _tell_elsewhere(answer)
     if arguments.json:
         print_json({"deleted": arguments.name, **_figures(answer.impact)})

@@ -17,6 +17,7 @@ from jotgate.cli.common import (
     add_data_option,
     say_next,
 )
+from jotgate.cli.outcomes import may_be_done
 from jotgate.errors import CommandError, DirectoryRefused
 
 if TYPE_CHECKING:
@@ -174,7 +175,8 @@ def revoke(arguments: argparse.Namespace) -> int:
 
     if not arguments.yes:
         raise _impact(arguments)
-    answer = _ask(arguments, KeyOrder(action="revoke", kid=arguments.kid))
+    with may_be_done("'jotgate key list' shows"):
+        answer = _ask(arguments, KeyOrder(action="revoke", kid=arguments.kid))
     sys.stdout.write(f"{answer.kid} is revoked: what it signed is refused\n")
     signing = next((key for key in answer.keys if key.state == "active"), None)
     if signing is not None and signing.activated_at_s is not None:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from jotgate.cli.common import ControlRefusal, data_directory, sources
+from jotgate.cli.outcomes import Unanswered
 from jotgate.core.status import Status
 from jotgate.errors import CommandError
 from jotgate.stores.directory import SOCKET_PATH_BYTES_MAX, DataDirectory
@@ -204,7 +205,7 @@ def _exchange(directory: DataDirectory, method: str, path: str, body: bytes) -> 
     except (FileNotFoundError, NotADirectoryError, ConnectionError, http.client.HTTPException):
         raise _NoControlError from None
     except TimeoutError:
-        raise CommandError(
+        raise Unanswered(
             f"the jotgate that runs on '{directory.path}' did not answer within {_ANSWER_S:g} s",
             hint="Look at what it says on its terminal or in its log",
         ) from None

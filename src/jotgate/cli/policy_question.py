@@ -105,13 +105,15 @@ def ask_token(arguments: argparse.Namespace) -> int:
 
 
 def _read_question(arguments: argparse.Namespace) -> "PolicyQuestion":
-    from jotgate.core.policy_orders import PolicyQuestion
+    from jotgate.core.policy_orders import AGE_MAX_S, PolicyQuestion
     from jotgate.core.values import parse_duration_s
 
     try:
         age_s = parse_duration_s(arguments.age) if arguments.age else 0
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
+    if age_s > AGE_MAX_S:
+        raise UsageError(f"no token is as old as {arguments.age}", hint="Write an --age of at most 36500d")
     return PolicyQuestion(
         subject=arguments.subject,
         operation=arguments.operation,
@@ -139,7 +141,10 @@ def _read_time(text: str) -> float | None:
         found = None
     if found is None or found.tzinfo is None:
         raise UsageError(f"'{text}' is no time with its zone", hint="Write one such as 2027-01-31T08:00:00Z")
-    return found.timestamp()
+    at_s = found.timestamp()
+    if at_s < 0:
+        raise UsageError(f"'{text}' lies before 1970", hint="Write a later time, such as 2027-01-31T08:00:00Z")
+    return at_s
 
 
 def _tell(arguments: argparse.Namespace, found: "PolicyFinding") -> int:

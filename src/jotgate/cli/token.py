@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jotgate.cli import policy_question, token_ledger, token_narrow
+from jotgate.cli.accounts import add_tool_option
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -83,6 +84,7 @@ def _register_create(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     create_parser.add_argument(
         "--audience", action="append", default=[], metavar="URL", help="who should accept it (default: this gateway)"
     )
+    add_tool_option(create_parser)
     add_limit_options(create_parser)
     add_data_option(create_parser)
     add_config_option(create_parser)
@@ -95,6 +97,8 @@ def create(arguments: argparse.Namespace) -> int:
     from jotgate.core.claims import Issued, TokenRequest
     from jotgate.core.values import parse_duration_s
 
+    if arguments.tool:
+        raise UsageError("a token has no tools: tools come with MCP routes", hint="Leave --tool out")
     try:
         request = TokenRequest(
             subject=arguments.subject,

@@ -5,11 +5,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.common import EXIT_OK, UsageError, say_next, sources
+from jotgate.cli.common import EXIT_OK, UsageError, say_next
+from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.holder_orders import HolderAnswer, HolderKind, HolderOrder
 
 _KINDS: "Final[tuple[HolderKind, ...]]" = ("client", "subject", "tenant", "key")
@@ -125,14 +127,15 @@ def count_of(live: int, more: bool) -> str:
 
 
 def _ask(arguments: argparse.Namespace, order: "HolderOrder") -> "HolderAnswer":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.holder_orders import HolderAnswer
 
-    directory = find_directory(arguments)
-
-    def open_data() -> HolderAnswer:
+    def offline() -> "Offline[HolderOrder, HolderAnswer]":
         from jotgate.assembly.tokens_offline import revoke_tokens_of
 
-        return revoke_tokens_of(directory, sources(arguments), order)
+        return revoke_tokens_of
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/revoke-of", order, HolderAnswer), open_data)
+    if not order.confirmed:
+        return carry_out(arguments, "/tokens/revoke-of", order, HolderAnswer, offline)
+    with may_be_done("'jotgate token list' shows"):
+        return carry_out(arguments, "/tokens/revoke-of", order, HolderAnswer, offline)

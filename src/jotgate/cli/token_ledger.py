@@ -12,14 +12,15 @@ from jotgate.cli.common import (
     add_config_option,
     add_data_option,
     say_next,
-    sources,
 )
 from jotgate.cli.endless_tokens import list_endless
+from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain, print_lines
 from jotgate.cli.token_holders import UNCOUNTED, add_holder_options, count_of, find_holder, revoke_of
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.cli.operator import Offline
     from jotgate.core.token_orders import TokenAnswer, TokenListing, TokenOrder, TokenPage, TokenView
 
 _ID_CHARS: Final = 32
@@ -182,28 +183,27 @@ def _pages(arguments: argparse.Namespace) -> "Iterator[TokenPage]":
 
 
 def _ask_page(arguments: argparse.Namespace, wanted: "TokenListing") -> "TokenPage":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.token_orders import TokenPage
 
-    directory = find_directory(arguments)
-
-    def open_data() -> TokenPage:
+    def offline() -> "Offline[TokenListing, TokenPage]":
         from jotgate.assembly.tokens_offline import list_tokens
 
-        return list_tokens(directory, sources(arguments), wanted)
+        return list_tokens
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/list", wanted, TokenPage), open_data)
+    return carry_out(arguments, "/tokens/list", wanted, TokenPage, offline)
 
 
 def _ask_revoke(arguments: argparse.Namespace, order: "TokenOrder") -> "TokenAnswer":
-    from jotgate.cli.operator import ask_control, ask_or_open, find_directory
+    from jotgate.cli.operator import carry_out
     from jotgate.core.token_orders import TokenAnswer
 
-    directory = find_directory(arguments)
-
-    def open_data() -> TokenAnswer:
+    def offline() -> "Offline[TokenOrder, TokenAnswer]":
         from jotgate.assembly.tokens_offline import revoke_tokens
 
-        return revoke_tokens(directory, sources(arguments), order)
+        return revoke_tokens
 
-    return ask_or_open(directory, lambda: ask_control(directory, "/tokens/revoke", order, TokenAnswer), open_data)
+    if not order.confirmed:
+        return carry_out(arguments, "/tokens/revoke", order, TokenAnswer, offline)
+    with may_be_done("'jotgate token list' shows"):
+        return carry_out(arguments, "/tokens/revoke", order, TokenAnswer, offline)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from jotgate.cli.accounts import add_tool_option
 from jotgate.cli.common import (
     EXIT_OK,
     UsageError,
@@ -73,6 +74,7 @@ def _register_narrow(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     narrow_parser.add_argument(
         "--audience", action="append", default=[], metavar="URL", help="who should accept it (default: the token's)"
     )
+    add_tool_option(narrow_parser)
     add_limit_options(narrow_parser)
     add_data_option(narrow_parser)
     add_config_option(narrow_parser)
@@ -84,6 +86,8 @@ def narrow(arguments: argparse.Namespace) -> int:
     from jotgate.core.narrow_orders import NarrowOrder
     from jotgate.core.values import parse_duration_s
 
+    if arguments.tool:
+        raise UsageError("a token has no tools: tools come with MCP routes", hint="Leave --tool out")
     token = read_token(arguments)
     try:
         order = NarrowOrder(

@@ -13,7 +13,8 @@ _GIVE: Final = "Give it on stdin or in the environment variable JOTGATE_TOKEN, w
 
 def add_argv_trap(parser: argparse.ArgumentParser) -> None:
     """Take a token in argv only to refuse it with advice; a parser's own message would repeat it."""
-    parser.add_argument("misplaced", nargs="*", help=argparse.SUPPRESS)
+    # With a default it is not required, and not named where something else is missing.
+    parser.add_argument("misplaced", nargs="*", default=[], help=argparse.SUPPRESS)
 
 
 def read_token(arguments: argparse.Namespace) -> str:

@@ -33,11 +33,17 @@ class HolderOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def __post_init__(self) -> None:
         texts = (self.name, self.issuer, self.reason)
         check_identifiers(texts)
-        if not self.name or any(len(text) > _CHARS_MAX or not text.isprintable() for text in texts):
+        if not self.name or not _is_plain(self.name):
             raise CommandError(
-                f"a name or the reason is empty, longer than {_CHARS_MAX} characters, or no plain text",
+                f"the name is empty, longer than {_CHARS_MAX} characters, or no plain text",
                 hint=f"Give the name of the {self.kind}",
             )
+        for what, text in (("issuer", self.issuer), ("reason", self.reason)):
+            if not _is_plain(text):
+                raise CommandError(
+                    f"the {what} is longer than {_CHARS_MAX} characters, or no plain text",
+                    hint=f"Write the {what} in one line without control characters, or leave it out",
+                )
         if self.issuer and self.kind in _OURS_ALONE:
             raise CommandError(
                 f"a {self.kind} is this installation's, and no other issuer's",
@@ -64,3 +70,7 @@ class HolderAnswer(Struct, frozen=True, kw_only=True):
     before_s: int | None
     done: bool
     shared: bool
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= _CHARS_MAX and text.isprintable()

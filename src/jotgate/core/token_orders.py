@@ -80,13 +80,17 @@ class TokenOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             for token_id in self.token_ids:
                 if token_id.count(".") == _DOTS:  # No identifier of ours has any.
                     raise token_given(token_id)
+        if len(self.reason) > _TEXT_MAX or not self.reason.isprintable():
+            raise CommandError(
+                f"the reason is longer than {_TEXT_MAX} characters, or no plain text",
+                hint="Write the reason in one line without control characters, or leave it out",
+            )
         longest = _FOREIGN_MAX if self.issuer else _TEXT_MAX
-        for text, most in ((self.reason, _TEXT_MAX), *((one, longest) for one in self.token_ids)):
-            if len(text) > most or not text.isprintable():
-                raise CommandError(
-                    f"an identifier or the reason is longer than {most} characters, or is no plain text",
-                    hint="'jotgate token list' shows the identifiers of tokens; name who issued others with --issuer",
-                )
+        if any(len(one) > longest or not one.isprintable() for one in self.token_ids):
+            raise CommandError(
+                f"an identifier is longer than {longest} characters, or no plain text",
+                hint="'jotgate token list' shows the identifiers of tokens; name who issued others with --issuer",
+            )
 
 
 class TokenAnswer(Struct, frozen=True, kw_only=True):

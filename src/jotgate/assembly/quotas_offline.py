@@ -13,15 +13,17 @@ from jotgate.assembly.offline import verify
 from jotgate.assembly.personal_offline import verify_personal
 from jotgate.assembly.system import SystemClock
 from jotgate.core.claims import ACCESS_TOKEN_TYPE, CLI_CLIENT_ID
-from jotgate.core.compiler import compile_routes
+from jotgate.core.compiler import compile_routes, price_routes
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.opaque import Mark
 from jotgate.core.quota_orders import QuotaAnswer, QuotaFinding, QuotaOrder, QuotaQuestion
 from jotgate.core.quota_reader import compile_quotas
+from jotgate.core.quota_warnings import unpriced
 from jotgate.core.spenders import spender_of, surroundings_of
 from jotgate.services.quota_desk import QuotaDesk, describe_spender
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
+from jotgate.stores.price_table import read_price_table
 from jotgate.stores.secret_ages import SecretAges
 from jotgate.stores.settings import Sources, load_settings
 
@@ -76,8 +78,8 @@ def _opened(directory: DataDirectory, sources: Sources) -> Iterator[_Open]:
         issuers = Issuers(sources, SecretAges(PrivateFiles(directory.path)), SystemClock())
         issuers.take(authority.store.issuers())
         issuers.read(settings, config.server, ours)
-        aliases = frozenset(route.alias for route in compile_routes(config))
-        around = surroundings_of(issuers.compile(ours, {}), aliases)
-        yield _Open(authority, QuotaDesk(compile_quotas(config.quotas), around))
+        routes = price_routes(compile_routes(config), config, read_price_table())
+        around = surroundings_of(issuers.compile(ours, {}), frozenset(route.alias for route in routes))
+        yield _Open(authority, QuotaDesk(compile_quotas(config.quotas), around, unpriced(routes)))
     finally:
         authority.close()

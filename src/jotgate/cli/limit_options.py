@@ -2,6 +2,9 @@
 
 import argparse
 
+from jotgate.cli.common import UsageError
+from jotgate.errors import CommandError
+
 
 def add_limit_options(parser: argparse.ArgumentParser) -> None:
     """Add them; `limits_of` reads them."""
@@ -19,5 +22,24 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
 
 def limits_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The texts of the limits that are asked for; whoever takes them checks them."""
-    totals = {"requests": arguments.max_requests, "tokens": arguments.max_tokens, "USD": arguments.max_cost}
-    return (*(f"{given} {unit}" for unit, given in totals.items() if given is not None), *arguments.limit)
+    totals = {
+        "--max-requests 1000": ("requests", arguments.max_requests),
+        "--max-tokens 1000000": ("tokens", arguments.max_tokens),
+        "--max-cost 2.50": ("USD", arguments.max_cost),
+    }
+    given = {example: (unit, text) for example, (unit, text) in totals.items() if text is not None}
+    for example, (unit, text) in given.items():
+        _check(example, unit, text)
+    return (*(f"{text} {unit}" for unit, text in given.values()), *arguments.limit)
+
+
+def _check(example: str, unit: str, text: str) -> None:
+    from jotgate.core.limit_texts import read_limit
+
+    option = example.partition(" ")[0]
+    try:
+        read_limit(f"{text or '-'} {unit}")
+    except CommandError as fault:
+        raise UsageError(f"{option}: {fault.message}", hint=f"Write it such as {example}") from None
+    if " " in text:
+        raise UsageError(f"{option} takes an amount alone", hint=f"Write it such as {example}")

@@ -209,6 +209,8 @@ def _print_lines(holder: "HolderView") -> None:
         sys.stdout.write(f"nothing limits the {holder.level} {plain(holder.name)} by itself\n")
     for one in holder.quotas:
         sys.stdout.write("".join(f"{line}\n" for line in _lines(one)))
+    for warning in holder.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
 
 
 def _lines(one: "QuotaView") -> list[str]:
@@ -222,6 +224,8 @@ def _lines(one: "QuotaView") -> list[str]:
         f"  {'limit':<7}{one.limit} per {' and '.join(one.per) or 'all calls'}",
         f"  {'left':<7}{amount(one.left)}; spent {amount(one.spent)}, held by workers {amount(one.leased)}",
     ]
+    if one.ahead == 1 < one.amount:
+        lines.append(f"  {'small':<7}so little is left that workers take no units ahead: each call asks the store")
     if one.debt:
         lines.append(f"  {'debt':<7}{amount(one.debt)}, used beyond what was left")
     if one.lost:

@@ -6,9 +6,14 @@ is booked as such when its taker says so. A limit that is lowered below what sta
 `core.lease_turns` does a turn, `core.ledger_records` has what is kept.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from jotgate.core.quotas import Meter
+
+AHEAD_SHARE: Final = 16
+"""Before calls ask for them, a worker takes at most this part of the units that are left; of fewer than this, none."""
 
 
 class LeaseAsk(Struct, frozen=True, omit_defaults=True):

@@ -35,7 +35,8 @@ class QuotaView(Struct, frozen=True, kw_only=True):
 
     Amounts are whole units, those of money nanodollars. `spent` was used, or is lost with leases that ran out (`lost`);
     of it `debt` was used beyond what was left. `leased` is what workers hold, `left` what could be granted now. The
-    window began at `window_s` and ends at `ends_at_s` (NumericDates); null: never.
+    window began at `window_s` and ends at `ends_at_s` (NumericDates); null: never. `ahead` is how many a worker takes
+    at most before they are asked for: of a small quota 1, so that each call of it asks the store.
     """
 
     quota: str
@@ -51,12 +52,14 @@ class QuotaView(Struct, frozen=True, kw_only=True):
     lost: int = 0
     window_s: int = 0
     ends_at_s: int | None = None
+    ahead: int = 1
 
 
 class HolderView(Struct, frozen=True, kw_only=True):
     """A holder: the limits that the store has for it, of which version, and how all stand that count by it alone.
 
-    `version` is 0 where the store has none. `quotas` are empty in a list of all holders.
+    `version` is 0 where the store has none. `quotas` are empty in a list of all holders, and so are `warnings`: what
+    whoever sets these limits should know, each a sentence without its full stop.
     """
 
     level: Level
@@ -65,6 +68,7 @@ class HolderView(Struct, frozen=True, kw_only=True):
     version: int = 0
     updated_at_s: int = 0
     quotas: list[QuotaView] = []
+    warnings: list[str] = []
 
 
 class RuleView(Struct, frozen=True, kw_only=True):

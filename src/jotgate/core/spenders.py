@@ -158,12 +158,13 @@ def subject_meter(spending: Spending, others: Iterable[Meter]) -> Meter | None:
     none such: it says how fast they come, and not how many there are.
     """
     handles = tuple(spending.holders["principal"].values())
-    if spending.daily is None or any(_is_subjects(one, handles) for one in others):
+    if spending.daily is None or any(limits_subject(one, handles) for one in others):
         return None
     return meter_of(Quota("subject", Limit("requests", spending.daily, "day"), ("principal",)), handles)
 
 
-def _is_subjects(meter: Meter, handles: tuple[str, ...]) -> bool:
+def limits_subject(meter: Meter, handles: tuple[str, ...]) -> bool:
+    """Whether it counts all requests of the principal with these handles, so that no daily limit is needed beside."""
     quota = meter.quota
     whole = meter.holders == handles and quota.per == ("principal",) and not quota.scope
     return whole and quota.limit.unit == "requests" and quota.limit.window != "rate"

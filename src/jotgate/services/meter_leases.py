@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.ledger import AHEAD_SHARE, LeaseAnswer, LeaseAsk
 from jotgate.core.quotas import Meter
 from jotgate.services.meter_chains import MARGIN_S, UNITS, Chain, Runner
 
@@ -35,8 +35,6 @@ WAKE_S: Final = 0.02
 
 _AMPLE: Final = 4
 """While answers come late, for those that wait so many times what they need is asked for: others come meanwhile."""
-_SHARE: Final = 16
-"""Beforehand nobody asks for more than this part of what is left; of less than this, for nothing."""
 _SPARED_SHARE: Final = 8
 """While others wait, such a part of what is used in a second is kept."""
 _QUEUED_SHARE: Final = 4
@@ -327,11 +325,11 @@ class Holding:
     def _demand(self, keep: int) -> tuple[int, int]:
         """How many units to want beside those that are kept, and how many at least."""
         left = self._left
-        early = min(max(0, self._ahead - keep), left // _SHARE)
+        early = min(max(0, self._ahead - keep), left // AHEAD_SHARE)
         if not self._wanted:
             return early, 0
         least = max(1, self._least - keep)
-        ample = min(_AMPLE * self._wanted - keep, left // _SHARE) if self._took_s >= SLOW_S else 0
+        ample = min(_AMPLE * self._wanted - keep, left // AHEAD_SHARE) if self._took_s >= SLOW_S else 0
         return max(early, least, ample, min(self._wanted - keep, left // _QUEUED_SHARE)), least
 
     @property
@@ -350,7 +348,7 @@ class Holding:
             self._set_low()
 
     def _set_low(self) -> None:
-        self.chain.low = min(self._ahead // 4, self._left // _SHARE // 2) if self.chain.lease_id else 0
+        self.chain.low = min(self._ahead // 4, self._left // AHEAD_SHARE // 2) if self.chain.lease_id else 0
 
     def _begin(self, chain: Chain) -> None:
         self._given += chain.free - self.chain.free

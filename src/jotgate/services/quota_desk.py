@@ -6,6 +6,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from jotgate.core.ledger import AHEAD_SHARE
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.limit_texts import check_zones, read_limits, write_limit
 from jotgate.core.meters import meter_of
@@ -21,10 +22,11 @@ from jotgate.core.quota_orders import (
     Source,
 )
 from jotgate.core.quota_rules import QuotaRule, rule_meters, rules_per
+from jotgate.core.quota_warnings import unpriced, warn_of_limits
 from jotgate.core.quotas import Level, Limit, Meter, Quota, Spender
 from jotgate.core.revocations import ancestor_handle, token_handle
 from jotgate.core.snapshot import Snapshot
-from jotgate.core.spenders import Surroundings, Trait, spending_of, surroundings_of, token_meters
+from jotgate.core.spenders import Surroundings, Trait, limits_subject, spending_of, surroundings_of, token_meters
 from jotgate.errors import CommandError, RecordChanged
 from jotgate.store_ports import Store
 
@@ -45,10 +47,14 @@ class QuotaChange(Struct, frozen=True):
 
 
 class QuotaDesk(Struct, frozen=True):
-    """Carries out orders by the rules of a snapshot, and what is the same for all callers."""
+    """Carries out orders by the rules of a snapshot, and what is the same for all callers.
+
+    `unpriced` are the models whose price nobody knows (`core.quota_warnings`).
+    """
 
     rules: tuple[QuotaRule, ...]
     around: Surroundings
+    unpriced: tuple[str, ...] = ()
 
     def carry_out(self, store: Store, order: QuotaOrder, now_s: float) -> tuple[QuotaAnswer, QuotaChange | None]:
         """Do what is ordered, and say how it is now; and what has changed by it, if anything.
@@ -146,6 +152,7 @@ class QuotaDesk(Struct, frozen=True):
             version=record.version,
             updated_at_s=record.updated_at_s,
             quotas=_stand(store, self._meters(level, name, record)),
+            warnings=warn_of_limits(level, name, record.limits, self.around.aliases, self.unpriced),
         )
 
     def _show_all(self, store: Store, after: tuple[Level | Literal[""], str]) -> QuotaAnswer:
@@ -174,25 +181,27 @@ class QuotaDesk(Struct, frozen=True):
     def _meters(self, level: Level, name: str, record: LimitRecord) -> Sequence[tuple[Meter, Source]]:
         """All that counts by this holder alone, and where it comes from."""
         holders = (record.holder,)
+        stored = [Quota(f"{level} {write_limit(limit)}", limit, (level,)) for limit in record.limits]
+        ruled = [rule.quota for rule in rules_per(self.rules, level, _NAMED_BY.get(level), name)]
+        sources: tuple[tuple[Source, list[Quota]], ...] = (("store", stored), ("rule", ruled))
         found: dict[str, tuple[Meter, Source]] = {}
-        for limit in record.limits:
-            meter = meter_of(Quota(f"{level} {write_limit(limit)}", limit, (level,)), holders)
-            found[meter.key] = (meter, "store")
-        for rule in rules_per(self.rules, level, _NAMED_BY.get(level), name):
-            meter = meter_of(rule.quota, holders)
-            other = found.get(meter.key)
-            if other is None or rule.quota.limit.amount < other[0].quota.limit.amount:
-                found[meter.key] = (meter, "rule")
+        for source, quotas in sources:
+            for quota in quotas:
+                meter = meter_of(quota, holders)
+                other = found.get(meter.key)
+                if other is None or quota.limit.amount < other[0].quota.limit.amount:
+                    found[meter.key] = (meter, source)
         daily = self.around.daily.get(name.partition("/")[0]) if level == "principal" and "/" in name else None
-        if daily is not None:
+        if daily is not None and not any(limits_subject(meter, holders) for meter, _ in found.values()):
             meter = meter_of(Quota("subject", replace(_DAILY, amount=daily), (level,)), holders)
-            found.setdefault(meter.key, (meter, "profile"))
+            found[meter.key] = (meter, "profile")
         return tuple(found.values())
 
 
 def open_quota_desk(snapshot: Snapshot) -> QuotaDesk:
     """The desk that goes by a snapshot."""
-    return QuotaDesk(snapshot.quotas, surroundings_of(snapshot.all_issuers, snapshot.all_aliases))
+    around = surroundings_of(snapshot.all_issuers, snapshot.all_aliases)
+    return QuotaDesk(snapshot.quotas, around, unpriced(snapshot.routes))
 
 
 def describe_spender(question: QuotaQuestion, own_issuer: str) -> Spender:
@@ -231,6 +240,7 @@ def _stand(store: Store, meters: Iterable[tuple[Meter, Source]]) -> list[QuotaVi
                 lost=balance.lost,
                 window_s=balance.window_s,
                 ends_at_s=balance.ends_at_s,
+                ahead=max(1, balance.left // AHEAD_SHARE),
             )
         )
     return views

@@ -36,10 +36,13 @@ def test_totals_come_first_and_then_what_else_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (("--max-requests", "many"), "'many' is no whole number"),
-        (("--max-requests", "-1"), "'-1' is no whole number"),
-        (("--max-requests", ""), "is no limit"),
-        (("--max-cost", "2,50"), "no amount of dollars"),
+        (("--max-requests", "many"), "^--max-requests: 'many' is no whole number"),
+        (("--max-requests", "-1"), "^--max-requests: '-1' is no whole number"),
+        (("--max-requests", ""), "^--max-requests: "),
+        (("--max-requests", "5 tokens/day in"), "^--max-requests takes an amount alone"),
+        (("--max-tokens", "1e6"), "^--max-tokens: '1e6' is no whole number"),
+        (("--max-cost", "$2"), "^--max-cost: "),
+        (("--max-cost", "2,50"), "^--max-cost: .*no amount of dollars"),
         (("--limit", "5 calls"), "counts no unit that there is"),
     ],
 )

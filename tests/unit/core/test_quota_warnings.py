@@ -3,8 +3,10 @@
 import tomllib
 
 from jotgate.core.config_reader import parse
+from jotgate.core.limit_texts import read_limit
 from jotgate.core.price_table import PriceTable
-from jotgate.core.quota_warnings import warn_of_quotas
+from jotgate.core.quota_warnings import warn_of_limits, warn_of_quotas
+from jotgate.core.quotas import Level
 
 _UPSTREAM = """
 [[upstreams]]
@@ -52,3 +54,30 @@ def test_money_is_not_spoken_of_for_routes_that_the_rule_does_not_meet() -> None
     for further in ('routes = ["small"]', 'models = ["sm*"]', 'routes = ["echo"]'):
         assert all("house-large" not in one for one in warnings(quota("5 USD/day", further)))
     assert warnings(quota("5 USD/day", 'routes = ["echo"]')) == [], "what is built in costs nothing"
+
+
+def test_what_counts_tools_is_spoken_of_while_nothing_calls_them() -> None:
+    for text in (quota("10 tool_calls/day"), quota(further='per = ["principal", "tool"]')):
+        (said,) = warnings(text)
+        assert "no operation of this gateway calls tools" in said
+
+
+def test_who_sets_limits_is_told_what_they_do_not_meet() -> None:
+    def told(level: Level, name: str, *texts: str) -> list[str]:
+        return warn_of_limits(level, name, map(read_limit, texts), {"small"}, ["'m' at 'u'"])
+
+    assert told("principal", "alice", "5 requests/day") == []
+    assert told("model", "small", "5 requests/day") == []
+    (said,) = told("model", "smal", "5 requests/day")
+    assert "no route named 'smal'" in said
+    (said,) = told("principal", "alice", "5 USD/month")
+    assert "'m' at 'u'" in said
+    assert "[[prices]]" in said
+    (said,) = told("principal", "alice", "5 tool_calls")
+    assert "calls tools" in said
+    assert told("model", "smal") == [], "limits that were cleared meet nothing"
+
+
+def test_of_many_models_without_a_price_some_are_named() -> None:
+    (said,) = warn_of_limits("tenant", "acme", [read_limit("5 USD")], set(), [f"'m{n}' at 'u'" for n in range(11)])
+    assert "'m7' at 'u' and 3 more" in said

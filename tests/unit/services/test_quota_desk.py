@@ -182,3 +182,33 @@ def test_a_caller_that_is_described_needs_a_name() -> None:
     with pytest.raises(CommandError):
         describe_spender(QuotaQuestion(), _OWN)
     assert describe_spender(QuotaQuestion(subject="ann"), _OWN).issuer == _OWN
+
+
+def test_the_stricter_of_two_stored_limits_of_one_account_is_shown(desk: QuotaDesk, store: MemoryStore) -> None:
+    for limits in (("3 requests/day", "20 requests/day"), ("20 requests/day", "3 requests/day")):
+        (view,) = order(desk, store, "set", name="alice", limits=limits).holders
+        assert [one.quota for one in view.quotas if one.per == ("principal",)] == ["principal 3 requests/day"]
+
+
+def test_the_daily_limit_of_a_profile_is_not_shown_where_another_takes_its_place(
+    desk: QuotaDesk, store: MemoryStore
+) -> None:
+    bare = QuotaDesk((), desk.around)
+    (view,) = order(bare, store, "show", name="idp/ann").holders
+    assert [one.quota for one in view.quotas] == ["subject"]
+    (view,) = order(bare, store, "set", name="idp/ann", limits=("5000 requests/month",)).holders
+    assert [one.quota for one in view.quotas] == ["principal 5000 requests/month"]
+    (view,) = order(bare, store, "set", name="idp/ann", limits=("9 requests/60s", "9 tokens/day")).holders
+    assert "subject" in [one.quota for one in view.quotas], "a rate does not say how many, and tokens are no requests"
+
+
+def test_it_says_how_many_units_are_taken_ahead(desk: QuotaDesk, store: MemoryStore) -> None:
+    (view,) = order(desk, store, "set", name="carl", limits=("31 requests/hour", "3200 tokens/hour")).holders
+    assert {one.unit: one.ahead for one in view.quotas if one.source == "store"} == {"requests": 1, "total_tokens": 200}
+
+
+def test_who_limits_money_is_told_where_no_price_is_known(store: MemoryStore, desk: QuotaDesk) -> None:
+    unknown = QuotaDesk((), desk.around, ("'m' at 'u'",))
+    (view,) = order(unknown, store, "set", name="alice", limits=("5 USD/month",)).holders
+    assert "'m' at 'u'" in view.warnings[0]
+    assert order(unknown, store, "set", name="alice", limits=("5 requests",)).holders[0].warnings == []

@@ -14,6 +14,7 @@ from jotgate.core.config import (
     Config,
     Cors,
     DpopEntry,
+    HintsEntry,
     IssuerEntry,
     IssuerRules,
     KeysEntry,
@@ -28,6 +29,7 @@ from jotgate.core.config import (
 )
 from jotgate.core.config_reader import parse
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
@@ -41,11 +43,14 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "issuer": IssuerRules,
     "limits": Limits,
     "store": StoreEntry,
+    "hints": HintsEntry,
     "keys": KeysEntry,
     "tokens": TokensEntry,
     "dpop": DpopEntry,
     "metrics": Metrics,
     "logs": Logs,
+    "prompt_chain": PromptChainEntry,
+    "api_gateway": ApiGatewayEntry,
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
     "chains": ChainEntry,

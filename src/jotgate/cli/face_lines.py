@@ -19,7 +19,7 @@ def face_lines(faces: "Sequence[ServedFace]", curl: str) -> Iterator[str]:
         preset = face.preset
         yield f"The preset {preset.name} serves {face.url}"
         yield from (f"  {one}" for one in preset.missing)
-        yield f"  {curl} {_EXAMPLES[preset.name](face)}"
+        yield f"  {curl} {EXAMPLES[preset.name](face)}"
         yield ""
 
 
@@ -49,6 +49,7 @@ def _first(value: object) -> str:
     return str(value[0]) if isinstance(value, list) and value else ""
 
 
-_EXAMPLES: "Final[Mapping[str, Callable[[ServedFace], str]]]" = MappingProxyType(
+EXAMPLES: "Final[Mapping[str, Callable[[ServedFace], str]]]" = MappingProxyType(
     {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway}
 )
+"""What stands behind `curl`, by the name of the preset."""

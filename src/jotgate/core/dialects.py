@@ -18,7 +18,7 @@ _JSON: Final = "application/json"
 _WEIGHT: Final = re.compile(r";[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*(?:;|\Z)", re.IGNORECASE)
 
 
-_OF_FACES: Final[Mapping[str, Dialect]] = {PROMPT_CHAIN: render_detail, API_GATEWAY: render_code}
+OF_FACES: Final[Mapping[str, Dialect]] = {PROMPT_CHAIN: render_detail, API_GATEWAY: render_code}
 """The dialect of each face, by its name: whatever is refused there is told in it."""
 
 
@@ -39,7 +39,7 @@ def render_at(
     Others get a problem detail (RFC 9457) if their field Accept names that type.
     """
     if face:
-        return _OF_FACES[face](error, request_id)
+        return OF_FACES[face](error, request_id)
     if path.startswith(_OAUTH):
         return render_oauth(error)
     if accept and wants_details(accept):

@@ -37,7 +37,7 @@ def find_presets(
     if not listed:
         return FoundPresets((), Underlaid(document))
     own = overlay(document, variables, options).document
-    presets = tuple(_READERS[name](variables, _read_shipped(name), own) for name in listed)
+    presets = tuple(READERS[name](variables, _read_shipped(name), own) for name in listed)
     return FoundPresets(presets, lay_under(document, presets))
 
 
@@ -59,6 +59,7 @@ def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
     return read_table(kind, own.get(name, {}), name, passed) or kind()
 
 
-_READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
+READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
     {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway}
 )
+"""What reads each preset, by its name: the variables, its file, the operator's document."""

@@ -12,9 +12,10 @@ from tests.peers.oidc_provider import FOLDER, node, npm
 _WITHIN_S: Final = 300.0
 _LOUD: Final = """\
 ============================================================================================================
-NOT COVERED: npm could not install `oidc-provider` and `oauth4webapi` ({why}).
-Nothing is tested against a real OpenID Connect provider, nor by that client, until it can: their tests are
-skipped, and `make soak` and `make bench` fail. Once npm reaches its registry, `make setup` installs it.
+NOT COVERED: npm could not install `oidc-provider`, `oauth4webapi`, `express`, `jsonwebtoken` and `jwks-rsa` ({why}).
+Nothing is tested against a real OpenID Connect provider, by that client or with document 003's own code, until it
+can: their tests are skipped, and `make soak` and `make bench` fail. Once npm reaches its registry, `make setup`
+installs it.
 ============================================================================================================"""
 
 

@@ -8,21 +8,22 @@ from jotgate.core.claims import AccessGrant, TokenForm
 ISSUER: Final = "api-gateway"
 AUDIENCE: Final = "openai-api"
 TOKEN_TYPE: Final = "JWT"
-_NAME: Final = re.compile(r"[0-9a-f]{32}\.([0-9a-f]{32})\.([A-Za-z0-9][A-Za-z0-9._~-]{0,127})", re.ASCII)
+_NAME: Final = re.compile(r"[0-9a-f]{32}:([0-9a-f]{32}):([A-Za-z0-9][A-Za-z0-9,_~-]{0,127})", re.ASCII)
 
 
 def name_token(octets: bytes, grant: AccessGrant) -> str:
     """A `jti` of 16 random octets: they, the refresh-token family, and the client that it was begun by.
 
-    The payload has claims for neither, and by each a token can be revoked.
+    The payload has claims for neither, and by each a token can be revoked. Dots become commas, which stand in no
+    client's name: a text with two dots would be taken for a token where its identifier is asked for.
     """
-    return f"{octets.hex()}.{grant.family}.{grant.client_id}"
+    return f"{octets.hex()}:{grant.family}:{grant.client_id.replace('.', ',')}"
 
 
 def read_name(name: str | None) -> tuple[str, str]:
     """The family and the client in a `jti`; both are empty in one that was not made here."""
     found = None if name is None else _NAME.fullmatch(name)
-    return ("", "") if found is None else (found[1], found[2])
+    return ("", "") if found is None else (found[1], found[2].replace(",", "."))
 
 
 def login_claims(grant: AccessGrant, _issuer: str, token_id: str, now_s: float) -> dict[str, object]:

@@ -35,18 +35,20 @@ class FaceParts(Struct, frozen=True):
 
 def add_faces(snapshot: Snapshot, presets: Iterable[Preset], config: Config, parts: FaceParts) -> Snapshot:
     """The snapshot with a face for each preset, in their order; the issuers of faces leave the native listener."""
-    faces = tuple(_face(one, snapshot.edge, config, parts) for one in presets)
+    faces = tuple(_face(one, snapshot, config, parts) for one in presets)
     theirs = {issuer.name for face in faces for issuer in face.issuers} - {one.name for one in snapshot.issuers[:1]}
     return replace(snapshot, issuers=tuple(one for one in snapshot.issuers if one.name not in theirs), faces=faces)
 
 
-def _face(preset: Preset, edge: Edge, config: Config, parts: FaceParts) -> Face:
+def _face(preset: Preset, snapshot: Snapshot, config: Config, parts: FaceParts) -> Face:
+    edge = snapshot.edge
     return Face(
         name=preset.name,
         listen=preset.listen,
         issuers=_issuers(preset, parts),
         rules=preset.rules,
-        routes=_routes(preset, config, parts),
+        # The API gateway is one for whatever models there are: it brings none of its own.
+        routes=snapshot.routes if isinstance(preset.rules, ApiGatewayRules) else _routes(preset, config, parts),
         edge=Edge(
             trusted_proxies=edge.trusted_proxies,
             forwarded_fields=edge.forwarded_fields,

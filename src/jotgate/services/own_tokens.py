@@ -14,10 +14,11 @@ from jotgate.services.verifier import Verifier
 
 
 class OwnToken(Struct, frozen=True):
-    """A good token of ours: whom it speaks for, and its claims."""
+    """A good token of ours: whom it speaks for, its claims, and the name of ours by which it is revoked."""
 
     principal: Principal
     claims: Claims
+    revoked_as: str
 
 
 def _no_faces() -> Sequence[TrustedIssuer]:
@@ -56,4 +57,4 @@ class OwnTokens:
             raise ClaimRefused("aud", "invalid", "the token is for nobody")
         trusted = own.verify(parsed, claims, now_s, audiences=claims.aud)
         verifier.revoked.check(trusted.principal, trusted.names, own.reach_s)
-        return OwnToken(trusted.principal, claims)
+        return OwnToken(trusted.principal, claims, own.own_name)

@@ -62,13 +62,14 @@ class TokenReturns:
 
     async def _revoke(self, client: KnownClient, token: str) -> None:
         try:
-            principal = self._tokens.verify(token).principal
+            found = self._tokens.verify(token)
         except TokenError:
             return
+        principal = found.principal
         if principal.client_id != client.record.name:
             raise GrantRefused(_FOREIGN)
         await self._revoker.revoke_token(
-            principal.issuer,
+            found.revoked_as,
             principal.token_id,
             int(principal.expires_at_s),
             reason=REASON,

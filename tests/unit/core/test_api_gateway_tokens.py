@@ -51,7 +51,7 @@ def test_what_is_not_known_of_a_person_has_no_claim() -> None:
 
 def test_the_family_and_the_client_are_read_out_of_the_jti() -> None:
     name = name_token(bytes(range(16)), GRANT)
-    assert name == f"000102030405060708090a0b0c0d0e0f.{FAMILY}.back.end-1"
+    assert name == f"000102030405060708090a0b0c0d0e0f:{FAMILY}:back,end-1"
     assert read_name(name) == (FAMILY, "back.end-1")
 
 
@@ -61,11 +61,11 @@ def test_the_family_and_the_client_are_read_out_of_the_jti() -> None:
         None,
         "",
         "id",
-        "a.b.c",
-        f"{'0' * 32}.{FAMILY}.",
-        f"{'0' * 32}.{FAMILY}",
-        f"{'0' * 31}.{FAMILY}.a",
-        f"x.{FAMILY}.a",
+        "a:b:c",
+        f"{'0' * 32}:{FAMILY}:",
+        f"{'0' * 32}:{FAMILY}",
+        f"{'0' * 31}:{FAMILY}:a",
+        f"x:{FAMILY}:a",
     ],
 )
 def test_a_jti_that_was_made_elsewhere_names_neither(name: str | None) -> None:

@@ -201,7 +201,7 @@ def face_of(source: TestIssuer, installation: str = NAME) -> Issuer:
 def face_token(source: TestIssuer, **claims: object) -> bytes:
     """A token of that face, of the family `0…` and the client `backend`."""
     usual = {"sub": "ann", "iss": "api-gateway", "aud": "openai-api", "iat": int(NOW_S), "exp": int(NOW_S) + 60}
-    return jwt.sign({**usual, "jti": f"{'a' * 32}.{'0' * 32}.backend", **claims}, "JWT", source.key)
+    return jwt.sign({**usual, "jti": f"{'a' * 32}:{'0' * 32}:backend", **claims}, "JWT", source.key)
 
 
 def test_a_token_of_a_face_is_of_the_family_and_client_that_its_jti_names() -> None:
@@ -215,7 +215,7 @@ def test_a_token_of_a_face_is_of_the_family_and_client_that_its_jti_names() -> N
 @pytest.mark.parametrize(
     ("kind", "handle", "claim"),
     [
-        (RevocationKind.TOKEN, token_handle(NAME, f"{'a' * 32}.{'0' * 32}.backend"), "jti"),
+        (RevocationKind.TOKEN, token_handle(NAME, f"{'a' * 32}:{'0' * 32}:backend"), "jti"),
         (RevocationKind.FAMILY, "0" * 32, "family"),
         (RevocationKind.CLIENT, "backend", "client_id"),
         (RevocationKind.SUBJECT, token_handle(NAME, "ann"), "sub"),

@@ -56,7 +56,7 @@ class Leasing(RuleBasedStateMachine):
         self.wire: list[LeaseAsk] = []
         self.amount = self.most = 10
         self.spent: dict[int, int] = {}  # by window, of units that somebody had
-        self.over: dict[int, int] = {}
+        self.over: dict[int, int] = {}  # beyond them, and beyond what else their lease has
         self.stood: dict[int, int] = {}
         self.granting = 0
         self.first_s: dict[tuple[str, str], float] = {}  # when an ask was carried out first
@@ -124,6 +124,10 @@ class Leasing(RuleBasedStateMachine):
     def send(self, taker: Taker, ask: LeaseAsk, kept: int) -> None:
         if taker.lease:
             ask = replace(ask, previous=taker.lease, spent=taker.spent + taker.over, kept=kept)
+            # What was used beyond a reservation is no debt as far as the taker's own lease covers it.
+            covered = min(taker.over, taker.units - taker.spent - kept)
+            self.spent[taker.window_s] = self.spent.get(taker.window_s, 0) + covered
+            self.over[taker.window_s] = self.over.get(taker.window_s, 0) - covered
         taker.asked, taker.asked_s, taker.since = ask, self.stage.clock.s, 0
         self.wire.append(ask)
 

@@ -39,3 +39,13 @@ def test_nothing_is_spent_beyond_a_limit(kept: Stage | None, kind: str, machine:
             max_examples=EXAMPLES[kind], stateful_step_count=40, deadline=None, suppress_health_check=checks
         ),
     )
+
+
+def test_what_is_used_beyond_a_reservation_is_no_debt_as_far_as_the_lease_has_it() -> None:
+    machine = Leasing()
+    machine.ask(number=0, want=2, least=0, kept=0)
+    machine.deliver(places=[0], again="no", heard=True)
+    machine.spend(number=0, units=1)
+    machine.use_more_than_was_reserved(number=0, units=1)
+    machine.teardown()
+    assert machine.look(0) == (2, 0, 0)

@@ -1,8 +1,8 @@
 """What a body can cost at most, and the body as a metered call sends it: with a ceiling, and asking for its usage.
 
-Input is bounded from above by the bytes of the text, since a token is at least one byte of it, and by a stated cap for
-each part of a message that is no text. How much an upstream's own template adds is not known; that is debt, if it is
-ever more.
+Input is bounded from above by the bytes of the text, since a token is at least one byte of it. The data of an image or
+of sound counts for a stated cap in place of its bytes, where its part is exactly one. How much an upstream's own
+template adds is not known; that is debt, if it is ever more.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,8 @@ _CEILINGS: Final[Mapping[str, tuple[CeilingField, ...]]] = {
     _COMPLETIONS: ("max_tokens",),
 }
 _TEXT_PARTS: Final = frozenset({"type", "text", "refusal", "cache_control", "prompt_cache_breakpoint"})
+_DATA: Final = {"image_url": "url", "input_audio": "data"}
+"""Parts that are an image or sound: the type, also the name of the member with its data, and where that stands in it."""
 _TRUE: Final = Raw(b"true")
 
 
@@ -90,11 +92,13 @@ def metered_body(body: Body, operation: str, each: int | None, field: CeilingFie
     """The body as it is sent: no answer may have more than `each` tokens of output, and a stream tells its usage.
 
     `each` None leaves the ceiling to the caller. `field` is where the upstream takes one that the caller did not set.
+    A ceiling below zero is left out: some servers take it for none, whatever stands beside it.
     """
     changed: dict[str, Raw] = {}
     fields = _CEILINGS.get(operation)
     if fields is None:
         return body
+    void = {name for name in fields if (_count(body, name) or 0) < 0}
     if each is not None:
         stated = {name: ceiling for name in fields if (ceiling := _ceiling(body, name)) is not None}
         if not stated:
@@ -103,9 +107,10 @@ def metered_body(body: Body, operation: str, each: int | None, field: CeilingFie
     if body.stream and not _tells_usage(body):
         options = body.members.get("stream_options")
         changed["stream_options"] = Raw(_encode({**_members_of(options), "include_usage": _TRUE}))
-    if not changed:
+    if not changed and not void:
         return body
-    members = {**body.members, **changed}
+    kept = {name: raw for name, raw in body.members.items() if name not in void} if void else body.members
+    members = {**kept, **changed}
     return Body(members, _encode(members), body.model, body.stream)
 
 
@@ -125,25 +130,35 @@ def _bound_input(body: Body, operation: str, rules: MeteringRules) -> int:
 
 
 def _of_parts(content: bytes, rules: MeteringRules) -> int:
-    """What the parts of a message count for beyond their bytes; less than none where a part's bytes are no text."""
+    """What the parts of a message count for beyond their bytes; less than none where a part's data is no text."""
     beyond = 0
     for item in _decode_items(content):
         part = bytes(item)
         if not part.startswith(b"{"):
             continue
         members = _decode_members(part)
-        words = members.keys() - _TEXT_PARTS
         kind = _text(members.get("type"))
-        if not words and kind in ("", "text", "refusal"):
-            continue
-        named = " ".join((kind, *words))
-        if "image" in named:
-            beyond += rules.image_tokens - len(part)
-        elif "audio" in named:
-            beyond += rules.audio_tokens - len(part)
-        else:
-            beyond += max(rules.image_tokens, rules.audio_tokens)
+        data = _data_bytes(members.get(kind), kind)
+        if data:
+            beyond += (rules.image_tokens if kind == "image_url" else rules.audio_tokens) - data
+        elif members.keys() - _TEXT_PARTS or kind not in ("", "text", "refusal"):
+            beyond += max(rules.image_tokens, rules.audio_tokens) * _most_things(members)
     return beyond
+
+
+def _data_bytes(raw: Raw | None, kind: str) -> int:
+    """How many bytes the data of an image or of sound has; 0: this is none, as far as anybody knows."""
+    name = _DATA.get(kind)
+    if name is None or raw is None or not bytes(raw).startswith(b"{"):
+        return 0
+    data = bytes(_decode_members(raw).get(name, b""))
+    return len(data) if data.startswith(b'"') else 0
+
+
+def _most_things(members: Mapping[str, Raw]) -> int:
+    """How many things a part that nobody knows may hold: each item of its lists may be one."""
+    lists = (bytes(raw) for raw in members.values() if bytes(raw).startswith(b"["))
+    return max(1, sum(len(_decode_items(one)) for one in lists))
 
 
 def _prompts(prompt: Raw | None) -> int:

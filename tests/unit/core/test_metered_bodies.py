@@ -39,19 +39,59 @@ def parts(*content: object) -> int:
     return measured(messages=[{"role": "user", "content": list(content)}]).input_tokens - empty
 
 
-def test_images_and_sound_count_for_their_caps_and_not_for_their_bytes() -> None:
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 50_000}}
-    sound = {"type": "input_audio", "input_audio": {"data": "A" * 50_000, "format": "wav"}}
-    assert parts(image) == 1_000
-    assert parts(sound) == 5_000
-    assert 6_000 <= parts(image, sound) <= 6_002
+def beside(part: dict[str, object], data: str) -> int:
+    """The bytes of a part but for its data."""
+    return len(json.dumps(part)) - len(json.dumps(data))
+
+
+def test_the_data_of_images_and_sound_counts_for_its_cap_and_all_else_for_its_bytes() -> None:
+    picture, noise = "data:image/png;base64," + "A" * 50_000, "A" * 50_000
+    image: dict[str, object] = {"type": "image_url", "image_url": {"url": picture, "detail": "low"}}
+    sound: dict[str, object] = {"type": "input_audio", "input_audio": {"data": noise, "format": "wav"}}
+    assert parts(image) == 1_000 + beside(image, picture)
+    assert parts(sound) == 5_000 + beside(sound, noise)
+    assert parts(image, sound) == parts(image) + parts(sound) + len(", ")
     assert 10 <= parts({"type": "text", "text": "0123456789"}) <= 50
 
 
-def test_an_image_by_its_address_counts_like_any_other_whatever_its_part_is_called() -> None:
-    assert parts({"type": "image_url", "image_url": {"url": "https://h/x.png"}}) == 1_000
-    assert parts({"image_url": {"url": "https://h/x.png"}}) == 1_000
-    assert parts({"type": "input_image", "file_id": "f"}) == 1_000
+def test_an_image_by_its_address_counts_like_any_other() -> None:
+    image: dict[str, object] = {"type": "image_url", "image_url": {"url": "https://h/x.png"}}
+    assert parts(image) == 1_000 + beside(image, "https://h/x.png")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "image": 0},
+        {"type": "text", "x_audio": 0},
+        {"image_url": 1},
+        {"type": "image_url", "image_url": {"url": "data:,"}},
+        {"type": "input_audio", "input_audio": {"data": ""}},
+        {"type": "image_url", "input_audio": {"data": "A"}},
+    ],
+)
+def test_no_word_in_a_part_takes_its_text_out_of_the_count(part: dict[str, object]) -> None:
+    text = "word " * 10_000
+    assert parts({**part, "text": text}) >= len(text)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'{"type":"image_url","image_url":{"url":"data:,"},"image_url":{"url":"%b"}}',
+        b'{"type":"image_url","image_url":{"url":"%b"},"image_url":{"url":"data:,"}}',
+        b'{"type":"image_url","image_url":{"url":"%b","url":"data:,"}}',
+    ],
+)
+def test_of_members_that_stand_twice_one_alone_is_data(part: bytes) -> None:
+    body = read_body(b'{"model":"m","messages":[{"content":[%b,%b]}]}' % ((part % (b"A" * 9_000),) * 2))
+    assert measure(body, CHAT, RULES).input_tokens >= 2_000
+
+
+def test_each_thing_in_a_part_that_nobody_knows_counts_for_the_larger_cap() -> None:
+    assert parts({"type": "image_url", "image_url": [{"url": "data:,"}] * 500}) > 500 * 5_000
+    assert parts({"image_url": {"url": "https://h/x.png"}}) > 5_000
+    assert parts({"type": "input_image", "file_id": "f"}) > 5_000
 
 
 @pytest.mark.parametrize("part", [{"type": "file", "file": {"file_id": "f"}}, {"type": "video_url", "video_url": {}}])
@@ -132,6 +172,13 @@ def test_the_callers_own_ceiling_stays_where_it_is_and_is_lowered_where_less_is_
     assert sent(max_tokens=50) == {"model": "m", "max_tokens": 7}
     assert sent(max_tokens=50, max_completion_tokens=6) == {"model": "m", "max_tokens": 7, "max_completion_tokens": 6}
     assert sent("completions", max_tokens=50) == {"model": "m", "max_tokens": 7}
+
+
+def test_a_ceiling_below_zero_is_not_sent_as_some_servers_take_it_for_none() -> None:
+    assert sent(max_tokens=10, max_completion_tokens=-1) == {"model": "m", "max_tokens": 7}
+    assert sent(max_tokens=-1) == {"model": "m", "max_completion_tokens": 7}
+    assert sent(each=None, max_tokens=10, max_completion_tokens=-1) == {"model": "m", "max_tokens": 10}
+    assert sent(each=None, max_tokens=-(10**30)) == {"model": "m"}
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,17 @@ LIMITED: Final = LimitRecord(
 )
 METER: Final[Meter] = meter_of(Quota("ann", Limit("requests", 10)), ("https://gateway.example ann",))
 LEASED: Final = LeaseAsk("lease", METER, want=4, least=1)
+ORIGINATED: Final = Issuance(
+    "narrowed",
+    "ann",
+    "cli",
+    "new",
+    42,
+    4_000_000_000,
+    parent="token",
+    actor="agent",
+    origins=("issued 12", "token https://i.example acting", "subject https://i.example agent\u2603"),
+)
 LIMITED_ISSUANCE: Final = Issuance(
     "limited", "ann", "cli", "new", 41, 4_000_000_000, limits=(TokenLimit(Limit("cost", 5), "https://i.example t"),)
 )
@@ -189,6 +200,7 @@ def fill(store: Store) -> None:
     fill_quotas(store)
     store.see_endless_tokens([ENDLESS])
     fill_logins(store)
+    store.add_issuances([ORIGINATED])
 
 
 def fill_logins(store: Store) -> None:

@@ -130,6 +130,7 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     assert (ring.version, ring.keys) == (1, sample.KEYS)
     assert store.issuers() == (structs.replace(sample.ISSUER, version=1),)
     issuances = [sample.ISSUANCES[1], *([] if revision < "0004" else [sample.LIMITED_ISSUANCE])]
+    issuances += [] if revision < "0007" else [sample.ORIGINATED]
     found = store.find_issuances(IssuanceQuery(live_at_s=0), "", 10)
     assert found == (*issuances, sample.ISSUANCES[0])
     numbered = tuple(structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _KINDS: "Final[tuple[HolderKind, ...]]" = ("client", "subject", "tenant", "key")
 _NOW: Final = "now"
 UNCOUNTED: Final = ", and what came of others with it as actor token, which is not counted"
-"""Ends what is said of an order before it is confirmed: the ledger does not know who acted by which token."""
+"""Ends what is said of an order before it is confirmed: the ledger is not searched by the token of who acts."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 

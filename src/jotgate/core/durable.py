@@ -96,7 +96,7 @@ class Issuance(Struct, frozen=True, gc=False):
     """That a token was issued. `parent` is the token that it was narrowed from, `family` its refresh family.
 
     `actor` is who acts by it (RFC 8693 s4.1); None: whom it speaks for. `tenant` None: it is not known. `limits` are
-    those that it brings.
+    those that it brings, `origins` as in `Principal`: what it comes of beside its parents.
     """
 
     token_id: str
@@ -110,6 +110,7 @@ class Issuance(Struct, frozen=True, gc=False):
     actor: str | None = None
     tenant: str | None = None
     limits: tuple[TokenLimit, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_texts(self)

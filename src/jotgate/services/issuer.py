@@ -75,6 +75,7 @@ class TokenIssuer:
                 actor=grant.actors[0].subject if grant.actors else None,
                 tenant=grant.tenant,
                 limits=grant.limits,
+                origins=grant.origins,
             )
 
         signer = await self._signers.signer(expires_at_s, row)

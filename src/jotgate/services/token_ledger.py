@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from jotgate.core.durable import Issuance, IssuanceQuery
 from jotgate.core.families import Family
-from jotgate.core.revocations import Dated, ancestor_names, begun_names, issued_names
+from jotgate.core.revocations import Dated, ancestor_names, begun_names, inherited_names, issued_names
 from jotgate.core.token_orders import TokenListing, TokenView
 from jotgate.services.revocation import PAGE, load_revocations
 from jotgate.store_ports import Store
@@ -103,7 +103,7 @@ class TokenLedger:
         if row.expires_at_s <= self._now_s:
             return "ended"
         line = list(self._line(row))
-        names = list(issued_names(self._issuer, row, line))
+        names = [*issued_names(self._issuer, row, line), *inherited_names(row.origins)]
         for family_id in dict.fromkeys(one.family for one in (row, *line) if isinstance(one, Issuance)):
             family = self._family(family_id)
             names += () if family is None else begun_names(self._issuer, family)

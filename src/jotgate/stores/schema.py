@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -78,6 +78,7 @@ ISSUANCES: Final = Table(
     Column("actor", _TEXT),
     Column("tenant", _TEXT),
     Column("limits", Packed, nullable=False),
+    Column("origins", Packed, nullable=False),
     Index("jotgate_issuances_subject", "subject", "expires_at_s"),
     Index("jotgate_issuances_client", "client_id", "expires_at_s"),
     Index("jotgate_issuances_parent", "parent"),

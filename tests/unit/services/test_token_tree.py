@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from jotgate.core.accounts import PrincipalRecord
-from jotgate.core.durable import Issuance
+from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.grants import JWT_URN
+from jotgate.core.token_orders import TokenListing
 from jotgate.core.tree_orders import TREE_MAX, TokenTree, TreeOrder
 from jotgate.errors import CommandError
 from jotgate.services.token_ledger import TokenLedger
@@ -65,6 +66,36 @@ def test_it_shows_what_was_revoked_with_all_below_and_what_has_ended(floor: Trad
     ]
     floor.clock.advance(3_600)
     assert {line.split(" ")[2] for line in drawn(read(floor, ids[1]))} == {"ended"}
+
+
+@pytest.mark.parametrize("how", ["token", "holder"])
+def test_a_child_ends_there_too_with_the_token_of_who_acts_by_it(floor: TradingFloor, how: str) -> None:
+    root, acting = floor.made(), floor.made("agent")
+    child = floor.trade(root.token, actor_token=acting.token, actor_token_type=JWT_URN)
+    grandchild = floor.trade(child.access_token)
+    ids = [claims_of(one)["jti"] for one in (child, grandchild)]
+    assert {line.split(" ")[2] for line in drawn(read(floor, root.token_id))} == {"live"}
+    if how == "token":
+        floor.revoke(floor.principal(acting.token))
+    else:
+        now_s = int(floor.clock.now_s())
+        floor.revoked.take_rows([Revocation(RevocationKind.SUBJECT, f"{NAME} agent", now_s, None, now_s)])
+    assert drawn(read(floor, root.token_id)) == [
+        f"*0 {root.token_id} live",
+        f"-1 {ids[0]} revoked",
+        f"-2 {ids[1]} revoked",
+    ]
+    ledger = TokenLedger(floor.store, floor.revoked.counts, NAME, floor.clock.now_s())
+    assert [one.token_id for one in ledger.page(TokenListing(live=True, subject="alice"))[0]] == [root.token_id]
+
+
+def test_what_came_of_a_session_elsewhere_ends_there_with_it(floor: TradingFloor) -> None:
+    child = claims_of(floor.trade(floor.job(typ="at+jwt", scope="ai", sid="s-1")))
+    (before,) = (line for line in drawn(read(floor, child["jti"])) if child["jti"] in line)
+    assert before.endswith(" live")
+    floor.revoked.take_rows([Revocation(RevocationKind.SESSION, f"{CI} s-1", int(floor.clock.now_s()))])
+    (after,) = (line for line in drawn(read(floor, child["jti"])) if child["jti"] in line)
+    assert after.endswith(" revoked")
 
 
 def test_a_token_is_found_by_itself_whether_it_is_good_or_not(floor: TradingFloor) -> None:

@@ -25,10 +25,8 @@ from tests.docs.pages import pages
 from tests.documents.excerpts import ROOT, excerpt
 from tests.documents.ledger import read_documents
 from tests.logging_in import JOHN, header_of, rsa_key
-from tests.peers.oidc_provider import FOLDER, INSTALLED, node
+from tests.peers.oidc_provider import FOLDER, node
 from tests.token_stage import claims_of
-
-pytestmark = pytest.mark.skipif(not INSTALLED.is_dir(), reason="npm installed nothing: `make setup` says why")
 
 WITHIN_S: Final = 20.0
 PEM: Final = signing_key_to_pem(rsa_key()).decode()
@@ -46,13 +44,22 @@ effect = "allow"
 issuers = ["api-gateway"]
 roles = ["api_access"]
 """
-MIDDLEWARE: Final = range(115, 188)
 
 
-def document(lines: range, **patches: str) -> str:
-    """The document's own lines as they stand; a name in `patches` stands for the ledger's patch of it."""
-    text = "\n".join(read_documents(ROOT)["003"].lines[number - 1] for number in lines)
-    return text.replace("https://auth-server.com/.well-known/jwks.json", patches.get("jwks_url", ""))
+def document(lines: range) -> str:
+    """The document's own lines as they stand."""
+    return "\n".join(read_documents(ROOT)["003"].lines[number - 1] for number in lines)
+
+
+def middleware_with(jwks_url: str) -> str:
+    """The document's middleware as it stands, but for the address of the keys."""
+    _, _, client = excerpt("003", 116, jwks_url=jwks_url).partition("\n")  # Behind a sentence.
+    return f"{client}\n{document(range(126, 188))}"
+
+
+def require_npm() -> None:
+    if not (FOLDER / "node_modules" / "jwks-rsa").is_dir():
+        pytest.skip("npm installed nothing: `make setup` says why")
 
 
 class Face:
@@ -112,6 +119,7 @@ def pem() -> Iterator[Face]:
 @pytest.fixture(scope="module")
 def express(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Start an Express application with these lines; where it listens."""
+    require_npm()
     folder = tmp_path_factory.mktemp("express")
     with ExitStack() as stack:
         yield lambda lines: stack.enter_context(_running(lines, folder / f"{len(list(folder.iterdir()))}.cjs"))
@@ -146,6 +154,7 @@ def _node_environment(**variables: str) -> dict[str, str]:
 
 def run_node(lines: str, place: Path, **variables: str) -> str:
     """What lines of the document print."""
+    require_npm()
     file = place / "lines.cjs"
     file.write_text(lines)
     done = subprocess.run(
@@ -180,7 +189,7 @@ def signed(key: str = PEM, header: Mapping[str, str] | None = None, **changes: o
 @pytest.fixture(scope="module")
 def middleware(pem: Face, express: Callable[[str], str]) -> str:
     """The document's middleware over the keys of the gateway that signs with JWT_PRIVATE_KEY."""
-    return express(document(MIDDLEWARE, jwks_url=f"{pem.url}/.well-known/jwks.json"))
+    return express(middleware_with(f"{pem.url}/.well-known/jwks.json"))
 
 
 def test_the_documents_own_code_makes_a_token_that_is_taken(pem: Face, tmp_path: Path) -> None:
@@ -304,7 +313,7 @@ def test_tokens_are_blacklisted_by_whoever_may(face: Face) -> None:
 
 
 def test_keys_rotate_and_the_documents_middleware_follows(face: Face, express: Callable[[str], str]) -> None:
-    url = express(document(MIDDLEWARE, jwks_url=f"{face.url}/.well-known/jwks.json"))
+    url = express(middleware_with(f"{face.url}/.well-known/jwks.json"))
     before = face.log_in()["access_token"]
     assert ask(url, before)[0] == 200
     face.command("key", "rotate")
@@ -384,7 +393,7 @@ def test_weak_003_5_expired_is_told_as_expired_and_the_tolerance_is_one(pem: Fac
 def test_weak_003_6_nothing_leaks_and_what_was_only_named_is_there(
     face: Face, pem: Face, express: Callable[[str], str]
 ) -> None:
-    down = express(document(MIDDLEWARE, jwks_url="http://127.0.0.1:9/jwks.json"))
+    down = express(middleware_with("http://127.0.0.1:9/jwks.json"))
     status, said = ask(down, signed(header={"kid": "any"}))
     assert (status, said["code"]) == (401, "INVALID_TOKEN"), "an outage is the caller's fault there"
     assert "127.0.0.1" in said["details"], "and says where the keys are"

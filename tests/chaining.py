@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from msgspec import structs
@@ -18,6 +19,7 @@ from jotgate.testing.ports import RecordingCaller, ScriptedExchange
 from jotgate.upstreams.chain import ChainRuns, ChainUpstream, Scene
 from tests.metering import TICK_S, MeteredStage
 
+SHIPPED: Final = Path(__file__).parents[1] / "src/jotgate/presets/prompt-chain.toml"
 PROMPTS: Final[Mapping[str, str]] = {
     "find.md": "Find out what is wanted. {{schema}}",
     "work.md": "Work on: {{find.intent}}",
@@ -138,6 +140,17 @@ def event(text: str, finish: str | None = None) -> bytes:
 def usage_event(tokens_in: int, tokens_out: int) -> bytes:
     """The event that tells a stream's usage."""
     return b'data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}\n\n' % (tokens_in, tokens_out)
+
+
+def shipped_chain(name: str, **models: str) -> str:
+    """The chain of the preset, under this name, with other models for its steps."""
+    head, *steps = SHIPPED.read_text("utf-8").partition("\n[[chains]]\n")[2].split("[[chains.steps]]\n")
+    written = [f"[[chains]]\n{head.replace('prompt-chaining', name)}"]
+    for step in steps:
+        kept = [line for line in step.splitlines() if not line.startswith(("model = ", "upstream = "))]
+        model = next(model for known, model in models.items() if f'name = "{known}"' in step)
+        written.append("\n".join(["[[chains.steps]]", f'model = "{model}"', *kept]))
+    return "\n".join([*written, ""])
 
 
 class Halves:

@@ -12,12 +12,56 @@ from openai import AsyncOpenAI, OpenAI
 
 from jotgate.testing.model import Model, running_model
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
+from tests.chaining import shipped_chain
 from tests.integration.exchanges import Caller, chat_body, record_of, records
 
 _ALIAS: Final = "small"
 _KEY_VARIABLE: Final = "SMALL_MODEL_KEY"
 _QUESTION: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 _SETTINGS: Any = {"temperature": 0, "max_tokens": 8}
+_PROMPTS: Final = {
+    "analyze": "Say in a few words what the user wants.",
+    "process": "Answer the user in a few words.",
+    "synthesize": "Answer the user with this: {{process.content}}",
+}
+_CHAINS: Final = f"""
+[[chains]]
+name = "small-chain"
+[[chains.steps]]
+name = "analyze"
+prompt_file = "PROMPTS/analyze.md"
+model = "{_ALIAS}"
+max_tokens = 48
+temperature = 0
+gates = [{{ member = "intent", not_empty = true }}]
+[chains.steps.schema]
+type = "object"
+additionalProperties = false
+required = ["intent"]
+properties = {{ intent = {{ type = "string", minLength = 4, maxLength = 40 }} }}
+[[chains.steps]]
+name = "process"
+prompt_file = "PROMPTS/process.md"
+model = "{_ALIAS}"
+max_tokens = 64
+temperature = 0
+gates = [{{ member = "confidence", at_least = 5 }}]
+[chains.steps.schema]
+type = "object"
+additionalProperties = false
+required = ["content", "confidence"]
+[chains.steps.schema.properties]
+content = {{ type = "string", minLength = 4, maxLength = 40 }}
+confidence = {{ type = "integer", minimum = 5, maximum = 9 }}
+[[chains.steps]]
+name = "synthesize"
+prompt_file = "PROMPTS/synthesize.md"
+model = "{_ALIAS}"
+max_tokens = 16
+temperature = 0
+stream = true
+""" + shipped_chain("shipped-chain", analyze="echo", process="echo", synthesize=_ALIAS)
+"""A chain whose steps all ask the model, which has so small a schema to fill as it can; and the one of the preset."""
 
 
 def upstream(model: Model, name: str, credential: str) -> str:
@@ -36,9 +80,13 @@ def model() -> Iterator[Model]:
 
 
 @pytest.fixture(scope="module")
-def gateway(model: Model) -> Iterator[Gateway]:
+def gateway(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that knows the model as `small`, and holds the key that the model's server asks for."""
-    config = upstream(model, "llama", f'credential_env = "{_KEY_VARIABLE}"')
+    prompts = tmp_path_factory.mktemp("prompts")
+    for name, prompt in _PROMPTS.items():
+        (prompts / f"{name}.md").write_text(prompt)
+    chains = _CHAINS.replace("PROMPTS", str(prompts))
+    config = upstream(model, "llama", f'credential_env = "{_KEY_VARIABLE}"') + chains
     with running_gateway(config, environment={_KEY_VARIABLE: model.key}) as running:
         yield running
 
@@ -120,6 +168,33 @@ def test_a_legacy_completion(client: OpenAI) -> None:
     assert "Paris" in completion.choices[0].text
     assert completion.usage
     assert completion.usage.completion_tokens <= 8
+
+
+@pytest.mark.parametrize("chain", ["small-chain", "shipped-chain"])
+def test_a_chain_streams_its_answer_from_the_model(gateway: Gateway, chain: str) -> None:
+    request_id = f"real-{chain}"
+    with (
+        OpenAI(api_key=gateway.token(), base_url=f"{gateway.url}/v1", max_retries=0, timeout=50.0) as client,
+        client.chat.completions.create(
+            model=chain,
+            messages=_QUESTION,
+            stream=True,
+            max_tokens=16,
+            stream_options={"include_usage": True},
+            extra_headers={"X-Request-Id": request_id},
+        ) as stream,
+    ):
+        *chunks, last = list(stream)
+    texts = [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
+    assert len(texts) > 3  # token by token
+    assert last.usage
+    record = record_of(gateway, request_id)
+    assert (record["tokens_in"], record["tokens_out"]) == (last.usage.prompt_tokens, last.usage.completion_tokens)
+    steps = {step["step"]: step for step in record["steps"]}
+    assert list(steps) == ["analyze", "process", "synthesize"]
+    assert steps["synthesize"]["upstream"] == "llama"
+    assert not any("estimated" in step for step in steps.values())
+    assert record["tokens_in"] == sum(step["tokens_in"] for step in steps.values())
 
 
 def test_models(client: OpenAI) -> None:

@@ -43,7 +43,8 @@ _BOUNDS: Final = ("minimum", "maximum")
 class Schema(Struct, frozen=True):
     """What one value is. Of the members those count that its `kind` has; `words` are its title and description.
 
-    `least` and `most` bound a number, the length of a text, or how many items a list has.
+    `least` and `most` bound a number, the length of a text, or how many items a list has; whole numbers stay such on
+    the way to a worker, since no upstream need take `4.0` for a length.
     """
 
     kind: Kind
@@ -51,8 +52,8 @@ class Schema(Struct, frozen=True):
     required: tuple[str, ...] = ()
     closed: bool = False
     items: "Schema | None" = None
-    least: float | None = None
-    most: float | None = None
+    least: int | float | None = None
+    most: int | float | None = None
     one_of: tuple[Scalar, ...] = ()
     words: dict[str, str] = {}
 
@@ -121,8 +122,8 @@ def _closed(value: object, where: str) -> bool:
     return not value
 
 
-def _bounds(value: Mapping[object, object], where: str) -> tuple[float | None, float | None]:
-    found: list[float | None] = []
+def _bounds(value: Mapping[object, object], where: str) -> tuple[int | float | None, int | float | None]:
+    found: list[int | float | None] = []
     for low, high in (("minimum", "maximum"), ("minItems", "maxItems"), ("minLength", "maxLength")):
         pair = [_bound(value.get(name), name, where) for name in (low, high)]
         if any(one is not None for one in pair):
@@ -133,7 +134,7 @@ def _bounds(value: Mapping[object, object], where: str) -> tuple[float | None, f
     return least, most
 
 
-def _bound(value: object, name: str, where: str) -> float | None:
+def _bound(value: object, name: str, where: str) -> int | float | None:
     if value is None:
         return None
     counts = name in _COUNTS
@@ -275,5 +276,5 @@ def stand_in(schema: Schema, text: str) -> Json:
     return int(number) if schema.kind == "integer" else number
 
 
-def _fitted(text: str, least: int, most: float | None) -> str:
+def _fitted(text: str, least: int, most: int | float | None) -> str:
     return text.ljust(least, ".") if most is None else text[: int(most)].ljust(least, ".")

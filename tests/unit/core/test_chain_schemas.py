@@ -1,8 +1,9 @@
 """The part of JSON Schema that chains understand: what is read, what is refused, what a value is told."""
 
+import msgspec
 import pytest
 
-from jotgate.core.chain_schemas import Json, SchemaFault, as_json, faults_of, read_schema, stand_in
+from jotgate.core.chain_schemas import Json, Schema, SchemaFault, as_json, faults_of, read_schema, stand_in
 
 _PERSON = {
     "type": "object",
@@ -25,6 +26,14 @@ def test_a_schema_is_the_same_when_it_is_written_again() -> None:
     read = read_schema(_PERSON)
     assert read_schema(as_json(read)) == read
     assert as_json(read)["properties"]["name"] == {"type": "string", "minLength": 1, "maxLength": 5}  # type: ignore[index, call-overload] # JSON
+
+
+def test_whole_numbers_stay_whole_on_the_way_to_a_worker() -> None:
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(read_schema(_PERSON)), type=Schema)
+    written = msgspec.json.encode(as_json(read))
+    assert b'"minLength":1,"maxLength":5' in written
+    assert b'"maximum":0.5' in written
+    assert b".0" not in written
 
 
 @pytest.mark.parametrize(

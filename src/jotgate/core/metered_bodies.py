@@ -28,7 +28,7 @@ _CEILINGS: Final[Mapping[str, tuple[CeilingField, ...]]] = {
 }
 _TEXT_PARTS: Final = frozenset({"type", "text", "refusal", "cache_control", "prompt_cache_breakpoint"})
 _DATA: Final = {"image_url": "url", "input_audio": "data"}
-"""Parts that are an image or sound: the type, also the name of the member with its data, and where that stands in it."""
+"""Parts that are an image or sound: the type, also the name of the member with its data, and where it stands there."""
 _TRUE: Final = Raw(b"true")
 
 

@@ -295,6 +295,21 @@ def test_a_call_that_lost_its_units_before_it_was_sent_reserves_anew() -> None:
     assert caller.status == 200
 
 
+def test_a_call_whose_units_ran_out_while_it_waited_for_its_upstream_is_not_sent() -> None:
+    """What it had reserved may be somebody else's by then, and nobody can say now what is left."""
+    stage = MeteredStage(quota(1_000), upstreams={"two": {"bounds": Bounds(concurrent=1, queue_s=1_000)}})
+    stage.begin(b'{"model":"b"}')
+    caller, _ = stage.begin(b'{"model":"b"}')
+    stage.down = True
+    stage.tick(44)
+    assert caller.state == "waiting"
+    stage.two.last.answer(200, ANSWER)
+    stage.run()
+    stage.tick(12)
+    assert len(stage.two.exchanges) == 1
+    assert (caller.status, code_of(caller)) == (503, "quota_unavailable")
+
+
 def test_a_call_that_is_still_being_connected_when_its_units_run_out_is_refused() -> None:
     stage = MeteredStage(quota(1_000))
     caller, _ = stage.begin(UNARY)

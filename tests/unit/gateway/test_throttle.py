@@ -247,3 +247,15 @@ def test_what_was_refused_for_another_reason_does_not_count() -> None:
             attempts.passed(client_of(authorization=b"Bearer x"), status)
     attempts.passed(client_of(), 401)
     assert attempts.blocked == {}
+
+
+def test_a_flood_fills_a_bucket_once_and_not_for_as_long_as_it_lasted() -> None:
+    clock = ManualClock()
+    attempts = FailedAttempts(clock)
+    attempts.limit(THREE)
+    for _ in range(1_000):
+        attempts.failed(FLOOD)
+    assert FLOOD in attempts.blocked
+    clock.advance(20.0)
+    attempts.require_client(client_of())
+    assert FLOOD not in attempts.blocked

@@ -107,3 +107,19 @@ def test_who_waits_while_nobody_is_there_to_ask_is_told(bench: Bench) -> None:
     bench.asks.clear()
     bench.metering.ask_again()
     assert len(bench.asks) == 1, "what was not answered is asked of whoever comes"
+
+
+def test_a_store_that_does_not_answer_is_not_asked_again_at_once() -> None:
+    """However many wait meanwhile: each ask of theirs would only add to what it cannot do."""
+    bench = Bench()
+    bench.wait()
+    asked = 0
+    for _ in range(40):
+        while bench.asks:
+            asked += 1
+            bench.metering.leases_answered(bench.asks.pop()[0], None)
+        bench.clock.advance(RETRY_S / 10)
+        bench.metering.tick()
+        while bench.soon:
+            bench.soon.pop(0)()
+    assert 3 <= asked <= 5

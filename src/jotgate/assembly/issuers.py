@@ -35,6 +35,7 @@ class _Basis(Struct, frozen=True):
     configured: tuple[FoundIssuer, ...]
     server: Server
     ours: Issuer
+    of_presets: tuple[Issuer, ...]
 
 
 class Issuers:
@@ -64,7 +65,8 @@ class Issuers:
         faults = [fault for one in settings.issuers for fault in check_guessable(one, server)]
         if faults:
             raise ConfigurationError(faults)
-        self._basis = _Basis(settings.issuers, server, ours)
+        of_presets = tuple(issuer for preset in settings.presets for issuer in preset.own_issuers)
+        self._basis = _Basis(settings.issuers, server, ours, of_presets)
         self.book = self._put_together(self._records)
         secrets = secrets_of(self.book.found)
         learn(secrets)  # Before anything is said of them.
@@ -82,7 +84,7 @@ class Issuers:
             return self.book
         variables = with_dotenv(self._sources.environment, self._sources.dotenv).values
         kept = [look_at(record, variables, self._basis.server) for record in records]
-        return put_together(self._basis.ours, self._basis.configured, kept)
+        return put_together(self._basis.ours, self._basis.configured, kept, self._basis.of_presets)
 
     def compile(self, ours: Issuer, sets: Mapping[str, bytes]) -> tuple[Issuer, ...]:
         """What is demanded of all of them, as read last; `sets` are the JWK Sets that were fetched, by name.

@@ -32,14 +32,21 @@ class Book(Struct, frozen=True):
     states: tuple[IssuerState, ...]
 
 
-def put_together(ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable[Kept]) -> Book:
-    """Those of the settings, and of the store those that are enabled and in nobody's way; the settings go first."""
+def put_together(
+    ours: Issuer, configured: Sequence[FoundIssuer], kept: Iterable[Kept], of_presets: Iterable[Issuer] = ()
+) -> Book:
+    """Those of the settings, and of the store those that are enabled and in nobody's way; the settings go first.
+
+    `of_presets` are issuers whose tokens a face makes: nobody else is known as they are, and they are not in the book.
+    """
     found = list(configured)
     unusable: list[Issuer] = []
     states = [_state(Kept(one.entry.name, True, iss_of(one.entry), one), "file", ()) for one in configured]
     owners = {ours.issuer: "this installation"}
     for entry in (one.entry for one in configured):
         owners.update(dict.fromkeys(identities_of(iss_of(entry), entry.name), _IN_FILE))
+    for own in of_presets:
+        owners.update(dict.fromkeys((own.name, *identities_of(own.issuer, own.name)), f"the preset '{own.name}'"))
     names = {ours.name, *(one.entry.name for one in configured)}
     places = {mark: place for one in configured for mark, place in places_of(one).items()}
     for one in kept:
@@ -70,6 +77,8 @@ def faults_of(state: IssuerState) -> list[Fault]:
 def _clashes(one: Kept, names: set[str], owners: dict[str, str]) -> list[Fault]:
     if one.name in names:
         return [("name", f"is '{one.name}' as in {_IN_FILE}")]
+    if one.name in owners:
+        return [("name", f"is '{one.name}', as {owners[one.name]} is known; choose another")]
     for known_as in () if one.iss is None else identities_of(one.iss, one.name):
         if known_as in owners:
             return [("issuer", same_iss_fault(known_as, owners[known_as]))]

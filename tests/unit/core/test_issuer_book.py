@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+from msgspec import structs
 
 from jotgate.core.config_reader import read
 from jotgate.core.issuer_book import Book, Kept, put_together
@@ -98,6 +99,17 @@ def test_of_two_in_the_store_the_first_counts() -> None:
     found, unusable, faults = names(book)
     assert (found, unusable) == (["b"], [])
     assert "as of the issuer 'b' of the store" in faults["c"][0]
+
+
+@pytest.mark.parametrize(("name", "issuer"), [("old", "api-gateway"), ("api-gateway", "https://old.example")])
+def test_nobody_of_the_store_is_known_as_the_issuer_whose_tokens_a_face_makes(name: str, issuer: str) -> None:
+    """Revocations name tokens by issuer, and a face's issuers leave the native listener by their names."""
+    own = structs.replace(OURS, name="api-gateway", issuer="api-gateway")
+    found, unusable, faults = names(
+        put_together(OURS, [], [kept(name, issuer=issuer, jwks_url="https://old.example/set")], [own])
+    )
+    assert (found, unusable, list(faults)) == ([], [], [name])
+    assert "the preset 'api-gateway'" in faults[name][0]
 
 
 @pytest.mark.parametrize("iss", ["https://b.example", ""])

@@ -42,10 +42,15 @@ def is_of_upstream(model: str) -> bool:
     return model.startswith(_OF_UPSTREAM)
 
 
+def _alias(model: str) -> str:
+    """The name of a model of the preset's upstream that no upstream of one's own has by chance."""
+    return f"{UPSTREAM}/{model}"
+
+
 def lay_over_upstream(upstream: Table, variables: Mapping[str, str], faults: list[Fault]) -> Table:
     """The upstream with the models that steps ask of it, its key if there is one, and its circuit breaker."""
     models = sorted({model for model in models_of(variables).values() if is_of_upstream(model)} or {_DEFAULT_MODEL})
-    changed: dict[str, object] = {"models": {f"{UPSTREAM}/{model}": model for model in models}}
+    changed: dict[str, object] = {"models": {_alias(model): model for model in models}}
     if find_variable(variables, (API_KEY,)):
         changed["credential_env"] = API_KEY
     failures = read_whole(variables, ("CIRCUIT_BREAKER_FAILURE_THRESHOLD",), faults, 1, 10)
@@ -121,9 +126,7 @@ def _lay_over_step(
     laid: dict[str, object] = {**step, "model": model, "timeout": f"{timeouts_s[name]}s"}
     if is_of_upstream(model):
         # That endpoint knows no `response_format`; the schema stands in the prompts.
-        laid |= {"upstream": UPSTREAM, "asks_for": "prompt"}
-    else:
-        laid.pop("upstream", None)
+        laid |= {"model": _alias(model), "asks_for": "prompt"}
     if tokens := read_whole(variables, (f"{stem}_MAX_TOKENS",), faults, 1, _TOKENS_MAX):
         laid["max_tokens"] = tokens
     temperature = read_number(variables, (f"{stem}_TEMPERATURE",), faults, 0, 2)

@@ -37,6 +37,7 @@ from jotgate.core.values import Secret
 from jotgate.errors import CommandError
 
 _LISTEN: Final = ("127.0.0.1", 8000)
+_NO_TABLES: Final[Tables] = {}
 _BODY_BYTES: Final = (1_024, 10_485_760)
 _LOG_FORMATS: Final = {"json": "json", "standard": "text"}
 _LOG_LEVELS: Final = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "error"}
@@ -50,8 +51,10 @@ _LIMITS: Final = {
 """The variable of each quota of the preset, by its name."""
 
 
-def read_prompt_chain(variables: Mapping[str, str], shipped: Tables, entry: PromptChainEntry) -> Preset:
-    """What the preset comes to. `shipped` is its file, `entry` what the operator says of it in `jotgate.toml`."""
+def read_prompt_chain(
+    variables: Mapping[str, str], shipped: Tables, entry: PromptChainEntry, own: Tables = _NO_TABLES
+) -> Preset:
+    """What the preset comes to. `shipped` is its file, `own` the operator's document, `entry` what that says of it."""
     listening = find_listen(variables, ("API_HOST", "API_PORT"), _LISTEN, "prompt_chain.listen", entry.listen)
     faults: list[Fault] = list(listening.faults)
     algorithm = _find_algorithm(variables, faults)
@@ -81,7 +84,7 @@ def read_prompt_chain(variables: Mapping[str, str], shipped: Tables, entry: Prom
         listen_settings=listening.settings,
         rules=_rules(variables, model, faults, warnings),
         tables=tables,
-        missing=tuple(_missing(variables)),
+        missing=tuple(_missing(variables, own)),
         faults=tuple(dict.fromkeys(faults)),
         warnings=tuple(warnings),
         secret_variables={entry.secret_env: "prompt_chain.secret_env"},
@@ -120,8 +123,10 @@ def _find_model(variables: Mapping[str, str], faults: list[Fault]) -> str:
     return SERVICE_MODEL
 
 
-def _missing(variables: Mapping[str, str]) -> Iterator[str]:
-    """What is not set, and which steps do nothing without it."""
+def _missing(variables: Mapping[str, str], own: Tables) -> Iterator[str]:
+    """What is not set, and which steps do nothing without it; nothing where the operator has another such upstream."""
+    if any(one.get("name") == UPSTREAM for one in _tables_of(own, "upstreams")):
+        return
     steps = [step for step, model in models_of(variables).items() if is_of_upstream(model)]
     if steps and not find_variable(variables, (API_KEY,)):
         settings = ", ".join(f"CHAIN_{step.upper()}_MODEL" for step in steps)

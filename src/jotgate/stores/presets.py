@@ -46,7 +46,7 @@ def _read_shipped(name: str) -> Tables:
 
 
 def _prompt_chain(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
-    return read_prompt_chain(variables, shipped, _entry(PromptChainEntry, own, "prompt_chain"))
+    return read_prompt_chain(variables, shipped, _entry(PromptChainEntry, own, "prompt_chain"), own)
 
 
 def _api_gateway(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:

@@ -14,7 +14,7 @@ CHAIN: Mapping[str, object] = {
         {"name": "analyze", "prompt_file": "a.md", "model": "m", "gates": [{"member": "intent", "not_empty": True}]},
         {"name": "process", "prompt_file": "p.md", "model": "m", "gates": [{"member": "confidence", "at_least": 0.5}]},
         {"name": "extra", "prompt_file": "e.md", "model": "m"},
-        {"name": "synthesize", "prompt_file": "s.md", "model": "m", "upstream": "anthropic", "stream": True},
+        {"name": "synthesize", "prompt_file": "s.md", "model": "m", "stream": True},
     ],
 }
 UPSTREAM: Mapping[str, object] = {"name": "anthropic", "models": ["x"], "breaker_failures": 3}
@@ -53,10 +53,9 @@ def test_each_step_has_the_model_the_bounds_and_the_time_that_its_variables_say(
         0.0,
         "5s",
     )
-    assert "upstream" not in analyze
-    assert (found["process"]["model"], found["process"]["upstream"]) == ("claude-haiku-4-5-20251001", "anthropic")
+    assert found["process"]["model"] == "anthropic/claude-haiku-4-5-20251001"
     assert found["process"]["asks_for"] == "prompt"
-    assert (found["synthesize"]["model"], "upstream" in found["synthesize"]) == ("small", False)
+    assert (found["synthesize"]["model"], found["synthesize"]["stream"]) == ("small", True)
     assert found["extra"] == {"name": "extra", "prompt_file": "e.md", "model": "m"}
 
 

@@ -139,6 +139,8 @@ def test_without_a_key_the_preset_starts_and_says_what_does_nothing() -> None:
     assert named(keyed, "upstreams", "anthropic")["credential_env"] == "ANTHROPIC_API_KEY"
     own = {f"CHAIN_{step}_MODEL": "echo" for step in ("ANALYZE", "PROCESS", "SYNTHESIZE")}
     assert preset_of(**own).missing == ()
+    other = {"upstreams": [{"name": "anthropic", "base_url": "http://127.0.0.1:9000/v1"}]}
+    assert read_prompt_chain({"JWT_SECRET_KEY": SECRET}, SHIPPED, PromptChainEntry(), other).missing == ()
     (some,) = preset_of(**{**own, "CHAIN_PROCESS_MODEL": "claude-sonnet-4-5"}).missing
     assert "and process ask models" in some
 

@@ -70,7 +70,6 @@ class Sizes:
     deeds: int
     hurried: bool = False
     debt_max: int = 0
-    first_at: float = FIRST_AT
 
 
 FULL: Final = Sizes(
@@ -92,8 +91,6 @@ SMALL: Final = Sizes(
     deeds=4,
     hurried=True,
     debt_max=15_000,
-    # On a busy machine units come back late; tests/unit/gateway/test_metered_share.py has it by a clock of its own.
-    first_at=0.7,
 )
 
 
@@ -211,7 +208,7 @@ def judge(found: Pass, sizes: Sizes) -> None:
     requests = found.accounts.get("requests")
     if found.name == REQUESTS and requests is not None and requests.posted < sizes.requests:
         found.faults.append(f"only {requests.posted:,} of {sizes.requests:,} requests could be spent")
-    if found.name == STREAMS and (found.crowd.first is None or found.crowd.first < sizes.first_at * sizes.streams):
+    if found.name == STREAMS and (found.crowd.first is None or found.crowd.first < FIRST_AT * sizes.streams):
         found.faults.append(f"a stream was refused when {found.crowd.first} of {sizes.streams:,} tokens had come")
     unbounded = sum(line.kind == "unary" and line.ceiling is None for line in found.lines)
     if unbounded:

@@ -26,13 +26,12 @@ from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM, Relay
 from jotgate.gateway.reserving import OUT_OF_REACH, Reserved, refusal_of_step, reserve_call, used_by_steps
+from jotgate.gateway.steps import next_step
 from jotgate.gateway.world import Place
 from jotgate.ports import Caller, Clock, UpstreamExchange
 from jotgate.services.meter import PATIENCE_S
 from jotgate.services.meter_reservations import Used
 
-SHARED_BY: Final = 64
-"""Of what is left of a quota no stream reserves more than such a part ahead of itself: others have to begin, too."""
 UNDER_WAY_SHARE: Final = 8
 """Such a part of its step a stream that ends unheard is charged beside what came: it may have been under way."""
 
@@ -207,19 +206,11 @@ class MeteredRelay(Relay):
             self._release()
 
     def _next_step(self) -> int:
-        """How many tokens are to be reserved now; 0: none. A stream whose caller set a ceiling takes no more.
-
-        The less is left of a quota, the smaller the steps: what one stream reserves and does not use no other can have.
-        """
-        step, left, ahead = self.call.route.metering.output_step, self._left(), self._wait_worth()
-        if self._stepless or (2 * left >= step and left >= ahead):
+        """How many tokens are to be reserved now; 0: none. A stream whose caller set a ceiling takes no more."""
+        if self._stepless:
             return 0
-        share = self._reserved.reservation.room // SHARED_BY
-        ahead = min(ahead, max(step, share))
-        step = max(2 * self._margin(), min(step, share))
-        if 2 * left >= step and left >= ahead:
-            return 0
-        size = step + max(0, -left)
+        step = self.call.route.metering.output_step
+        size = next_step(self._reserved.reservation, step, self._left(), self._wait_worth(), self._margin())
         ceiling, reserved = self._reserved.measure.output_tokens, self._reserved.reservation.output_tokens
         hidden = self.call.route.metering.hidden_output
         return size if ceiling is None else max(0, min(size, ceiling + hidden - reserved))

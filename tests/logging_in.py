@@ -69,8 +69,7 @@ class LoginStage(TokenStage):
             entropy=Chance(),
             recorder=self.recorder,
             issuable=Issuable(self.revoked, lambda: self.own.leeway_s, self.store.knows_zone),
-            form=LOGIN_TOKEN,
-        )
+        ).in_form(LOGIN_TOKEN)
         logins = Logins(
             LoginRules(API_GATEWAY, AUDIENCE, ("ai",)),
             clients=self.clients,

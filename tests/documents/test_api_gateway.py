@@ -5,13 +5,12 @@ One gateway signs with the installation's keys; another with the key that JWT_PR
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import jwt as pyjwt
@@ -20,18 +19,26 @@ import pytest
 from jotgate.core.api_gateway_problems import render_code
 from jotgate.errors import IssuerUnavailable
 from jotgate.jose.keys import generate, signing_key_to_pem
-from jotgate.testing.running import Gateway, run_command, running_gateway, until
+from jotgate.testing.running import run_command, running_gateway, until
 from tests.docs.pages import pages
-from tests.documents.excerpts import ROOT, excerpt
-from tests.documents.ledger import read_documents
-from tests.logging_in import JOHN, header_of, rsa_key
-from tests.peers.oidc_provider import FOLDER, node
+from tests.documents.excerpts import excerpt
+from tests.faces import (
+    PEM,
+    WITHIN_S,
+    Face,
+    ask,
+    document,
+    express_with,
+    middleware_with,
+    require_npm,
+    run_node,
+    signed,
+    told,
+)
+from tests.logging_in import JOHN, header_of
 from tests.token_stage import claims_of
 
-WITHIN_S: Final = 20.0
-PEM: Final = signing_key_to_pem(rsa_key()).decode()
 SECRET: Final = os.urandom(32).hex()
-DATA: Final = "/api/protected/data"
 INVALID: Final = (401, {"error": "Invalid refresh token"})
 PAGE: Final = "docs/systems/api-gateway.md"
 CONFIG: Final = """
@@ -44,63 +51,6 @@ effect = "allow"
 issuers = ["api-gateway"]
 roles = ["api_access"]
 """
-
-
-def document(lines: range) -> str:
-    """The document's own lines as they stand."""
-    return "\n".join(read_documents(ROOT)["003"].lines[number - 1] for number in lines)
-
-
-def middleware_with(jwks_url: str) -> str:
-    """The document's middleware as it stands, but for the address of the keys."""
-    _, _, client = excerpt("003", 116, jwks_url=jwks_url).partition("\n")  # Behind a sentence.
-    return f"{client}\n{document(range(126, 188))}"
-
-
-def require_npm() -> None:
-    if not (FOLDER / "node_modules" / "jwks-rsa").is_dir():
-        pytest.skip("npm installed nothing: `make setup` says why")
-
-
-class Face:
-    """A gateway with the preset, and the backend's credentials."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        line = gateway.read_line_with("The preset api-gateway serves")
-        self.url = line.split()[-1]
-        self.backend = self.make_client("backend", "login")
-
-    def make_client(self, name: str, grant: str) -> tuple[str, str]:
-        said = self.command("client", "create", name, "--grant", grant)
-        found = dict(row.split("=", 1) for row in said.split())
-        return found["client_id"], found["client_secret"]
-
-    def command(self, *arguments: str) -> str:
-        done = run_command(*arguments, data=self.gateway.data)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, path: str = DATA, token: str | None = None) -> httpx.Response:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.get(self.url + path, headers=headers, timeout=WITHIN_S)
-
-    def log_in(self, **changes: object) -> Any:
-        answer = httpx.post(self.url + "/api/auth/login", json={**JOHN, **changes}, auth=self.backend, timeout=WITHIN_S)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def ask_refresh(self, token: str) -> httpx.Response:
-        return httpx.post(self.url + "/api/auth/refresh", json={"refreshToken": token}, timeout=WITHIN_S)
-
-    def refresh(self, token: str) -> Any:
-        answer = self.ask_refresh(token)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post_form(self, path: str, **fields: str) -> httpx.Response:
-        """Ask the token service of the native listener, as the backend."""
-        return httpx.post(self.gateway.url + path, data=fields, auth=self.backend, timeout=WITHIN_S)
 
 
 @pytest.fixture(scope="module")
@@ -122,68 +72,7 @@ def express(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
     require_npm()
     folder = tmp_path_factory.mktemp("express")
     with ExitStack() as stack:
-        yield lambda lines: stack.enter_context(_running(lines, folder / f"{len(list(folder.iterdir()))}.cjs"))
-
-
-class _running:  # noqa: N801 - a context manager
-    def __init__(self, lines: str, file: Path) -> None:
-        file.write_text(
-            "const express = require('express');\nconst jwt = require('jsonwebtoken');\n"
-            f"const app = express();\napp.use(express.json());\n{lines}\n"
-            "const server = app.listen(0, '127.0.0.1', () => console.log(server.address().port));\n"
-        )
-        self._file = file
-
-    def __enter__(self) -> str:
-        self._process = subprocess.Popen(
-            [node(), str(self._file)], stdout=subprocess.PIPE, text=True, env=_node_environment()
-        )
-        assert self._process.stdout is not None
-        return f"http://127.0.0.1:{int(self._process.stdout.readline())}"
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(WITHIN_S)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-
-def _node_environment(**variables: str) -> dict[str, str]:
-    return {**os.environ, "NODE_PATH": str(FOLDER / "node_modules"), **variables}
-
-
-def run_node(lines: str, place: Path, **variables: str) -> str:
-    """What lines of the document print."""
-    require_npm()
-    file = place / "lines.cjs"
-    file.write_text(lines)
-    done = subprocess.run(
-        [node(), str(file)],
-        env=_node_environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def told(answer: httpx.Response) -> tuple[int, Any]:
-    return answer.status_code, answer.json()
-
-
-def ask(url: str, token: str | None = None) -> tuple[int, Any]:
-    """What the document's own middleware answers."""
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return told(httpx.get(url + DATA, headers=headers, timeout=WITHIN_S))
-
-
-def signed(key: str = PEM, header: Mapping[str, str] | None = None, **changes: object) -> str:
-    """A token that the key in JWT_PRIVATE_KEY has signed, whatever it says."""
-    now_s = int(time.time())
-    usual = {**JOHN, "iat": now_s, "exp": now_s + 3_600, "iss": "api-gateway", "aud": "openai-api"}
-    return pyjwt.encode({**usual, **changes}, key, "RS256", headers=dict(header or {}))
+        yield lambda lines: stack.enter_context(express_with(lines, folder))
 
 
 @pytest.fixture(scope="module")

@@ -74,8 +74,7 @@ class Authority(Struct, frozen=True):
             entropy=SystemEntropy(),
             recorder=self.recorder,
             issuable=issuable,
-            form=form,
-        )
+        ).in_form(form)
 
     def issuable(self, config: Config) -> Issuable:
         """What may be issued, by what the store has now. Raises StoreUnavailable."""

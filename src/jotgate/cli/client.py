@@ -31,7 +31,7 @@ _METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt
 _CERTIFICATE_NAMES: Final = ("tls_subject_dn", "tls_san_dns", "tls_san_uri")
 _BINDINGS: Final = ("required-dpop", "required-mtls", "none")
 _HEAD: Final = ("CLIENT_ID", "AUTHENTICATION", "GRANTS", "SCOPES", "TENANT", "STATE")
-_GRANTS: Final = "client_credentials, refresh_token, token_exchange or jwt_bearer"
+_GRANTS: Final = "client_credentials, refresh_token, token_exchange, jwt_bearer or login"
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

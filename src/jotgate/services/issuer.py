@@ -1,5 +1,6 @@
 """Issues access tokens under the installation's name, and records each before it is handed out."""
 
+from copy import copy
 from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN, AccessGrant, Issued, TokenForm
@@ -28,7 +29,6 @@ class TokenIssuer:
         entropy: Entropy,
         recorder: Recorder,
         issuable: Issuable,
-        form: TokenForm = ACCESS_TOKEN,
     ) -> None:
         self._issuer = issuer
         self._signers = signers
@@ -36,7 +36,13 @@ class TokenIssuer:
         self._entropy = entropy
         self._recorder = recorder
         self._issuable = issuable
-        self._form = form
+        self.form = ACCESS_TOKEN
+
+    def in_form(self, form: TokenForm) -> "TokenIssuer":
+        """One that makes tokens of this form, and is as this one otherwise."""
+        other = copy(self)
+        other.form = form
+        return other
 
     @property
     def issuer(self) -> str:
@@ -57,7 +63,7 @@ class TokenIssuer:
             KeyRefused, DirectoryRefused: see `ports.Signers`.
             SignatureInvalid: who signs made a signature that does not verify.
         """
-        token_id = self._form.name(self._entropy.random_bytes(_TOKEN_ID_BYTES), grant)
+        token_id = self.form.name(self._entropy.random_bytes(_TOKEN_ID_BYTES), grant)
         now_s = self._clock.now_s()
         self._issuable.check(grant, self._issuer, now_s)
         expires_at_s = grant.expires_at_s(now_s)
@@ -80,8 +86,8 @@ class TokenIssuer:
 
         signer = await self._signers.signer(expires_at_s, row)
         self._issuable.check_key(self._issuer, signer.key.kid, now_s)
-        claims = self._form.claims(grant, self._issuer, token_id, now_s)
-        signing_input = jwt.prepare(claims, self._form.typ, signer.key)
+        claims = self.form.claims(grant, self._issuer, token_id, now_s)
+        signing_input = jwt.prepare(claims, self.form.typ, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)
         self._recorder.record(
             "token.issued",

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientRecord, GrantName
-from jotgate.core.claims import AccessGrant, Issued
+from jotgate.core.claims import AccessGrant
 from jotgate.core.families import Family
 from jotgate.core.logins import Login, read_login
 from jotgate.core.oauth_form import Form
@@ -105,8 +105,8 @@ class Logins:
             login=Login(face=self._rules.face, name=asked.name, email=asked.email),
         )
         begun = await self._families.begin(terms)
-        issued = await self._issue(begun.family, client)
-        return self._answer(issued, begun.token)
+        access = await self._issue(begun.family, client)
+        return access.with_refresh(begun.token)
 
     async def refresh(self, text: str, sender: Sender) -> TokenPair:
         """The next tokens for a refresh token, which whoever has it may use: it is its own proof, and good once.
@@ -131,12 +131,12 @@ class Logins:
             client = await self._find_client(client_id)
             presented = Presentation(Secret(text), client_id, came_s, face=self._rules.face)
             decision: Rotate | Repeat = await self._families.present(presented)
-            issued = await self._issue(decision.family, client)
+            access = await self._issue(decision.family, client)
             successor = await self._families.carry_out(presented, decision)
         except GrantRefused as refusal:
             self._clients.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=REFRESH)
             raise
-        return self._answer(issued, successor)
+        return access.with_refresh(successor)
 
     async def _find_client(self, client_id: str) -> ClientRecord:
         try:
@@ -147,7 +147,7 @@ class Logins:
             raise GrantRefused(_WITHDRAWN)
         return found.record
 
-    async def _issue(self, family: Family, client: ClientRecord) -> Issued:
+    async def _issue(self, family: Family, client: ClientRecord) -> "_Access":
         grant = AccessGrant(
             subject=family.subject,
             client_id=family.client_id,
@@ -161,8 +161,21 @@ class Logins:
             not_after_s=family.ends_at_s,
             login=family.login,
         )
-        return await self._issuer.issue(grant, actor=client.name)
+        now_s = int(self._clock.now_s())
+        issued = await self._issuer.issue(grant, actor=client.name)
+        # As it is written in the token, however long the rest takes: a client may tell one hour from a second less.
+        return _Access(issued.token, min(client.access_ttl_s, issued.expires_at_s - now_s))
 
-    def _answer(self, issued: Issued, token: Secret) -> TokenPair:
-        left_s = max(0, issued.expires_at_s - int(self._clock.now_s()))
-        return TokenPair(access_token=issued.token, refresh_token=token.reveal(), expires_in=left_s)
+
+class _Access(Struct, frozen=True):
+    """An access token, and for how many seconds it is good."""
+
+    token: str
+    lives_s: int
+
+    def with_refresh(self, token: Secret) -> TokenPair:
+        """The answer."""
+        return TokenPair(access_token=self.token, refresh_token=token.reveal(), expires_in=self.lives_s)
+
+    def __repr__(self) -> str:
+        return f"_Access({self.lives_s})"

@@ -60,7 +60,7 @@ def check_routes(
     used |= {step.upstream for chain in chains.values() for step in chain.steps}
     for path, entry in upstreams.items():
         if not entry.models and entry.name not in used:
-            fault = "is missing, and no route and no chain names this upstream; write a list of models"
+            fault = "is missing, and no route names this upstream, nor does a chain; write a list of models"
             faults.append((f"{path}.models", fault))
     return faults
 

@@ -18,6 +18,7 @@ from jotgate.core.audit import (
     EventRecord,
     Link,
     OpenRecord,
+    StepUse,
     check_lines,
     digest_text,
     encode,
@@ -38,12 +39,13 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
     CloseRecord: "at records reason",
     Charge: "tokens_in tokens_out cost overrun forgiven uncounted",
+    StepUse: "step upstream model tokens_in tokens_out cost duration_us tries estimated repaired",
     Link: "file digest",
     Evidence: (
         "digest now_s size place alg kid typ iss exp nbf iat claim fault wanted got rules leeway_s keys kids "
@@ -58,7 +60,9 @@ def test_field_names_are_final(struct: type[msgspec.Struct]) -> None:
     assert struct.__struct_encode_fields__[: len(final)] == tuple(final)
 
 
-@pytest.mark.parametrize("struct", [CallRecord, Charge, EventRecord, Evidence], ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize(
+    "struct", [CallRecord, Charge, StepUse, EventRecord, Evidence], ids=lambda struct: struct.__name__
+)
 def test_no_field_can_hold_a_secret(struct: type[msgspec.Struct]) -> None:
     """Plain text and numbers only, under names that a reader of this list has approved."""
     assert set(struct.__struct_fields__) <= set(FINAL_FIELDS[struct].split())
@@ -78,12 +82,20 @@ def test_every_field_of_a_row_comes_back() -> None:
     assert found == {
         name: getattr(full_call(), name)
         for name in FINAL_FIELDS[CallRecord].split()
-        if name not in ("refused", "charged", "actor")
+        if name not in ("refused", "charged", "actor", "steps")
     }
 
 
 def test_who_acts_comes_back() -> None:
     assert json.loads(encode(msgspec.structs.replace(call(1), actor="robot7")))["actor"] == "robot7"
+
+
+def test_the_steps_of_a_chain_come_back_in_order() -> None:
+    steps = (StepUse("a", "up", "m", 1, 2, cost=0, duration_us=5), StepUse("b", tries=2, estimated=True))
+    assert json.loads(encode(msgspec.structs.replace(call(1), steps=steps)))["steps"] == [
+        {"step": "a", "upstream": "up", "model": "m", "tokens_in": 1, "tokens_out": 2, "cost": 0, "duration_us": 5},
+        {"step": "b", "tries": 2, "estimated": True},
+    ]
 
 
 def test_what_is_known_of_a_refused_token_comes_back() -> None:

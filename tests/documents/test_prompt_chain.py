@@ -20,6 +20,7 @@ import jwt as pyjwt
 import pytest
 
 from jotgate.sdk.generate_jwt import generate_token
+from jotgate.stores.settings import Sources, load_settings
 from jotgate.testing.running import Gateway, clean_environment, run_command, short_directory, until
 from tests.documents.excerpts import ROOT, code, excerpt
 
@@ -43,6 +44,7 @@ class Served:
         self.gateway = gateway
         self.place = place
         self.url = re.findall(r"http://127\.0\.0\.1:\d+", gateway.read_line_with("prompt-chain"))[0]
+        self.client = httpx.Client(base_url=self.url, timeout=TIME_LIMIT_S, trust_env=False)
 
     def run(self, lines: str) -> str:
         """What lines in bash print, with this gateway in the place of localhost:8000."""
@@ -63,7 +65,7 @@ class Served:
     def ask(self, method: str, path: str, authorization: str = "", **more: object) -> httpx.Response:
         headers = {"Authorization": authorization} if authorization else {}
         content = json.dumps({**BODY, **more}).encode() if method == "POST" else None
-        return httpx.request(method, self.url + path, headers=headers, content=content, timeout=TIME_LIMIT_S)
+        return self.client.request(method, path, headers=headers, content=content)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,9 @@ def served() -> Iterator[Served]:
         dotenv.chmod(0o600)
         gateway = Gateway(place / "data", ("--preset", "prompt-chain"), {"API_PORT": "0"}, cwd=place)
         try:
-            yield Served(gateway.start(), place)
+            found = Served(gateway.start(), place)
+            with found.client:
+                yield found
         finally:
             gateway.kill()
 
@@ -296,18 +300,10 @@ def test_a_rate_limit_answers_429_and_says_when_to_come_back(served: Served) -> 
     assert served.ask("GET", "/v1/models", mine()).status_code == 200, "another subject has its own"
 
 
-def check(place: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """`jotgate check` with these variables alone."""
-    kept = {name: value for name, value in clean_environment({}).items() if not name.startswith("JWT_")}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "jotgate", "check", "--preset", "prompt-chain", "--data", "data"],
-        cwd=place,
-        env={**kept, **variables},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+def faults(**variables: str) -> list[tuple[str, str]]:
+    """What is wrong with these variables alone: where, and what."""
+    found = load_settings(Sources(environment=variables, presets=("prompt-chain",)))
+    return [(one.where, one.fault) for one in found.findings]
 
 
 @pytest.mark.parametrize(
@@ -318,21 +314,36 @@ def check(place: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         (458, {"JWT_SECRET_KEY": SECRET[:63], "JWT_ALGORITHM": "HS512"}, "secrets.token_urlsafe(64)"),
     ],
 )
-def test_without_a_good_secret_nothing_starts(line: int, variables: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_without_a_good_secret_nothing_starts(line: int, variables: dict[str, str], said: str) -> None:
     assert excerpt("001", line)
-    found = check(tmp_path, **variables)
-    assert found.returncode == 1
-    assert "Authentication system misconfigured" in found.stderr
-    assert said in found.stderr
-    assert SECRET[:31] not in found.stderr
+    ((where, fault),) = faults(**variables)
+    assert where == "environment JWT_SECRET_KEY"
+    assert fault.startswith("Authentication system misconfigured: ")
+    assert said in fault
+    assert SECRET[:31] not in fault
 
 
-def test_the_settings_are_taken_from_the_environment(tmp_path: Path) -> None:
+def test_the_server_ends_with_what_is_to_be_set(tmp_path: Path) -> None:
+    kept = {name: value for name, value in clean_environment({}).items() if not name.startswith("JWT_")}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "jotgate", "up", "--preset", "prompt-chain", "--data", "data", "--port", "0"],
+        cwd=tmp_path,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Authentication system misconfigured: JWT_SECRET_KEY is not set; make one" in ended.stderr
+
+
+def test_the_settings_are_taken_from_the_environment() -> None:
     assert "environment variables" in excerpt("001", 276)
-    assert check(tmp_path, JWT_SECRET_KEY=SECRET).returncode == 0
-    assert check(tmp_path, JWT_SECRET_KEY=SECRET, JWT_ALGORITHM="HS512").returncode == 0
-    refused = check(tmp_path, JWT_SECRET_KEY=SECRET, JWT_ALGORITHM="RS256")
-    assert (refused.returncode, "JWT_ALGORITHM" in refused.stderr) == (1, True)
+    assert faults(JWT_SECRET_KEY=SECRET) == []
+    assert faults(JWT_SECRET_KEY=SECRET, JWT_ALGORITHM="HS512") == []
+    ((where, _),) = faults(JWT_SECRET_KEY=SECRET, JWT_ALGORITHM="RS256")
+    assert where == "environment JWT_ALGORITHM"
 
 
 def test_a_reload_that_breaks_the_secret_keeps_what_is_in_effect(served: Served) -> None:

@@ -69,6 +69,7 @@ class House:
         self.model = model
         line = gateway.read_line_with("prompt-chain")
         self.url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
     def plays(self, *answers: Answer) -> None:
         """The model's next answers, and nothing that was asked before."""
@@ -79,10 +80,10 @@ class House:
     def ask(self, token: str, *messages: dict[str, str], **more: object) -> httpx.Response:
         asked = {"model": "prompt-chaining", "messages": list(messages) or [{"role": "user", "content": "Hello"}]}
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.post(f"{self.url}/v1/chat/completions", json={**asked, **more}, headers=headers, timeout=30)
+        return self.client.post("/v1/chat/completions", json={**asked, **more}, headers=headers)
 
     def models(self, token: str) -> httpx.Response:
-        return httpx.get(f"{self.url}/v1/models", headers={"Authorization": f"Bearer {token}"})
+        return self.client.get("/v1/models", headers={"Authorization": f"Bearer {token}"})
 
     def sent(self) -> list[Any]:
         """The messages of each step that the model was asked."""
@@ -102,7 +103,9 @@ def house() -> Iterator[House]:
             place / "data", ("--config", str(file), "--preset", "prompt-chain"), {"API_PORT": "0"}, cwd=place
         )
         try:
-            yield House(gateway.start(), place, model)
+            found = House(gateway.start(), place, model)
+            with found.client:
+                yield found
         finally:
             gateway.kill()
 
@@ -227,7 +230,7 @@ def test_weak_001_9_nothing_that_a_model_or_a_caller_says_is_logged(house: House
     house.plays(ANALYZED, processed(0.9), said("Hello"))
     headers = {"Authorization": f"Bearer {token_of()}", "X-Request-Id": "x" * 500}
     asked = {"model": "prompt-chaining", "messages": [{"role": "user", "content": "what-the-caller-says"}]}
-    answer = httpx.post(f"{house.url}/v1/chat/completions", json=asked, headers=headers, timeout=30)
+    answer = house.client.post("/v1/chat/completions", json=asked, headers=headers)
     assert answer.headers["x-request-id"].startswith("req-")
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in answer.headers
@@ -259,8 +262,9 @@ def test_with_a_key_of_anthropic_its_endpoint_is_asked_with_it() -> None:
         gateway = Gateway(place / "data", ("--preset", "prompt-chain"), variables, cwd=place)
         try:
             house = House(gateway.start(), place, model)
-            assert httpx.get(f"{house.url}/health/ready").json() == {"status": "ready"}
-            assert house.ask(token_of()).json()["choices"][0]["message"]["content"] == "Hello"
+            with house.client:
+                assert house.client.get("/health/ready").json() == {"status": "ready"}
+                assert house.ask(token_of()).json()["choices"][0]["message"]["content"] == "Hello"
             assert {one.headers["authorization"] for one in model.requests} == {f"Bearer {key}"}
             bodies = [json.loads(one.body) for one in model.requests]
             assert {one["model"] for one in bodies} == {"claude-haiku-4-5-20251001"}

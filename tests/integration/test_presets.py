@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any, Final
@@ -152,6 +153,17 @@ def test_a_port_that_two_presets_share_is_refused_with_both_names(command: str, 
         assert said in done.stderr
 
 
+def test_a_port_of_a_face_that_is_taken_is_told_with_what_decides_it() -> None:
+    with short_directory() as directory, socket.create_server(("127.0.0.1", 0)) as taken:
+        environment = {"PORT": str(taken.getsockname()[1])}
+        done = run_command(
+            "up", "--port", "0", "--preset", "api-gateway", data=directory / "data", environment=environment
+        )
+    assert done.returncode == 1
+    assert "the preset 'api-gateway' cannot be served" in done.stderr
+    assert "HOST and PORT" in done.stderr
+
+
 def test_check_names_the_presets_in_what_comes_next(presets: Presets) -> None:
     with short_directory() as directory:
         done = run_command(
@@ -160,3 +172,12 @@ def test_check_names_the_presets_in_what_comes_next(presets: Presets) -> None:
     assert done.returncode == 0, done.stderr
     assert "--preset prompt-chain" in done.stderr
     assert "ANTHROPIC_API_KEY" in done.stderr
+
+
+def test_check_says_of_presets_in_json_where_they_listen_and_what_they_lack(presets: Presets) -> None:
+    with short_directory() as directory:
+        done = run_command("check", *_BOTH, "--json", data=directory, environment={"JWT_SECRET_KEY": presets.secret})
+    chain, guard = json.loads(done.stdout)["presets"]
+    assert (chain["name"], chain["host"], chain["port"]) == ("prompt-chain", "127.0.0.1", 8000)
+    assert any("ANTHROPIC_API_KEY" in one for one in chain["missing"])
+    assert (guard["name"], guard["port"], guard["missing"]) == ("api-gateway", 3000, [])

@@ -4,12 +4,14 @@ import os
 import resource
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from socket import socket
 from typing import Final, NamedTuple
 
 from jotgate.assembly.at_start import at_start
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
 from jotgate.core.presets import Preset
+from jotgate.errors import AddressUnavailable
 from jotgate.processes.child import MODULE
 from jotgate.processes.console import say
 from jotgate.processes.notify import take_notifier
@@ -66,7 +68,7 @@ def run(options: UpOptions, announce: Callable[[str, str, Sequence[ServedFace]],
     directory.check_socket_paths()
     lock_fd = directory.take_lock(_LOCK_PATIENCE_S)
     listeners = [listen_tcp(settings.host, settings.port, settings.workers)]
-    listeners += [listen_tcp(*one.listen, settings.workers) for one in found.presets]
+    listeners += [_listen_face(one, settings.workers) for one in found.presets]
     hosts = (settings.host, *(one.listen[0] for one in found.presets))
     url, *urls = (
         local_url(host, sockets[0].getsockname()[1], tls=bool(config.tls.cert))
@@ -95,6 +97,18 @@ def run(options: UpOptions, announce: Callable[[str, str, Sequence[ServedFace]],
         for path in paths:
             with suppress(OSError):
                 path.unlink()
+
+
+def _listen_face(preset: Preset, count: int) -> list[socket]:
+    """The sockets of a preset's face. Raises AddressUnavailable, which names what decides where it listens."""
+    try:
+        return listen_tcp(*preset.listen, count)
+    except AddressUnavailable as refusal:
+        host, port = preset.listen_settings
+        raise AddressUnavailable(
+            f"the preset '{preset.name}' cannot be served: {refusal.message}",
+            hint=f"Free that port, or choose another address with {' and '.join(dict.fromkeys((host, port)))}",
+        ) from None
 
 
 def _allow_many_files() -> None:

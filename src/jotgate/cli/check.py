@@ -67,6 +67,10 @@ def _report(found: "Settings") -> dict[str, object]:
         "sound": not found.findings,
         "faults": [{"where": one.where, "setting": one.setting, "fault": one.fault} for one in found.findings],
         "warnings": list(found.warnings),
+        "presets": [
+            {"name": one.name, "host": one.listen[0], "port": one.listen[1], "missing": list(one.missing)}
+            for one in found.presets
+        ],
         "settings": {
             path: {"value": value, "from": origin}
             for path, (value, origin) in (effective(found.config, found.origins) if found.config else {}).items()

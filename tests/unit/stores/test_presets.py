@@ -56,6 +56,10 @@ def test_what_a_preset_decided_is_told_with_its_name() -> None:
     shown = effective(found.config, found.origins)
     place = [one.name for one in found.config.upstreams].index("anthropic")
     assert shown[f"upstreams[{place}].base_url"] == ("https://api.anthropic.com/v1", "preset prompt-chain")
+    assert shown["chains[0].steps[0].name"] == ("analyze", "preset prompt-chain")
+    schema, _ = shown["chains[0].steps[0].schema"]
+    assert isinstance(schema, dict)
+    assert schema["type"] == "object", "it is shown as it is written"
 
 
 def test_the_operator_s_upstream_of_the_same_name_stands_in_place_of_the_preset_s(tmp_path: Path) -> None:

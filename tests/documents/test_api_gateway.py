@@ -216,6 +216,21 @@ def test_keys_rotate_and_the_documents_middleware_follows(face: Face, express: C
     assert face.get(token=after).status_code == 200
 
 
+def test_a_key_for_another_algorithm_than_the_faces_signs_nothing_there(face: Face) -> None:
+    """What the document's middleware would not take is not given out, and whoever mends it is told how."""
+    face.command("key", "rotate", "--algorithm", "ES256")
+    until(lambda: "missing" in face.get("/health").json(), "the face says what it lacks")
+    refused = httpx.post(face.url + "/api/auth/login", json=JOHN, auth=face.backend, timeout=WITHIN_S)
+    assert (refused.status_code, refused.json()["code"]) == (503, "NOT_READY")
+    (missing,) = face.get("/health").json()["missing"]
+    command = "jotgate key rotate --algorithm RS256"
+    assert command in missing
+    assert command in refused.json()["details"]
+    face.command(*command.split()[1:])
+    until(lambda: face.get("/health").json() == {"status": "ok"}, "it has what it lacked")
+    assert header_of(face.log_in()["access_token"])["alg"] == "RS256"
+
+
 def test_what_the_document_links_to_is_linked_to_what_there_is(face: Face) -> None:
     page = pages()[PAGE]
     for line in (284, 291, 298, 304):

@@ -159,7 +159,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         book = issuers.read(found.settings, bound.server, ours)
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
         compiled = issuers.compile(ours, remote.sets_for(key_sources))
-        parts = FaceParts({one.name: one for one in compiled}, own.keys, prices, settings.prompts)
+        parts = FaceParts({one.name: one for one in compiled}, own.keys, prices, settings.prompts, own.signs_with)
         snapshot = add_faces(replace(snapshot, issuers=compiled), presets, config, parts)
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
         learn_of(snapshot.upstreams, snapshot.all_issuers)

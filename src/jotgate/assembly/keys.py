@@ -68,6 +68,12 @@ class OpenKeys(Struct, frozen=True):
         """What a snapshot that is made now says of this installation's keys."""
         return key_life.own_keys(self.feed.picture.ring, SystemClock().now_s())
 
+    @property
+    def signs_with(self) -> str:
+        """The algorithm of the key that signs now; empty: none does."""
+        found = key_life.signer(self.feed.picture.ring.keys, SystemClock().now_s())
+        return "" if found is None else found.algorithm
+
     async def look(self) -> None:
         """Put the accounts and revocations of the store into effect on this machine. Raises StoreUnavailable."""
         await self.accounts.look()

@@ -100,9 +100,8 @@ class LoginRoom:
         face = self.face
         if face is None or not isinstance(face.rules, ApiGatewayRules) or self.named_key() is not None:
             return
-        record = key_life.signer(self._keys.feed.picture.ring.keys, SystemClock().now_s())
-        if record is None or record.algorithm != face.rules.algorithm:
-            wanted = face.rules.algorithm
+        wanted = face.rules.algorithm
+        if self._keys.signs_with != wanted:
             raise NotReady(
                 f"the key of this installation that signs now is not for {wanted}, which the clients here expect",
                 hint=f"Its operator makes one with: jotgate key rotate --algorithm {wanted}",

@@ -10,7 +10,9 @@ from jotgate.core.api_gateway_tokens import AUDIENCE, ISSUER
 from jotgate.core.face_listeners import find_listen
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_profiles import PROFILES
+from jotgate.core.issuer_secrets import guessable
 from jotgate.core.issuers import Issuer
+from jotgate.core.listen_texts import is_loopback
 from jotgate.core.preset_entries import ApiGatewayEntry
 from jotgate.core.presets import Preset, Tables
 from jotgate.core.values import Secret
@@ -35,7 +37,7 @@ class _Signing(Struct, frozen=True, kw_only=True):
 def read_api_gateway(variables: Mapping[str, str], shipped: Tables, entry: ApiGatewayEntry) -> Preset:
     """What the preset comes to. `shipped` is its file, `entry` what the operator says of it in `jotgate.toml`."""
     listening = find_listen(variables, ("HOST", "PORT"), _LISTEN, "api_gateway.listen", entry.listen)
-    signing = _find_signing(variables, entry)
+    signing = _find_signing(variables, entry, others_reach=not is_loopback(listening.address[0]))
     return Preset(
         name=API_GATEWAY,
         listen=listening.address,
@@ -72,9 +74,9 @@ def _own_issuer(algorithm: str, jwks: bytes | None) -> Issuer:
     )
 
 
-def _find_signing(variables: Mapping[str, str], entry: ApiGatewayEntry) -> _Signing:
+def _find_signing(variables: Mapping[str, str], entry: ApiGatewayEntry, *, others_reach: bool) -> _Signing:
     if entry.algorithm == _HS256:
-        return _find_secret(variables, entry)
+        return _find_secret(variables, entry, others_reach=others_reach)
     pem = variables.get(entry.private_key_env, "").strip()
     if not pem:
         return _Signing(tables={"keys": {"algorithm": entry.algorithm}})
@@ -92,11 +94,16 @@ def _find_signing(variables: Mapping[str, str], entry: ApiGatewayEntry) -> _Sign
     return _Signing(private_key=Secret(pem.replace("\\n", "\n")), jwks=jwks, warnings=(warning,))
 
 
-def _find_secret(variables: Mapping[str, str], entry: ApiGatewayEntry) -> _Signing:
+def _find_secret(variables: Mapping[str, str], entry: ApiGatewayEntry, *, others_reach: bool) -> _Signing:
     """The tables for a secret, whose strength is looked at as that of any issuer's."""
-    if not variables.get(entry.secret_env, ""):
-        fault = f"is missing, and api_gateway.algorithm is {_HS256}, which needs it; make one with: {_MAKE_SECRET}"
-        return _Signing(faults=((entry.secret_env, fault),))
+    secret = variables.get(entry.secret_env, "")
+    fault = ""
+    if not secret:
+        fault = f"is missing, and api_gateway.algorithm is {_HS256}, which needs it"
+    elif others_reach and (reason := guessable(Secret(secret))):
+        fault = f"{reason}, and others than this machine reach this preset"
+    if fault:
+        return _Signing(faults=((entry.secret_env, f"{fault}; make one with: {_MAKE_SECRET}"),))
     issuer = {"name": API_GATEWAY, "profile": API_GATEWAY, "secret_env": entry.secret_env}
     warning = (
         f"the preset '{API_GATEWAY}' signs with {_HS256}: its key set is empty, and whoever verifies its tokens can "

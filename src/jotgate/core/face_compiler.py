@@ -25,12 +25,16 @@ _NO_KEYS: Final = b'{"keys":[]}'
 
 
 class FaceParts(Struct, frozen=True):
-    """What faces are made of beside the settings: compiled issuers by name, our own keys, what is known of prices."""
+    """What faces are made of beside the settings: compiled issuers by name, our own keys, what is known of prices.
+
+    `signs_with` is the algorithm of the key of ours that signs now; empty: none does.
+    """
 
     issuers: Mapping[str, Issuer]
     own: OwnKeys
     prices: PriceTable
     prompts: Mapping[str, str] = {}
+    signs_with: str = ""
 
 
 def add_faces(snapshot: Snapshot, presets: Iterable[Preset], config: Config, parts: FaceParts) -> Snapshot:
@@ -57,8 +61,19 @@ def _face(preset: Preset, snapshot: Snapshot, config: Config, parts: FaceParts) 
             tls=edge.tls,
             certificate_field=edge.certificate_field,
         ),
-        missing=preset.missing,
+        missing=(*preset.missing, *_lack_of_keys(preset, parts)),
     )
+
+
+def _lack_of_keys(preset: Preset, parts: FaceParts) -> list[str]:
+    """That our key which signs is none that the face's callers would take."""
+    wanted = [one.algorithms[0] for one in preset.own_issuers if one.jwks is None]
+    return [
+        f"the key of this installation that signs is not for {one}, so that the preset '{preset.name}' gives out no "
+        f"token; make one with: jotgate key rotate --algorithm {one}"
+        for one in wanted
+        if one != parts.signs_with
+    ]
 
 
 def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:

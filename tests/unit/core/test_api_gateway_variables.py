@@ -73,6 +73,12 @@ def test_another_algorithm_is_a_setting() -> None:
         (ApiGatewayEntry(private_key_env="MINE"), {"MINE": "hush"}, "MINE", "cannot sign with RS256"),
         (ApiGatewayEntry(algorithm="HS256"), {}, "JWT_SECRET", "make one with: openssl rand -hex 32"),
         (ApiGatewayEntry(algorithm="HS256", secret_env="MINE"), {}, "MINE", "is missing"),
+        (
+            ApiGatewayEntry(algorithm="HS256", listen="10.0.0.1:3000"),
+            {"JWT_SECRET": "my-secret-key-my-secret-key-my-secret-key"},
+            "JWT_SECRET",
+            "can be guessed, and others than this machine reach this preset",
+        ),
         (ApiGatewayEntry(), {"PORT": "http"}, "PORT", "must be a port"),
         (ApiGatewayEntry(listen="nowhere"), {}, "api_gateway.listen", 'such as "127.0.0.1:3000"'),
     ],

@@ -219,10 +219,10 @@ def test_a_rate_grants_a_burst_and_then_as_time_goes_by(stage: Stage) -> None:
     rate = rated(60, 60, burst=5)
     assert stage.ask(LeaseAsk("a", rate, want=9, least=1)).units == 5
     refused = stage.ask(LeaseAsk("b", rate, want=2, least=2))
-    assert (refused.units, refused.next_s, refused.ends_s) == (0, 2.0, FOREVER)
+    assert (refused.units, refused.ahead_s, refused.ends_s) == (0, 5.0, FOREVER)
     stage.clock.s += 2
     assert stage.ask(LeaseAsk("b", rate, want=9, least=2)).units == 2
-    assert stage.ask(LeaseAsk("c", rate, want=9, least=6)).next_s == FOREVER
+    assert stage.ask(LeaseAsk("c", rate, want=9, least=6)).ahead_s == 5.0
 
 
 def test_units_of_a_rate_that_are_given_back_may_come_at_once(stage: Stage) -> None:
@@ -247,14 +247,14 @@ def test_a_debt_of_a_rate_is_waited_for(stage: Stage) -> None:
     rate = rated(60, 60, burst=5)
     stage.ask(LeaseAsk("a", rate, want=5, least=1))
     stage.ask(LeaseAsk("", rate, previous="a", spent=8))
-    assert stage.ask(LeaseAsk("b", rate, want=1, least=1)).next_s == 4.0
+    assert stage.ask(LeaseAsk("b", rate, want=1, least=1)).ahead_s == 8.0
 
 
 def test_a_rate_says_when_more_may_come_also_to_who_keeps_something(stage: Stage) -> None:
     rate = rated(60, 60, burst=5)
     stage.ask(LeaseAsk("a", rate, want=5, least=1))
     answer = stage.ask(LeaseAsk("b", rate, want=3, least=2, previous="a", kept=5))
-    assert (answer.units, answer.next_s) == (5, 2.0)
+    assert (answer.units, answer.ahead_s) == (5, 5.0)
 
 
 def test_a_reset_forgets_what_was_posted_and_leaves_what_is_leased(stage: Stage) -> None:

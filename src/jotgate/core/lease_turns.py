@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.ledger_records import Lease, LeaseState, MeterAccount, Place, keep_until_s, new_account
-from jotgate.core.quota_rates import available, share_us, wait_s
+from jotgate.core.quota_rates import available, share_us
 from jotgate.core.quota_windows import Window, find_window
 from jotgate.core.quotas import Limit, Meter
 
@@ -245,11 +245,8 @@ def _room(account: MeterAccount, limit: Limit, now_ms: int) -> int:
 
 def _answer(book: Book, ask: LeaseAsk, place: Place, lease: Lease | None) -> LeaseAnswer:
     """Times are told from when the lease was granted, as the taker counts from when it asked first."""
-    account, now_ms = book.accounts[place], book.now_ms
-    limit = ask.meter.quota.limit
+    account, limit, now_ms = book.accounts[place], ask.meter.quota.limit, book.now_ms
     since_ms = now_ms if lease is None else lease.granted_at_ms
-    granted = lease is not None and (lease.follows_lost or lease.units > ask.kept)
-    waiting = limit.window == "rate" and ask.want > 0 and not granted
     return LeaseAnswer(
         lease_id=ask.lease_id,
         units=0 if lease is None else lease.units,
@@ -260,7 +257,7 @@ def _answer(book: Book, ask: LeaseAsk, place: Place, lease: Lease | None) -> Lea
         leased=account.leased,
         window_s=account.window_s,
         ends_s=float("inf") if account.ends_at_s is None else account.ends_at_s - since_ms / 1_000,
-        next_s=wait_s(limit, max(1, ask.least), account.arrival_us, now_ms * 1_000) if waiting else 0.0,
+        ahead_s=max(0, account.arrival_us - now_ms * 1_000) / 1e6 if limit.window == "rate" else 0.0,
     )
 
 

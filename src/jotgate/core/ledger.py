@@ -42,8 +42,8 @@ class LeaseAnswer(Struct, frozen=True, omit_defaults=True):
     given back until `return_s`. `lost`: the previous lease had run out, and all its units were posted (of `concurrent`:
     freed); or its window had ended, and those that were to be kept were posted in it. Nothing of it goes on then.
     `posted` and `leased` are those of the account in this window, by all takers, with this ask; the window began at
-    `window_s` (NumericDate) and ends in `ends_s`; infinite: never. `next_s` says of a rate in how many seconds the
-    least that was refused may come; infinite: never, as it is more than the burst.
+    `window_s` (NumericDate) and ends in `ends_s`; infinite: never. `ahead_s` says of a rate by how much its theoretical
+    arrival time lies ahead of the time of the answer: from that follows when how much may come (`core.quota_rates`).
     """
 
     lease_id: str
@@ -55,7 +55,7 @@ class LeaseAnswer(Struct, frozen=True, omit_defaults=True):
     leased: int = 0
     window_s: int = 0
     ends_s: float = float("inf")
-    next_s: float = 0.0
+    ahead_s: float = 0.0
 
 
 class Balance(Struct, frozen=True, omit_defaults=True):

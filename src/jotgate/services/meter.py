@@ -197,7 +197,7 @@ class Metering:
         least = least_of(need)
         for holding, unit in short:
             if holding.exceeds(least[unit], now_s):
-                raise self._exceeded(plan, holding, holding.resets_s(now_s))
+                raise self._exceeded(plan, holding, holding.resets_s(now_s, least[unit]))
         if self._post.is_out(now_s):
             raise QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
         verdict = self._verdict(plan, [(holding, least[unit]) for holding, unit in short], now_s)
@@ -246,7 +246,8 @@ class Metering:
 
     def room(self, plan: Plan) -> int:
         """How many tokens of output there are, here and in the ledger, as far as is known."""
-        return min((one.room for one, unit in plan.parts if unit in OF_TOKENS), default=UNBOUNDED)
+        now_s = self._clock.monotonic_s()
+        return min((one.room(now_s) for one, unit in plan.parts if unit in OF_TOKENS), default=UNBOUNDED)
 
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved: its holdings are looked at, whether or not they have a lease."""
@@ -338,10 +339,11 @@ class Metering:
 
     def _verdict(self, plan: Plan, short: Sequence[tuple[Holding, int]], now_s: float) -> JotgateError:
         """What a call is told that has waited in vain: what it lacks others have, or nobody knows."""
-        known = next((holding for holding, amount in short if holding.is_out_of_reach(amount, now_s)), None)
+        known = next((one for one in short if one[0].is_out_of_reach(one[1], now_s)), None)
         if known is None:
             return QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
-        return self._exceeded(plan, known, min(1.0, known.resets_s(now_s)))
+        holding, amount = known
+        return self._exceeded(plan, holding, min(1.0, holding.resets_s(now_s, amount)))
 
     def _exceeded(self, plan: Plan, holding: Holding, resets_s: float) -> QuotaExceeded:
         meter = plan.meters[plan.holdings.index(holding)]

@@ -1,12 +1,13 @@
 """What a worker holds of one account of the ledger: what it knows of it, who waits, and when it asks for what."""
 
 from collections.abc import Hashable, Iterator
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 from msgspec import Struct
 
 from jotgate.core.ledger import AHEAD_SHARE, LeaseAnswer, LeaseAsk
+from jotgate.core.quota_rates import available, wait_s
 from jotgate.core.quotas import Meter
 from jotgate.services.meter_chains import MARGIN_S, UNITS, Chain, Runner
 
@@ -61,13 +62,13 @@ class Holding:
     __slots__ = (
         "__weakref__",
         "_answered_s",
+        "_arrival_s",
         "_consumed",
         "_ends_s",
         "_given",
         "_leased",
         "_least",
         "_lent",
-        "_next_s",
         "_not_before_s",
         "_posted",
         "_recent",
@@ -99,7 +100,7 @@ class Holding:
         self._given = self._consumed = self._recent = 0
         self._answered_s = self._since_s = self._synced_s = self._not_before_s = self._woken_s = -inf
         self._ends_s = inf
-        self._next_s = 0.0
+        self._arrival_s = -inf
         self._took_s = 0.0
 
     # What is known of the account
@@ -132,9 +133,9 @@ class Holding:
             return True
         if not self.is_fresh(now_s):
             return False
-        if self.meter.quota.limit.window == "rate":
-            return now_s < self._answered_s + self._next_s
         chain = self.chain
+        if self.meter.quota.limit.window == "rate":
+            return self.in_reach(now_s) < amount
         # A request that runs is spent: it never comes back. Of other units it may.
         gone = self._posted + chain.spent + (chain.running if self.unit == UNITS["requests"] else own)
         return gone + amount > self.limit
@@ -149,8 +150,7 @@ class Holding:
         """How much there is here and in the ledger, as far as is known; the limit, before the ledger has spoken."""
         if not self.is_fresh(now_s):
             return self.limit
-        free = max(0, self.chain.free) if now_s < self.chain.spend_until_s else 0
-        return free if self.meter.quota.limit.window == "rate" else free + self._left
+        return self._usable(now_s) + self._left(now_s)
 
     def is_out_of_reach(self, amount: int, now_s: float) -> bool:
         """Whether the ledger has said a moment ago that so much is not to be had: it is spent, or others have it."""
@@ -158,26 +158,32 @@ class Holding:
 
     def promises(self, amount: int, now_s: float) -> bool:
         """Whether the ledger has said lately that so much is to be had, so that it is worth to wait for its answer."""
-        known = now_s - self._answered_s < PROMISE_S and self.meter.quota.limit.window != "rate"
-        return known and self.room >= amount
+        return now_s - self._answered_s < PROMISE_S and self.room(now_s) >= amount
 
-    def resets_s(self, now_s: float) -> float:
-        """In how many seconds there is more: at the window's end, or when a rate allows it; infinite: never."""
-        if self.meter.quota.limit.window == "rate":
-            return max(0.0, self._answered_s + self._next_s - now_s)
+    def resets_s(self, now_s: float, amount: int = 1) -> float:
+        """In how many seconds there is more: at the window's end, or when a rate has so much; infinite: never."""
+        limit = self.meter.quota.limit
+        if limit.window == "rate":
+            return wait_s(limit, max(1, amount - self._usable(now_s)), self._arrival_us(now_s), 0)
         return max(0.0, self._ends_s + MARGIN_S - now_s)
 
-    @property
-    def room(self) -> int:
+    def room(self, now_s: float) -> int:
         """How much there is here and in the ledger by what it said last, however long ago."""
-        return max(0, self.chain.free) + self._left
+        return max(0, self.chain.free) + self._left(now_s)
 
-    @property
-    def _left(self) -> int:
+    def _usable(self, now_s: float) -> int:
+        return max(0, self.chain.free) if now_s < self.chain.spend_until_s else 0
+
+    def _left(self, now_s: float) -> int:
         """How much the ledger could grant, as far as is known."""
-        if self.meter.quota.limit.window == "rate":
-            return self.limit
+        limit = self.meter.quota.limit
+        if limit.window == "rate":
+            return available(limit, self._arrival_us(now_s), 0)
         return max(0, self.limit - self._posted - self._leased)
+
+    def _arrival_us(self, now_s: float) -> int:
+        """By how much a rate's arrival time lies ahead, as far as is known."""
+        return ceil(max(0.0, self._arrival_s - now_s) * 1e6)
 
     # When to ask, and for what
 
@@ -199,20 +205,21 @@ class Holding:
         return True
 
     def may_ask(self, now_s: float) -> bool:
-        """Whether an ask for more is of use: none is under way, and none was refused a moment ago."""
-        return not self.chain.asked and now_s >= self._not_before_s
+        """Whether an ask for more is of use: none is under way, and none was refused a moment ago that wanted less."""
+        enough = self.is_fresh(now_s) and 0 < self._least <= self.room(now_s)
+        return not self.chain.asked and (enough or now_s >= self._not_before_s)
 
     def due(self, now_s: float) -> tuple[int, bool] | None:
         """Whether it is time to ask: how many free units to keep, and whether to want more. None: it is not.
 
         Called at each tick, since it measures what is used.
         """
-        self._measure()
+        self._measure(now_s)
         chain = self.chain
         if chain.asked:
             return None
         if self._wanted:
-            return (max(0, chain.free), True) if now_s >= self._not_before_s else None
+            return (max(0, chain.free), True) if self.may_ask(now_s) else None
         quiet_s = now_s - self._synced_s
         if chain.free < 0:
             return (0, True) if chain.lease_id or quiet_s >= BEAT_S else None
@@ -243,7 +250,7 @@ class Holding:
         """Ask about the current chain: tell what was spent, keep so many free units, give back others, want more."""
         chain = self.chain
         had, free = chain.units, chain.free
-        want, least = self._demand(keep) if more else (0, 0)
+        want, least = self._demand(keep, now_s) if more else (0, 0)
         ask = chain.ask(self.meter, lease_id, keep, want=want, least=least)
         self._given += chain.free - free
         self._synced_s = now_s
@@ -290,7 +297,7 @@ class Holding:
                 self._given += chain.free - free
         if answer.units > ask.kept:
             self._since_s = now_s
-        self._set_low()
+        self._set_low(now_s)
 
     @property
     def idle(self) -> bool:
@@ -317,14 +324,14 @@ class Holding:
         self._answered_s = now_s
         self._took_s = now_s - pending.asked_s
         self._ends_s = pending.asked_s + answer.ends_s - MARGIN_S
-        self._next_s = answer.next_s
+        self._arrival_s = now_s + answer.ahead_s
         granted = answer.units - (0 if answer.lost else ask.kept)
         late = answer.units > 0 and now_s >= pending.asked_s + answer.spend_s - MARGIN_S
         self._not_before_s = now_s + AGAIN_S if granted < ask.want or late else -inf
 
-    def _demand(self, keep: int) -> tuple[int, int]:
+    def _demand(self, keep: int, now_s: float) -> tuple[int, int]:
         """How many units to want beside those that are kept, and how many at least."""
-        left = self._left
+        left = self._left(now_s)
         early = min(max(0, self._ahead - keep), left // AHEAD_SHARE)
         if not self._wanted:
             return early, 0
@@ -339,16 +346,17 @@ class Holding:
             return self._recent
         return int(self._recent * (1.0 + 2.0 * min(self._took_s, SLOWEST_S)))
 
-    def _measure(self) -> None:
+    def _measure(self, now_s: float) -> None:
         """Find out what is used in a second. What calls gave back was not used."""
         consumed = self._given - self.chain.free
         self._recent = self._recent * 3 // 4 + max(0, consumed - self._consumed)
         self._consumed = consumed
         if not self.chain.asked:
-            self._set_low()
+            self._set_low(now_s)
 
-    def _set_low(self) -> None:
-        self.chain.low = min(self._ahead // 4, self._left // AHEAD_SHARE // 2) if self.chain.lease_id else 0
+    def _set_low(self, now_s: float) -> None:
+        low = min(self._ahead // 4, self._left(now_s) // AHEAD_SHARE // 2)
+        self.chain.low = low if self.chain.lease_id else 0
 
     def _begin(self, chain: Chain) -> None:
         self._given += chain.free - self.chain.free

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.worlds import Pace, Worlds
 from jotgate.core.calls import Outbound, ResponseHead
+from jotgate.core.chains import Chain, ChainStep
 from jotgate.core.routes import Attempt, Route, Upstream
 from jotgate.core.snapshot import Snapshot
 from jotgate.errors import UpstreamError
@@ -15,6 +16,7 @@ from jotgate.gateway.world import World
 from jotgate.jose.keys import KeySet, generate
 from jotgate.testing.upstream import Gate, Step, UpstreamServer, unary
 from tests.callers import own_issuer
+from tests.chaining import completion
 from tests.loops import on_loop, until
 
 _JWKS = KeySet([generate("ES256").verification_key]).to_jwks()
@@ -34,11 +36,13 @@ class Bench:
             settled=lambda v, _: self.settled.append(v),
         )
 
-    async def take(self, version: int, *upstreams: Upstream, leeway_s: int = 5) -> World:
+    async def take(
+        self, version: int, *upstreams: Upstream, leeway_s: int = 5, chains: tuple[Chain, ...] = ()
+    ) -> World:
         """Offer a snapshot, and wait for its world."""
         routes = tuple(Route(one.name, (Attempt(one.name, one.name),)) for one in upstreams)
         issuer = own_issuer(_JWKS, leeway_s=leeway_s)
-        self.builder.offer(Snapshot(version, (issuer,), upstreams, routes))
+        self.builder.offer(Snapshot(version, (issuer,), upstreams, routes, chains=chains))
         await until(lambda: self.settled[-1:] == [version])
         return self.worlds[-1]
 
@@ -129,6 +133,25 @@ async def test_of_several_that_wait_only_the_newest_is_built() -> None:
             made.builder.offer(Snapshot(version, (issuer,), (), ()))
         await made.take(4)
         assert [world.snapshot.version for world in made.worlds] == [1, 4]
+
+
+@on_loop
+async def test_a_chain_goes_on_by_what_the_newest_world_says_of_its_steps() -> None:
+    step = ChainStep("only", "m", "Say it.", (Attempt("m", "m"),))
+    chain = Chain("c", (step,))
+    said = completion("Hi")
+    async with UpstreamServer(unary(said)) as old, UpstreamServer(unary(said)) as new, bench() as made:
+        for version, server in ((1, old), (2, new)):
+            upstream = Upstream("m", "openai", server.base_url)
+            world = await made.take(version, upstream, Upstream("c", "chain"), chains=(chain,))
+            heard = Heard()
+            ask = b'{"model":"c","messages":[{"role":"user","content":"Hello"}]}'
+            outbound = Outbound("chat.completions", b"POST", b"/v1/chat/completions", b"", ask)
+            world.places["c"].port.begin(outbound, heard)
+            await until(lambda: heard.complete)  # noqa: B023 - awaited within the turn
+            assert len(server.requests) == 1
+        assert made.worlds[0].places["c"] is made.worlds[1].places["c"]
+        assert not made.builder.chains.live
 
 
 @on_loop

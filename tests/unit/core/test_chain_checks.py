@@ -74,6 +74,11 @@ def test_a_fault_says_where_it_stands_and_what_to_do(text: str, path: str, words
     assert words in found[path]
 
 
+def test_a_name_is_of_one_chain() -> None:
+    other = '\n[[chains]]\nname = "c"\n[[chains.steps]]\nname = "x"\nprompt_file = "p"\nmodel = "m"\n'
+    assert "as chains[0] is" in faults(SETTINGS + other)["chains[1].name"]
+
+
 def test_a_chain_stands_alone_in_a_route() -> None:
     alone = '\n[[routes]]\nalias = "mine"\nattempts = [{ upstream = "c" }]\n'
     assert faults(SETTINGS + alone) == {}

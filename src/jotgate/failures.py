@@ -48,8 +48,8 @@ class ChainStepHeld(ChainStepFailed):
 
     status = 503
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
-        super().__init__(message, hint="Try again after the time in Retry-After")
+    def __init__(self, message: str, *, retry_after_s: int, debug: str = "") -> None:
+        super().__init__(message, hint="Try again after the time in Retry-After", debug=debug)
         self.retry_after_s = retry_after_s
 
 

@@ -15,6 +15,7 @@ ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 _EVENT_BYTES_MAX: Final = 1024 * 1024
 _END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
 _END_BYTES_MAX: Final = 4
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _DONE: Final = b"[DONE]"
 _NANODOLLARS: Final = 1_000_000_000
 
@@ -38,6 +39,15 @@ class _Answer(Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _Error(Struct, frozen=True):
+    type: str | int | None = None
+    code: str | int | None = None
+
+
+class _Refusal(Struct, frozen=True):
+    error: _Error
+
+
 class _Event(Struct, frozen=True):
     choices: list[Raw] | None = None
     usage: Usage | None = None
@@ -45,6 +55,7 @@ class _Event(Struct, frozen=True):
 
 
 _decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_decode_refusal: Final = msgspec.json.Decoder(_Refusal).decode
 _decode_message: Final = msgspec.json.Decoder(_Message).decode
 _decode_event: Final = msgspec.json.Decoder(_Event).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -69,6 +80,15 @@ def read_answer(body: bytes) -> Said | None:
         return None
     text = "".join(part.text for part in content) if isinstance(content, list) else content or ""
     return Said(text, Raw(bytes(choice.message)), choice.finish_reason or "stop", answer.usage or UNKNOWN)
+
+
+def read_error(body: bytes) -> str:
+    """The words by which an upstream calls its refusal: `type` and `code`. Its message may hold what callers said."""
+    try:
+        error = _decode_refusal(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return " ".join(one for one in (error.type, error.code) if isinstance(one, str) and _WORD.fullmatch(one))
 
 
 def said_by(text: str, said: Said) -> Said:

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from jotgate.core.attempts import Condition, choose, rest_s
 from jotgate.core.audit import StepUse
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.core.chain_answers import ANSWER_BYTES_MAX, EventReader, Said, read_answer
+from jotgate.core.chain_answers import ANSWER_BYTES_MAX, EventReader, Said, read_answer, read_error
 from jotgate.core.chain_asks import Ask, StepBody, write_step
 from jotgate.core.chain_retries import CHANCE_BYTES, REPEATABLE, delay_s
 from jotgate.core.chains import ChainStep, Retries
@@ -175,7 +175,7 @@ class StepRun:
 
     def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
         """Take what came."""
-        if self._owner is None or (head is not None and not self._meet(head, complete)):
+        if self._owner is None or (head is not None and not self._meet(head, piece, complete=complete)):
             return
         if self._reader is not None:
             self._read_events(self._reader, piece, complete)
@@ -196,13 +196,13 @@ class StepRun:
         self._drop(lost=written)
         self._try_again(error)
 
-    def _meet(self, head: ResponseHead, complete: bool) -> bool:
+    def _meet(self, head: ResponseHead, piece: bytes, *, complete: bool) -> bool:
         """See what kind of answer begins; False where it is none."""
         standing = self._standing
         if standing is not None and (head.status >= _TROUBLE or not standing.clear):
             standing.answered(head, self.step.attempts[self._index].model, self._means.clock)
         if not 200 <= head.status < 300:
-            self._take_refusal(head, complete)
+            self._take_refusal(head, read_error(piece) if complete else "", complete=complete)
             return False
         if has_coding(head.headers):
             self._break_off("its upstream answered with a coding that nobody asked for")
@@ -211,7 +211,8 @@ class StepRun:
             self._reader = EventReader()
         return True
 
-    def _take_refusal(self, head: ResponseHead, complete: bool) -> None:
+    def _take_refusal(self, head: ResponseHead, why: str, *, complete: bool) -> None:
+        """End a try that was refused; `why` is the upstream's code, for the log."""
         if complete:
             self._exchange = None
         self._drop(lost=False)
@@ -227,11 +228,11 @@ class StepRun:
         asked_s = max((rest_s(value, now_s) for name, value in head.headers if name == b"retry-after"), default=0.0)
         words = self._words(f"its upstream answered {head.status}")
         if head.status in _LEAVE_ALONE:
-            self._try_again(ChainStepHeld(words, retry_after_s=max(1, ceil(asked_s))), asked_s)
+            self._try_again(ChainStepHeld(words, retry_after_s=max(1, ceil(asked_s)), debug=why), asked_s)
         elif head.status in REPEATABLE:
-            self._try_again(ChainStepFailed(words))
+            self._try_again(ChainStepFailed(words, debug=why))
         else:
-            self._fail(ChainStepFailed(words))
+            self._fail(ChainStepFailed(words, debug=why))
 
     def _read_whole(self) -> None:
         place, owner = self._place, self._owner

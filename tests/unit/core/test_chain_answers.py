@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 
 from jotgate.core.audit import StepUse
-from jotgate.core.chain_answers import Envelope, EventReader, read_answer, said_by, total_cost, usage_of
+from jotgate.core.chain_answers import Envelope, EventReader, read_answer, read_error, said_by, total_cost, usage_of
 from jotgate.core.sse import UNKNOWN, Usage
 from tests.chaining import DONE, completion, event, usage_event
 
@@ -44,6 +44,21 @@ def test_a_stream_is_read_in_pieces_of_any_size(size: int, newline: bytes) -> No
         choices += told.choices
     assert [json.loads(bytes(one))["delta"]["content"] for one in choices] == ["A ", "B"]
     assert (reader.usage, reader.done) == (Usage(5, 6), True)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"error":{"message":"you said X","type":"invalid_request_error","code":"context_length_exceeded"}}',
+         "invalid_request_error context_length_exceeded"),
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"x"}}', "overloaded_error"),
+        (b'{"error":{"type":"a sentence that may hold anything","code":400}}', ""),
+        (b'{"error":"x"}', ""),
+        (b"<html>", ""),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_by_its_words_alone(body: bytes, words: str) -> None:
+    assert read_error(body) == words
 
 
 def test_nothing_behind_the_end_of_a_stream_is_passed_on() -> None:

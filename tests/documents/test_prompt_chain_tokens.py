@@ -263,7 +263,7 @@ def test_the_dependency_refuses_as_the_document_says(
     assert (answer.status_code, answer.json()) == (status, json.loads(code("001", line)))
 
 
-@pytest.mark.parametrize("secret", ["", SECRET[:31]])
+@pytest.mark.parametrize("secret", ["", SECRET[:31]], ids=["none", "short"])
 def test_an_application_without_a_secret_answers_500(
     secret: str, app: FastAPI, settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,7 @@
 """Reads the variables of the prompt-chaining API (docs/systems/prompt-chain.md): what its preset makes of them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from jotgate.core.edge_checks import origin_fault
@@ -129,11 +129,17 @@ def _missing(variables: Mapping[str, str], own: Tables) -> Iterator[str]:
         return
     steps = [step for step, model in models_of(variables).items() if is_of_upstream(model)]
     if steps and not find_variable(variables, (API_KEY,)):
-        settings = ", ".join(f"CHAIN_{step.upper()}_MODEL" for step in steps)
+        settings = _listed([f"CHAIN_{step.upper()}_MODEL" for step in steps])
         yield (
-            f"{API_KEY} is not set, and {' and '.join(steps)} ask models of Anthropic; set it, or have {settings} name "
-            "models of upstreams of your own"
+            f"{API_KEY} is not set, and models of Anthropic are asked to {_listed(steps)}; set it, or have {settings} "
+            "name models of upstreams of your own"
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _warn(variables: Mapping[str, str], faults: list[Fault]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """What may be `JWT_SECRET_KEY` for which algorithm, and the one line that makes a good one."""
 
-import secrets
 import subprocess
 import sys
+from hashlib import sha256
 
 import pytest
 
@@ -15,6 +15,8 @@ from jotgate.core.prompt_chain_secret import (
     secret_fault,
 )
 from jotgate.jose import jwt
+
+HEX = sha256(b"a secret of this test").hexdigest()
 
 
 @pytest.mark.parametrize(("algorithm", "size"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
@@ -37,10 +39,10 @@ def test_the_line_that_is_told_makes_a_secret_that_is_taken(algorithm: str, size
         ("   ", "HS256", "JWT_SECRET_KEY is not set"),
         ("x1" * 15, "HS256", "less than 32 characters"),
         ("é" * 31, "HS256", "less than 32 characters"),
-        (secrets.token_hex(16), "HS512", "less than the 64 bytes that HS512 needs"),
+        (HEX[:32], "HS512", "less than the 64 bytes that HS512 needs"),
         ("ab" * 40, "HS256", "a few repeated bytes"),
         ("-----BEGIN PUBLIC KEY-----\n" + "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQ" * 2, "HS256", "is no key"),
-        ("\udcff" + secrets.token_hex(32), "HS256", "no UTF-8 text"),
+        ("\udcff" + HEX, "HS256", "no UTF-8 text"),
     ],
 )
 def test_what_is_no_secret_is_told_and_not_shown(secret: str, algorithm: str, said: str) -> None:
@@ -59,7 +61,7 @@ def test_another_algorithm_is_a_fault(algorithm: str) -> None:
 
 
 def test_what_is_signed_here_is_taken_for_ever_unless_it_says_when_it_ends() -> None:
-    secret = secrets.token_urlsafe(32)
+    secret = HEX
     token = jwt.sign({"sub": "client", "iat": 1}, "JWT", bearer_key(secret, "HS256"), with_kid=False)
     taken = jwt.verify(token, bearer_keys(secret, "HS256"), bearer_expectation("HS256"), 4e9)
     assert taken.claims.raw == {"sub": "client", "iat": 1}

@@ -130,9 +130,8 @@ def _quotas(preset: Preset) -> list[Mapping[str, Any]]:
 
 def test_without_a_key_the_preset_starts_and_says_what_does_nothing() -> None:
     (missing,) = preset_of().missing
-    assert missing.startswith(
-        "ANTHROPIC_API_KEY is not set, and analyze and process and synthesize ask models of Anthropic"
-    )
+    assert "ANTHROPIC_API_KEY is not set" in missing
+    assert "asked to analyze, process and synthesize; set it" in missing
     assert "credential_env" not in named(preset_of(), "upstreams", "anthropic")
     keyed = preset_of(ANTHROPIC_API_KEY="sk-ant-1")
     assert keyed.missing == ()
@@ -142,7 +141,7 @@ def test_without_a_key_the_preset_starts_and_says_what_does_nothing() -> None:
     other = {"upstreams": [{"name": "anthropic", "base_url": "http://127.0.0.1:9000/v1"}]}
     assert read_prompt_chain({"JWT_SECRET_KEY": SECRET}, SHIPPED, PromptChainEntry(), other).missing == ()
     (some,) = preset_of(**{**own, "CHAIN_PROCESS_MODEL": "claude-sonnet-4-5"}).missing
-    assert "and process ask models" in some
+    assert "asked to process; set it, or have CHAIN_PROCESS_MODEL name" in some
 
 
 def test_a_log_elsewhere_is_warned_of_and_its_own_is_named() -> None:

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from jotgate.core.calls import Request
-from jotgate.core.routes import CredentialPlace
 from jotgate.core.edge import Edge
+from jotgate.core.routes import CredentialPlace
 from jotgate.gateway.world import build_world
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import request

@@ -17,7 +17,8 @@ import pytest
 
 from jotgate.core.config import Server
 from jotgate.core.config_reader import parse as parse_config
-from jotgate.core.issuer_secrets import PRINTED, check_guessable, secret_mark, warn_of_ages, warn_of_guessable
+from jotgate.core.guessing import PRINTED
+from jotgate.core.issuer_secrets import check_guessable, secret_mark, warn_of_ages, warn_of_guessable
 from jotgate.core.limit_texts import read_limit, write_limit
 from jotgate.core.plans import Held, find_plan
 from jotgate.core.principals import Principal

@@ -9,8 +9,8 @@ from jotgate.core.api_gateway import API_GATEWAY, ApiGatewayRules
 from jotgate.core.api_gateway_tokens import AUDIENCE, ISSUER
 from jotgate.core.face_listeners import find_listen
 from jotgate.core.faults import Fault
+from jotgate.core.guessing import guessable
 from jotgate.core.issuer_profiles import PROFILES
-from jotgate.core.issuer_secrets import guessable
 from jotgate.core.issuers import Issuer
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.preset_entries import ApiGatewayEntry

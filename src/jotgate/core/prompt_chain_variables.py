@@ -7,7 +7,7 @@ from typing import Final
 from jotgate.core.edge_checks import origin_fault
 from jotgate.core.face_listeners import find_listen
 from jotgate.core.faults import Fault, shown
-from jotgate.core.issuer_secrets import guessable
+from jotgate.core.guessing import guessable
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.preset_entries import PromptChainEntry
 from jotgate.core.preset_variables import find_variable, read_choice, read_flag, read_list, read_whole

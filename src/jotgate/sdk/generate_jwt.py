@@ -13,8 +13,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Final
 
+from jotgate.core.guessing import guessable
 from jotgate.core.issuer_profiles import PROFILES
-from jotgate.core.issuer_secrets import guessable
 from jotgate.core.prompt_chain_secret import (
     ALGORITHM,
     DEFAULT_ALGORITHM,

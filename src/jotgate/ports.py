@@ -5,7 +5,7 @@ adapters reaches for them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from jotgate.core.audit import CallRecord, StepUse
 from jotgate.core.calls import Outbound, ResponseHead
@@ -95,6 +95,11 @@ class StepEvents(UpstreamEvents, Protocol):
         """A step has ended that an upstream has seen. Each is told once, before the end; on `abort`, while it runs."""
 
 
+Stopping = Literal["over", "asked", "unasked"]
+"""What comes of `UpstreamExchange.stop`: nothing is under way, and no event follows; the upstream is told, and will end;
+it cannot be told but by `abort`."""
+
+
 class UpstreamExchange(Protocol):
     """One request under way at an upstream."""
 
@@ -104,6 +109,9 @@ class UpstreamExchange(Protocol):
 
     def abort(self) -> None:
         """Give up: close the connection; no event follows."""
+
+    def stop(self) -> Stopping:
+        """Want no more of an answer, and go on telling what was sent of it already, until it ends or `abort`."""
 
     def pause(self) -> None:
         """Stop reading the answer until `resume`."""

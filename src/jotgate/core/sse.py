@@ -58,8 +58,12 @@ class UnaryTap:
 
     def usage(self) -> Usage:
         """What the answer says of its usage."""
+        return read_usage(self.text())
+
+    def text(self) -> bytes:
+        """The answer; nothing when it is beyond the bound."""
         pieces = self._pieces
-        return read_usage(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class StreamTap:

@@ -6,6 +6,7 @@ below what was sent, since a token is at least one byte: what is charged when an
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import Raw, Struct
 from jotgate.core.sse import UNKNOWN, Usage
 
 _EVENT_BYTES_MAX: Final = 65_536
-_TOKEN_BYTES: Final = 4
+TOKEN_BYTES: Final = 4
 """Of usual text, in an event that carries many: with fewer a stream would have grown by more than it reserved."""
 _END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
 _END_BYTES_MAX: Final = 4
@@ -32,7 +33,17 @@ class _Event(Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _WholeChoice(Struct, frozen=True):
+    message: dict[str, Raw] = {}
+    text: Raw = Raw(b"null")
+
+
+class _Whole(Struct, frozen=True):
+    choices: list[_WholeChoice] = []
+
+
 _decode: Final = msgspec.json.Decoder(_Event).decode
+_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
 class StreamCount:
@@ -58,7 +69,7 @@ class StreamCount:
     @property
     def seen(self) -> int:
         """By how many tokens of output the stream has grown, as far as that shows."""
-        grown = max(self._events, self._sent // _TOKEN_BYTES)
+        grown = max(self._events, self._sent // TOKEN_BYTES)
         return max(self._before + grown, self.usage.completion_tokens or 0)
 
     @property
@@ -121,6 +132,41 @@ class StreamCount:
             self._sent += size
 
 
+class PlainCount:
+    """The figures of an answer to a stream that is no event stream. Mutable: those. Its usage it tells at its end."""
+
+    __slots__ = ("_before", "_sent")
+    final: Final = False
+
+    def __init__(self, *, before: int = 0) -> None:
+        self._before = before
+        self._sent = 0
+
+    @property
+    def seen(self) -> int:
+        """By how many tokens of output the answer has grown, as far as that shows."""
+        return self._before + self._sent // TOKEN_BYTES
+
+    @property
+    def most(self) -> int:
+        """So many tokens of output at most were sent."""
+        return self._before + self._sent
+
+    def take(self, piece: bytes, complete: bool) -> bytes:  # noqa: ARG002 - as StreamCount.take
+        """Take the next bytes of the answer; all of them are to be passed on."""
+        self._sent += len(piece)
+        return piece
+
+
+def said_by(answer: bytes) -> int | None:
+    """The bytes of what was generated in a whole answer; None: it cannot be read, or says nothing that is known."""
+    try:
+        found = _decode_whole(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return sum(_size(one.text) + _sizes(one.message) for one in found.choices) or None
+
+
 def _data(event: bytes) -> bytes:
     """The data of an event (WHATWG HTML s9.2.6): that of its lines, joined."""
     return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
@@ -130,8 +176,12 @@ def _said(choice: _Choice) -> int:
     """The bytes of what was generated; escapes count as they stand, which is no less than what they stand for."""
     size = _size(choice.text)
     if choice.delta is not None:
-        size += sum(_size(raw) for name, raw in choice.delta.items() if name != "role")
+        size += _sizes(choice.delta)
     return size
+
+
+def _sizes(members: Mapping[str, Raw]) -> int:
+    return sum(_size(raw) for name, raw in members.items() if name != "role")
 
 
 def _size(raw: Raw) -> int:

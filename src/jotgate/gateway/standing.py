@@ -13,7 +13,7 @@ from jotgate.core.attempts import Condition, rest_s, share_of
 from jotgate.core.breakers import CLOSED, Breaker, begin, fail, hold, permits, recover, release, succeed
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Upstream
-from jotgate.ports import Clock
+from jotgate.ports import Clock, Stopping
 
 # These say that an upstream is not well; a 500 says that of a request, which must not shut the others out.
 _FAILURES: Final = frozenset({502, 503, 504})
@@ -51,6 +51,11 @@ class Waiting:
         """Leave every queue."""
         while self._queues:
             self._queues.pop().remove(self)
+
+    def stop(self) -> Stopping:
+        """Leave every queue: nothing was sent."""
+        self.abort()
+        return "over"
 
     def pause(self) -> None:
         """Nothing comes yet."""

@@ -12,7 +12,7 @@ import msgspec
 from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.errors import UpstreamError
-from jotgate.ports import UpstreamEvents
+from jotgate.ports import Stopping, UpstreamEvents
 
 _decode_record: Final = msgspec.json.Decoder(CallRecord).decode
 
@@ -101,18 +101,30 @@ class RecordingCaller:
 
 
 class ScriptedExchange:
-    """One request at a `ScriptedPort` (ports.UpstreamExchange): the test answers it by hand."""
+    """One request at a `ScriptedPort` (ports.UpstreamExchange): the test answers it by hand.
+
+    `stopping` is what comes of `stop`: with "over" nothing is under way, as at an upstream in process.
+    """
 
     def __init__(self, outbound: Outbound, events: UpstreamEvents) -> None:
         self.outbound = outbound
         self.written = True
         self.aborted = False
+        self.stopped = False
+        self.stopping: Stopping = "over"
         self.paused = False
         self._events = events
         self._over = False
 
     def abort(self) -> None:
         self.aborted = True
+
+    def stop(self) -> Stopping:
+        self.stopped = True
+        self.paused = False
+        if self.stopping == "over":
+            self.aborted = True
+        return self.stopping
 
     def pause(self) -> None:
         self.paused = True

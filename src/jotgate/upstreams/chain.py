@@ -21,7 +21,7 @@ from jotgate.core.chains import Chain
 from jotgate.errors import ChainGateClosed, ChainOutputInvalid, Code, UpstreamError, UpstreamUnavailable
 from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import Place, Turns
-from jotgate.ports import Clock, Entropy, StepEvents, UpstreamEvents
+from jotgate.ports import Clock, Entropy, StepEvents, Stopping, UpstreamEvents
 from jotgate.upstreams.chain_step import Means, StepRun
 
 _JSON: Final = [(b"content-type", b"application/json")]
@@ -138,6 +138,11 @@ class ChainRun:
     def abort(self) -> None:
         """Give up: the upstream of the running step is asked no longer, and what it may have done is counted."""
         self._close()
+
+    def stop(self) -> Stopping:
+        """Give up: what the running step may have done is counted then."""
+        self._close()
+        return "over"
 
     def pause(self) -> None:
         """Stop reading the answer until `resume`."""

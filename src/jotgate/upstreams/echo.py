@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.ports import Clock, UpstreamEvents
+from jotgate.ports import Clock, Stopping, UpstreamEvents
 
 EMBEDDING_DIMENSIONS: Final = 16
 BODY_BYTES_MAX: Final = 262_144
@@ -79,6 +79,10 @@ class _Replay:
 
     def abort(self) -> None:
         self._events = None
+
+    def stop(self) -> Stopping:
+        self.abort()  # What is not told is not made.
+        return "over"
 
     def pause(self) -> None:
         self._paused = True

@@ -15,7 +15,7 @@ from msgspec import Struct
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Bounds, Proxy
 from jotgate.errors import UpstreamError, UpstreamTorn, UpstreamUnavailable
-from jotgate.ports import UpstreamEvents
+from jotgate.ports import Stopping, UpstreamEvents
 from jotgate.upstreams.tunnel import open_tunnel
 
 _HEADER_BYTES_MAX: Final = 65_536
@@ -39,12 +39,13 @@ class Endpoint(Struct, frozen=True):
 class Exchange:
     """One request under way (ports.UpstreamExchange). Mutable: bound to a connection once there is one."""
 
-    __slots__ = ("connection", "events", "paused")
+    __slots__ = ("connection", "events", "paused", "stopped")
 
     def __init__(self, events: UpstreamEvents) -> None:
         self.events: UpstreamEvents | None = events
         self.connection: _Connection | None = None
         self.paused = False
+        self.stopped = False
 
     @property
     def written(self) -> bool:
@@ -56,6 +57,19 @@ class Exchange:
         self.events = None
         if self.connection is not None:
             self.connection.close()
+
+    def stop(self) -> Stopping:
+        """End our half of the connection, which servers take for its end, and read on what they have sent."""
+        connection = self.connection
+        if connection is None:
+            self.abort()
+            return "over"
+        self.stopped = True
+        self.resume()
+        if not connection.transport.can_write_eof():  # With TLS
+            return "unasked"
+        connection.transport.write_eof()
+        return "asked"
 
     def pause(self) -> None:
         """Stop reading the answer."""
@@ -306,7 +320,7 @@ class _Connection(asyncio.Protocol):
         self._exchange = None
         self._complete = False
         self._in_answer = False
-        if self._keep and not exchange.paused:
+        if self._keep and not (exchange.paused or exchange.stopped):
             self._pool.give_back(self)
         else:
             self.close()

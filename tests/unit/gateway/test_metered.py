@@ -86,13 +86,22 @@ def test_the_callers_own_ceiling_is_reserved_for_each_answer() -> None:
     assert charged(stage) == (35, 90)
 
 
-def test_an_answer_without_usage_is_charged_for_its_bytes_and_no_more_than_was_reserved() -> None:
+def test_an_answer_without_usage_is_charged_for_what_it_says() -> None:
+    """A token for each byte within its ceiling; what is beyond that was made too, and is mostly four bytes a token."""
+    stage = MeteredStage(quota(10_000))
+    said = b'{"id":"chatcmpl-0","choices":[{"message":{"role":"assistant","content":"0123456789"}}]}'
+    long = said.replace(b"0123", b"0" * 5_000)
+    for answer, tokens in ((b"0123456789", 10), (said, 10), (b"x" * 5_000, 1_250), (long, 1_251)):
+        stage.begin(UNARY)
+        stage.one.last.answer(200, answer)
+        assert charged(stage) == (len(UNARY), tokens)
+
+
+def test_an_answer_with_a_coding_is_charged_all_that_was_reserved() -> None:
     stage = MeteredStage(quota(1_000))
     stage.begin(UNARY)
-    stage.one.last.answer(200, b"0123456789")
-    assert charged(stage) == (len(UNARY), 10)
-    stage.begin(UNARY)
-    stage.one.last.answer(200, b"x" * 5_000)
+    head = ResponseHead(200, [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")], 5)
+    stage.one.last.tell(head, b"12345", complete=True)
     assert charged(stage) == (len(UNARY), 100)
 
 

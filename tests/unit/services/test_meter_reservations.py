@@ -3,10 +3,12 @@
 import pytest
 
 from jotgate.core.lease_turns import SPEND_MS
+from jotgate.core.spenders import spender_of
 from jotgate.errors import QuotaStanding
 from jotgate.services.meter_chains import MARGIN_S
 from jotgate.services.meter_plans import Plan
 from jotgate.services.meter_reservations import Amounts, Extended, Reservation, Used
+from tests.property.metering_machine import ANN
 from tests.unit.services.test_meter import ONE, begin, meter, world_of
 
 SPEND_S = SPEND_MS / 1_000
@@ -64,6 +66,6 @@ RESERVED: Amounts = (1, 50, 10, 60, 100, 2, 1)
 def test_what_is_used_beyond_is_told_of_each_unit_by_itself(used: Used, overruns: int, beyond: int) -> None:
     """A quota of output alone is overspent by output, however little of the input was used."""
     desk = Told()
-    reservation = Reservation(desk, Plan((None, "", ""), (), ()), RESERVED, [])
+    reservation = Reservation(desk, Plan((spender_of(ANN), "", ""), (), ()), RESERVED, [])
     assert reservation.settle(used) == beyond
     assert desk.overruns == overruns

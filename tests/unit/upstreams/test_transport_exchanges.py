@@ -209,3 +209,33 @@ def test_tls_is_spoken_with_those_alone_whose_certificate_is_trusted(
             pool.retire()
 
     run()
+
+
+@on_loop
+async def test_a_stopped_exchange_is_told_what_was_sent_until_the_upstream_has_ended() -> None:
+    """Ended on our side alone: to close all of it would throw away what stands in the buffers."""
+    gate = Gate()
+    flood = [b"x" * 65_536] * 400  # more than the sockets' buffers hold
+    async with upstream(chunked(b"one", gate, *flood), unary(b"next")) as (server, pool):
+        ear, exchange = begin(pool)
+        await ear.until_body(b"one")
+        exchange.pause()
+        gate.open()
+        (line,) = server._open
+        await until(lambda: line.transport.get_write_buffer_size() > 1_000_000)
+        assert exchange.stop() == "asked"
+        await ear.until_over()
+        assert len(ear.body) > 1_000_000
+        await server.until_connections(0)
+        assert (await ask(pool)).body == b"next"
+        assert server.opened == 2, "a connection that is half closed is not used again"
+
+
+@on_loop
+async def test_an_exchange_that_is_stopped_while_it_connects_is_over() -> None:
+    async with upstream(unary(b"1")) as (server, pool):
+        ear, exchange = begin(pool)
+        assert exchange.stop() == "over"
+        await until(lambda: not pool._connecting)
+        await server.until_connections(0)
+        assert (server.requests, ear.over) == ([], False)

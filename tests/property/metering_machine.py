@@ -15,6 +15,7 @@ from jotgate.core.principals import Principal
 from jotgate.core.quotas import Limit, Meter, Quota, Spender
 from jotgate.errors import QuotaExceeded, QuotaUnavailable, UnitsUnresolved
 from jotgate.services.meter import Metering
+from jotgate.services.meter_chains import Chain
 from jotgate.services.meter_reservations import Need, Reservation, Used
 from jotgate.stores.memory import MemoryStore
 
@@ -28,6 +29,8 @@ TOKENS: Final = meter_of(Quota("tokens", Limit("total_tokens", 40, "minute"), ("
 BUDGET: Final = meter_of(Quota("budget", Limit("total_tokens", 120), ("model",)), (MODEL,))
 SLOTS: Final = meter_of(Quota("slots", Limit("concurrent", 4, "now"), ("tenant",)), ("default",))
 METERS: Final = (REQUESTS, TOKENS, BUDGET, SLOTS)
+SLOTLESS: Final = "slotless"
+"""The model of calls that meet all of them but the slots: they are reserved and charged the short way."""
 ANN: Final = Principal(
     issuer="https://gate.example",
     subject="ann",
@@ -104,7 +107,7 @@ class Worker:
         self.turns: deque[Callable[[], None]] = deque()
         self.sent: deque[tuple[int, Sequence[LeaseAsk]]] = deque()
         self.told: deque[tuple[int, Sequence[LeaseAnswer] | None]] = deque()
-        self.waiting: list[tuple[Need, float]] = []
+        self.waiting: list[tuple[Need, float, str]] = []
         self.calls: list[Call] = []
         self.refused: list[QuotaExceeded] = []
         self.over = 0
@@ -118,15 +121,15 @@ class Worker:
         )
         self.metering.enter(metered=True, capacity=8)
 
-    def begin(self, need: Need, until_s: float | None = None) -> Call | None:
+    def begin(self, need: Need, until_s: float | None = None, model: str = MODEL) -> Call | None:
         """Let a call reserve; without units it waits and tries again when it is told."""
         now_s = self.clock.monotonic_s()
         until_s = now_s + PATIENCE_S if until_s is None else until_s
         try:
-            reservation = self.metering.reserve(ANN, MODEL, "chat.completions", need, now_s)
+            reservation = self.metering.reserve(ANN, model, "chat.completions", need, now_s)
         except UnitsUnresolved:
             if now_s < until_s:
-                self.waiting.append((need, until_s))
+                self.waiting.append((need, until_s, model))
             return None
         except QuotaExceeded as refusal:
             self.refused.append(refusal)
@@ -148,7 +151,7 @@ class Worker:
         self.metering.tick()
         self.late = False
         now_s = self.clock.monotonic_s()
-        self.waiting = [(need, until_s) for need, until_s in self.waiting if until_s > now_s]
+        self.waiting = [one for one in self.waiting if one[1] > now_s]
         self.run()
 
     def cut(self) -> None:
@@ -166,7 +169,9 @@ class Worker:
 
     def _plan(self, number: int, spender: Spender, model: str, operation: str) -> None:
         assert spender.subject == "ann"
-        self.turns.append(lambda: self.metering.plan_answered(number, self.meters))
+        slotted = model != SLOTLESS
+        meters = tuple(one for one in self.meters if slotted or one.quota.limit.unit != "concurrent")
+        self.turns.append(lambda: self.metering.plan_answered(number, meters))
 
     def _lease(self, number: int, asks: list[LeaseAsk]) -> None:
         if self.linked:
@@ -177,8 +182,14 @@ class Worker:
 
     def _try_again(self) -> None:
         waiting, self.waiting = self.waiting, []
-        for need, until_s in waiting:
-            self.begin(need, until_s)
+        for need, until_s, model in waiting:
+            self.begin(need, until_s, model)
+
+
+def parts_of(reservation: Reservation, chain: Chain) -> int:
+    """How much of a reservation is of a chain, newest or older."""
+    newest = reservation.part_of(chain) if any(one is chain for one in reservation.chains) else 0
+    return newest + sum(amount for _, old, amount in reservation._older if old is chain)
 
 
 class World:
@@ -243,6 +254,7 @@ class World:
         if not call.reservation.live(call.worker.clock.monotonic_s()):
             self.void(call)
             return
+        self._check_in_time(call.reservation)
         call.sent = True
         self.requests[self.minute] += 1
         self.running.append(call)
@@ -269,6 +281,7 @@ class World:
         """A call is not sent at all."""
         call.ended = True
         call.reservation.void()
+        call.reservation.void()
         call.worker.run()
 
     def settle(self, call: Call, tokens: int) -> None:
@@ -279,7 +292,10 @@ class World:
             return
         call.ended = True
         self.running.remove(call)
-        over = call.reservation.settle(Used(input_tokens=1, output_tokens=tokens - 1))
+        used = Used(input_tokens=1, output_tokens=tokens - 1)
+        over = call.reservation.settle(used)
+        assert call.reservation.settle(used) == 0, "nothing is charged twice"
+        call.reservation.void()
         assert over == max(0, tokens - call.tokens)
         call.worker.over += over
         for minute, reserved in call.parts:
@@ -312,10 +328,47 @@ class World:
         for meter, used in ((REQUESTS, self.requests), (TOKENS, self.tokens)):
             assert max(used.values(), default=0) <= meter.quota.limit.amount, f"{meter.quota.name}: {used}"
         assert self.tokens.total() <= BUDGET.quota.limit.amount, f"{self.tokens.total()} tokens"
-        placed = [one for one in self.running if not (one.worker.paused or one.worker.late or one.slotless)]
+        placed = [
+            one
+            for one in self.running
+            if one.reservation.plan.slotted and not (one.worker.paused or one.worker.late or one.slotless)
+        ]
         assert len(placed) <= SLOTS.quota.limit.amount, f"{len(placed)} calls at once"
         for balance, meter in zip(self.store.balances(METERS), METERS, strict=True):
             assert balance.posted - balance.debt + balance.leased <= meter.quota.limit.amount, balance
+        self._check_ledger()
+        for worker in self.workers:
+            self._check_held(worker)
+
+    def _check_in_time(self, reservation: Reservation) -> None:
+        """No lease is spent after its time, by the clock of the store."""
+        for chain in reservation.chains:
+            lease = self.store._rows.leases.get(chain.lease_id)
+            if lease is not None:
+                assert self.time.s * 1_000 <= lease.spend_until_ms, f"{lease.lease_id} is spent after its time"
+
+    def _check_ledger(self) -> None:
+        """What an account has leased are its open leases, each once."""
+        opened: Counter[tuple[str, int]] = Counter()
+        for lease in self.store._rows.leases.values():
+            opened[lease.place] += lease.units if lease.state == "open" else 0
+        for place, account in self.store._rows.ledger.items():
+            assert account.leased == opened[place], f"{account.leased} leased, {opened[place]} in open leases"
+
+    def _check_held(self, worker: Worker) -> None:
+        """What chains of leases hold for calls that run is what these have reserved; what is leased, the ledger has."""
+        reserved: Counter[int] = Counter()
+        for call in worker.calls:
+            found = call.reservation
+            if not call.ended:
+                for chain in {id(one): one for one in (*found.chains, *(old for _, old, _ in found._older))}.values():
+                    reserved[id(chain)] += parts_of(found, chain)
+        for holding in worker.metering._active:
+            for chain in (holding.chain, *holding.older):
+                assert chain.running == reserved[id(chain)], f"{holding.meter.quota.name}: {chain.running} run"
+                lease = None if chain.asked or chain.lost else self.store._rows.leases.get(chain.lease_id)
+                if lease is not None and lease.state == "open":
+                    assert lease.units == chain.units, f"{lease.units} are leased, {chain.units} held"
 
     def come_to_rest(self) -> None:
         """Have all that is wrong be right again, all calls end, and time pass: everything idle is back."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from jotgate.services.meter_reservations import Need
-from tests.property.metering_machine import Call, World
+from tests.property.metering_machine import MODEL, SLOTLESS, Call, World
 
 WORKERS = 3
 numbers = st.integers(0, WORKERS - 1)
@@ -24,13 +24,14 @@ class Peaceful(RuleBasedStateMachine):
 
     # Calls
 
-    @rule(number=numbers, sizes=sizes, carry=mostly, send=mostly, least=st.booleans())
-    def begin(self, number: int, sizes: list[int], carry: bool, send: bool, least: bool) -> None:
+    @rule(number=numbers, sizes=sizes, carry=mostly, send=mostly, least=st.booleans(), slotted=st.booleans())
+    def begin(self, number: int, sizes: list[int], *, carry: bool, send: bool, least: bool, slotted: bool) -> None:
         """Some calls come at once; those that get what they need are sent, or lie about for a while."""
         worker = self.world.workers[number]
         before = len(worker.calls)
         for tokens in sizes:
-            worker.begin(Need(input_tokens=1, output_tokens=tokens, output_least=1 if least else None))
+            need = Need(input_tokens=1, output_tokens=tokens, output_least=1 if least else None)
+            worker.begin(need, model=MODEL if slotted else SLOTLESS)
         worker.run()
         if carry:
             self.world.carry(worker)

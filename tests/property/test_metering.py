@@ -21,6 +21,7 @@ class Peaceful(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(WORKERS)
+        self.world.whole = True
 
     # Calls
 

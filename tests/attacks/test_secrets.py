@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from jotgate.core.issuer_secrets import PRINTED
+from jotgate.core.guessing import PRINTED
 from jotgate.jose.keys import SigningKey, generate
 from jotgate.testing.public_forms import bare_forms, public_forms
 from jotgate.testing.running import run_command, short_directory

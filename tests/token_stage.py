@@ -38,7 +38,7 @@ from jotgate.services.grants.client_credentials import ClientCredentials
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
-from jotgate.services.logout import BackChannelLogout
+from jotgate.services.logout import BackChannelLogout, LogoutTerms
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.proof_desk import ProofDesk
 from jotgate.services.recorder import Recorder
@@ -172,13 +172,12 @@ class TokenStage:
                 clients=self.clients, tokens=own, families=self.families, access=self.access, issuer=NAME
             ),
             logout=BackChannelLogout(
-                federation=lambda: self.verifier.federation,
+                terms=lambda: LogoutTerms(self.verifier.federation, self.refresh_rules),
                 wanted=self.wanted,
                 access=self.access,
                 revoker=revoker,
                 clock=self.clock,
                 refusals=RefusalLog(self.recorder, self.clock, "logout.refused"),
-                rules=lambda: self.refresh_rules,
             ),
             check_fresh=self._check_fresh,
             documents=lambda: documents(NAME, self.grants, certificates=self.certificates),

@@ -27,7 +27,7 @@ from jotgate.services.grants.token_exchange import TokenExchange
 from jotgate.services.handout import Handout
 from jotgate.services.introspection import Introspection
 from jotgate.services.issuer import TokenIssuer
-from jotgate.services.logout import BackChannelLogout
+from jotgate.services.logout import BackChannelLogout, LogoutTerms
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.services.presented_tokens import PresentedTokens
 from jotgate.services.proof_desk import ProofDesk
@@ -91,13 +91,14 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
             clients=clients, tokens=own, families=parts.families, access=access, issuer=issuer_url
         ),
         logout=BackChannelLogout(
-            federation=lambda: parts.reloader.effect.verifier.federation,
+            terms=lambda: LogoutTerms(
+                parts.reloader.effect.verifier.federation, refresh_rules(parts.reloader.effect.config.tokens)
+            ),
             wanted=wanted,
             access=access,
             revoker=parts.revoker,
             clock=clock,
             refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
-            rules=lambda: refresh_rules(parts.reloader.effect.config.tokens),
         ),
         check_fresh=lambda: parts.keys.check_fresh(parts.reloader.effect.config.limits.max_staleness_s),
         documents=lambda: documents(issuer_url, grants, certificates=shows_certificates(parts.reloader.effect.config)),

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
+from msgspec import Struct
+
 from jotgate.core.durable import Mark, RevocationKind
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_fetches import KeysOutcome
@@ -29,31 +31,35 @@ REASON: Final = "logged out"
 _DONE: Final = b"done"
 
 
+class LogoutTerms(Struct, frozen=True):
+    """What holds at that moment: the issuers that are trusted, and how refresh tokens live."""
+
+    federation: Federation
+    refresh: RefreshRules
+
+
 class BackChannelLogout:
     """The endpoint to which issuers send logout tokens.
 
-    `federation` are the issuers that are trusted at that moment; `wanted` has the keys of one fetched; `rules` says how
-    refresh tokens live, as it is set then.
+    `terms` are those of the moment at which it is asked; `wanted` has the keys of an issuer fetched.
     """
 
     def __init__(
         self,
         *,
-        federation: Callable[[], Federation],
+        terms: Callable[[], LogoutTerms],
         wanted: Callable[[str], Awaitable[KeysOutcome]],
         access: StoreAccess,
         revoker: Revoker,
         clock: Clock,
         refusals: RefusalLog,
-        rules: Callable[[], RefreshRules],
     ) -> None:
-        self._federation = federation
+        self._terms = terms
         self._wanted = wanted
         self._access = access
         self._revoker = revoker
         self._clock = clock
         self._refusals = refusals
-        self._rules = rules
 
     async def answer(self, form: Form, sender: Sender) -> None:
         """End what a logout token says that has ended; when this returns, nothing of it is accepted any more.
@@ -93,7 +99,7 @@ class BackChannelLogout:
     def _judge(self, token: bytes) -> tuple[Logout, Issuer]:
         parsed = jws.parse(token)
         claims = jwt.read_claims(parsed.payload)
-        found = self._federation().find(claims.iss)
+        found = self._terms().federation.find(claims.iss)
         issuer = found.content
         if claims.iss is None or issuer.name == OURS or not issuer.logout_audiences:
             raise LogoutRefused(
@@ -112,7 +118,7 @@ class BackChannelLogout:
 
     async def _refresh_end(self, now_s: int) -> int:
         """From when on no refresh token of now is of use, nor one that is being handed out right now."""
-        rules = self._rules()
+        rules = self._terms().refresh
         known = await self._access.run(lambda store: store.last_family_end())
         return max(now_s + min(rules.idle_s, rules.life_s), known or 0)
 

@@ -251,7 +251,8 @@ def test_weak_003_1_refresh_tokens_outlive_a_request_and_are_kept_as_digests(
     given = httpx.get(url + "/give", timeout=WITHIN_S).text
     assert told(httpx.post(url + "/api/auth/refresh", json={"refreshToken": given}, timeout=WITHIN_S)) == INVALID
     token = face.log_in()["refresh_token"]
-    kept = [path.read_bytes() for path in face.gateway.data.rglob("*") if path.is_file()]
+    kept = [path.read_bytes() for path in face.gateway.data.rglob("*.db*")]
+    assert any(b"john@example.com" in content for content in kept), "this is where logins are kept"
     assert not any(token.encode() in content for content in kept)
     assert face.refresh(token)["refresh_token"] != token
 

@@ -34,7 +34,7 @@ class Request(Struct):
     empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
     `face` names the listener that it came in by, and chooses its world and dialect; empty: the native one.
-    `units_by_s` is until when it waits for units of its quotas, once it does (monotonic).
+    `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
     method: bytes

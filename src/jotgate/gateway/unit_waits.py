@@ -15,6 +15,7 @@ from jotgate.core.calls import Request
 from jotgate.errors import JotgateError, UnitsUnresolved
 from jotgate.gateway.waits import WAITING_BYTES_MAX, WAITING_MAX, Failed, Soon, Waiting
 from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.services.meter_attention import Attention
 
 PATIENCE_S: Final = 2.5
 """How long a call waits at most, however often it tries."""
@@ -35,13 +36,15 @@ class Trial(Struct, frozen=True):
 
 
 class UnitWaits:
-    """All that wait in one worker. Mutable: who waits, for what, and who is to try again.
+    """All that wait in one worker. Mutable: who waits, for what, who is to try again, and for how long it looked on.
 
-    `failed` ends a request that met a fault which nobody foresaw; `soon` is as for `Waits`.
+    Deadlines are by `Attention`: nobody is refused for want of an answer that is there and has not been read. `failed`
+    ends a request that met a fault which nobody foresaw; `soon` is as for `Waits`.
     """
 
     def __init__(self, clock: Clock, failed: Failed, soon: Soon) -> None:
-        self._clock = clock
+        self._attention = Attention()
+        self._attention.look(clock.monotonic_s())
         self._failed = failed
         self._soon = soon
         self._live: dict[Waiting[Hashable], tuple[Trial, UnitsUnresolved]] = {}
@@ -58,7 +61,7 @@ class UnitWaits:
             JotgateError: the verdict on it, when too many wait, or it has waited for long enough.
         """
         try:
-            now_s = self._clock.monotonic_s()
+            now_s = self._attention.s
             request.units_by_s = request.units_by_s or now_s + PATIENCE_S
             waiting = Waiting(request, refusal.key, request.units_by_s, gone=self._left, failed=self._failed)
             size = sum(one.size for one in self._live) + waiting.size
@@ -79,10 +82,11 @@ class UnitWaits:
     def check_deadlines(self, now_s: float) -> None:
         """Have those try a last time who have waited for long enough: what stands against them is known by now, or not.
 
-        Called a few times a second.
+        Called a few times a second; `now_s` is monotonic.
         """
+        self._attention.look(now_s)
         for waiting in tuple(self._live):
-            if waiting.deadline_s <= now_s:
+            if waiting.deadline_s <= self._attention.s:
                 self._told.append(waiting)
                 self._soon(self._try_next)
 
@@ -108,7 +112,7 @@ class UnitWaits:
         try:
             return trial.again()
         except UnitsUnresolved as refusal:
-            if waiting.deadline_s <= self._clock.monotonic_s():
+            if waiting.deadline_s <= self._attention.s:
                 if not refusal.late or waiting.deadline_s > waiting.request.units_by_s:
                     return partial(trial.end, refusal.verdict)
                 waiting.deadline_s += LATE_S

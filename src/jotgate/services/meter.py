@@ -16,6 +16,7 @@ from jotgate.core.quota_answers import exceeded, standing_of
 from jotgate.core.quotas import Meter, Spender
 from jotgate.errors import JotgateError, QuotaExceeded, QuotaStanding, QuotaUnavailable, UnitsUnresolved
 from jotgate.ports import Clock, Entropy
+from jotgate.services.meter_attention import Attention
 from jotgate.services.meter_chains import UNITS, Chain, Runner
 from jotgate.services.meter_leases import Holding
 from jotgate.services.meter_needs import fit, least_of, step_amounts
@@ -60,7 +61,8 @@ class Metering:
         self._ask_plan = ask_plan
         self._told = told
         self._plans = Plans()
-        self._post = LeasePost(clock, entropy, ask_leases, soon)
+        self._attention = Attention()
+        self._post = LeasePost(clock, self._attention, entropy, ask_leases, soon)
         self._metered = False
         self._questions = 0
         self._active: dict[Holding, None] = {}
@@ -108,18 +110,20 @@ class Metering:
     def tick(self) -> None:
         """Tell the ledger what was spent, give back what is idle, renew what is about to end. Four times a second."""
         now_s = self._clock.monotonic_s()
+        self._attention.look(now_s)
         if not self._turns:  # Else the last tick is not done yet.
             self._turns.extend(self._active)
             self._tend_some()
-        self._post.tick(now_s)
+        self._post.tick(asking=self._plans.asking)
         out = self._post.is_out(now_s)  # Then those who wait for an answer are told that none comes.
         self._wake([one for one in self._active if out or one.wakes(now_s)])
-        for stream in [one for one in self._stalled if one.waited_s(now_s) >= PATIENCE_S]:
+        for stream in [one for one in self._stalled if one.waited_s(self._attention.s) >= PATIENCE_S]:
             stream.tell_news()
         self.short = any(one.waiting or one.stalled for one in self._active)
 
     def plan_answered(self, number: int, meters: Sequence[Meter] | None) -> None:
         """Control says which meters a call meets; None: it cannot say now."""
+        self._post.heard()
         key = self._plans.answered(number, meters, self._clock.monotonic_s())
         if key is not None:
             self._told(key)
@@ -178,7 +182,7 @@ class Metering:
         if isinstance(found, Plan):
             return found
         verdict = QuotaUnavailable(_UNKNOWN_PLAN)
-        if self._plans.is_unknown(found, now_s) or self._post.is_out(now_s):
+        if self._plans.is_unknown(found, now_s) or self._post.is_out(now_s) or self._post.is_silent:
             raise verdict
         if self._plans.number(found, self._questions + 1):
             self._questions += 1
@@ -198,7 +202,7 @@ class Metering:
         for holding, unit in short:
             if holding.exceeds(least[unit], now_s):
                 raise self._exceeded(plan, holding, holding.resets_s(now_s, least[unit]))
-        if self._post.is_out(now_s):
+        if self._post.is_out(now_s) or self._post.is_silent:
             raise QuotaUnavailable(_UNKNOWN_REST.format(short[0][0].meter.quota.name))
         verdict = self._verdict(plan, [(holding, least[unit]) for holding, unit in short], now_s)
         for holding, unit in short:
@@ -226,7 +230,7 @@ class Metering:
         # Where the ledger has enough it only has to be had: what lacks is an answer, and late ones come too.
         late = all(one.promises(amount, now_s) for one, amount in short)
         patience_s = PATIENCE_MAX_S if late else PATIENCE_S
-        if known or self._post.is_out(now_s) or reservation.waited_s(now_s) >= patience_s:
+        if known or self._post.is_out(now_s) or reservation.waited_s(self._attention.s) >= patience_s:
             spent = known or gone
             reservation.stepped(unavailable=not spent)
             return "refused"
@@ -248,6 +252,12 @@ class Metering:
         """How many tokens of output there are, here and in the ledger, as far as is known."""
         now_s = self._clock.monotonic_s()
         return min((one.room(now_s) for one, unit in plan.parts if unit in OF_TOKENS), default=UNBOUNDED)
+
+    def yet(self, plan: Plan, span_s: float) -> int:
+        """How many tokens of output there may be for one call in this span, whatever others give back."""
+        until_s = self._clock.monotonic_s() + span_s
+        found = (one.yet(until_s) for one, unit in plan.parts if unit in OF_TOKENS)
+        return min((one for one in found if one is not None), default=UNBOUNDED)
 
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved: its holdings are looked at, whether or not they have a lease."""

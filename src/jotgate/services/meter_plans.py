@@ -110,6 +110,11 @@ class Plans:
             self._keep(Plan(key, tuple(meters), tuple(map(self._hold, meters))))
         return key
 
+    @property
+    def asking(self) -> bool:
+        """Whether a question is not answered."""
+        return bool(self._questions)
+
     def is_unknown(self, key: PlanKey, now_s: float) -> bool:
         """Whether control could not say it a moment ago."""
         return now_s < self._unknown.get(key, -inf)

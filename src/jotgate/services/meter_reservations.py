@@ -58,6 +58,9 @@ class Desk(Protocol):
     def room(self, plan: Plan) -> int:
         """How many tokens of output there are, here and in the ledger, as far as is known."""
 
+    def yet(self, plan: Plan, span_s: float) -> int:
+        """How many tokens of output there may be for one call in this span, whatever others give back."""
+
     def overrun(self, plan: Plan) -> None:
         """A call has used more than it had reserved of a quota of this plan."""
 
@@ -137,6 +140,10 @@ class Reservation:
     def room(self) -> int:
         """How many more tokens of output there are for it and all others here and in the ledger, as far as is known."""
         return self._desk.room(self.plan)
+
+    def yet(self, span_s: float) -> int:
+        """How many tokens of output it may have at most within this span, whatever others give back."""
+        return self._desk.yet(self.plan, span_s)
 
     def live(self, now_s: float) -> bool:
         """Whether the leases that it is of may still be spent: asked right before the upstream is written to.
@@ -229,12 +236,12 @@ class Reservation:
                 return self._amounts[unit] - sum(amount for index, _, amount in self._older if index == place)
         return 0
 
-    def waited_s(self, now_s: float) -> float:
-        """How long a step waits; it begins to now, if it did not."""
+    def waited_s(self, awake_s: float) -> float:
+        """How long a step waits, by `Attention.s`; it begins to now, if it did not."""
         more = self._others()
         if more.waits_s == inf:
-            more.waits_s = now_s
-        return now_s - more.waits_s
+            more.waits_s = awake_s
+        return awake_s - more.waits_s
 
     def stepped(self, *, unavailable: bool) -> None:
         """A step does not wait any more."""

@@ -196,7 +196,7 @@ def test_a_reservation_is_dead_when_its_lease_was_not_renewed() -> None:
     seconds(world, 0.5, deliver=False)
     assert not call.reservation.live(worker.clock.monotonic_s())
     call.reservation.void()
-    with pytest.raises(UnitsUnresolved):
+    with pytest.raises(QuotaUnavailable):
         begin_now(worker)
 
 

@@ -167,6 +167,12 @@ class Holding:
             return wait_s(limit, max(1, amount - self._usable(now_s)), self._arrival_us(now_s), 0)
         return max(0.0, self._ends_s + MARGIN_S - now_s)
 
+    def yet(self, until_s: float) -> int | None:
+        """How much may be had until then if all others give back what they hold; None: there may be more by then."""
+        if self.meter.quota.limit.window == "rate" or until_s >= self._ends_s:
+            return None
+        return max(0, self.limit - self._posted - self.chain.spent)
+
     def room(self, now_s: float) -> int:
         """How much there is here and in the ledger by what it said last, however long ago."""
         return max(0, self.chain.free) + self._left(now_s)

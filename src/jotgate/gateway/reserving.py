@@ -8,7 +8,7 @@ from msgspec import Struct
 from jotgate.core.audit import StepUse
 from jotgate.core.calls import Body
 from jotgate.core.chain_answers import total_cost, total_usage
-from jotgate.core.metered_bodies import Measure, measure, metered_body
+from jotgate.core.metered_bodies import Measure, measure, metered_body, usual_ceiling
 from jotgate.core.prices import cost_nd, dearest, for_call
 from jotgate.core.quotas import Price
 from jotgate.core.routes import Upstream
@@ -47,10 +47,24 @@ class Reserved(Struct, frozen=True):
         """The body as this upstream is sent it: within what is reserved, where one can say so beforehand."""
         measured = self.measure
         each = None
-        if measured.answers and not measured.streams:
+        if measured.streams:
+            each = self._end_of_stream(call, upstream)
+        elif measured.answers:
             hidden = call.route.metering.hidden_output
             each = max(1, (self.reservation.output_tokens - hidden) // measured.answers)
         return metered_body(call.body, call.operation.name, each, upstream.ceiling_field)
+
+    def _end_of_stream(self, call: Call, upstream: Upstream) -> int | None:
+        """A ceiling behind the point where a stream is cut at the latest, if it is below what binds it anyhow.
+
+        Its caller never meets it: it keeps the upstream from going on when nobody reads. None: there is none.
+        """
+        measured, rules = self.measure, call.route.metering
+        if rules.quota_spent != "cut" or rules.quota_outage == "open":
+            return None
+        end = self.reservation.yet(upstream.total_timeout_s) + rules.output_step
+        bound = usual_ceiling(call.operation.name, rules) if measured.each is None else measured.each
+        return end if end < bound else None
 
     def cost_at(self, attempt: int, input_tokens: int, output_tokens: int) -> int:
         """What so many tokens cost at the upstream of an attempt, in nanodollars; nothing where nobody knows."""

@@ -1,10 +1,13 @@
 """What an upstream has sent when its stream ends before it was made by somebody for somebody: it is charged."""
 
+import json
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from jotgate.core.calls import ResponseHead
+from jotgate.core.quotas import Limit, Quota
 from jotgate.core.routes import MeteringRules
 from jotgate.errors import TokenRevoked, UpstreamTorn
 from jotgate.gateway.draining import ASKED_S, BYTES_MAX
@@ -185,6 +188,51 @@ def test_what_comes_for_nobody_takes_no_place_of_the_answer_and_gives_its_own_ba
     rest(exchange, 3)
     stage.tick(2)
     assert len(stage.one.exchanges) == 2
+
+
+def sent(stage: MeteredStage) -> dict[str, object]:
+    members = json.loads(stage.one.last.outbound.body)
+    assert isinstance(members, dict)
+    return {name: value for name, value in members.items() if "tokens" in name}
+
+
+def test_a_stream_is_sent_a_ceiling_where_its_quota_ends_before_what_binds_it() -> None:
+    """It is cut before that: the ceiling is for what its upstream would make when nobody reads any more."""
+    stage = MeteredStage(quota(500), rules=MeteringRules(output_step=STEP, output_ceiling=1_000))
+    stage.begin(STREAM)
+    assert sent(stage) == {"max_completion_tokens": 500 + STEP}
+    leave(stage)
+    assert stage.rest().posted == INPUT + STEP
+    stage.begin(STREAM.replace(b"true", b'true,"max_tokens":100000'))
+    assert sent(stage) == {"max_tokens": 500 - INPUT}
+    leave(stage)
+
+
+@pytest.mark.parametrize(
+    ("limits", "rules"),
+    [
+        ([quota(5_000)], MeteringRules(output_ceiling=1_000)),
+        ([quota(10, "requests")], MeteringRules(output_ceiling=1_000)),
+        ([quota(500)], MeteringRules(output_ceiling=1_000, quota_spent="finish")),
+        ([quota(500)], MeteringRules(output_ceiling=1_000, quota_spent="soft")),
+        ([quota(500)], MeteringRules(output_ceiling=1_000, quota_outage="open")),
+        ([Quota("a", Limit("total_tokens", 500, "minute"))], MeteringRules(output_ceiling=1_000)),
+        ([Quota("a", Limit("total_tokens", 500, "rate", period_s=60))], MeteringRules(output_ceiling=1_000)),
+    ],
+    ids=["much", "no tokens", "finish", "soft", "open", "window", "rate"],
+)
+def test_no_stream_is_sent_a_ceiling_that_its_caller_might_meet(limits: list[Quota], rules: MeteringRules) -> None:
+    stage = MeteredStage(*limits, rules=structs.replace(rules, output_step=STEP))
+    stage.begin(STREAM)
+    assert sent(stage) == {}
+    leave(stage)
+
+
+def test_a_completion_that_says_nothing_has_what_the_api_gives_it_as_a_stream_too() -> None:
+    stage = MeteredStage(quota(500))
+    stage.begin(b'{"model":"a","stream":true,"prompt":"x"}', path=b"/v1/completions")
+    assert sent(stage) == {}
+    leave(stage)
 
 
 KINDS = ["application/x-ndjson", "application/json", "text/plain", ""]

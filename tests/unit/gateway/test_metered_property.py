@@ -110,7 +110,9 @@ def test_any_ending_settles_once_and_leaves_nothing_reserved(
     tokens, requests, slots = (stage.balance(place) for place in range(3))
     assert (tokens.leased, requests.leased, slots.leased) == (0, 0, 0)
     charges = [one.charged for one in records if one.charged is not None]
-    assert requests.posted == len(charges) <= 6
+    assert len(charges) <= requests.posted <= 6
+    if not requests.lost:  # As for tokens, below.
+        assert requests.posted == len(charges)
     assert slots.posted == 0
     used = sum(one.tokens_in + one.tokens_out for one in charges)
     assert used <= tokens.posted <= 700 + tokens.debt

@@ -41,6 +41,9 @@ class Told:
     def room(self, plan: Plan) -> int:
         raise AssertionError(plan)
 
+    def yet(self, plan: Plan, span_s: float) -> int:
+        raise AssertionError((plan, span_s))
+
     def overrun(self, plan: Plan) -> None:
         assert not plan.parts
         self.overruns += 1

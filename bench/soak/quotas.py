@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.soak.quota_load import Appetite, Crowd, Wishes, ask_all, make_wish, mixed
+from bench.soak.quota_load import CLIENTS, Appetite, Crowd, Wishes, ask_all, make_wish, mixed
 from bench.soak.quota_rig import Account, QuotaRig, Shape, running_sellers
 from jotgate.testing.call_log import COMPLETE, CallLine, tokens_of
 from jotgate.testing.running import NeverCameTrue, until
@@ -32,6 +32,8 @@ GIVEN_BACK_S: Final = 40.0
 """What a killed worker held ends 15 s after it was leased; other units come back within two."""
 _DEEDS: Final = (KILL_WORKER, KILL_CONTROL, EMPTY, RESTART)
 _LAST_DEED_AT: Final = 0.9
+_AHEAD_S: Final = 6.0
+"""So long a stream that is cut was held before at most, and is listened to behind that."""
 _CEILING: Final = 600
 _LOOK_S: Final = 0.02
 _QUOTAS: Final = """
@@ -56,9 +58,7 @@ limit = "{streams} tokens/lifetime"
 class Sizes:
     """The limits, how much calls want in each pass, and how often something is done in each of the first two.
 
-    `hurried`: streams without ceilings come faster than anybody reads them. What stands in buffers when they are cut is
-    charged to nobody, so nothing is judged of them but when they are refused. `debt_max`: a gateway that is kept from
-    its processors reads so many tokens too late; they are booked as debt.
+    `debt_max`: a gateway that is kept from its processors reads so many tokens too late; they are booked as debt.
     """
 
     requests: int
@@ -68,8 +68,12 @@ class Sizes:
     large: Appetite
     endless: Appetite
     deeds: int
-    hurried: bool = False
     debt_max: int = 0
+
+    @property
+    def ahead_max(self) -> int:
+        """So many tokens streams without ceilings may make while they wait for their last step: they owe them."""
+        return self.debt_max + int(CLIENTS * _AHEAD_S * 1e6 / self.endless.pause_us)
 
 
 FULL: Final = Sizes(
@@ -89,7 +93,6 @@ SMALL: Final = Sizes(
     large=Appetite(least=100, most=3_000, pause_us=5_000, piece=4),
     endless=Appetite(least=2_000, most=20_000, pause_us=1_200, piece=32),
     deeds=4,
-    hurried=True,
     debt_max=15_000,
 )
 
@@ -203,8 +206,8 @@ def judge(found: Pass, sizes: Sizes) -> None:
     if found.name != STREAMS:
         _judge_unit(found, "requests", found.reached, sizes.requests, 0)
         _judge_unit(found, "total_tokens", found.sold, sizes.tokens, sizes.debt_max)
-    elif not sizes.hurried:
-        _judge_unit(found, "total_tokens", found.sold, sizes.streams, sizes.debt_max)
+    else:
+        _judge_unit(found, "total_tokens", found.sold, sizes.streams, sizes.ahead_max)
     requests = found.accounts.get("requests")
     if found.name == REQUESTS and requests is not None and requests.posted < sizes.requests:
         found.faults.append(f"only {requests.posted:,} of {sizes.requests:,} requests could be spent")

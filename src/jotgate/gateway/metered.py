@@ -43,8 +43,18 @@ class MeteredRelay(SteppedRelay):
     """
 
     __slots__ = (
-        "_after", "_coded", "_drain", "_lost", "_made", "_original", "_reached", "_silent", "_whole", "charged"
-    )  # fmt: skip
+        "_after",
+        "_coded",
+        "_drain",
+        "_heard_out",
+        "_lost",
+        "_made",
+        "_original",
+        "_reached",
+        "_silent",
+        "_whole",
+        "charged",
+    )
 
     def __init__(
         self,
@@ -72,6 +82,7 @@ class MeteredRelay(SteppedRelay):
         self._coded = False  # it has a coding, so that its bytes are not its text
         self._whole = b""  # an answer that came at once
         self._drain: Drain | None = None  # what is still heard of an upstream whose caller is not there any more
+        self._heard_out = False  # the upstream has ended after that
         self._after = 0  # so much may have been under way when nobody listened any more
         self._take(reserved)
         self._write_for(call.world.places[call.route.attempts[0].upstream])
@@ -268,6 +279,7 @@ class MeteredRelay(SteppedRelay):
             self._silent, self._made = False, False
             self._reached = True
             self._lost += 1
+        self._heard_out = heard_out
         if not heard_out:
             drain.close()
             # Whoever goes on sending has sent about as much again.
@@ -304,6 +316,6 @@ class MeteredRelay(SteppedRelay):
             steps=self.steps,
             count=self._count,
             said=said,
-            margin=self._margin(),
+            margin=0 if self._heard_out else self._margin(),
             after=self._after,
         )

@@ -74,6 +74,14 @@ def test_what_was_sent_of_a_stream_that_has_ended_is_charged(outcome: str) -> No
     assert charged(stage) == (INPUT, 3_010)
 
 
+def test_nothing_is_charged_as_under_way_from_an_upstream_that_has_ended() -> None:
+    stage = MeteredStage(quota(BIG))
+    _, exchange = started(stage)
+    leave(stage)
+    rest(exchange, 5)
+    assert charged(stage) == (INPUT, 15 * len(b"hi"))
+
+
 def test_the_usage_that_comes_with_the_rest_is_charged() -> None:
     stage = MeteredStage(quota(BIG))
     _, exchange = started(stage)

@@ -110,7 +110,6 @@ def test_what_breaks_a_promise_is_a_fault(break_it: Callable[[Pass], None]) -> N
 
 def test_the_full_scenario_forgives_no_debt() -> None:
     assert FULL.debt_max == 0
-    assert not FULL.hurried
     assert FIRST_AT == 0.9
 
 
@@ -121,3 +120,13 @@ def test_a_stream_that_is_refused_early_is_a_fault() -> None:
     judge(found, SMALL)
 
     assert found.faults != []
+
+
+def test_what_streams_were_sold_and_nobody_was_charged_is_a_fault() -> None:
+    found = good(STREAMS)
+    account = found.accounts["total_tokens"]
+    found.accounts = {"total_tokens": account._replace(posted=found.sold - 1, debt=0)}
+
+    judge(found, SMALL)
+
+    assert any("are posted" in fault for fault in found.faults)

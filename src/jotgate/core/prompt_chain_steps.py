@@ -5,12 +5,7 @@ from math import ceil
 from typing import Final
 
 from jotgate.core.faults import Fault
-from jotgate.core.preset_variables import (
-    find_variable,
-    read_flag,
-    read_number,
-    read_whole,
-)
+from jotgate.core.preset_variables import find_variable, read_flag, read_number, read_whole
 
 UPSTREAM: Final = "anthropic"
 API_KEY: Final = "ANTHROPIC_API_KEY"
@@ -40,11 +35,6 @@ def models_of(variables: Mapping[str, str]) -> dict[str, str]:
 def is_of_upstream(model: str) -> bool:
     """Whether a model is asked of the preset's own upstream."""
     return model.startswith(_OF_UPSTREAM)
-
-
-def _alias(model: str) -> str:
-    """The name of a model of the preset's upstream that no upstream of one's own has by chance."""
-    return f"{UPSTREAM}/{model}"
 
 
 def lay_over_upstream(upstream: Table, variables: Mapping[str, str], faults: list[Fault]) -> Table:
@@ -82,6 +72,11 @@ def warn_of_steps(variables: Mapping[str, str], faults: list[Fault]) -> Iterator
         yield "CIRCUIT_BREAKER_HALF_OPEN_ATTEMPTS is not used: one call that succeeds closes the circuit breaker"
     if read_whole(variables, ("STREAMING_CHUNK_BUFFER",), faults, 0, 1_000):
         yield "STREAMING_CHUNK_BUFFER is not used: each piece of an answer goes out as it comes"
+
+
+def _alias(model: str) -> str:
+    """The name of a model of the preset's upstream that no upstream of one's own has by chance."""
+    return f"{UPSTREAM}/{model}"
 
 
 def _whole_chain(variables: Mapping[str, str], faults: list[Fault]) -> Iterator[tuple[str, object]]:

@@ -69,6 +69,7 @@ class Metering:
         self._stalled: dict[Reservation, None] = {}
         self._turns: deque[Holding] = deque()
         self._wanting: dict[Holding, None] = {}
+        self._freed: dict[Holding, None] = {}
         self._soon = soon
         self.short = False
 
@@ -149,7 +150,8 @@ class Metering:
             return
         for holding in self._plans.held(accounts):
             holding.turn(now_s)
-            keep = holding.spares(now_s)
+            holding.courtesy.sought(now_s)
+            keep = 0 if holding.gives_way(now_s) else holding.spares(now_s)
             if keep is not None:
                 self._ask(holding, keep, now_s, more=False)
 
@@ -264,9 +266,25 @@ class Metering:
         self._active.update(dict.fromkeys(plan.holdings))
 
     def freed(self, plan: Plan) -> None:
-        """A call has given back what it did not use, and others wait."""
+        """A call has given back what it did not use, and others wait, here or perhaps elsewhere."""
         now_s = self._clock.monotonic_s()
+        if plan.slotted and not self._post.broken:
+            for holding in plan.holdings:
+                if holding.gives_way(now_s):
+                    self._ask(holding, 0, now_s, more=False)
+            if not self._freed:
+                self._soon(self._hand_back)
+            self._freed.update(dict.fromkeys(plan.holdings))
         self._wake([one for one in plan.holdings if one.wakes(now_s)])
+
+    def _hand_back(self) -> None:
+        """Give back the places of calls that have ended, unless others have taken them by now."""
+        now_s = self._clock.monotonic_s()
+        freed, self._freed = self._freed, {}
+        for holding in freed:
+            keep = holding.surplus(now_s)
+            if keep is not None:
+                self._ask(holding, keep, now_s, more=False)
 
     def _take(self, plan: Plan, amounts: Amounts, now_s: float) -> list[Chain]:
         """Take what is there for certain, and ask early for more where little is left."""

@@ -21,6 +21,7 @@ UNITS: Final[Mapping[Unit, int]] = {
     "concurrent": 6,
 }
 """Where the amounts of a unit stand in a tuple of all."""
+SLOTS: Final = UNITS["concurrent"]
 
 MARGIN_S: Final = 0.25
 """So much earlier than the ledger does a worker end a lease."""

@@ -9,14 +9,15 @@ from msgspec import Struct
 from jotgate.core.ledger import AHEAD_SHARE, LeaseAnswer, LeaseAsk
 from jotgate.core.quota_rates import available, wait_s
 from jotgate.core.quotas import Meter
-from jotgate.services.meter_chains import MARGIN_S, UNITS, Chain, Runner
+from jotgate.services.meter_chains import MARGIN_S, SLOTS, UNITS, Chain, Runner
+from jotgate.services.meter_courtesy import Courtesy
 
 FRESH_S: Final = 1.0
 """So long calls are refused by what the ledger said last, before it is asked again."""
 PROMISE_S: Final = 3.0
 """So long what the ledger said it has is waited for."""
-AGAIN_S: Final = 0.25
-"""So long after an answer that was not enough is the ledger asked again for those who wait."""
+AGAIN_S: Final = 0.2
+"""So long after an answer that was not enough is the ledger asked again for those who wait, at the next tick."""
 IDLE_S: Final = 1.0
 """Units of which nobody took any for so long go back."""
 SYNC_S: Final = 1.0
@@ -78,6 +79,7 @@ class Holding:
         "_wanted",
         "_woken_s",
         "chain",
+        "courtesy",
         "limit",
         "meter",
         "older",
@@ -99,6 +101,7 @@ class Holding:
         self._posted = self._leased = self._lent = 0
         self._given = self._consumed = self._recent = 0
         self._answered_s = self._since_s = self._synced_s = self._not_before_s = self._woken_s = -inf
+        self.courtesy = Courtesy()
         self._ends_s = inf
         self._arrival_s = -inf
         self._took_s = 0.0
@@ -213,7 +216,8 @@ class Holding:
     def may_ask(self, now_s: float) -> bool:
         """Whether an ask for more is of use: none is under way, and none was refused a moment ago that wanted less."""
         enough = self.is_fresh(now_s) and 0 < self._least <= self.room(now_s)
-        return not self.chain.asked and (enough or now_s >= self._not_before_s)
+        of_use = (enough or now_s >= self._not_before_s) and not self.courtesy.holds_back(now_s)
+        return of_use and not self.chain.asked
 
     def due(self, now_s: float) -> tuple[int, bool] | None:
         """Whether it is time to ask: how many free units to keep, and whether to want more. None: it is not.
@@ -226,6 +230,9 @@ class Holding:
             return None
         if self._wanted:
             return (max(0, chain.free), True) if self.may_ask(now_s) else None
+        surplus = self.surplus(now_s)
+        if surplus is not None and now_s >= self._since_s + NAP_S:
+            return surplus, False
         quiet_s = now_s - self._synced_s
         if chain.free < 0:
             return (0, True) if chain.lease_id or quiet_s >= BEAT_S else None
@@ -251,6 +258,26 @@ class Holding:
             return None
         keep = 0 if now_s >= chain.used_s + NAP_S else self._recent // _SPARED_SHARE
         return keep if chain.free > keep else None
+
+    def surplus(self, now_s: float) -> int | None:
+        """Of calls at once: how many free places to keep, if some are no call's; None: none is to spare.
+
+        Where few are left none is kept: somebody may wait for it elsewhere, and to take it again is one turn.
+        """
+        chain = self.chain
+        if self.unit != SLOTS or chain.asked or not chain.lease_id or self._wanted or self.waiting:
+            return None
+        keep = self._left(now_s) // AHEAD_SHARE
+        return keep if chain.free > keep else None
+
+    def gives_way(self, now_s: float) -> bool:
+        """Whether a place that is free now is given to others who wait. It notes that it is."""
+        chain = self.chain
+        has = self.unit == SLOTS and chain.lease_id and chain.free > 0 and not chain.asked
+        if not has or not self.courtesy.is_theirs(now_s):
+            return False
+        self.courtesy.give_way(now_s)
+        return True
 
     def compose(self, lease_id: str, now_s: float, keep: int, *, more: bool) -> Pending:
         """Ask about the current chain: tell what was spent, keep so many free units, give back others, want more."""

@@ -65,7 +65,7 @@ class Desk(Protocol):
         """A call has used more than it had reserved of a quota of this plan."""
 
     def freed(self, plan: Plan) -> None:
-        """A call has given back what it did not use."""
+        """A call has given back what it did not use: others wait for some, or it had a place of those at once."""
 
 
 class _More:
@@ -188,7 +188,7 @@ class Reservation:
                 charged = spent[unit]
                 chain.spent += charged
                 chain.free += amounts[unit] - charged
-        if self._desk.short:
+        if self._desk.short or self.plan.slotted:
             self._desk.freed(self.plan)
         if (
             tokens > amounts[3]
@@ -206,7 +206,7 @@ class Reservation:
         if self._open:
             self._open = False
             self._charge((0, 0, 0, 0, 0, 0, 0))
-            if self._desk.short:
+            if self._desk.short or self.plan.slotted:
                 self._desk.freed(self.plan)
 
     # For whoever holds the leases

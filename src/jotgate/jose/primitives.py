@@ -60,11 +60,12 @@ class Signer(Protocol):
 class EcVerifier:
     """ECDSA with a signature R‖S of fixed length (RFC 7518 s3.4)."""
 
-    __slots__ = ("_hash", "_key", "_mode", "_order", "_row", "_size", "_zero")
+    __slots__ = ("_frames", "_hash", "_key", "_mode", "_order", "_row", "_size", "_zero")
 
     def __init__(self, row: Algorithm, scheme: Ecdsa, key: ec.EllipticCurvePublicKey) -> None:
         if key.curve.name != scheme.group.name:
             raise KeyRefused(f"the key is not one for {row.name}")
+        self._frames = _der_frames(scheme.size)
         self._hash = _HASHES[scheme.hash.name]
         self._key = key
         self._mode = ec.ECDSA(Prehashed(scheme.hash))
@@ -83,8 +84,13 @@ class EcVerifier:
         # length and with the highest byte first, they compare as their numbers do.
         if not (zero < r < order and zero < s < order):
             return False
+        if r[0] and s[0]:  # As nearly always: then only their first bits decide what stands around them.
+            head, middle = self._frames[(r[0] >> 7) * 2 + (s[0] >> 7)]
+            der = head + r + middle + s
+        else:
+            der = dss_signature(r, s)
         try:
-            self._key.verify(dss_signature(r, s), self._hash(signing_input).digest(), self._mode)
+            self._key.verify(der, self._hash(signing_input).digest(), self._mode)
         except InvalidSignature:
             return False
         return True
@@ -134,6 +140,20 @@ def dss_signature(r: bytes, s: bytes) -> bytes:
     size = len(r) + len(s) + 4
     head = b"\x30" if size < _DER_HIGH else b"\x30\x81"  # X.690 s8.1.3: where the length begins with a byte more
     return b"%b%c\x02%c%b\x02%c%b" % (head, size, len(r), r, len(s), s)
+
+
+def _der_frames(size: int) -> tuple[tuple[bytes, bytes], ...]:
+    """What stands before r and between r and s in `dss_signature`, if neither begins with a zero byte.
+
+    Of the four the index is twice the first bit of r and the first bit of s.
+    """
+    frames = []
+    for first in (b"\x01", b"\xff"):
+        for second in (b"\x01", b"\xff"):
+            r, s = first * size, second * size
+            head, _, rest = dss_signature(r, s).partition(r)
+            frames.append((head, rest.removesuffix(s)))
+    return tuple(frames)
 
 
 def check_rsa_numbers(row: Algorithm, n: int, e: int) -> None:

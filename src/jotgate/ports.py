@@ -96,8 +96,8 @@ class StepEvents(UpstreamEvents, Protocol):
 
 
 Stopping = Literal["over", "asked", "unasked"]
-"""What comes of `UpstreamExchange.stop`: nothing is under way, and no event follows; the upstream is told, and will end;
-it cannot be told but by `abort`."""
+"""What comes of `UpstreamExchange.stop`: nothing is under way, and no event follows; or the upstream is told, and will
+end; or it cannot be told but by `abort`."""
 
 
 class UpstreamExchange(Protocol):

@@ -84,8 +84,13 @@ def measure(body: Body, operation: str, rules: MeteringRules) -> Measure:
     stated = [ceiling for field in fields if (ceiling := _ceiling(body, field)) is not None]
     each = max(stated, default=None)
     if each is None and not body.stream:
-        each = min(rules.output_ceiling, USUAL_COMPLETION) if operation == _COMPLETIONS else rules.output_ceiling
+        each = usual_ceiling(operation, rules)
     return Measure(input_tokens, min(answers, COUNT_MAX), each, body.stream, not body.stream or _tells_usage(body))
+
+
+def usual_ceiling(operation: str, rules: MeteringRules) -> int:
+    """The ceiling of an answer whose caller names none."""
+    return min(rules.output_ceiling, USUAL_COMPLETION) if operation == _COMPLETIONS else rules.output_ceiling
 
 
 def metered_body(body: Body, operation: str, each: int | None, field: CeilingField) -> Body:

@@ -136,11 +136,10 @@ def test_verifying_never_raises_whatever_the_bytes_are() -> None:
             assert not key.verification_key.verify(b"", signature)
 
 
-@pytest.mark.parametrize("alg", ["ES256", "ES384", "ES512"])
-def test_signatures_are_good_whatever_byte_their_numbers_begin_with(alg: str) -> None:
+@pytest.mark.parametrize(("alg", "size"), [("ES256", 32), ("ES384", 48), ("ES512", 66)])
+def test_signatures_are_good_whatever_byte_their_numbers_begin_with(alg: str, size: int) -> None:
     """DER writes a number by its first bits; of an ES512 signature the first byte is 0 or 1."""
     key = tokens.key(alg)
-    size = key.algorithm.signature_bytes // 2
     begins: set[tuple[int, int]] = set()
     for number in range(200):
         message = b"message %d" % number

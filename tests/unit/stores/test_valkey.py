@@ -188,17 +188,18 @@ def test_a_flood_is_heard_a_part_at_a_time(server: Valkey) -> None:
 
 
 def test_a_password_is_shown_to_the_server_and_to_nobody_else(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with listening(server.url) as without:
-            assert "auth" in (await without.news()).lower()
-        async with listening(server.url, "wrong-hint-password") as wrong:
-            news = await wrong.news()
-            assert "WRONGPASS" in news or "invalid" in news
-            assert "wrong-hint-password" not in news
-        async with listening(server.url, "hint-password") as ear:
-            assert not await ear.news()
+    with valkey(tmp_path, "--requirepass", "hint-password") as guarded:
 
-    with valkey(tmp_path, "--requirepass", "hint-password") as server:
+        async def test() -> None:
+            async with listening(guarded.url) as without:
+                assert "auth" in (await without.news()).lower()
+            async with listening(guarded.url, "wrong-hint-password") as wrong:
+                news = await wrong.news()
+                assert "WRONGPASS" in news or "invalid" in news
+                assert "wrong-hint-password" not in news
+            async with listening(guarded.url, "hint-password") as ear:
+                assert not await ear.news()
+
         run(test)
 
 

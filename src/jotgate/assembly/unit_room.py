@@ -132,6 +132,4 @@ def _tell_of_line(reason: str) -> None:
 
 
 def _sources_of(snapshot: Snapshot) -> QuotaSources:
-    return QuotaSources(
-        snapshot.quotas, surroundings_of(snapshot.all_issuers, snapshot.all_aliases)
-    )
+    return QuotaSources(snapshot.quotas, surroundings_of(snapshot.all_issuers, snapshot.all_aliases))

@@ -48,6 +48,10 @@ class _Refusal(Struct, frozen=True):
     error: _Error
 
 
+class _Ending(Struct, frozen=True):
+    finish_reason: str | None = None
+
+
 class _Event(Struct, frozen=True):
     choices: list[Raw] | None = None
     usage: Usage | None = None
@@ -58,6 +62,7 @@ _decode_answer: Final = msgspec.json.Decoder(_Answer).decode
 _decode_refusal: Final = msgspec.json.Decoder(_Refusal).decode
 _decode_message: Final = msgspec.json.Decoder(_Message).decode
 _decode_event: Final = msgspec.json.Decoder(_Event).decode
+_decode_ending: Final = msgspec.json.Decoder(_Ending).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -108,13 +113,17 @@ class Told(Struct, frozen=True):
 
 
 class EventReader:
-    """Reads the stream of a step (WHATWG HTML s9.2). Mutable: the event that is not whole, the usage told last."""
+    """Reads the stream of a step (WHATWG HTML s9.2). Mutable: the event that is not whole, the usage told last.
 
-    __slots__ = ("_open", "done", "usage")
+    `done`: its end was told. `whole`: so it was, or why the answer ends; a stream without either broke off.
+    """
+
+    __slots__ = ("_open", "done", "usage", "whole")
 
     def __init__(self) -> None:
         self._open = b""
         self.done = False
+        self.whole = False
         self.usage = UNKNOWN
 
     def take(self, piece: bytes) -> Told:
@@ -129,7 +138,7 @@ class EventReader:
             if not data or self.done:
                 continue
             if data == _DONE:
-                self.done = True
+                self.done = self.whole = True
                 continue
             event = _read_event(data)
             if event is None or event.error is not None:
@@ -137,9 +146,17 @@ class EventReader:
             self.usage = event.usage or self.usage
             if event.choices:
                 choices += event.choices
+                self.whole = self.whole or any(map(_says_why, event.choices))
                 size += len(data)
         self._open = text[begin:]
         return Told(tuple(choices), size, fault=len(self._open) > _EVENT_BYTES_MAX)
+
+
+def _says_why(choice: Raw) -> bool:
+    try:
+        return _decode_ending(choice).finish_reason is not None
+    except msgspec.DecodeError:
+        return False
 
 
 def _read_event(data: bytes) -> _Event | None:

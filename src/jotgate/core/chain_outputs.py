@@ -1,6 +1,6 @@
 """Looks at what a step of a chain has answered: is it the JSON that was asked for, and do gates let it through."""
 
-import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -9,7 +9,11 @@ from jotgate.core.chain_prompts import Output
 from jotgate.core.chain_schemas import Json, Schema, faults_of
 from jotgate.core.chains import ChainStep, Gate
 
-_FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
+_FENCE: Final = "```"
+_LANGUAGES: Final = frozenset({"", "json"})
+_DEPTH_MAX: Final = 64
+_BITS_MAX: Final = 63
+_NO_OBJECT: Final = "it must be one JSON object, whole and alone"
 
 
 class OutputFault(ValueError):
@@ -21,18 +25,58 @@ class OutputFault(ValueError):
 
 
 def read_output(text: str, schema: Schema | None) -> Output:
-    """The output in a step's answer. One of JSON may stand in a fence of Markdown. Raises OutputFault."""
+    """The output in a step's answer. One of JSON may stand in a fence of Markdown. Raises OutputFault.
+
+    What it holds can be written again, and compared: it is no deeper than other steps' prompts can bear, and its whole
+    numbers have at most 63 bits.
+    """
     if schema is None:
         return Output(text)
-    fenced = _FENCED.search(text)
-    try:
-        value: Json = msgspec.json.decode(fenced[1] if fenced else text.strip())
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        raise OutputFault(["it must be one JSON object, whole and alone"]) from None
-    faults = faults_of(value, schema)
+    value = _decoded(text)
+    faults = [fault] if (fault := _unbearable(value)) else faults_of(value, schema)
     if faults:
         raise OutputFault(faults)
     return Output(text, value, structured=True)
+
+
+def _decoded(text: str) -> Json:
+    for candidate in _candidates(text):
+        try:
+            found: Json = msgspec.json.decode(candidate)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            continue
+        return found
+    raise OutputFault([_NO_OBJECT])
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """Where the JSON may be: the whole text, or a fence. A text in the JSON may have fences too: the last one ends it.
+
+    Nothing is looked at more often than a few times, whatever a model makes up: a worker has other callers.
+    """
+    yield text.strip()
+    opened = text.find(_FENCE)
+    begin = text.find("\n", opened) + 1
+    if opened < 0 or not begin or text[opened + len(_FENCE) : begin].strip().lower() not in _LANGUAGES:
+        return
+    last, first = text.rfind(_FENCE), text.find(_FENCE, begin)
+    for end in dict.fromkeys((last, first)):
+        if end >= begin:
+            yield text[begin:end].strip()
+
+
+def _unbearable(value: Json) -> str:
+    """What is wrong with a value, whatever its schema: deeper, or with longer numbers, than can be gone on with."""
+    left: list[tuple[Json, int]] = [(value, 1)]
+    while left:
+        one, depth = left.pop()
+        if isinstance(one, int) and one.bit_length() > _BITS_MAX:
+            return "its whole numbers must have at most 18 digits"
+        if isinstance(one, dict | list):
+            if depth > _DEPTH_MAX:
+                return f"it must be nested no deeper than {_DEPTH_MAX}"
+            left += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+    return ""
 
 
 def repair_request(fault: OutputFault) -> str:

@@ -256,6 +256,8 @@ class StepRun:
             return  # Whoever was told has ended it.
         if told.fault or (complete and not self._passed):
             self._break_off("its upstream's stream is none of chat completions")
+        elif complete and not reader.whole:
+            self._break_off("its upstream's stream ended in the midst")
         elif complete and owner is not None:
             self._count(reader.usage, self._size)
             self._exchange = None

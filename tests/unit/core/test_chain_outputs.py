@@ -4,7 +4,7 @@ import pytest
 
 from jotgate.core.chain_outputs import OutputFault, closed_gate, read_output, repair_request
 from jotgate.core.chain_prompts import Output
-from jotgate.core.chain_schemas import Json, read_schema
+from jotgate.core.chain_schemas import Json, read_schema, write_json
 from jotgate.core.chains import ChainStep, Gate
 
 _SCHEMA = read_schema({"type": "object", "required": ["a"], "properties": {"a": {"type": "number"}}})
@@ -24,6 +24,48 @@ def test_what_is_not_the_json_asked_for_is_no_output(text: str) -> None:
         read_output(text, _SCHEMA)
     assert refused.value.faults
     assert str(refused.value) in repair_request(refused.value)
+
+
+def test_a_text_in_the_json_may_have_fences_of_its_own() -> None:
+    schema = read_schema({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}})
+    value: Json = {"a": "Write:\n```python\nprint(1)\n```\nand run it"}
+    for text in (
+        f"```json\n{write_json(value)}\n```",
+        f"Here:\n```\n{write_json(value)}\n```\nDone.",
+        write_json(value),
+    ):
+        assert read_output(text, schema).value == value
+
+
+def test_the_first_fence_counts_where_another_one_follows() -> None:
+    assert read_output('```json\n{"a":1}\n```\nIn Python:\n```python\nprint(1)\n```', _SCHEMA).value == {"a": 1}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("text", ["```" + "\n" * 200_000, "```json\n" + " " * 200_000, "```\n" * 50_000 + "``"])
+def test_what_a_model_repeats_without_end_is_looked_at_in_no_time(text: str) -> None:
+    with pytest.raises(OutputFault):
+        read_output(text, _SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("inner", "why"),
+    [
+        ("[" * 64 + "]" * 64, "deeper"),
+        ("[" * 900 + "]" * 900, "deeper"),
+        ("1" + "0" * 19, "digits"),
+        ("-1" + "0" * 400, "digits"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_a_fault_and_no_accident(inner: str, why: str) -> None:
+    with pytest.raises(OutputFault, match=why):
+        read_output(f'{{"a":1,"b":{inner}}}', _SCHEMA)
+
+
+def test_what_was_read_can_be_written_again() -> None:
+    found = read_output(f'{{"a":1,"b":{"[" * 62 + "]" * 62},"c":{2**63 - 1}}}', _SCHEMA)
+    assert found.value is not None
+    assert read_output(write_json(found.value), _SCHEMA).value == found.value
 
 
 def test_without_a_schema_the_text_is_the_output() -> None:

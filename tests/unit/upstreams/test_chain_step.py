@@ -119,6 +119,24 @@ def test_a_stream_without_a_word_is_tried_again() -> None:
     assert stage.trail.only.steps[-1].tries == 2
 
 
+def test_a_stream_that_breaks_off_without_saying_why_is_not_told_as_whole() -> None:
+    """The connection may end well: an upstream that was killed by its own proxy looks so."""
+    stage = ChainStage()
+    caller, last = stage.to_last_step()
+    last.stream(event("A b"))
+    last.tell(None, event("ay"), complete=True)
+    assert b"upstream_torn" in caller.body
+    assert not caller.body.endswith(DONE)
+
+
+def test_a_stream_that_says_why_it_ends_is_whole_without_the_word_done() -> None:
+    stage = ChainStage()
+    caller, last = stage.to_last_step()
+    last.stream(event("A bay."))
+    last.tell(None, event("", "stop") + usage_event(1, 1), complete=True)
+    assert caller.body.endswith(DONE)
+
+
 def test_an_upstream_that_does_not_stream_is_taken_all_the_same() -> None:
     stage = ChainStage()
     caller, last = stage.to_last_step()

@@ -65,7 +65,8 @@ async def verify_bearer_token(
             token that is not good; 500 where the secret is missing or is none.
     """
     token = _find_token(request.headers.getlist("authorization"))
-    rules = _rules(Secret(read_variable(SECRET)), read_variable(ALGORITHM) or DEFAULT_ALGORITHM)
+    algorithm = (read_variable(ALGORITHM) or DEFAULT_ALGORITHM).strip().upper()  # as the gateway reads it
+    rules = _rules(Secret(read_variable(SECRET)), algorithm)
     if rules.expectation is None:
         _log.error("%s: %s", MISCONFIGURED, rules.fault)
         raise HTTPException(500, MISCONFIGURED)

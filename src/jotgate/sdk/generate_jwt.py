@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     secret: str = given.secret or read_variable(SECRET)
-    algorithm: str = given.algorithm
+    algorithm: str = given.algorithm.strip().upper()
     if fault := algorithm_fault(algorithm):
         parser.error(f"--algorithm: {fault}")
     if not secret:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_BAD_ARGUMENT, error.message, error.hint)
     except JotgateError as error:
         return _fail(_NOT_CONFIGURED, error.message, error.hint)
-    for warning in _warnings(secret, algorithm, lifetime_s, read_variable(ALGORITHM) or algorithm):
+    for warning in _warnings(secret, algorithm, lifetime_s, read_variable(ALGORITHM).strip().upper() or algorithm):
         sys.stderr.write(f"WARNING: {warning}\n")
     sys.stdout.write(f"{token}\n")
     return 0

@@ -112,7 +112,7 @@ def test_each_refusal_is_that_of_the_document(authorization: list[str], wanted: 
         ({"JWT_SECRET_KEY": ""}, "JWT_SECRET_KEY is not set"),
         ({"JWT_SECRET_KEY": SECRET[:31]}, "less than 32 characters"),
         ({"JWT_SECRET_KEY": "aaaaaaaabbbbbbbbaaaaaaaabbbbbbbb"}, "a few repeated bytes"),
-        ({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM is 'none'"),
+        ({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM is 'NONE'"),
         ({"JWT_SECRET_KEY": SECRET[:63], "JWT_ALGORITHM": "HS512"}, "token_urlsafe(64)"),
     ],
 )
@@ -138,6 +138,11 @@ def test_weak_001_11_the_secret_and_the_algorithm_are_those_of_now_and_cost_no_r
     assert ask(f"Bearer {token}").json()["sub"] == "client"
     settings.setenv("JWT_SECRET_KEY", secrets.token_urlsafe(64))
     assert ask(f"Bearer {token}").status_code == 403
+
+
+def test_the_algorithm_may_be_written_as_the_gateway_reads_it(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("JWT_ALGORITHM", " hs512")
+    assert ask(f"Bearer {generate_token(SECRET, 'x', 60, 'HS512')}").status_code == 200
 
 
 def test_the_scheme_stands_in_the_applications_own_document() -> None:

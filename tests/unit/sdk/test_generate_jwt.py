@@ -106,6 +106,16 @@ def test_without_a_secret_the_command_says_what_to_do(capsys: pytest.CaptureFixt
     assert 'python -c "import secrets; print(secrets.token_urlsafe(32))"' in said.err
 
 
+def test_the_algorithm_may_be_written_in_small_letters(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_ALGORITHM", "hs512")
+    assert main(["--secret", secrets.token_urlsafe(64), "--algorithm", "hs512", "--expires-in", "1h"]) == 0
+    printed = capsys.readouterr()
+    assert pyjwt.get_unverified_header(printed.out.strip())["alg"] == "HS512"
+    assert "another algorithm" not in printed.err
+
+
 def test_a_secret_that_is_none_is_told_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--secret", SECRET[:31]]) == 1
     said = capsys.readouterr()

@@ -88,6 +88,8 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	  -r requirements/dev.txt
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# Where Python may write no bytecode, each of the many processes that tests start would compile all of it again.
+	@$(VENV)/bin/python -m compileall -q src
 	@printf '%s' "$(CURDIR)" > $(READY)
 
 $(NPM): tests/peers/oidc/package-lock.json | $(READY)

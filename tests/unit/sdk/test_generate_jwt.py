@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import subprocess
+import sys
 import time
 from base64 import urlsafe_b64decode
 from pathlib import Path
@@ -146,3 +148,12 @@ def test_the_environment_goes_before_the_argument_default_only(
     other = secrets.token_urlsafe(32)
     assert main(["--secret", other]) == 0
     assert pyjwt.decode(capsys.readouterr().out.strip(), other, ["HS256"])["sub"] == "client"
+
+
+def test_a_python_without_jotgate_is_told_which_one_has_it() -> None:
+    script = Path(__file__).parents[3] / "scripts" / "generate_jwt.py"
+    done = subprocess.run([sys.executable, "-S", script], env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no module 'jotgate'" in done.stderr
+    assert ".venv/bin/python" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,6 +12,9 @@ BENCH_VENV = $(if $(filter $(PYTHON),$(BENCH_PYTHON)),.venv,.venv-bench)
 # What npm writes when it has installed everything; without a registry it stays away and the run says so.
 NPM := tests/peers/oidc/node_modules/.package-lock.json
 
+# Tests that start gateways wait half of their time: one more than there are cores is at work, and at most four.
+TESTERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
+
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -35,7 +38,7 @@ check: $(READY) ## Style, formatting, types, import rings
 	@.venv/bin/lint-imports --no-logo
 
 test: check $(NPM) ## check, every test that needs Python alone (real peers come as wheels), the documents' ledger
-	@.venv/bin/pytest -m "not peers" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@.venv/bin/pytest -m "not peers" -n $(TESTERS) --dist loadfile $(ARGS)
 	@$(MAKE) documents
 
 # pytest's exit status 5 means that no test carries the mark.

@@ -80,7 +80,7 @@ def test_every_request_is_in_the_figures_of_all_workers(
     assert hits + misses == 12
     assert misses in {1, 2}, "each worker that saw the token verified it once"
     assert {dict(labels)["worker"] for name, labels in found.samples if name == "jotgate_live_calls"} == {"0", "1"}
-    assert found.total("jotgate_audit_waiting_rows") == 0
+    until(lambda: figures(url).total("jotgate_audit_waiting_rows") == 0, "all rows are confirmed")
     assert found.value("jotgate_control_silence_seconds", worker="0") < 3
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from jotgate.core.audit import CallRecord, StepUse
-from jotgate.core.calls import Outbound, ResponseHead
+from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
+from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey, VerificationKey
 from jotgate.store_ports import Store
@@ -93,6 +94,19 @@ class StepEvents(UpstreamEvents, Protocol):
 
     def stepped(self, use: StepUse) -> None:
         """A step has ended that an upstream has seen. Each is told once, before the end; on `abort`, while it runs."""
+
+
+@runtime_checkable
+class CallerEvents(UpstreamEvents, Protocol):
+    """Who asks on behalf of a verified caller: what the upstream keeps, it keeps apart by whose it is."""
+
+    @property
+    def principal(self) -> Principal:
+        """The caller."""
+
+    @property
+    def request(self) -> Request:
+        """The request by which the caller asks."""
 
 
 Stopping = Literal["over", "asked", "unasked"]

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from jotgate.core.audit import Charge, Outcome, StepUse
-from jotgate.core.calls import ResponseHead
+from jotgate.core.calls import Request, ResponseHead
 from jotgate.core.chain_answers import total_usage
 from jotgate.core.dialects import render_at
+from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
@@ -189,6 +190,16 @@ class Relay:
     def caller_tenant(self) -> str:
         """Whose call it is (ports.StepEvents)."""
         return self.call.principal.tenant
+
+    @property
+    def principal(self) -> Principal:
+        """Whose call it is (ports.CallerEvents)."""
+        return self.call.principal
+
+    @property
+    def request(self) -> Request:
+        """The request by which it was made (ports.CallerEvents)."""
+        return self.call.request
 
     def stepped(self, use: StepUse) -> None:
         """Take down what a step of a chain has used (ports.StepEvents)."""

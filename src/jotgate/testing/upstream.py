@@ -152,7 +152,7 @@ class UpstreamServer:
         if self._unix_path:
             self._server = await loop.create_unix_server(self._line, self._unix_path)
         else:
-            self._server = await loop.create_server(self._line, self._host, 0, ssl=self._tls)
+            self._server = await loop.create_server(self._line, self._host, self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from jotgate.core.coze_aims import Aim
 from jotgate.core.possession import Possession
 from jotgate.errors import RequestMalformed
 
@@ -34,6 +35,7 @@ class Request(Struct):
     empty: in the Authorization header. `certificate` is the caller's, verified, in DER; `possession` is there when the
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
     `face` names the listener that it came in by, and chooses its world and dialect; empty: the native one.
+    `aim` is what it asks of Coze, where a face has settled that (`core.coze_proxy`).
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
@@ -53,6 +55,7 @@ class Request(Struct):
     stale: bool = False
     units_by_s: float = 0.0
     face: str = ""
+    aim: Aim | None = None
 
 
 class Outbound(Struct, frozen=True):

@@ -23,6 +23,7 @@ from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies, PolicyRecord
 from jotgate.core.quotas import Level, Meter
 
@@ -281,6 +282,33 @@ class LedgerRecords(Protocol):
         """Whether windows can go by the clock of this zone: by the rules of this machine, which it reads once."""
 
 
+class OwnedObjects(Protocol):
+    """What upstreams keep, and who owns it; what has expired by `now_s` is not there. All raise StoreUnavailable."""
+
+    def owned_object(self, key: ObjectKey, now_s: int) -> OwnedObject | None:
+        """The one of this name."""
+
+    def use_owned_object(self, key: ObjectKey, now_s: int, keep_s: int) -> OwnedObject | None:
+        """The same, and it is used now, and there for at least `keep_s` more. Its version stays."""
+
+    def owned_objects(self, kind: str, place: str, owner: str, now_s: int, limit: int) -> Sequence[OwnedObject]:
+        """The newest `limit` of an owner, by when they were made, and then by name; those of one kind at one place."""
+
+    def put_owned_object(self, record: OwnedObject, most: int) -> OwnedObject | None:
+        """Keep one if it still has the version in `record` (0: there is none of this name at `record.used_s`).
+
+        Returns it as it is kept: with the next version, and the time at which it was first made. Done twice, it is kept
+        once. None when somebody else was first. Of more than `most` of its kind at its place that its owner has then,
+        those go that were not used for longest.
+        """
+
+    def drop_owned_object(self, key: ObjectKey, version: int) -> bool:
+        """Forget one if it still has this version (0: whatever version); whether it was there."""
+
+    def drop_owned_objects(self, ended_at_s: int, limit: int) -> int:
+        """Forget at most `limit` that had expired at this second; returns how many."""
+
+
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
 
@@ -310,6 +338,7 @@ class Store(
     PolicyRecords,
     LimitRecords,
     LedgerRecords,
+    OwnedObjects,
     Marks,
     Protocol,
 ):

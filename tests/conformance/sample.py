@@ -36,6 +36,7 @@ from jotgate.core.ledger import LeaseAsk
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.logins import Login
 from jotgate.core.meters import meter_of
+from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.core.quotas import Limit, Meter, Quota, TokenLimit
 from jotgate.store_ports import Store
@@ -186,6 +187,17 @@ ENDLESS: Final = EndlessToken(
     first_seen_at_s=4_000_000_000,
     last_seen_at_s=4_000_000_060,
 )
+OBJECT: Final = OwnedObject(
+    kind="coze.conversation",
+    place="coze",
+    owner="kq0" * 14 + "A",
+    name="Ann's \u2603",
+    data=b'{"id":"7"}\x00\xff',
+    version=0,
+    created_s=43,
+    used_s=44,
+    expires_s=4_000_000_000,
+)
 
 
 def fill(store: Store) -> None:
@@ -201,6 +213,7 @@ def fill(store: Store) -> None:
     store.see_endless_tokens([ENDLESS])
     fill_logins(store)
     store.add_issuances([ORIGINATED])
+    store.put_owned_object(OBJECT, 10)
 
 
 def fill_logins(store: Store) -> None:

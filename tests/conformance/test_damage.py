@@ -49,6 +49,10 @@ UNTYPED: dict[str, tuple[str, Callable[[Store], object]]] = {
         f"jti {sample.MARK.handle}",
         lambda store: store.mark(Mark("jti", sample.MARK.handle, 4_000_000_001), 1),
     ),
+    "objects SET version = 'last'": (
+        f"{sample.OBJECT.owner} coze coze.conversation {sample.OBJECT.name}",
+        lambda store: store.owned_object(sample.OBJECT.key, 44),
+    ),
 }
 """What only SQLite lets happen, whose columns take values of any type."""
 

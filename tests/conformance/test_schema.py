@@ -158,6 +158,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert store.family(sample.LOGGED_IN.family_id) is None
         sample.fill_logins(store)
     assert store.family(sample.LOGGED_IN.family_id) == sample.LOGGED_IN
+    if revision < "0008":
+        assert store.owned_object(sample.OBJECT.key, 44) is None
+        store.put_owned_object(sample.OBJECT, 10)
+    assert store.owned_object(sample.OBJECT.key, 44) == structs.replace(sample.OBJECT, version=1)
     store.close()
 
 

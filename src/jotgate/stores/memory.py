@@ -18,10 +18,11 @@ from jotgate.stores.memory_accounts import MemoryAccounts
 from jotgate.stores.memory_endless_tokens import MemoryEndlessTokens
 from jotgate.stores.memory_families import MemoryFamilies
 from jotgate.stores.memory_limits import MemoryLimits
+from jotgate.stores.memory_objects import MemoryObjects
 from jotgate.stores.memory_policies import MemoryPolicies
 
 
-class MemoryStore(MemoryLimits, MemoryAccounts, MemoryEndlessTokens, MemoryFamilies, MemoryPolicies):
+class MemoryStore(MemoryLimits, MemoryAccounts, MemoryEndlessTokens, MemoryFamilies, MemoryPolicies, MemoryObjects):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
     def fact(self, name: str) -> str | None:

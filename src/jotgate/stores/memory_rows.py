@@ -12,6 +12,7 @@ from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger_records import Lease, MeterAccount, Place
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.core.quotas import Level
 
@@ -36,6 +37,7 @@ class Rows:
     families: dict[str, Family] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshRecord] = field(default_factory=dict)
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
+    objects: dict[ObjectKey, OwnedObject] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))
     limits: dict[tuple[Level, str], LimitRecord] = field(default_factory=dict)

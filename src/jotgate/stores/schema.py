@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -264,6 +264,21 @@ MARKS: Final = Table(
     Column("expires_at_s", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Index("jotgate_marks_end", "expires_at_s"),
+)
+
+OBJECTS: Final = Table(
+    "jotgate_objects",
+    METADATA,
+    Column("owner", _TEXT, primary_key=True),
+    Column("place", _TEXT, primary_key=True),
+    Column("kind", _TEXT, primary_key=True),
+    Column("name", _TEXT, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_s", BigInteger, nullable=False),
+    Column("used_s", BigInteger, nullable=False),
+    Column("expires_s", BigInteger, nullable=False),
+    Index("jotgate_objects_end", "expires_s"),
 )
 
 POLICIES: Final = Table(

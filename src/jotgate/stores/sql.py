@@ -27,6 +27,7 @@ from jotgate.stores.sql_endless_tokens import SqlEndlessTokens
 from jotgate.stores.sql_families import SqlFamilies
 from jotgate.stores.sql_ledger import SqlLedger
 from jotgate.stores.sql_limits import SqlLimits
+from jotgate.stores.sql_objects import SqlObjects
 from jotgate.stores.sql_personal_tokens import SqlPersonalTokens
 from jotgate.stores.sql_policies import SqlPolicies
 from jotgate.stores.sql_rows import (
@@ -47,7 +48,9 @@ _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 _ALL_KEYS: Final = select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)
 
 
-class SqlStore(SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlEndlessTokens, SqlFamilies, SqlPolicies):
+class SqlStore(
+    SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlEndlessTokens, SqlFamilies, SqlPolicies, SqlObjects
+):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 
     def fact(self, name: str) -> str | None:

@@ -33,6 +33,7 @@ from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.ledger_records import Lease, MeterAccount
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.errors import CommandError, StoreRefused
 from jotgate.stores.schema import (
@@ -48,6 +49,7 @@ from jotgate.stores.schema import (
     LEDGER,
     LIMITS,
     MARKS,
+    OBJECTS,
     PERSONAL_TOKENS,
     POLICIES,
     PRINCIPALS,
@@ -70,6 +72,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     Family: FAMILIES,
     RefreshRecord: REFRESH_TOKENS,
     Mark: MARKS,
+    OwnedObject: OBJECTS,
     PolicyRecord: POLICIES,
     LimitRecord: LIMITS,
     MeterAccount: LEDGER,

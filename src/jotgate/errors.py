@@ -53,6 +53,9 @@
     │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
     │   ├── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
+    │   ├── UpstreamTokenError          there is no token that it could be sent
+    │   │   ├── UpstreamTokenRefused · UpstreamTokenUnconfigured     … what gets one is refused; nothing gets one (503)
+    │   │   └── UpstreamTokenUnavailable                            503 with Retry-After
     │   ├── ChainStepFailed             a step of a chain
     │   │   └── ChainStepHeld           503 with Retry-After
     │   └── ChainOutputInvalid · ChainGateClosed    … its output; the last 422
@@ -94,6 +97,10 @@ from jotgate.failures import (
     UpstreamRefused,
     UpstreamSuspended,
     UpstreamTimeout,
+    UpstreamTokenError,
+    UpstreamTokenRefused,
+    UpstreamTokenUnavailable,
+    UpstreamTokenUnconfigured,
     UpstreamTorn,
     UpstreamUnavailable,
 )
@@ -261,6 +268,10 @@ __all__ = [
     "UpstreamRefused",
     "UpstreamSuspended",
     "UpstreamTimeout",
+    "UpstreamTokenError",
+    "UpstreamTokenRefused",
+    "UpstreamTokenUnavailable",
+    "UpstreamTokenUnconfigured",
     "UpstreamTorn",
     "UpstreamUnavailable",
 ]

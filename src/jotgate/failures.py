@@ -37,6 +37,34 @@ class UpstreamRefused(UpstreamError):
     code = Code.UPSTREAM_REFUSED
 
 
+class UpstreamTokenError(UpstreamError):
+    """There is no token that the upstream could be sent; the message is a safe cause. Nothing was sent to it."""
+
+
+class UpstreamTokenRefused(UpstreamTokenError):
+    """What is configured to get one is refused by the token endpoint, or cannot be used at all."""
+
+    code = Code.UPSTREAM_TOKEN_REFUSED
+
+
+class UpstreamTokenUnconfigured(UpstreamTokenError):
+    """Nothing says how one is got."""
+
+    code = Code.UPSTREAM_TOKEN_UNCONFIGURED
+    status = 503
+
+
+class UpstreamTokenUnavailable(UpstreamTokenError):
+    """The token endpoint, or control, cannot be reached or cannot answer now; `retry_after_s` says when it may."""
+
+    code = Code.UPSTREAM_TOKEN_UNAVAILABLE
+    status = 503
+
+    def __init__(self, message: str, *, retry_after_s: int, debug: str = "") -> None:
+        super().__init__(message, hint="Try again after the time in Retry-After", debug=debug)
+        self.retry_after_s = retry_after_s
+
+
 class ChainStepFailed(UpstreamError):
     """A step of a chain could not be done: its upstreams refused it, or none of them may be asked."""
 

@@ -13,6 +13,7 @@ from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
 from jotgate.core.principals import Principal
+from jotgate.core.token_exchange import Answered, KeptRefreshToken, Post, Unanswered
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey, VerificationKey
 from jotgate.store_ports import Store
@@ -230,6 +231,29 @@ class KeyNews(Protocol):
 
     def broken(self, fault: BaseException) -> None:
         """The fault is of jotgate itself."""
+
+
+class TokenEndpoint(Protocol):
+    """Asks the token endpoints of upstreams. What goes wrong is told, never raised."""
+
+    async def post(self, post: Post) -> Answered | Unanswered:
+        """Do one POST; no redirect is followed."""
+
+
+class KeptRefreshTokens(Protocol):
+    """The refresh tokens of upstreams, by the upstream's name, kept from one control process to the next.
+
+    All raise DirectoryRefused or StoreUnavailable.
+    """
+
+    async def read(self, upstream: str) -> KeptRefreshToken | None:
+        """The newest that was kept."""
+
+    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
+        """Keep this in place of the one before, durably: that one is dead by now, or will be."""
+
+    async def forget(self, upstream: str) -> None:
+        """Erase it; it may be gone already."""
 
 
 class KeptSets(Protocol):

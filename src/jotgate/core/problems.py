@@ -27,6 +27,7 @@ from jotgate.errors import (
     TokenError,
     TokenMissing,
     Unavailable,
+    UpstreamTokenUnavailable,
 )
 
 _TYPES: Final = {
@@ -98,7 +99,7 @@ def further_lines(error: JotgateError) -> bytes:
         return refusal_lines(error)
     if isinstance(error, MethodRefused):
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
-    if isinstance(error, Unavailable | AttemptsThrottled | ChainStepHeld):
+    if isinstance(error, Unavailable | AttemptsThrottled | ChainStepHeld | UpstreamTokenUnavailable):
         return b"Retry-After: %d\r\n" % error.retry_after_s
     if isinstance(error, DpopNonceWanted):
         return b"DPoP-Nonce: %b\r\n" % error.nonce.encode("ascii")

@@ -83,6 +83,10 @@ class Upstream(Struct, frozen=True):
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
     (scheme, host, port and path prefix such as `/v1`); "chain" asks others (`core.chains`). `ceiling_field` is where it
     takes the ceiling of a chat completion whose caller set none.
+
+    It is told a static `credential`, or `other_credential` where that is refused with 401; or, if `exchanged`, a token
+    that control gets for it. `token_mark` names how those are got, without a secret: tokens of before another mark are
+    not used.
     """
 
     name: str
@@ -98,6 +102,9 @@ class Upstream(Struct, frozen=True):
     breaker: BreakerRules = BreakerRules()
     health: HealthCheck = HealthCheck()
     ceiling_field: CeilingField = "max_completion_tokens"
+    other_credential: Secret | None = None
+    exchanged: bool = False
+    token_mark: str = ""
 
 
 class MeteringRules(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Control's answers to what workers ask over the bus: of keys, personal tokens, forms, proofs and units of quotas.
+"""Control's answers to what workers ask over the bus: of keys, personal tokens, forms, proofs, quotas, owned objects.
 
 Each question of a worker is answered once at a time. One whose worker is gone is dropped; that one asks again. But what
 it asks of the ledger is done all the same: it may be its last words, by which it gives back what it holds.
@@ -14,9 +14,11 @@ from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
 from jotgate.core.oauth_problems import render_oauth
+from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter
+from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.errors import InternalError
 from jotgate.processes.messages import (
     EndlessSeen,
@@ -24,6 +26,8 @@ from jotgate.processes.messages import (
     KeysWanted,
     LeasesAnswered,
     LeasesAsked,
+    ObjectAnswered,
+    ObjectAsked,
     PlanAnswered,
     PlanWanted,
     ProofJudged,
@@ -31,13 +35,28 @@ from jotgate.processes.messages import (
     TokenAnswered,
     TokensUsed,
     TokenWanted,
+    UpstreamTokenAnswered,
+    UpstreamTokenWanted,
     frame,
 )
 from jotgate.processes.worker_connection import WorkerConnection
 
 _NO_FETCH_S: Final = 60.0
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
-Question = KeysWanted | TokenWanted | TokensUsed | EndlessSeen | FormAsked | ProofShown | PlanWanted | LeasesAsked
+TokenDesk = Callable[[UpstreamTokenWanted], Awaitable[HeldToken | TokenLacking]]
+ObjectDesk = Callable[[ObjectOrder], Awaitable[ObjectAnswer | None]]
+Question = (
+    KeysWanted
+    | TokenWanted
+    | TokensUsed
+    | EndlessSeen
+    | FormAsked
+    | ProofShown
+    | PlanWanted
+    | LeasesAsked
+    | ObjectAsked
+    | UpstreamTokenWanted
+)
 
 
 class RecordDesk(Protocol):
@@ -79,6 +98,10 @@ async def fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever i
     return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
 
 
+async def _hold_nothing(wanted: UpstreamTokenWanted) -> TokenLacking:  # noqa: ARG001 - whichever it is
+    return TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
+
+
 async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it is
     return Verdict("unknown")
 
@@ -93,7 +116,9 @@ class Answers:
         self.records: RecordDesk | None = None
         self.units: UnitDesk | None = None
         self._sights: SightDesk | None = None
+        self._objects: ObjectDesk | None = None
         self._leasing: set[asyncio.Task[None]] = set()
+        self._tokens: TokenDesk = _hold_nothing
 
     def serve_forms(self, answer: FormDesk) -> None:
         """Let workers hand forms to the token service."""
@@ -115,6 +140,14 @@ class Answers:
         """Let workers ask this desk of quotas."""
         self.units = desk
 
+    def serve_objects(self, carry_out: ObjectDesk) -> None:
+        """Let workers give orders about owned objects."""
+        self._objects = carry_out
+
+    def serve_upstream_tokens(self, desk: TokenDesk) -> None:
+        """Let workers ask for the tokens that upstreams want."""
+        self._tokens = desk
+
     def take(self, connection: WorkerConnection, question: Question) -> None:
         """Begin to answer, or take in what wants no answer."""
         match question:
@@ -124,6 +157,8 @@ class Answers:
                 leasing = asyncio.get_running_loop().create_task(self._answer_leases(connection, number, asks))
                 self._leasing.add(leasing)
                 leasing.add_done_callback(self._leasing.discard)
+            case ObjectAsked(number, order):
+                connection.ask(("object", number), self._answer_object(connection, number, order))
             case PlanWanted(number):
                 connection.ask(("plan", number), self._answer_plan(connection, question))
             case ProofShown(number, sight):
@@ -132,6 +167,10 @@ class Answers:
                 connection.ask(("keys", issuer), self._answer_keys(connection, issuer))
             case TokenWanted(digest):
                 connection.ask(("token", digest), self._answer_token(connection, digest))
+            case UpstreamTokenWanted(upstream, session, refused):
+                # One that tells of a refusal is another question.
+                key = f"{upstream} {session} {refused.hex()}"
+                connection.ask(("upstream token", key), self._answer_upstream_token(connection, question))
             case TokensUsed(uses) if self.records is not None:
                 self.records.used(uses)
             case EndlessSeen(tokens) if self._sights is not None:
@@ -145,6 +184,11 @@ class Answers:
         finding = None if self.records is None else await self.records.find(digest)
         connection.send(frame(TokenAnswered(digest, finding)))
 
+    async def _answer_upstream_token(self, connection: WorkerConnection, wanted: UpstreamTokenWanted) -> None:
+        found = await self._tokens(wanted)
+        held, lacking = (found, None) if isinstance(found, HeldToken) else (None, found)
+        connection.send(frame(UpstreamTokenAnswered(wanted.upstream, wanted.session, held, lacking)))
+
     async def _answer_proof(self, connection: WorkerConnection, number: int, sight: Sight) -> None:
         connection.send(frame(ProofJudged(number, await self._judge_proof(sight))))
 
@@ -155,6 +199,10 @@ class Answers:
     async def _answer_leases(self, connection: WorkerConnection, number: int, asks: Sequence[LeaseAsk]) -> None:
         answers = None if self.units is None else await self.units.lease(asks)
         connection.send(frame(LeasesAnswered(number, answers)))
+
+    async def _answer_object(self, connection: WorkerConnection, number: int, order: ObjectOrder) -> None:
+        answer = None if self._objects is None else await self._objects(order)
+        connection.send(frame(ObjectAnswered(number, answer)))
 
     def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
         if self._forms is None:

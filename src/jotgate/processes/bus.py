@@ -29,6 +29,7 @@ from jotgate.processes.messages import (
     Revoked,
     Settled,
     UnitsWanted,
+    UpstreamTokenCleared,
     World,
     frame,
     read_from_worker,
@@ -111,7 +112,11 @@ class BusServer:
         """Tell every worker that somebody waits for units of these accounts."""
         self._tell(UnitsWanted(accounts))
 
-    def _tell(self, news: Revoked | AccountsChanged | LimitsChanged | UnitsWanted) -> None:
+    def tell_token_cleared(self, upstream: str, session: str | None) -> None:
+        """Tell every worker to use what it holds for a session at an upstream no more; None: for all sessions."""
+        self._tell(UpstreamTokenCleared(upstream, session))
+
+    def _tell(self, news: Revoked | AccountsChanged | LimitsChanged | UnitsWanted | UpstreamTokenCleared) -> None:
         told = frame(news)
         for connection in self._connections:
             if connection.hello is not None:

@@ -17,11 +17,13 @@ from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter, Spender
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.core.values import Secret
 
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -196,6 +198,20 @@ class LimitsChanged(Struct, frozen=True, tag="limits_changed"):
     mark: str = ""
 
 
+class ObjectAsked(Struct, frozen=True, tag="object_asked"):
+    """A worker's order about owned objects. `number` counts up per worker. One without an answer it gives again."""
+
+    number: int
+    order: ObjectOrder
+
+
+class ObjectAnswered(Struct, frozen=True, tag="object_answered"):
+    """What came of that order, durable; None: the store does not answer, and perhaps it was carried out."""
+
+    number: int
+    answer: ObjectAnswer | None
+
+
 class UnitsWanted(Struct, frozen=True, tag="units_wanted"):
     """Somebody waits for units of these accounts (`Meter.key`): what is held of them and not used is to go back now.
 
@@ -203,6 +219,34 @@ class UnitsWanted(Struct, frozen=True, tag="units_wanted"):
     """
 
     accounts: list[str]
+
+
+class UpstreamTokenWanted(Struct, frozen=True, tag="upstream_token_wanted"):
+    """A worker wants the token of a session at an upstream. It asks once for each such pair at a time.
+
+    `refused` is the SHA-256 of a token that the upstream refused; control gets another only if that is the one it
+    holds.
+    """
+
+    upstream: str
+    session: str
+    refused: bytes = b""
+
+
+class UpstreamTokenAnswered(Struct, frozen=True, tag="upstream_token_answered"):
+    """What became of it: a token, or why there is none."""
+
+    upstream: str
+    session: str
+    found: HeldToken | None
+    lacking: TokenLacking | None = None
+
+
+class UpstreamTokenCleared(Struct, frozen=True, tag="upstream_token_cleared"):
+    """What the worker holds for this session at an upstream is used no more; None: for all of its sessions."""
+
+    upstream: str
+    session: str | None = None
 
 
 FromWorker = (
@@ -218,6 +262,8 @@ FromWorker = (
     | ProofShown
     | PlanWanted
     | LeasesAsked
+    | ObjectAsked
+    | UpstreamTokenWanted
 )
 FromControl = (
     World
@@ -233,6 +279,9 @@ FromControl = (
     | LeasesAnswered
     | LimitsChanged
     | UnitsWanted
+    | ObjectAnswered
+    | UpstreamTokenAnswered
+    | UpstreamTokenCleared
 )
 
 

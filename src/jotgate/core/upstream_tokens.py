@@ -1,0 +1,76 @@
+"""Tokens that jotgate gets from an upstream's authorization server, as values: what is held, and why there is none.
+
+They are jotgate's own credentials: a caller never sees one, but where a face hands them out on purpose.
+"""
+
+from hashlib import sha256
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from jotgate.core.values import Secret
+from jotgate.errors import UpstreamTokenError, UpstreamTokenRefused, UpstreamTokenUnavailable, UpstreamTokenUnconfigured
+
+NO_REFUSAL: Final = b""
+"""Stands where no token was refused."""
+
+Lack = Literal["unconfigured", "refused", "unreachable", "unknown"]
+"""Why there is no token: nothing says how to get one; what is configured was refused, or cannot be used; the token
+endpoint cannot be reached, or says that it cannot answer now; nobody can say, since control does not answer."""
+
+
+class HeldToken(Struct, frozen=True):
+    """A token, and its times in seconds since the epoch.
+
+    From `renew_from_s` on a new one is to be asked for, while this one is good still; at `good_until_s` it is used no
+    more, 5 s or more before it ends at `ends_s`.
+    """
+
+    token: Secret
+    renew_from_s: float
+    good_until_s: float
+    ends_s: float
+
+    @property
+    def digest(self) -> bytes:
+        """What the token is known by where it may not stand itself."""
+        return digest_of(self.token)
+
+
+class TokenStatus(Struct, frozen=True):
+    """How the token of one session stands; no secret. `expires_in_s` is None where there is no token."""
+
+    has_token: bool
+    is_valid: bool
+    expires_in_s: int | None
+
+
+class TokenFound(Struct, frozen=True):
+    """A token that may be sent now. `digest` names it if it is refused."""
+
+    token: Secret
+    digest: bytes
+    good_until_s: float
+
+
+class TokenLacking(Struct, frozen=True):
+    """There is none. `cause` says why in words that everybody may see; `retry_after_s` is when one may be there."""
+
+    lack: Lack
+    cause: str
+    retry_after_s: int = 1
+
+
+def digest_of(token: Secret) -> bytes:
+    """The SHA-256 of a token."""
+    return sha256(token.reveal().encode()).digest()
+
+
+def lacking_error(upstream: str, lacking: TokenLacking) -> UpstreamTokenError:
+    """What a call is told that needs a token of this upstream, and there is none."""
+    message = f"there is no token for the upstream '{upstream}': {lacking.cause}"
+    if lacking.lack == "unconfigured":
+        return UpstreamTokenUnconfigured(message)
+    if lacking.lack == "refused":
+        return UpstreamTokenRefused(message)
+    return UpstreamTokenUnavailable(message, retry_after_s=lacking.retry_after_s)

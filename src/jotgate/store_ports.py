@@ -26,6 +26,7 @@ from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies, PolicyRecord
 from jotgate.core.quotas import Level, Meter
+from jotgate.core.upstream_logins import UpstreamLogin
 
 
 class Facts(Protocol):
@@ -309,6 +310,25 @@ class OwnedObjects(Protocol):
         """Forget at most `limit` that had expired at this second; returns how many."""
 
 
+class UpstreamLogins(Protocol):
+    """The refresh tokens of upstreams, sealed. All raise StoreUnavailable."""
+
+    def upstream_login(self, upstream: str) -> UpstreamLogin | None:
+        """The one of the upstream of this name."""
+
+    def upstream_logins(self) -> Sequence[UpstreamLogin]:
+        """All of them, by the upstream's name: no more than there are, or were, upstreams."""
+
+    def put_upstream_login(self, record: UpstreamLogin) -> int | None:
+        """Keep one if it still has the version in `record` (0: there is none); durable when this returns.
+
+        Returns its new version, which none had before; None when somebody else was first.
+        """
+
+    def drop_upstream_login(self, upstream: str) -> bool:
+        """Forget the one of an upstream, whatever its version; whether it was there."""
+
+
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
 
@@ -339,6 +359,7 @@ class Store(
     LimitRecords,
     LedgerRecords,
     OwnedObjects,
+    UpstreamLogins,
     Marks,
     Protocol,
 ):

@@ -39,6 +39,7 @@ from jotgate.core.meters import meter_of
 from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.core.quotas import Limit, Meter, Quota, TokenLimit
+from jotgate.core.upstream_logins import UpstreamLogin
 from jotgate.store_ports import Store
 from jotgate.stores.addresses import StoreAddress
 from jotgate.stores.opening import open_store
@@ -198,6 +199,17 @@ OBJECT: Final = OwnedObject(
     used_s=44,
     expires_s=4_000_000_000,
 )
+UPSTREAM_LOGIN: Final = UpstreamLogin(
+    upstream="coze",
+    origin="login",
+    client_id="client \u2603",
+    token_url="https://api.coze.example/token",
+    sealed=b"\x00sealed\xff",
+    begun_at_s=45,
+    obtained_at_s=46,
+    ends_at_s=4_000_000_000,
+    under_way_s=47,
+)
 
 
 def fill(store: Store) -> None:
@@ -214,6 +226,7 @@ def fill(store: Store) -> None:
     fill_logins(store)
     store.add_issuances([ORIGINATED])
     store.put_owned_object(OBJECT, 10)
+    store.put_upstream_login(UPSTREAM_LOGIN)
 
 
 def fill_logins(store: Store) -> None:

@@ -162,6 +162,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert store.owned_object(sample.OBJECT.key, 44) is None
         store.put_owned_object(sample.OBJECT, 10)
     assert store.owned_object(sample.OBJECT.key, 44) == structs.replace(sample.OBJECT, version=1)
+    if revision < "0009":
+        assert store.upstream_logins() == ()
+        store.put_upstream_login(sample.UPSTREAM_LOGIN)
+    assert store.upstream_logins() == (structs.replace(sample.UPSTREAM_LOGIN, version=1),)
     store.close()
 
 

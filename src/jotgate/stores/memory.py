@@ -20,9 +20,18 @@ from jotgate.stores.memory_families import MemoryFamilies
 from jotgate.stores.memory_limits import MemoryLimits
 from jotgate.stores.memory_objects import MemoryObjects
 from jotgate.stores.memory_policies import MemoryPolicies
+from jotgate.stores.memory_upstream_logins import MemoryUpstreamLogins
 
 
-class MemoryStore(MemoryLimits, MemoryAccounts, MemoryEndlessTokens, MemoryFamilies, MemoryPolicies, MemoryObjects):
+class MemoryStore(
+    MemoryLimits,
+    MemoryAccounts,
+    MemoryEndlessTokens,
+    MemoryFamilies,
+    MemoryPolicies,
+    MemoryObjects,
+    MemoryUpstreamLogins,
+):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
     def fact(self, name: str) -> str | None:

@@ -15,6 +15,7 @@ from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.core.quotas import Level
+from jotgate.core.upstream_logins import UpstreamLogin
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Rows:
     families: dict[str, Family] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshRecord] = field(default_factory=dict)
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
+    upstream_logins: dict[str, UpstreamLogin] = field(default_factory=dict)
+    upstream_logins_version: int = 0
     objects: dict[ObjectKey, OwnedObject] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))

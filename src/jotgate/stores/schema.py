@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -35,7 +35,7 @@ COUNTERS: Final = Table(
     Column("name", _TEXT, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""How often each part has changed: a row for each member of `core.durable.Versions`."""
+"""How often each part has changed: a row for each member of `core.durable.Versions`, and for `UPSTREAM_LOGINS`."""
 
 KEYS: Final = Table(
     "jotgate_keys",
@@ -279,6 +279,21 @@ OBJECTS: Final = Table(
     Column("used_s", BigInteger, nullable=False),
     Column("expires_s", BigInteger, nullable=False),
     Index("jotgate_objects_end", "expires_s"),
+)
+
+UPSTREAM_LOGINS: Final = Table(
+    "jotgate_upstream_logins",
+    METADATA,
+    Column("upstream", _TEXT, primary_key=True),
+    Column("origin", _TEXT, nullable=False),
+    Column("client_id", _TEXT, nullable=False),
+    Column("token_url", _TEXT, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("begun_at_s", BigInteger, nullable=False),
+    Column("obtained_at_s", BigInteger, nullable=False),
+    Column("ends_at_s", BigInteger),
+    Column("under_way_s", BigInteger),
+    Column("version", BigInteger, nullable=False),
 )
 
 POLICIES: Final = Table(

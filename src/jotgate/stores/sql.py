@@ -41,6 +41,7 @@ from jotgate.stores.sql_rows import (
     put,
     record_of,
 )
+from jotgate.stores.sql_upstream_logins import SqlUpstreamLogins
 
 _ENDED: Final = frozenset({KeyState.GONE, KeyState.COMPROMISED})
 """Nobody is told of such keys, whatever their public part is."""
@@ -49,7 +50,15 @@ _ALL_KEYS: Final = select(KEYS).order_by(KEYS.c.created_at_s, KEYS.c.kid)
 
 
 class SqlStore(
-    SqlLedger, SqlLimits, SqlAccounts, SqlPersonalTokens, SqlEndlessTokens, SqlFamilies, SqlPolicies, SqlObjects
+    SqlLedger,
+    SqlLimits,
+    SqlAccounts,
+    SqlPersonalTokens,
+    SqlEndlessTokens,
+    SqlFamilies,
+    SqlPolicies,
+    SqlObjects,
+    SqlUpstreamLogins,
 ):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 

@@ -35,6 +35,7 @@ from jotgate.core.ledger_records import Lease, MeterAccount
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
+from jotgate.core.upstream_logins import UpstreamLogin
 from jotgate.errors import CommandError, StoreRefused
 from jotgate.stores.schema import (
     ACCOUNT_CHANGES,
@@ -56,6 +57,7 @@ from jotgate.stores.schema import (
     REFRESH_TOKENS,
     REVOCATIONS,
     TENANTS,
+    UPSTREAM_LOGINS,
 )
 
 TABLES: Final[Mapping[type[Struct], Table]] = {
@@ -73,6 +75,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     RefreshRecord: REFRESH_TOKENS,
     Mark: MARKS,
     OwnedObject: OBJECTS,
+    UpstreamLogin: UPSTREAM_LOGINS,
     PolicyRecord: POLICIES,
     LimitRecord: LIMITS,
     MeterAccount: LEDGER,
@@ -80,7 +83,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
 }
 """Where each record is kept; the columns have the names of its members."""
 
-Counter = Literal["keys", "issuers", "revocations", "accounts", "policies", "limits"]
+Counter = Literal["keys", "issuers", "revocations", "accounts", "policies", "limits", "upstream_logins"]
 Cells = tuple[object, ...]
 Record = TypeVar("Record", bound=Struct)
 

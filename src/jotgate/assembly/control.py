@@ -24,6 +24,7 @@ from jotgate.assembly.loading import Loaded
 from jotgate.assembly.login_room import LoginRoom
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.narrowing import narrowing_routes
+from jotgate.assembly.object_room import ObjectRoom
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.policies import PolicyReader
 from jotgate.assembly.policy_room import PolicyRoom
@@ -90,12 +91,13 @@ class Others(Struct, frozen=True):
 
 
 class Rooms(Struct, frozen=True):
-    """Who answers workers about personal tokens, about DPoP proofs and about quotas; and whom they tell of sights."""
+    """Who answers workers: of personal tokens, DPoP proofs, quotas and owned objects; and whom they tell of sights."""
 
     personal: PersonalRoom
     proofs: ProofDesk
     units: UnitRoom
     sights: SightRoom
+    objects: ObjectRoom
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
@@ -203,8 +205,10 @@ async def _serve(
         open_proof_desk(keys, reloader, bus),
         open_unit_room(keys, reloader, bus, clock),
         SightRoom(keys.access, keys.authority.recorder, others.sights),
+        ObjectRoom(keys.access, clock),
     )
     bus.answers.serve_sights(rooms.sights)
+    bus.answers.serve_objects(rooms.objects.answer)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,

@@ -23,6 +23,7 @@ from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
 from jotgate.core.key_fetches import KeysOutcome
+from jotgate.core.owned_objects import ObjectOrder
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.edge.surfaces.native import NativeSurface
 from jotgate.gateway.checkups import Checkups
@@ -47,6 +48,8 @@ from jotgate.processes.messages import (
     KeysWanted,
     LeasesAnswered,
     LimitsChanged,
+    ObjectAnswered,
+    ObjectAsked,
     PlanAnswered,
     ProofJudged,
     Revoked,
@@ -56,6 +59,7 @@ from jotgate.processes.messages import (
     World,
 )
 from jotgate.services.auditor import Auditor, Batch
+from jotgate.services.object_desk import ObjectDesk
 from jotgate.services.tally import Tally
 from jotgate.telemetry.logs import CallJournal, learn_of, watch_loop
 from jotgate.telemetry.loops import LoopWatch
@@ -114,6 +118,7 @@ class Worker:
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
         self._units = UnitLink(self._gateway, self._link, self._clock, loop.call_soon)
+        self._objects = ObjectDesk(self._clock, self._order, loop.call_soon)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         native = NativeSurface(self._gateway, self._control, self._forms)
@@ -170,6 +175,7 @@ class Worker:
         self._personal.ask_again()
         self._proofs.ask_again()
         self._units.ask_again()
+        self._objects.ask_again()
 
     def _abandon(self) -> None:
         self._newest = None
@@ -200,6 +206,8 @@ class Worker:
                 self._proofs.hear(message)
             case PlanAnswered() | LeasesAnswered() | LimitsChanged() | UnitsWanted():
                 self._units.hear(message)
+            case ObjectAnswered(number, answer):
+                self._objects.answered(number, answer)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():
@@ -208,6 +216,9 @@ class Worker:
 
     def _want_keys(self, issuer: str) -> None:
         self._link.send(KeysWanted(issuer))  # If there is nobody to ask now, it is asked when there is.
+
+    def _order(self, number: int, order: ObjectOrder) -> None:
+        self._link.send(ObjectAsked(number, order))  # If there is nobody to ask now, it is asked when there is.
 
     def _pass_answers(self) -> None:
         """Let those who wait for keys go on, once the newest snapshot, which came before the answer, is in use."""
@@ -328,6 +339,7 @@ class Worker:
             self._worlds.chains.check_deadlines()
             self._control.check_deadlines()
             self._forms.check_deadlines()
+            self._objects.check_deadlines(self._clock.monotonic_s())
             self._control_pool.close_idle()
             self._worlds.revoked.forget(self._clock.now_s())
             self._checkups.sweep(self._worlds.places)

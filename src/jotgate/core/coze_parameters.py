@@ -134,7 +134,7 @@ def _tells_usage(raw: Raw | None) -> bool:
 
 def _read_metadata(raw: Raw | None) -> dict[str, str]:
     try:
-        found = None if raw is None else _decode_metadata(raw)
+        found: dict[str, str] | None = None if raw is None else _decode_metadata(raw)
     except msgspec.DecodeError:
         raise RequestMalformed("'metadata' is not an object of strings", param="metadata") from None
     if found is None:

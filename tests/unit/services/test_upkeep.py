@@ -10,7 +10,7 @@ from jotgate.core.meters import meter_of
 from jotgate.core.quotas import Limit, Quota
 from jotgate.services.upkeep import BATCH, erase_sealed, post_lost, tidy
 from jotgate.stores.memory import MemoryStore
-from tests.conformance.sample import ENDLESS
+from tests.conformance.sample import ENDLESS, OBJECT
 
 _DAY_S = 86_400
 _NOW_S = 100 * _DAY_S
@@ -48,6 +48,15 @@ def test_tokens_that_never_expire_are_forgotten_when_nobody_used_them_for_long()
         store.see_endless_tokens([replace(ENDLESS, digest=digest, first_seen_at_s=1, last_seen_at_s=at_s)])
     tidy(store, _NOW_S * 5)
     assert [one.digest for one in store.endless_tokens("", "", 9)] == ["lately"]
+
+
+def test_what_somebody_owned_is_forgotten_when_it_has_expired_by_every_clock() -> None:
+    store = MemoryStore()
+    store.put_owned_object(replace(OBJECT, expires_s=_NOW_S, used_s=1), 9)
+    tidy(store, _NOW_S + 59)
+    assert store.owned_object(OBJECT.key, 1) is not None
+    tidy(store, _NOW_S + 60)
+    assert store.owned_object(OBJECT.key, 1) is None
 
 
 def test_a_revocation_stays_for_as_long_as_any_leeway_keeps_its_token_on_any_machine() -> None:

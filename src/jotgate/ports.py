@@ -14,6 +14,7 @@ from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
 from jotgate.core.principals import Principal
 from jotgate.core.token_exchange import Answered, KeptRefreshToken, Post, Unanswered
+from jotgate.core.values import Secret
 from jotgate.errors import UpstreamError
 from jotgate.jose.keys import SigningKey, VerificationKey
 from jotgate.store_ports import Store
@@ -313,6 +314,16 @@ class Signers(Protocol):
             KeyRefused, DirectoryRefused: no key may sign now, or its private part is not here.
             StoreUnavailable: it cannot be known or kept.
         """
+
+
+class Seals(Protocol):
+    """Seals secret texts, so that the store may have them. Both raise DirectoryRefused."""
+
+    def seal(self, text: Secret, context: Sequence[str]) -> bytes:
+        """The text, sealed for a context: it cannot be opened in another one."""
+
+    def open(self, sealed: bytes, context: Sequence[str]) -> Secret:
+        """The text. It raises too when that was sealed under another key or for another context, or is damaged."""
 
 
 class PrivateParts(Protocol):

@@ -36,8 +36,8 @@ class MasterKey:
 
     def __init__(self, secret: Secret) -> None:
         octets = secret.reveal().encode()
-        self._aead = AESGCM(_derive(octets, b"jotgate seal 1", _KEY_BYTES))
-        self.fingerprint: Final = _derive(octets, b"jotgate master key", _FINGERPRINT_BYTES).hex()
+        self._aead = AESGCM(derive(octets, b"jotgate seal 1", _KEY_BYTES))
+        self.fingerprint: Final = derive(octets, b"jotgate master key", _FINGERPRINT_BYTES).hex()
         """Tells master keys apart and says nothing of them: 32 hexadecimal digits."""
 
     def seal(self, key: SigningKey) -> bytes:
@@ -119,7 +119,7 @@ class SealedKeystore:
         self._files.forget(record)
 
 
-def _derive(secret: bytes, purpose: bytes, length: int) -> bytes:
+def derive(secret: bytes, purpose: bytes, length: int) -> bytes:
     """HKDF with SHA-256 and no salt (RFC 5869): the secret is random already, and only its uses must differ."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=purpose).derive(secret)
 

@@ -77,17 +77,20 @@ class Workflow(Struct, frozen=True, kw_only=True):
     gate: Gate | None = None
 
 
-Ill = Literal["refused", "drop", "end", "error_event", "malformed", "silence"]
+Ill = Literal["refused", "page", "silence", "drop", "reset", "malformed", "end", "error_event"]
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """What goes wrong at the next `times` requests of `path` (without a query; "" is any path of the API).
+    """What goes wrong at the next `times` requests of `path` (without a query; "" is any path below `/v1` and `/v3`).
 
-    `refused`: answered by `code` with `status` (None: the one that Coze has for it there), `message` (empty: Coze's)
-    and further header `lines`. The others are of streams, and come after `after` pieces of text: `drop` resets the
-    connection in the middle of an event, `end` closes it in order without the last events, `error_event` sends the
-    event `error` with code and message, `malformed` sends a piece whose JSON is broken and goes on, `silence` sends no
-    more and keeps the connection.
+    At once: `refused` is answered by `code` with `status` (None: the one that Coze has for it there), `message` (empty:
+    the stand-in's) and further header `lines`; at the paths of OAuth by `error` as `error_code`. `page` is the HTML
+    page of a load balancer with `status` (None: 502).
+
+    In a stream after `after` pieces of text, and in any other answer instead of it: `drop` closes the connection in the
+    middle of an event, `reset` resets it there, `malformed` breaks the JSON of the next piece and goes on, `silence`
+    sends no more and keeps the connection. Of streams alone: `end` ends in order without the last events, `error_event`
+    sends the event `error` (for workflows `Error`) with code and message and ends.
     """
 
     ill: Ill = "refused"
@@ -95,6 +98,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     code: int = 5000
     status: int | None = None
     message: str = ""
+    error: str = "internal_error"
     lines: tuple[bytes, ...] = ()
     after: int = 1
     times: int = 1
@@ -106,7 +110,7 @@ TOKEN_REFUSED_ON_200: Final = Fault(code=4101)
 """What `POST /v3/chat` says of a token that it does not know: with the status 200."""
 TOKEN_REFUSED_ON_401: Final = Fault(path="", code=700012006)
 """What the other paths say of it."""
-TOO_MANY: Final = Fault(path="", code=4020, status=429, lines=(b"Retry-After: 1",))
+TOO_MANY: Final = Fault(path="", code=4020, lines=(b"Retry-After: 1",))
 """Too many requests in this minute."""
 
 

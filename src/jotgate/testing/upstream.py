@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Self, cast
@@ -27,6 +27,11 @@ class Gate:
 
     def __init__(self) -> None:
         self._future: Future[None] = Future()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` was called."""
+        return self._future.done()
 
     def open(self) -> None:
         """Let the answer go on."""
@@ -50,7 +55,8 @@ class Pause(Struct, frozen=True):
 
 
 Step = bytes | Gate | Pause | End
-Answer = Sequence[Step]
+Answer = Iterable[Step]
+"""A generator says each step when the one before it is over."""
 
 
 class Received(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """How an upstream's tokens are got: the grants of `[upstreams.oauth]`, as values that stay in control."""
 
+from hashlib import sha256
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -14,10 +15,14 @@ AssertionAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 """The grant's name on the wire (RFC 7523 s2.1)."""
+CLIENT_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""What says that a client proves itself by an assertion (RFC 7523 s2.2)."""
+
+_DIGEST_DIGITS: Final = 16
 
 
 class AssertionKey(Struct, frozen=True):
-    """A private key that signs assertions, as PEM (PKCS#8 or PKCS#1), and what the token endpoint knows it by."""
+    """A private key that signs assertions, as PEM (PKCS #8 or PKCS #1), and what the token endpoint knows it by."""
 
     private_key: Secret
     key_id: str = ""
@@ -26,15 +31,18 @@ class AssertionKey(Struct, frozen=True):
 class TokenGrant(Struct, frozen=True, kw_only=True):
     """How the tokens of one upstream are got.
 
-    `keys` are one or two: the second is tried when the first is refused as `invalid_client`. `session` is the name of
-    the session of whoever comes without one; a grant that `isolates` has a token for each session, the others one for
-    all. `origin` tells a refresh token that descends from the configured one from others. Times are in seconds.
+    `dialect` is how its token endpoint is asked: in forms (RFC 6749), or as Coze has it. `keys` are one or two: the
+    second is tried where the first is refused as `invalid_client`. `audience` and `subject` are what an assertion says;
+    empty: what is usual for its kind. `scope` is a text of scopes, or Coze's JSON object. `session` is the name of the
+    session of whoever comes without one, and `device_id` and `custom_consumer` stand in Coze's session context. Times
+    are in seconds: a token is asked for that lives for `duration_s`, where that can be asked for.
     """
 
     upstream: str
     kind: GrantKind
     token_url: str
     client_id: str
+    dialect: Literal["form", "coze"] = "form"
     client_secret: Secret | None = None
     keys: tuple[AssertionKey, ...] = ()
     algorithm: AssertionAlgorithm = "RS256"
@@ -42,6 +50,8 @@ class TokenGrant(Struct, frozen=True, kw_only=True):
     subject: str = ""
     scope: str = ""
     session: str = ""
+    device_id: str = ""
+    custom_consumer: str = ""
     duration_s: int = 900
     refresh_token: Secret | None = None
     timeout_s: float = 10.0
@@ -49,5 +59,28 @@ class TokenGrant(Struct, frozen=True, kw_only=True):
 
     @property
     def isolates(self) -> bool:
-        """Whether each session has a token of its own."""
+        """Whether each session has a token of its own; else all have the same."""
         return self.kind == "coze"
+
+    @property
+    def origin(self) -> str:
+        """What a kept refresh token must descend from to be used: the configured one, or a login."""
+        return LOGIN if self.refresh_token is None else _digest(self.refresh_token.reveal())
+
+    @property
+    def mark(self) -> str:
+        """Names whose tokens these are, and what they may do, without a secret: it changes when that does.
+
+        New keys and secrets of the same client leave it as it is, and its tokens in use.
+        """
+        parts = (self.kind, self.token_url, self.client_id, self.audience, self.subject, self.scope, self.session)
+        further = (self.device_id, self.custom_consumer, self.origin if self.kind == "refresh-token" else "")
+        return _digest("".join(f"{len(part)}:{part}" for part in (*parts, *further)))
+
+
+LOGIN: Final = "login"
+"""What a kept refresh token descends from that somebody got by logging in."""
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]

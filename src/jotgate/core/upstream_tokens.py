@@ -14,6 +14,10 @@ from jotgate.errors import UpstreamTokenError, UpstreamTokenRefused, UpstreamTok
 NO_REFUSAL: Final = b""
 """Stands where no token was refused."""
 
+LATEST_S: Final = 5.0
+"""In its last seconds a token is not sent: it might end on its way."""
+_BANDS: Final = ((600.0, 30.0), (60.0, 10.0), (float("-inf"), LATEST_S))
+
 Lack = Literal["unconfigured", "refused", "unreachable", "unknown"]
 """Why there is no token: nothing says how to get one; what is configured was refused, or cannot be used; the token
 endpoint cannot be reached, or says that it cannot answer now; nobody can say, since control does not answer."""
@@ -59,6 +63,13 @@ class TokenLacking(Struct, frozen=True):
     lack: Lack
     cause: str
     retry_after_s: int = 1
+
+
+def hold(token: Secret, ends_s: float, now_s: float) -> HeldToken:
+    """A token that was got now: the longer it lives, the earlier is another one asked for, by no less than 5 s."""
+    life_s = ends_s - now_s
+    early_s = next(early_s for life_min_s, early_s in _BANDS if life_s >= life_min_s)
+    return HeldToken(token, ends_s - early_s, ends_s - LATEST_S, ends_s)
 
 
 def digest_of(token: Secret) -> bytes:

@@ -1,0 +1,377 @@
+"""Control's keeper of the tokens that upstreams want: one for each upstream and session, renewed before it ends.
+
+However many want the token of a session, one exchange is under way for it. A new one is asked for when somebody wants
+the token in the last part of its life, and the one before is good until the new one is there, but not in its last 5 s.
+Nothing is renewed that nobody wants. Whoever is refused, or cannot be reached, is left alone for a while.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jotgate.core.token_exchange import Handout, NotNow
+from jotgate.core.token_grants import GrantKind, TokenGrant
+from jotgate.core.upstream_tokens import (
+    NO_REFUSAL,
+    HeldToken,
+    TokenLacking,
+    TokenStatus,
+    digest_of,
+    hold,
+    lacking_error,
+)
+from jotgate.errors import AuditUnavailable
+from jotgate.ports import Clock, Entropy
+from jotgate.services.recorder import Recorder
+from jotgate.services.refusal_log import RefusalLog
+from jotgate.services.token_exchanges import Chance, Outcome, TokenExchanges, Unasked
+
+SESSIONS_MAX: Final = 16_384
+"""Of so many sessions is a token held; that of the one which was wanted longest ago goes first."""
+EXCHANGES_MAX: Final = 32
+"""So many exchanges are under way at once; further ones wait."""
+REST_MAX_S: Final = 30.0
+"""For so long at most is an endpoint left alone that refused or did not answer."""
+FRESH_S: Final = 60.0
+"""A token that is refused so soon after it came in the place of a refused one is a sign that the next will be too."""
+
+_REFUSED_MAX: Final = 4
+_SESSION_DIGITS: Final = 16
+
+
+class Asker(Struct, frozen=True):
+    """Who has something done, for the audit log."""
+
+    actor: str = "control"
+    subject: str = ""
+
+
+CONTROL: Final = Asker()
+
+
+class TokenStanding(Struct, frozen=True):
+    """How the tokens of one upstream are doing; no secret.
+
+    `key_id` is the key that is taken; `second`: it is the one for the time of a rotation. `fault` is why the last
+    exchange failed, since `failing_since_s` (seconds since the epoch); empty: it did not.
+    """
+
+    upstream: str
+    kind: GrantKind
+    sessions: int
+    obtained: int
+    failed: int
+    key_id: str = ""
+    second: bool = False
+    fault: str = ""
+    failing_since_s: float = 0.0
+
+
+class _Session:
+    """One session's token. Mutable: it, those that were refused, the exchange under way, until when none is made."""
+
+    __slots__ = (
+        "after_refusal",
+        "failures",
+        "getting",
+        "held",
+        "lacking",
+        "obtained_s",
+        "refusals",
+        "refused",
+        "rest_s",
+    )
+
+    def __init__(self) -> None:
+        self.held: HeldToken | None = None
+        self.obtained_s = 0.0
+        self.after_refusal = False
+        self.refused: deque[bytes] = deque(maxlen=_REFUSED_MAX)
+        self.refusals = 0
+        self.failures = 0
+        self.rest_s = 0.0
+        self.lacking: TokenLacking | None = None
+        self.getting: asyncio.Task[HeldToken | TokenLacking] | None = None
+
+
+class _Account:
+    """What is counted of one upstream. Mutable."""
+
+    __slots__ = ("failed", "failing_since_s", "fault", "obtained")
+
+    def __init__(self) -> None:
+        self.obtained = 0
+        self.failed = 0
+        self.fault = ""
+        self.failing_since_s = 0.0
+
+
+class UpstreamTokenKeeper:
+    """Keeps tokens. Mutable: the grants in effect, the sessions, what is counted of each upstream.
+
+    `news` is told of each upstream that fails, and of its recovery; `cleared` that workers are to use a token no more.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        entropy: Entropy,
+        exchanges: TokenExchanges,
+        recorder: Recorder,
+        *,
+        cleared: Callable[[str, str | None], None],
+        news: Callable[[str, str], None],
+    ) -> None:
+        self._clock = clock
+        self._chance = Chance(entropy)
+        self._exchanges = exchanges
+        self._recorder = recorder
+        self._failures = RefusalLog(recorder, clock, "upstream_token.refused")
+        self._cleared = cleared
+        self._news = news
+        self._grants: dict[str, TokenGrant] = {}
+        self._accounts: dict[str, _Account] = {}
+        self._sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
+        self._turns = asyncio.Semaphore(EXCHANGES_MAX)
+
+    def follow(self, grants: Iterable[TokenGrant]) -> None:
+        """These are in effect from now on; to be called on the event loop. Tokens of other ones are forgotten."""
+        before, self._grants = self._grants, {grant.upstream: grant for grant in grants}
+        for name, grant in before.items():
+            now = self._grants.get(name)
+            if now is None or now.mark != grant.mark:
+                self._forget(name)
+            elif now != grant:
+                self._try_again(name)
+        self._accounts = {name: self._accounts.get(name, _Account()) for name in self._grants}
+
+    async def held(self, upstream: str, session: str, refused: bytes = NO_REFUSAL, by: Asker = CONTROL) -> HeldToken:
+        """The token of a session, which is got if there is none; `refused` is the digest of one that is not wanted.
+
+        Raises:
+            UpstreamTokenUnconfigured: nothing says how it is got.
+            UpstreamTokenRefused: what is configured was refused, or cannot be used.
+            UpstreamTokenUnavailable: the token endpoint, or the audit log, cannot be used now.
+        """
+        grant = self._grant(upstream)
+        known = self._session(grant, session)
+        if refused:
+            self._refuse(known, refused)
+        held, now_s = known.held, self._clock.now_s()
+        if held is not None and now_s < held.renew_from_s:
+            return held
+        return await self._get(grant, session, known, by)
+
+    async def renew(self, upstream: str, session: str, by: Asker = CONTROL) -> HeldToken:
+        """A token that is got now, whatever is held; with others who want one meanwhile. Raises as `held` does.
+
+        Workers take it up with their next call.
+        """
+        grant = self._grant(upstream)
+        known = self._session(grant, session)
+        found = await self._get(grant, session, known, by)
+        self._cleared(upstream, session if grant.isolates else None)
+        return found
+
+    def clear(self, upstream: str, session: str | None, by: Asker = CONTROL) -> None:
+        """Forget the token of a session, here and in workers; None: those of all sessions of this upstream.
+
+        Raises:
+            AuditUnavailable: it cannot be recorded, and is not done.
+        """
+        details = {"upstream": upstream, "session": "all" if session is None else _shown(session)}
+        self._recorder.record("upstream_token.cleared", actor=by.actor, subject=by.subject, details=details)
+        grant = self._grants.get(upstream)
+        if session is None or grant is None or not grant.isolates:
+            self._exchanges.forget_login(upstream)
+            self._forget(upstream)
+            self._cleared(upstream, None)
+            return
+        self._drop((upstream, session or grant.session))
+        self._cleared(upstream, session)
+
+    def status(self, upstream: str, session: str) -> TokenStatus:
+        """How the token of a session stands; nothing is got."""
+        grant = self._grants.get(upstream)
+        known = None if grant is None else self._sessions.get(_key(grant, session))
+        if known is None or known.held is None:
+            return TokenStatus(has_token=False, is_valid=False, expires_in_s=None)
+        now_s = self._clock.now_s()
+        left_s = int(known.held.ends_s - now_s)
+        return TokenStatus(has_token=True, is_valid=now_s < known.held.good_until_s, expires_in_s=max(0, left_s))
+
+    def is_configured(self, upstream: str) -> bool:
+        """Whether something says how its tokens are got."""
+        return upstream in self._grants
+
+    def standings(self) -> list[TokenStanding]:
+        """How the tokens of each upstream are doing."""
+        return [self._standing(grant) for grant in self._grants.values()]
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        under_way = [known.getting for known in self._sessions.values() if known.getting is not None]
+        for one in under_way:
+            one.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _grant(self, upstream: str) -> TokenGrant:
+        grant = self._grants.get(upstream)
+        if grant is None:
+            raise lacking_error(upstream, TokenLacking("unconfigured", "nothing says how one is got"))
+        return grant
+
+    def _session(self, grant: TokenGrant, session: str) -> _Session:
+        key = _key(grant, session)
+        known = self._sessions.get(key)
+        if known is not None:
+            self._sessions.move_to_end(key)
+            return known
+        if len(self._sessions) >= SESSIONS_MAX:
+            idle = next((key for key, one in self._sessions.items() if one.getting is None), None)
+            if idle is not None:
+                del self._sessions[idle]
+        known = self._sessions[key] = _Session()
+        return known
+
+    def _refuse(self, known: _Session, digest: bytes) -> None:
+        """The upstream takes this token for nothing. One that came in the place of such a one, just now: wait."""
+        if digest not in known.refused:
+            known.refused.append(digest)
+        if known.held is None or known.held.digest != digest:
+            return
+        now_s = self._clock.monotonic_s()
+        soon = known.after_refusal and now_s - known.obtained_s < FRESH_S
+        known.held = None
+        known.after_refusal = True
+        known.refusals = known.refusals + 1 if soon else 0
+        if soon:
+            self._rest(known, TokenLacking("refused", "the upstream refuses tokens that were handed out just now"))
+
+    def _rest(self, known: _Session, lacking: TokenLacking) -> TokenLacking:
+        """Make no exchange for a while, longer each time; `lacking` is what is said meanwhile."""
+        times = max(known.refusals, known.failures)
+        span_s = max(lacking.retry_after_s, self._chance.shorten(min(REST_MAX_S, 2.0**times)))
+        known.rest_s = self._clock.monotonic_s() + span_s
+        known.lacking = replace(lacking, retry_after_s=max(1, round(span_s)))
+        return known.lacking
+
+    async def _get(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken:
+        """What the exchange comes to that is under way for this session; it is begun if there is none."""
+        outcome: HeldToken | TokenLacking | None = None
+        if known.getting is None:
+            outcome = known.lacking if self._clock.monotonic_s() < known.rest_s else None
+            if outcome is None:
+                known.getting = asyncio.get_running_loop().create_task(self._obtain(grant, session, known, by))
+        if outcome is None:
+            assert known.getting is not None, "it was under way, or has been begun"
+            outcome = await asyncio.shield(known.getting)
+        if isinstance(outcome, HeldToken):
+            return outcome
+        held, now_s = known.held, self._clock.now_s()
+        if held is not None and now_s < held.good_until_s:
+            # It is good still. Nobody need ask again before an exchange is made again.
+            later_s = now_s + max(0.0, known.rest_s - self._clock.monotonic_s())
+            return replace(held, renew_from_s=min(held.good_until_s, max(held.renew_from_s, later_s)))
+        raise lacking_error(grant.upstream, outcome)
+
+    async def _obtain(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken | TokenLacking:
+        try:
+            async with self._turns:
+                self._recorder.check()
+                outcome = await self._exchanges.run(grant, _key(grant, session)[1])
+            now = self._grants.get(grant.upstream)
+            if now is None or now.mark != grant.mark:
+                return TokenLacking("unknown", "the settings were changed meanwhile")
+            return self._settle(now, session, known, outcome, by)
+        except AuditUnavailable:
+            return TokenLacking("unknown", "the audit log cannot be written, and nothing is done unrecorded")
+        finally:
+            known.getting = None
+
+    def _settle(
+        self, grant: TokenGrant, session: str, known: _Session, outcome: Outcome, by: Asker
+    ) -> HeldToken | TokenLacking:
+        """Take down what came of an exchange, first of all in the audit log. Raises AuditUnavailable."""
+        details: dict[str, str | int] = {"upstream": grant.upstream, "session": _shown(_key(grant, session)[1])}
+        details["grant"] = grant.kind
+        account = self._accounts[grant.upstream]
+        if isinstance(outcome, Handout) and digest_of(outcome.token) not in known.refused:
+            if key_id := self._standing(grant).key_id:
+                details["kid"] = key_id
+            details["exp"] = int(outcome.ends_s)
+            self._recorder.record("upstream_token.obtained", actor=by.actor, subject=by.subject, details=details)
+            known.held = hold(outcome.token, outcome.ends_s, self._clock.now_s())
+            known.obtained_s = self._clock.monotonic_s()
+            known.failures = 0
+            known.rest_s = 0.0
+            account.obtained += 1
+            self._tell(grant.upstream, "")
+            return known.held
+        lacking = _lack(outcome)
+        if isinstance(outcome, Unasked):
+            return lacking
+        self._failures.note(by.actor, {**details, "cause": lacking.cause}, key=grant.upstream)
+        known.failures += 1
+        account.failed += 1
+        self._tell(grant.upstream, lacking.cause)
+        return self._rest(known, lacking)
+
+    def _tell(self, upstream: str, fault: str) -> None:
+        """Tell the operator what has changed: that it fails, for which reason, or no longer."""
+        account = self._accounts[upstream]
+        if bool(fault) != bool(account.fault):
+            account.failing_since_s = self._clock.now_s() if fault else 0.0
+            self._news(upstream, fault)
+        account.fault = fault
+
+    def _standing(self, grant: TokenGrant) -> TokenStanding:
+        account = self._accounts[grant.upstream]
+        place = self._exchanges.key_in_use(grant)
+        return TokenStanding(
+            upstream=grant.upstream,
+            kind=grant.kind,
+            sessions=sum(key[0] == grant.upstream and one.held is not None for key, one in self._sessions.items()),
+            obtained=account.obtained,
+            failed=account.failed,
+            key_id=grant.keys[place].key_id if grant.keys else "",
+            second=place > 0,
+            fault=account.fault,
+            failing_since_s=account.failing_since_s,
+        )
+
+    def _forget(self, upstream: str) -> None:
+        for key in [key for key in self._sessions if key[0] == upstream]:
+            self._drop(key)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        """Forget a session. What is under way for it ends for those who wait, and for nobody else."""
+        self._sessions.pop(key, None)
+
+    def _try_again(self, upstream: str) -> None:
+        """Another key or secret of the same client: whoever was refused may be taken now."""
+        for key, known in self._sessions.items():
+            if key[0] == upstream:
+                known.rest_s, known.failures = 0.0, 0
+
+
+def _key(grant: TokenGrant, session: str) -> tuple[str, str]:
+    return grant.upstream, (session or grant.session) if grant.isolates else ""
+
+
+def _lack(outcome: Outcome) -> TokenLacking:
+    if isinstance(outcome, Handout):
+        return TokenLacking("refused", "the token endpoint handed out a token again that the upstream has refused")
+    if isinstance(outcome, NotNow):
+        return TokenLacking("unreachable", outcome.cause, outcome.retry_after_s)
+    return TokenLacking("unconfigured" if isinstance(outcome, Unasked) else "refused", outcome.cause)
+
+
+def _shown(session: str) -> str:
+    """A session as it stands in the audit log."""
+    return sha256(session.encode()).hexdigest()[:_SESSION_DIGITS] if session else "none"

@@ -46,6 +46,7 @@
     │       ├── CredentialsAmbiguous    RFC 6750 s3.1: more than one credential
     │       ├── OriginRefused           403; a cookie from a page that may not send it
     │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
+    │       │   └── ChainCallRefused    … is none that a chain or a step's upstream takes; an UpstreamError too
     │       ├── TooManyConnections      429; one address has its share
     │       ├── UnknownOperation · MethodRefused · UnknownModel
     │       ├── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
@@ -179,6 +180,7 @@ __all__ = [
     "AuthorizationDetailsRefused",
     "BindingRequired",
     "BodyTooLarge",
+    "ChainCallRefused",
     "ChainGateClosed",
     "ChainOutputInvalid",
     "ChainStepFailed",
@@ -324,6 +326,13 @@ class KeyRefused(JotgateError):
 
     code = Code.KEY_REFUSED
     status = 500
+
+
+class ChainCallRefused(RequestMalformed, UpstreamError):
+    """A chain does not take the body, or the upstream of one of its steps refuses what the caller said in it.
+
+    It comes from where answers come from, and tells that the caller is at fault; no other upstream is asked for it.
+    """
 
 
 class InternalError(JotgateError):

@@ -205,6 +205,22 @@ def test_weak_001_5_the_whole_conversation_is_used_and_stream_is_read(house: Hou
     assert "stop" in {one.get("finish_reason") for piece in pieces for one in piece["choices"]}
 
 
+def test_weak_001_5_a_body_that_the_chain_cannot_read_is_told_in_this_apis_words(house: House) -> None:
+    """The original took any model, temperature and limit, and used none of them."""
+    house.plays()
+    for members, loc in (
+        ({"messages": []}, ["messages"]),
+        ({"messages": [{"role": "robot", "content": "x"}]}, ["messages", 0]),
+        ({"temperature": 2.5}, ["temperature"]),
+        ({"max_tokens": 0}, ["max_tokens"]),
+    ):
+        answer = house.ask(token_of(), **members)
+        assert answer.status_code == 422, answer.text
+        (wrong,) = answer.json()["detail"]
+        assert (wrong["loc"], wrong["type"]) == (["body", *loc], "value_error")
+    assert house.model.requests == [], "nothing was asked of the model"
+
+
 def test_weak_001_6_a_body_in_chunks_is_bounded_too(house: House) -> None:
     place = urlsplit(house.url)
     headers = {"Authorization": f"Bearer {token_of()}", "Content-Type": "application/json"}

@@ -234,8 +234,3 @@ def total_cost(uses: Iterable[StepUse]) -> int | None:
     """What all steps cost, in nanodollars; None where the price of one is not known."""
     costs = [use.cost for use in uses]
     return None if None in costs else sum(one for one in costs if one is not None)
-
-
-def refusal(message: str, kind: str, code: str) -> bytes:
-    """An error as a chain answers it in an upstream's place."""
-    return _encode({"error": {"message": message, "type": kind, "param": None, "code": code}})

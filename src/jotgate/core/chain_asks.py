@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from jotgate.core.chain_ask_checks import fault_of
 from jotgate.core.chain_prompts import Conversation, read_conversation
 from jotgate.core.chain_schemas import as_json
 from jotgate.core.chains import ChainStep
@@ -27,7 +28,6 @@ class _Asked(Struct, frozen=True):
     model: str
     stream: bool | None = None
     stream_options: _Options | None = None
-    n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
 
@@ -52,26 +52,25 @@ class Ask(Struct, frozen=True):
 
 
 class AskRefused(ValueError):
-    """A call that no chain takes: why, for its caller."""
+    """A call that no chain takes: why, for its caller; `param` is the member at fault, empty: it is the call itself."""
+
+    def __init__(self, why: str, param: str = "") -> None:
+        super().__init__(why)
+        self.param = param
 
 
 def read_ask(operation: str, body: bytes) -> Ask:
-    """What a body asks. Raises AskRefused."""
+    """What a body asks, whose members are all looked at that a step may be refused for. Raises AskRefused."""
     if operation != _CHAT:
         raise AskRefused("a chain answers chat completions alone")
-    try:
-        asked = _decode_asked(body)
-        members = _decode_members(body)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise AskRefused(f"a chain does not take this body: {fault}") from None
+    members = _decode_members(body)
+    fault = fault_of(members)
+    if fault is not None:
+        raise AskRefused(fault.why, fault.param)
+    asked = _decode_asked(body)
     conversation = read_conversation(members.get("messages"))
-    if conversation is None:
-        raise AskRefused("'messages' is not a list of messages with a role and a content, or it is empty")
-    if asked.n not in (None, 1):
-        raise AskRefused("a chain gives one answer; leave 'n' out")
+    assert conversation is not None, "its messages were looked at"
     stated = [one for one in (asked.max_tokens, asked.max_completion_tokens) if one is not None]
-    if any(one < 1 for one in stated):
-        raise AskRefused("the ceiling of the answer is less than one token")
     return Ask(
         model=asked.model,
         stream=bool(asked.stream),

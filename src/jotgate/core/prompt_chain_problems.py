@@ -4,6 +4,7 @@ The words of 401, 403, 413, 429 and 500 are those of its document. It tells whoe
 that it is none: `jotgate explain` and the audit log have the reason.
 """
 
+import re
 from math import ceil, inf
 from typing import Final
 
@@ -39,6 +40,7 @@ REVOKED: Final = "Token has been revoked"
 _JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _SPANS: Final = ((2_592_000, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _UNITS: Final = {str(unit): words for unit, words in QUOTED_UNITS.items()}
+_PLACE: Final = re.compile(r"[^.\[\]]+")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -50,7 +52,7 @@ class _Wrong(Struct, frozen=True):
     """One thing that is wrong with a body, as FastAPI tells it."""
 
     type: str
-    loc: tuple[str, ...]
+    loc: tuple[str | int, ...]
     msg: str
 
 
@@ -95,13 +97,18 @@ def _status_and_body(error: JotgateError) -> tuple[int, Struct]:
         return 405, _Detail("Method Not Allowed")
     if isinstance(error, RequestMalformed):
         if error.param:
-            return 422, _Unprocessable((_Wrong("value_error", ("body", error.param), error.message),))
+            return 422, _Unprocessable((_Wrong("value_error", ("body", *_place(error.param)), error.message),))
         return 400, _Coded(error.code, _sentence(error))
     if isinstance(error, UpstreamTimeout):
         return 504, _Coded("streaming_timeout", _sentence(error))
     if isinstance(error, InternalError):
         return 500, _Detail("Internal Server Error")
     return error.status, _Detail(_sentence(error))
+
+
+def _place(param: str) -> tuple[str | int, ...]:
+    """Where a member stands, as FastAPI tells it: `messages[0].role` is messages, 0, role."""
+    return tuple(int(part) if part.isdecimal() else part for part in _PLACE.findall(param))
 
 
 def _of_token(error: TokenError) -> tuple[int, _Detail]:

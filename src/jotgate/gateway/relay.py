@@ -21,6 +21,7 @@ from jotgate.errors import (
     JotgateError,
     NotReady,
     QuotaStanding,
+    Refusal,
     TokenError,
     UpstreamBusy,
     UpstreamError,
@@ -184,7 +185,7 @@ class Relay:
             return
         self._note_failure(self._clock.monotonic_s())
         if self._begun or (written and not self.call.route.retry_unsafe) or not self._next(self):
-            self._fail(error, "torn" if self._begun else "failed")
+            self._fail(error, "torn" if self._begun else _outcome_of(error))
 
     @property
     def caller_tenant(self) -> str:
@@ -348,6 +349,11 @@ class Relay:
             self.usage = total_usage(self.steps)
         self._settle(self)
         self._leave()
+
+
+def _outcome_of(error: UpstreamError) -> Outcome:
+    """How a call ends that no upstream has answered: it may be the caller's fault (ChainCallRefused)."""
+    return "refused" if isinstance(error, Refusal) else "failed"
 
 
 def _misplaced(status: int) -> UpstreamError | None:

@@ -12,22 +12,22 @@ from msgspec import Raw, Struct
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.audit import StepUse
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.core.chain_answers import Envelope, Said, refusal, said_by
+from jotgate.core.chain_answers import Envelope, Said, said_by
 from jotgate.core.chain_asks import Ask, AskRefused, read_ask, repair_messages
 from jotgate.core.chain_outputs import OutputFault, closed_gate, read_output, repair_request
 from jotgate.core.chain_prompts import Output, fill, write_messages
 from jotgate.core.chain_schemas import stand_in, write_json
 from jotgate.core.chains import Chain
-from jotgate.errors import ChainGateClosed, ChainOutputInvalid, Code, UpstreamError, UpstreamUnavailable
+from jotgate.errors import ChainCallRefused, ChainGateClosed, ChainOutputInvalid, UpstreamError, UpstreamUnavailable
 from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import Place, Turns
 from jotgate.ports import Clock, Entropy, StepEvents, Stopping, UpstreamEvents
-from jotgate.upstreams.chain_step import Means, StepRun
+from jotgate.upstreams.chain_means import Means
+from jotgate.upstreams.chain_step import StepRun
 
 _JSON: Final = [(b"content-type", b"application/json")]
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _ID_BYTES: Final = 12
-_BAD_REQUEST: Final = 400
 
 
 class Scene(Struct, frozen=True):
@@ -111,8 +111,7 @@ class ChainRun:
         try:
             self._ask = read_ask(outbound.operation, outbound.body)
         except AskRefused as fault:
-            body = refusal(f"{fault}.", "invalid_request_error", Code.REQUEST_MALFORMED)
-            self._tell(ResponseHead(_BAD_REQUEST, _JSON, len(body)), body)
+            self._fail(ChainCallRefused(str(fault), param=fault.param))
             return
         name = f"chatcmpl-{runs.entropy.random_bytes(_ID_BYTES).hex()}"
         self._envelope = Envelope(name, int(runs.clock.now_s()), self._ask.model)

@@ -4,62 +4,45 @@ Each try goes through the standing of its upstream as any call does: its breaker
 What was used is counted over all tries, also of those that nobody heard the end of.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
-from typing import Final, Protocol
+from typing import Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from jotgate.core.attempts import Condition, choose, rest_s
 from jotgate.core.audit import StepUse
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.core.chain_answers import ANSWER_BYTES_MAX, EventReader, Said, read_answer, read_error
+from jotgate.core.chain_answers import ANSWER_BYTES_MAX, EventReader, read_answer, read_error
 from jotgate.core.chain_asks import Ask, StepBody, write_step
+from jotgate.core.chain_blame import blamed
 from jotgate.core.chain_retries import CHANCE_BYTES, REPEATABLE, delay_s
-from jotgate.core.chains import ChainStep, Retries
-from jotgate.core.prices import cost_nd, for_call
-from jotgate.core.sse import UNKNOWN, Usage
-from jotgate.errors import ChainStepFailed, ChainStepHeld, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamTorn
+from jotgate.core.chains import ChainStep
+from jotgate.errors import (
+    ChainCallRefused,
+    ChainStepFailed,
+    ChainStepHeld,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamTorn,
+)
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM
 from jotgate.gateway.standing import Standing, Waiting
-from jotgate.gateway.world import Place, Turns
-from jotgate.ports import Clock, Entropy, UpstreamExchange
+from jotgate.gateway.world import Place
+from jotgate.ports import UpstreamExchange
+from jotgate.upstreams.chain_means import Means, StepOwner
+from jotgate.upstreams.chain_tally import StepTally
 
 _TROUBLE: Final = 429
 _LEAVE_ALONE: Final = frozenset({429, 503, 529})
 _OWN_CREDENTIAL: Final = frozenset({401, 403, 407})
-_UNDER_WAY_SHARE: Final = 8
+_MAY_BE_THE_CALLERS: Final = frozenset({400, 422})
+_REFUSAL_BYTES_MAX: Final = 65_536
+_REPAIR_MESSAGES: Final = 2
 _POST: Final = b"POST"
 _TARGET: Final = b"/v1/chat/completions"
-
-
-class StepOwner(Protocol):
-    """What hears how a step goes: the chain's run. After `said`, `streamed` or `failed` a step is silent."""
-
-    def said(self, said: Said, place: Place) -> None:
-        """The whole answer is here; `repair` asks again."""
-
-    def told(self, choices: Sequence[Raw]) -> None:
-        """A piece of a streamed answer."""
-
-    def streamed(self) -> None:
-        """The streamed answer is complete."""
-
-    def failed(self, error: UpstreamError) -> None:
-        """It cannot be done."""
-
-
-class Means(Struct, frozen=True):
-    """What steps are done with. `lines` are header lines for upstreams, `tenant` is whose call it is."""
-
-    places: Mapping[str, Place]
-    turns: Turns
-    clock: Clock
-    entropy: Entropy
-    retries: Retries
-    lines: bytes
-    tenant: str
 
 
 class StepRun:
@@ -89,14 +72,11 @@ class StepRun:
         self._paused_s = 0.0
         self._body = StepBody(b"", 0, streams=False)
         self._reader: EventReader | None = None
+        self._refusal: ResponseHead | None = None  # the answer that comes is one
         self._pieces: list[bytes] = []
         self._size = 0
         self._passed = False
-        self._tokens_in = 0
-        self._tokens_out = 0
-        self._cost: int | None = 0
-        self._seen = False
-        self._estimated = False
+        self._tally = StepTally()
 
     # What its chain asks of it
 
@@ -114,23 +94,23 @@ class StepRun:
     @property
     def written(self) -> bool:
         """Whether an upstream may have seen any of it."""
-        return self._seen or (self._exchange is not None and self._exchange.written)
+        return self._tally.seen or (self._exchange is not None and self._exchange.written)
 
     def use(self) -> StepUse | None:
         """What it has used; None: no upstream has seen it."""
-        if not self._seen:
+        tally, attempt = self._tally, self.step.attempts[self._index]
+        if not tally.seen:
             return None
-        attempt = self.step.attempts[self._index]
         return StepUse(
             step=self.step.name,
             upstream=attempt.upstream,
             model=attempt.model,
-            tokens_in=self._tokens_in,
-            tokens_out=self._tokens_out,
-            cost=self._cost,
+            tokens_in=tally.tokens_in,
+            tokens_out=tally.tokens_out,
+            cost=tally.cost,
             duration_us=int((self._means.clock.monotonic_s() - self._begun_s) * 1e6),
             tries=self._tries,
-            estimated=self._estimated,
+            estimated=tally.estimated,
             repaired=self.repaired,
         )
 
@@ -177,6 +157,9 @@ class StepRun:
         """Take what came."""
         if self._owner is None or (head is not None and not self._meet(head, piece, complete=complete)):
             return
+        if self._refusal is not None:
+            self._hear_refusal(self._refusal, piece, complete=complete)
+            return
         if self._reader is not None:
             self._read_events(self._reader, piece, complete)
             return
@@ -191,6 +174,9 @@ class StepRun:
         """The upstream could not be reached, or broke off."""
         if self._owner is None:
             return
+        if self._refusal is not None:
+            self._take_refusal(self._refusal, b"", complete=True)
+            return
         self._note_failure()
         self._exchange = None
         self._drop(lost=written)
@@ -201,8 +187,11 @@ class StepRun:
         standing = self._standing
         if standing is not None and (head.status >= _TROUBLE or not standing.clear):
             standing.answered(head, self.step.attempts[self._index].model, self._means.clock)
+        if head.status in _MAY_BE_THE_CALLERS:
+            self._refusal = head
+            return True
         if not 200 <= head.status < 300:
-            self._take_refusal(head, read_error(piece) if complete else "", complete=complete)
+            self._take_refusal(head, piece if complete else b"", complete=complete)
             return False
         if has_coding(head.headers):
             self._break_off("its upstream answered with a coding that nobody asked for")
@@ -211,11 +200,23 @@ class StepRun:
             self._reader = EventReader()
         return True
 
-    def _take_refusal(self, head: ResponseHead, why: str, *, complete: bool) -> None:
-        """End a try that was refused; `why` is the upstream's code, for the log."""
+    def _hear_refusal(self, head: ResponseHead, piece: bytes, *, complete: bool) -> None:
+        """Wait for all that an upstream says of why it refuses, as it may be the caller's fault."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if complete or self._size > _REFUSAL_BYTES_MAX:
+            self._take_refusal(head, b"".join(self._pieces), complete=complete)
+
+    def _take_refusal(self, head: ResponseHead, body: bytes, *, complete: bool) -> None:
+        """End a try that was refused."""
+        why = read_error(body)  # For the log.
+        name = self._blamed(body) if self._refusal is not None else ""
         if complete:
             self._exchange = None
         self._drop(lost=False)
+        if name:
+            self._fail(ChainCallRefused(f"the upstream of step '{self.step.name}' does not take '{name}'", param=name))
+            return
         if head.status in _OWN_CREDENTIAL:
             self._fail(
                 UpstreamRefused(
@@ -234,13 +235,19 @@ class StepRun:
         else:
             self._fail(ChainStepFailed(words, debug=why))
 
+    def _blamed(self, body: bytes) -> str:
+        """Which member that the caller sent is at fault; empty: none that is known of."""
+        passed_on = () if self._answers is None else self._answers.passed_on
+        behind = 1 + _REPAIR_MESSAGES * self.repaired
+        return blamed(body, passed_on, len(self._messages) - behind)
+
     def _read_whole(self) -> None:
         place, owner = self._place, self._owner
         said = read_answer(b"".join(self._pieces))
         if said is None or place is None or owner is None:
             self._break_off("its upstream answered with what is no chat completion")
             return
-        self._count(said.usage, self._size)
+        self._tally.count(self.step.attempts[self._index], self._body, said.usage, self._size)
         self._exchange = None
         self._drop(lost=False)
         owner.said(said, place)
@@ -259,7 +266,7 @@ class StepRun:
         elif complete and not reader.whole:
             self._break_off("its upstream's stream ended in the midst")
         elif complete and owner is not None:
-            self._count(reader.usage, self._size)
+            self._tally.count(self.step.attempts[self._index], self._body, reader.usage, self._size)
             self._exchange = None
             self._drop(lost=False)
             owner.streamed()
@@ -288,7 +295,7 @@ class StepRun:
         self._index = index
         self._tries += 1
         self._body = write_step(step, self._messages, model, place.upstream.ceiling_field, answers=self._answers)
-        self._reader, self._pieces, self._size = None, [], 0
+        self._reader, self._refusal, self._pieces, self._size = None, None, [], 0
         outbound = Outbound("chat.completions", _POST, _TARGET, means.lines, self._body.text, self._body.streams)
         self._place, self._standing = place, place.standing
         self._tenant = place.standing.enter(means.tenant, means.clock)
@@ -339,6 +346,9 @@ class StepRun:
         self._try_again(UpstreamTorn(self._words(why)))
 
     def _time_out(self) -> None:
+        if self._refusal is not None:
+            self._take_refusal(self._refusal, b"".join(self._pieces), complete=False)
+            return
         self._note_failure()
         self._drop(lost=True)
         self._fail(UpstreamTimeout(self._words(f"it took longer than its {self.step.timeout_s:g} s")))
@@ -353,8 +363,10 @@ class StepRun:
         exchange, self._exchange = self._exchange, None
         standing, self._standing = self._standing, None
         tenant, self._tenant = self._tenant, None
-        if lost and standing is not None and (exchange is None or exchange.written):
-            self._count_lost()
+        refused, self._refusal = self._refusal, None
+        if lost and refused is None and standing is not None and (exchange is None or exchange.written):
+            attempt = self.step.attempts[self._index]
+            self._tally.count_lost(attempt, self._body, self._reader, self._size)
         self._place = None
         self._again_s = 0.0
         if exchange is not None:
@@ -362,27 +374,7 @@ class StepRun:
         if standing is not None:
             standing.leave(tenant)
 
-    # What it uses
-
-    def _count_lost(self) -> None:
-        reader, ceiling = self._reader, self._body.ceiling
-        most = ceiling if reader is None else min(ceiling, self._size + ceiling // _UNDER_WAY_SHARE)
-        self._count(UNKNOWN if reader is None else reader.usage, most)
-
-    def _count(self, told: Usage, most_out: int) -> None:
-        """Count one try; `most_out` is taken where the upstream did not say how much it made."""
-        text = self._body.text
-        tokens_in = len(text) if told.prompt_tokens is None else told.prompt_tokens
-        tokens_out = min(most_out, self._body.ceiling) if told.completion_tokens is None else told.completion_tokens
-        self._estimated |= told.prompt_tokens is None or told.completion_tokens is None
-        price = self.step.attempts[self._index].price
-        if price is None or self._cost is None:
-            self._cost = None
-        else:
-            self._cost += cost_nd(for_call(price, text), tokens_in, tokens_out)
-        self._seen = True
-        self._tokens_in += tokens_in
-        self._tokens_out += tokens_out
+    # How its upstreams stand
 
     def _note_failure(self) -> None:
         if self._standing is not None:

@@ -87,18 +87,19 @@ def test_usage_is_told_to_whoever_asks_for_it() -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"n": 2}, "leave 'n' out"),
-        ({"n": "2"}, "does not take this body"),
-        ({"max_tokens": 0}, "less than one token"),
-        ({"max_tokens": 1.5}, "does not take this body"),
-        ({"stream_options": []}, "does not take this body"),
+        ({"n": 2}, "'n' is not 1: a chain gives one answer"),
+        ({"n": "2"}, "'n' is not 1"),
+        ({"max_tokens": 0}, "'max_tokens' is not a whole number from 1"),
+        ({"max_tokens": 1.5}, "'max_tokens' is not a whole number"),
+        ({"stream_options": []}, "'stream_options' is not an object"),
         ({"messages": {}}, "'messages' is not a list"),
         ({"messages": None}, "'messages' is not a list"),
     ],
 )
 def test_what_no_chain_takes_is_refused_with_the_reason(members: dict[str, object], words: str) -> None:
-    with pytest.raises(AskRefused, match=words):
+    with pytest.raises(AskRefused, match=words) as refused:
         ask(**members)
+    assert refused.value.param == next(iter(members))
 
 
 def test_a_chain_answers_chats_alone() -> None:

@@ -11,6 +11,7 @@ from jotgate.errors import (
     AlgorithmRefused,
     AttemptsThrottled,
     BodyTooLarge,
+    ChainCallRefused,
     ClaimRefused,
     ControlStale,
     CredentialsAmbiguous,
@@ -134,6 +135,24 @@ def test_the_words_of_a_limit(limit: int, window_s: int, unit: str, words: str) 
             RequestMalformed("'model' is not a string", param="model"),
             422,
             {"detail": [{"type": "value_error", "loc": ["body", "model"], "msg": "'model' is not a string"}]},
+        ),
+        (
+            ChainCallRefused("'messages[2]' is no message", param="messages[2].role"),
+            422,
+            {
+                "detail": [
+                    {
+                        "type": "value_error",
+                        "loc": ["body", "messages", 2, "role"],
+                        "msg": "'messages[2]' is no message",
+                    }
+                ]
+            },
+        ),
+        (
+            ChainCallRefused("a chain answers chat completions alone"),
+            400,
+            {"error": "request_malformed", "message": "a chain answers chat completions alone."},
         ),
         (
             RequestMalformed("the body is not a JSON object in UTF-8"),

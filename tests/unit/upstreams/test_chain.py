@@ -1,7 +1,7 @@
 """A chain answers as one model: its steps are asked in turn, its answer has their usage, and its failures are told."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,6 +18,8 @@ from tests.chaining import (
     events_of,
     usage_event,
 )
+
+TOOLS: Final = [{"type": "function", "function": {"name": "look_up"}}]
 
 
 def code_of(body: bytes) -> str:
@@ -109,7 +111,7 @@ def test_an_answer_that_is_no_stream_is_one_json_object() -> None:
 
 def test_every_step_gets_the_whole_conversation_and_what_came_before() -> None:
     stage = ChainStage()
-    stage.to_last_step(temperature=0.1, top_p=0.9, max_tokens=30, tools=[{"type": "function"}])
+    stage.to_last_step(temperature=0.1, top_p=0.9, max_tokens=30, tools=TOOLS)
     find, work, tell = (stage.body(number) for number in range(3))
     for body in (find, work, tell):
         assert body["messages"][1:] == TALK[1:]
@@ -122,7 +124,7 @@ def test_every_step_gets_the_whole_conversation_and_what_came_before() -> None:
     assert find["response_format"]["json_schema"]["schema"]["required"] == ["intent"]
     assert (find["model"], find["max_completion_tokens"], find.get("stream")) == ("real-m", 50, None)
     assert (tell["model"], tell["max_completion_tokens"], tell["temperature"]) == ("real-n", 30, 0.1)
-    assert (tell["top_p"], tell["tools"]) == (0.9, [{"type": "function"}])
+    assert (tell["top_p"], tell["tools"]) == (0.9, TOOLS)
     assert tell["stream_options"] == {"include_usage": True}
     assert "top_p" not in find
 
@@ -271,19 +273,24 @@ def test_a_slow_caller_holds_the_stream_and_not_the_time_of_its_step() -> None:
     assert stage.gateway.live
 
 
-def test_a_call_that_no_chain_takes_is_refused() -> None:
+def test_a_call_that_no_chain_takes_is_refused_before_the_first_step() -> None:
     stage = ChainStage()
-    for members, words in (
-        ({"messages": []}, b"'messages' is not a list of messages"),
-        ({"messages": [{"content": "no role"}]}, b"'messages' is not"),
-        ({"n": 2}, b"a chain gives one answer"),
-        ({"max_tokens": 0}, b"less than one token"),
-        ({"messages": 3}, b"'messages' is not"),
+    for members, param in (
+        ({"messages": []}, "messages"),
+        ({"messages": 3}, "messages"),
+        ({"messages": [{"content": "no role"}]}, "messages[0]"),
+        ({"messages": [*TALK, {"role": "robot", "content": "x"}]}, "messages[4]"),
+        ({"n": 2}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"temperature": 3}, "temperature"),
+        ({"tools": [{"type": "function"}]}, "tools"),
     ):
         caller, _ = stage.chain(**members)
         assert (caller.status, code_of(caller.body)) == (400, "request_malformed")
-        assert words in caller.body
+        assert json.loads(caller.body)["error"]["param"] == param
+        assert param in json.loads(caller.body)["error"]["message"]
     assert stage.one.exchanges == []
+    assert {one.outcome for one in stage.trail.records} == {"refused"}
     assert stage.at_rest()
 
 

@@ -66,6 +66,63 @@ def test_what_another_try_would_not_change_is_told_at_once(status: int) -> None:
     assert stage.at_rest()
 
 
+def refuse(exchange: ScriptedExchange, status: int, param: str) -> None:
+    """Refuse as an upstream does that says of what: the head first, and the body in two pieces."""
+    body = json.dumps({"error": {"message": "no", "type": "invalid_request_error", "param": param}}).encode()
+    exchange.tell(ResponseHead(status, [(b"content-type", b"application/json")], len(body)), b"", complete=False)
+    exchange.tell(None, body[:9], complete=False)
+    exchange.tell(None, body[9:], complete=True)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_what_the_last_upstream_does_not_take_of_the_callers_is_told_as_the_callers_fault(status: int) -> None:
+    stage = ChainStage()
+    caller, last = stage.to_last_step(stream=False, top_k=-5)
+    refuse(last, status, "top_k")
+    error = json.loads(caller.body)["error"]
+    assert (caller.status, error["code"], error["param"]) == (400, "request_malformed", "top_k")
+    assert error["message"] == "the upstream of step 'tell' does not take 'top_k'."
+    assert stage.trail.only.outcome == "refused"
+    assert [one.step for one in stage.trail.only.steps] == ["find", "work"], "who refuses has done nothing"
+    assert stage.at_rest()
+
+
+def test_what_an_upstream_does_not_take_of_the_settings_is_no_fault_of_the_callers() -> None:
+    stage = ChainStage()
+    caller, last = stage.to_last_step(stream=False)
+    refuse(last, 400, "temperature")
+    assert (caller.status, code_of(caller)) == (502, "chain_step_failed")
+
+
+def test_a_conversation_that_no_upstream_takes_is_the_callers_fault_in_every_step() -> None:
+    stage = ChainStage()
+    caller, _ = stage.chain()
+    refuse(stage.one.last, 400, "messages[2].content")
+    assert (caller.status, json.loads(caller.body)["error"]["param"]) == (400, "messages")
+    caller, _ = stage.chain()
+    refuse(stage.one.last, 400, "messages[0].content")
+    assert caller.status == 502, "the step's own prompt"
+    assert stage.at_rest()
+
+
+def test_a_refusal_that_is_not_said_to_its_end_is_one_all_the_same() -> None:
+    stage = ChainStage()
+    head = ResponseHead(400, [], None)
+    for ending in ("torn", "late", "endless"):
+        caller, _ = stage.chain()
+        stage.one.last.tell(head, b'{"error":', complete=False)
+        if ending == "torn":
+            stage.one.last.fail(UpstreamTorn("gone"), written=True)
+        elif ending == "late":
+            stage.pass_time(16)
+        else:
+            stage.one.last.tell(None, b" " * 70_000, complete=False)
+            assert stage.one.last.aborted
+        assert (caller.status, code_of(caller)) == (502, "chain_step_failed")
+        assert stage.trail.records[-1].steps == ()
+    assert stage.at_rest()
+
+
 def test_a_refused_credential_of_ours_is_no_fault_of_the_callers() -> None:
     stage = ChainStage()
     caller, _ = stage.chain()

@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager
 from jotgate.testing.coze_app import CozeApp, OAuthRefused
 from jotgate.testing.coze_chats import ChatDesk
 from jotgate.testing.coze_conversations import ConversationDesk, Handler
+from jotgate.testing.coze_resources import ResourceDesk
 from jotgate.testing.coze_tokens import BASE, TokenDesk
 from jotgate.testing.coze_told import CozeTold
 from jotgate.testing.coze_values import Fault
 from jotgate.testing.coze_wire import Ask, Refused, page, path_of, read, refusal, spoiled
+from jotgate.testing.coze_workflows import WorkflowDesk
 from jotgate.testing.threads import in_thread
 from jotgate.testing.upstream import Answer, Gate, Received, Step, UpstreamServer
 
@@ -31,7 +33,12 @@ class CozeServer(CozeTold, UpstreamServer):
         self._tokens = TokenDesk(self, self._app)
         self._conversations = ConversationDesk(self)
         self._chats = ChatDesk(self, self._conversations)
-        self._routes: dict[tuple[str, str], Handler] = {**self._conversations.routes, **self._chats.routes}
+        self._routes: dict[tuple[str, str], Handler] = {
+            **self._conversations.routes,
+            **self._chats.routes,
+            **WorkflowDesk(self).routes,
+            **ResourceDesk(self).routes,
+        }
 
     @property
     def url(self) -> str:

@@ -189,7 +189,7 @@ class ConversationDesk:
         found = [one for one in self._kept.values() if one.session == holder.session and one.bot_id == bot_id]
         if ask.query.get("sort_order", "desc").lower() == "desc":
             found.reverse()
-        page, size = _number(ask, "page_num", 1), _number(ask, "page_size", _PAGE_MAX)
+        page, size = number(ask, "page_num", 1), number(ask, "page_size", _PAGE_MAX)
         if not 0 < size <= _PAGE_MAX or page < 1:
             raise Refused(4000)
         shown = found[(page - 1) * size : page * size]
@@ -276,7 +276,8 @@ def _place(messages: list[Message], message_id: str) -> int:
     raise Refused(4005)
 
 
-def _number(ask: Ask, name: str, default: int) -> int:
+def number(ask: Ask, name: str, default: int) -> int:
+    """A query parameter that is a number. Raises Refused (4000) for one that is not."""
     text = ask.query.get(name, str(default))
     if not text.isdecimal():
         raise Refused(4000)

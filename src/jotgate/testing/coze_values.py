@@ -51,19 +51,25 @@ class Bot(Struct, frozen=True, kw_only=True):
 
 
 class Interrupt(Struct, frozen=True, kw_only=True):
-    """A workflow asks before it goes on. `kind`: 1 plugin, 2 question, 5 input, 7 OAuth. `data` is what it asks."""
+    """A workflow asks before it goes on. `kind`: 1 plugin, 2 question, 5 input, 7 OAuth.
+
+    `question` is a message that comes before the event, as for questions at Coze; empty: none. `data` is what the event
+    carries.
+    """
 
     kind: int = 2
-    data: str = "What is your name?"
+    question: str = "What is your name?"
+    data: str = ""
     node_title: str = "Question"
 
 
 class Workflow(Struct, frozen=True, kw_only=True):
-    """A workflow: what it says on its way, what it asks, and its output.
+    """A workflow: what it says on its way, then what it asks, then its output.
 
-    `output` is JSON in text; None: an object whose member `output` is the JSON of its parameters, or what it was last
-    told at an interrupt. `failure` (code, message) ends it badly. Asynchronous, it is "Running" for `delay` looks.
-    Unpublished, a run is refused by 4200.
+    `output` is JSON in text; None: an object whose member `output` is what it was told at its last interrupt, or the
+    JSON of its parameters when it asked nothing. `failure` (code, message) comes instead of it. `pings`: so many events
+    that say nothing come first. Asynchronous, it is "Running" for `delay` looks, and one that asks fails. `gate` is
+    waited at before the output. Unpublished, it is refused by 4200.
     """
 
     workflow_id: str
@@ -73,6 +79,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     failure: tuple[int, str] | None = None
     usage: tuple[int, int] = (13, 5)
     delay: int = 1
+    pings: int = 0
     published: bool = True
     gate: Gate | None = None
 

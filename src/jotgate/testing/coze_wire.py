@@ -56,6 +56,14 @@ STATUSES: Final[Mapping[int, int]] = {
 }
 """Where it is not 200. Coze says its codes with many statuses: those that were seen or that its SDKs map stand here."""
 
+LOG_ID: Final = "2026" + sha256(b"stand-in").hexdigest()[:28].upper()
+"""The ID that every answer is logged by."""
+_LOG_LINE: Final = b"X-Tt-Logid: " + LOG_ID.encode("ascii")
+_STREAM_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+    + _LOG_LINE
+    + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 _Body = TypeVar("_Body")
 
 
@@ -122,18 +130,18 @@ def read(request: Received, fault: Fault | None) -> Ask:
 
 def granted(data: object, **beside: object) -> Answer:
     """A good answer: `data` in the envelope, with other members beside it."""
-    members = {"code": 0, "msg": "", "data": data, "detail": {"logid": _LOG_ID}, **beside}
+    members = {"code": 0, "msg": "", "data": data, "detail": {"logid": LOG_ID}, **beside}
     return unary(to_json(members), 200, _LOG_LINE)
 
 
 def done() -> Answer:
     """A good answer that says nothing more."""
-    return unary(to_json({"code": 0, "msg": "", "detail": {"logid": _LOG_ID}}), 200, _LOG_LINE)
+    return unary(to_json({"code": 0, "msg": "", "detail": {"logid": LOG_ID}}), 200, _LOG_LINE)
 
 
 def refusal(refused: Refused, ask: Ask, lines: Iterable[bytes] = ()) -> Answer:
     """The answer that a refusal is, with the status that Coze has for it at this path."""
-    members = {"code": refused.code, "msg": refused.message, "detail": {"logid": _LOG_ID}}
+    members = {"code": refused.code, "msg": refused.message, "detail": {"logid": LOG_ID}}
     status = status_of(refused.code, ask) if refused.status is None else refused.status
     return unary(to_json(members), status, _LOG_LINE, *lines)
 
@@ -247,12 +255,3 @@ class Voice(Struct, frozen=True):
 
 def _ending(fault: Fault) -> End:
     return End("reset" if fault.ill == "reset" else "close")
-
-
-_LOG_ID: Final = "2026" + sha256(b"stand-in").hexdigest()[:28].upper()
-_LOG_LINE: Final = b"X-Tt-Logid: " + _LOG_ID.encode("ascii")
-_STREAM_HEAD: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-    + _LOG_LINE
-    + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-)

@@ -36,10 +36,14 @@ class ClientRefused(OAuthRefused):
 
 
 class GrantRefused(OAuthRefused):
-    """`invalid_grant`: the assertion or refresh token is wrong, ended, revoked, or another client's."""
+    """`invalid_grant`: the assertion or refresh token is wrong, ended, revoked, or another client's.
+
+    `known`: it was given to whoever is asked about it, and was good once, so that nobody has guessed it.
+    """
 
     code = Code.GRANT_REFUSED
     error = "invalid_grant"
+    known: bool = False
 
 
 class RefreshExpired(GrantRefused):

@@ -65,6 +65,7 @@ _TITLES: Final[Mapping[int, str]] = {
 }
 _FAULTS: Final = 500
 """From this status on it is not the caller's."""
+_KNOWN: Final = b"X-Jotgate-Known: 1\r\n"
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -97,9 +98,12 @@ def refresh_required() -> Problem:
 
 
 def refresh_refused(refusal: GrantRefused) -> Problem:
-    """The answer to who sends a refresh token that gets nothing; 401, as the document has it."""
+    """The answer to who sends a refresh token that gets nothing; 401, as the document has it.
+
+    Workers are told if nobody has guessed it, in a field that goes no further.
+    """
     told = "Refresh token expired" if isinstance(refusal, RefreshExpired) else "Invalid refresh token"
-    return Problem(401, _LINES, _encode(_RefreshRefused(told)))
+    return Problem(401, _LINES + (_KNOWN if refusal.known else b""), _encode(_RefreshRefused(told)))
 
 
 def _told(error: JotgateError) -> _Refused:

@@ -9,7 +9,10 @@ from functools import partial
 from typing import Final
 
 from jotgate.core.calls import Outbound, Request, ResponseHead
+from jotgate.core.coze_aims import SESSION_NAME
 from jotgate.core.dialects import render_at
+from jotgate.core.face_callers import FIELD, write_caller
+from jotgate.core.principals import Principal
 from jotgate.errors import ControlUnreachable, UpstreamError, UpstreamTimeout
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.throttle import FailedAttempts
@@ -27,6 +30,9 @@ _TO_CONTROL: Final = (
     b"if-none-match",
     b"user-agent",
 )
+KNOWN_FIELD: Final = b"x-jotgate-known"
+"""In this field control tells a worker, and nobody else, that what it refuses was good once: it is no guess."""
+
 # The edge writes framing and connection fields itself.
 _NOT_TO_CALLER: Final = frozenset(
     {
@@ -38,9 +44,11 @@ _NOT_TO_CALLER: Final = frozenset(
         b"server",
         b"upgrade",
         b"x-request-id",
+        KNOWN_FIELD,
     }
 )
 _DEADLINE_S: Final = 10.0
+_SESSION: Final = SESSION_NAME.encode("ascii")
 
 
 class Passage:
@@ -57,6 +65,7 @@ class Passage:
         "_path",
         "_told",
         "bytes_out",
+        "known",
         "settled",
         "status",
     )
@@ -75,6 +84,7 @@ class Passage:
         self._told = told
         self.settled = False
         self.status = 0
+        self.known = False  # what was refused was good once
         self.bytes_out = 0
 
     def sent(self, exchange: UpstreamExchange) -> None:
@@ -86,6 +96,7 @@ class Passage:
         self.bytes_out += len(piece)
         if head is not None:
             self.status = head.status
+            self.known = any(name == KNOWN_FIELD for name, _ in head.headers)
         if head is None and complete:
             self._caller.end(piece)
         elif head is None:
@@ -156,10 +167,16 @@ class ControlDoor:
         self._open: set[Passage] = set()
         self.attempts: Final = FailedAttempts(clock)
 
-    def run(self, request: Request, caller: Caller, told: Callable[[Passage], None] | None = None) -> Passage:
+    def run(
+        self,
+        request: Request,
+        caller: Caller,
+        told: Callable[[Passage], None] | None = None,
+        whom: Principal | None = None,
+    ) -> Passage:
         """Send a request, which has its id, to control; the answer goes to the caller.
 
-        `told` gets the passage when it has ended.
+        `told` gets the passage when it has ended. `whom` is who was verified here, where control takes our word for it.
         """
         told = partial(self._note, request) if told is None else told
         passage = Passage(caller, request, self._clock.monotonic_s() + _DEADLINE_S, told)
@@ -169,6 +186,9 @@ class ControlDoor:
             lines += b"X-Jotgate-Certificate: %b\r\n" % b64url_encode(request.certificate)
         if request.face:
             lines += b"X-Jotgate-Face: %b\r\n" % request.face.encode("ascii")
+        if whom is not None:
+            label = request.headers.get(_SESSION, b"").decode("utf-8", "replace").strip()
+            lines += b"%b: %b\r\n" % (FIELD, write_caller(whom, label))
         lines += request_id_line(request.request_id)
         for name in _TO_CONTROL:
             value = request.headers.get(name)

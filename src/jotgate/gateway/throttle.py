@@ -11,6 +11,9 @@ from ipaddress import AddressValueError, IPv6Address
 from math import ceil
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from jotgate.core.calls import Request
 from jotgate.core.snapshot import Limits
 from jotgate.errors import (
@@ -39,6 +42,15 @@ _REFUSED: Final = 400
 _INVALID_GRANT: Final = b'"invalid_grant"'
 _NO_GUESS: Final = (TokenMissing, TokenExpired, TokenImmature, TokenRevoked, TokenBound, ProofNonceWanted)
 """What is said of no token at all, and of those that were good or are: nobody has guessed them."""
+
+
+class _Shown(Struct, frozen=True):
+    """What a client may prove itself by in a body of JSON."""
+
+    client_secret: str = ""
+
+
+_decode_shown: Final = msgspec.json.Decoder(_Shown).decode
 
 
 class FailedAttempts:
@@ -107,7 +119,7 @@ class FailedAttempts:
             self._require(request.peer)
 
     def answered(self, request: Request, status: int, body: bytes) -> None:
-        """Control has answered a form: learn whether what it carried was good.
+        """Control has answered a client, by a form or in JSON: learn whether what it carried was good.
 
         Whoever proves nothing may still guess grants.
         """
@@ -178,6 +190,16 @@ def _credential(request: Request) -> bytes:
     """A digest of what a client proves itself by, of the kinds that stay the same; empty: of none."""
     shown = request.headers.get(b"authorization")
     if shown is None:
-        found = _CLIENT_SECRET.search(request.body)
-        shown = b"" if found is None else found[1]
+        shown = _secret_of(request.body)
     return sha256(shown).digest() if shown else b""
+
+
+def _secret_of(body: bytes) -> bytes:
+    """The secret of a client in a form, or among the members of an object; empty: there is none."""
+    if not body.startswith(b"{"):
+        found = _CLIENT_SECRET.search(body)
+        return b"" if found is None else found[1]
+    try:
+        return _decode_shown(body).client_secret.encode("utf-8", "replace")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b""

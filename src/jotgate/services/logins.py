@@ -118,7 +118,7 @@ class Logins:
         5. The refresh token is replaced by one compare-and-set. A lost answer is given again within the grace.
 
         Raises:
-            GrantRefused: it gets nothing; RefreshExpired: it would have, earlier.
+            GrantRefused: it gets nothing, and is `known` if it was given here; RefreshExpired: it would have, earlier.
             Unavailable: it cannot be known or recorded now.
         """
         came_s = self._clock.now_s()
@@ -134,6 +134,7 @@ class Logins:
             access = await self._issue(decision.family, client)
             successor = await self._families.carry_out(presented, decision)
         except GrantRefused as refusal:
+            refusal.known = bool(client_id)
             self._clients.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=REFRESH)
             raise
         return access.with_refresh(successor)

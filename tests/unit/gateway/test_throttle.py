@@ -202,6 +202,7 @@ def test_who_goes_on_failing_is_not_forgotten_for_others() -> None:
     [
         {"authorization": b"Basic YTpi"},
         {"body": b"grant_type=client_credentials&client_id=a&client_secret=b"},
+        {"body": b'{"sub": "u", "client_id": "a", "client_secret": "b"}'},
     ],
 )
 def test_a_client_that_has_proved_itself_is_not_met_by_a_flood_of_others(shown: dict[str, bytes]) -> None:
@@ -214,6 +215,19 @@ def test_a_client_that_has_proved_itself_is_not_met_by_a_flood_of_others(shown: 
     attempts.require_client(good)
     with pytest.raises(AttemptsThrottled):
         attempts.require_client(client_of(authorization=b"Basic other"))
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"{}", b'{"client_secret":7}', b'{"client_secret":""}', b'{"client_secret":"\\ud800"}', b"{\xff"]
+)
+def test_a_body_without_a_secret_proves_nothing(body: bytes) -> None:
+    attempts = FailedAttempts(ManualClock())
+    attempts.limit(THREE)
+    attempts.answered(client_of(body=body), 200, b"{}")
+    for _ in range(3):
+        attempts.failed(FLOOD)
+    with pytest.raises(AttemptsThrottled):
+        attempts.require_client(client_of(body=body))
 
 
 def test_a_secret_that_is_refused_is_known_no_more() -> None:

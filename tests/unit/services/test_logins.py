@@ -83,6 +83,17 @@ def test_a_refresh_token_ends_when_it_is_not_used_and_that_is_told_from_one_that
     assert refused(stage.ask_refresh("f" * 128)) == INVALID, "such as the document makes them"
 
 
+def test_workers_are_told_which_refused_tokens_nobody_has_guessed(stage: LoginStage) -> None:
+    used = stage.log_in()["refresh_token"]
+    stage.refresh(used)
+    late = stage.log_in()["refresh_token"]
+    stage.clock.advance(30 * 86_400)
+    ended = stage.log_in()["refresh_token"]
+    stage.change_backend(grants=("client_credentials",), scopes=("ai",))
+    marks = [stage.ask_refresh(one).headers.get("x-jotgate-known") for one in (used, late, ended, "x", "f" * 128)]
+    assert marks == ["1", "1", "1", None, None]
+
+
 @pytest.mark.parametrize("token", [None, "", 0, 7, ["a"], {"a": "b"}, False])
 def test_what_is_no_refresh_token_is_asked_for(stage: LoginStage, token: object) -> None:
     assert refused(stage.ask_refresh(token)) == (400, {"error": "Refresh token required"})

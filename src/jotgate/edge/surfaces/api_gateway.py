@@ -21,7 +21,10 @@ from jotgate.ports import Answer, Caller, Running
 PROTECTED: Final = b"/api/protected"
 DATA: Final = b"/api/protected/data"
 _HEALTH: Final = b"/health"
-_OF_CONTROL: Final = frozenset({b"/api/auth/login", b"/api/auth/refresh", b"/.well-known/jwks.json"})
+_LOGIN: Final = b"/api/auth/login"
+_REFRESH: Final = b"/api/auth/refresh"
+_OF_CONTROL: Final = frozenset({_LOGIN, _REFRESH, b"/.well-known/jwks.json"})
+_UNAUTHENTICATED: Final = 401
 # Nobody is authenticated here before the body is read, and no request to control is long.
 _CONTROL_BODY_BYTES: Final = 65_536
 _NAME: Final = "protected"
@@ -105,4 +108,8 @@ class ApiGatewaySurface:
         return self._control.run(request, caller, partial(self._note, request))
 
     def _note(self, request: Request, passage: Passage) -> None:
-        self._control.attempts.answered(request, passage.status, b"")
+        """Take down what control found: at a login whether a client proved itself, else whether a token was a guess."""
+        if request.path == _LOGIN:
+            self._control.attempts.answered(request, passage.status, b"")
+        elif request.path == _REFRESH and passage.status == _UNAUTHENTICATED and not passage.known:
+            self._control.attempts.failed(request.peer)

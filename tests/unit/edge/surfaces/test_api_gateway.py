@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core.api_gateway import API_GATEWAY, ApiGatewayRules
-from jotgate.core.calls import Request
+from jotgate.core.calls import Request, ResponseHead
 from jotgate.core.faces import Face
 from jotgate.core.issuer_profiles import PROFILES
 from jotgate.core.issuers import Issuer
@@ -187,6 +187,44 @@ def test_who_guesses_refresh_tokens_is_not_let_guess_for_long(house: House) -> N
     caller = house.ask(request(b"{}", path=b"/api/auth/refresh"))
     assert (caller.status, json.loads(caller.body)["code"]) == (429, "ATTEMPTS_THROTTLED")
     assert house.ask(request(method=b"GET", path=b"/.well-known/jwks.json")).status == 0, "keys are asked for"
+
+
+def test_a_refresh_token_that_was_good_once_is_no_guess_and_nobody_is_told_which_was(house: House) -> None:
+    house.attempts.limit(Limits(failed_attempts=2))
+    for _ in range(5):
+        caller = house.ask(request(b'{"refreshToken":"old"}', path=b"/api/auth/refresh"))
+        head = ResponseHead(401, [(b"content-type", b"application/json"), (b"x-jotgate-known", b"1")], 2)
+        house.control.exchanges[-1].tell(head, b"{}", complete=True)
+        assert caller.status == 401
+        assert "x-jotgate-known" not in caller.headers
+    assert house.attempts.blocked == {}
+
+
+def test_a_backend_that_proves_itself_in_the_body_is_not_met_by_a_flood_of_others(house: House) -> None:
+    house.attempts.limit(Limits(failed_attempts=2))
+
+    def log_in(secret: str, status: int) -> RecordingCaller:
+        body = json.dumps({**JOHN, "client_id": "backend", "client_secret": secret}).encode()
+        caller = house.ask(request(body, path=b"/api/auth/login"))
+        if caller.status == 0:
+            house.control.exchanges[-1].answer(status, b"{}")
+        return caller
+
+    assert log_in("right", 200).status == 200
+    assert [log_in(f"wrong-{number}", 401).status for number in range(3)] == [401, 401, 429]
+    assert log_in("right", 200).status == 200
+
+
+def test_what_is_answered_without_a_proof_makes_nothing_known(house: House) -> None:
+    """Else a guess could be made to look good by fetching the keys with it first."""
+    house.attempts.limit(Limits(failed_attempts=2))
+    for method, path in ((b"GET", b"/.well-known/jwks.json"), (b"POST", b"/api/auth/refresh")):
+        house.ask(request(method=method, path=path, authorization=b"Basic Z3Vlc3M6MQ=="))
+        house.control.exchanges[-1].answer(200, b"{}")
+    for _ in range(2):
+        house.ask(request(b"{}", path=b"/api/auth/login", authorization=b"Basic eDp5"))
+        house.control.exchanges[-1].answer(401, b"{}")
+    assert house.ask(request(b"{}", path=b"/api/auth/login", authorization=b"Basic Z3Vlc3M6MQ==")).status == 429
 
 
 def test_health_says_that_it_is_there(house: House) -> None:

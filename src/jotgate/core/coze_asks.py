@@ -5,12 +5,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from jotgate.core.coze_parameters import Parameters, read_parameters
+from jotgate.errors import RequestMalformed
+
 _CHAT: Final = "chat.completions"
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
-
-
-class _Options(Struct, frozen=True):
-    include_usage: bool | None = None
 
 
 class ToolFunction(Struct, frozen=True):
@@ -42,7 +41,6 @@ class _Asked(Struct, frozen=True):
     model: str
     messages: tuple[Message, ...]
     stream: bool | None = None
-    stream_options: _Options | None = None
 
 
 _decode_asked: Final = msgspec.json.Decoder(_Asked).decode
@@ -50,42 +48,31 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class ChatAsk(Struct, frozen=True):
-    """What is asked: `model` as the upstream knows it, `members` are those of the whole body."""
+    """What is asked: `model` as the upstream knows it, and `parameters` is what the caller wants beside an answer."""
 
     model: str
     messages: tuple[Message, ...]
     stream: bool
-    tells_usage: bool
-    members: dict[str, Raw]
-
-
-class AskRefused(ValueError):
-    """A call that Coze cannot take: why, for its caller; `param` is the member at fault."""
-
-    def __init__(self, message: str, param: str = "") -> None:
-        super().__init__(message)
-        self.param = param
+    parameters: Parameters
 
 
 def read_ask(operation: str, body: bytes) -> ChatAsk:
-    """What a body asks. Raises AskRefused."""
+    """What a body asks.
+
+    Raises:
+        RequestMalformed: it is none of a chat completion, or asks for what Coze cannot do (`read_parameters`).
+    """
     if operation != _CHAT:
-        raise AskRefused("Coze answers chat completions alone")
+        raise RequestMalformed("Coze answers chat completions alone", hint="POST /v1/chat/completions")
     try:
         members = _decode_members(body)
         asked = _decode_asked(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise AskRefused(f"this body is none of a chat completion: {fault}") from None
+        raise RequestMalformed(f"this body is none of a chat completion: {fault}", param="messages") from None
     if not asked.messages:
-        raise AskRefused("'messages' is empty", "messages")
+        raise RequestMalformed("'messages' is empty", param="messages")
     for number, message in enumerate(asked.messages):
         if message.role not in _ROLES:
-            raise AskRefused(f"'messages[{number}].role' is none of {', '.join(_ROLES)}", f"messages[{number}].role")
-    options = asked.stream_options
-    return ChatAsk(
-        model=asked.model,
-        messages=asked.messages,
-        stream=bool(asked.stream),
-        tells_usage=options is not None and bool(options.include_usage),
-        members=members,
-    )
+            role = f"messages[{number}].role"
+            raise RequestMalformed(f"'{role}' is none of {', '.join(_ROLES)}", param=role)
+    return ChatAsk(asked.model, asked.messages, bool(asked.stream), read_parameters(members))

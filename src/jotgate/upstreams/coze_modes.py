@@ -17,7 +17,7 @@ from jotgate.core.coze_replies import Reply
 from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Upstream
-from jotgate.errors import UpstreamError
+from jotgate.errors import RequestMalformed, UpstreamError
 from jotgate.ports import Clock
 
 
@@ -104,8 +104,8 @@ class Room(Protocol):
     def refuse(self, fault: CozeFault) -> None:
         """End the call with what Coze has refused; after something was told, with an error in the stream."""
 
-    def decline(self, message: str, param: str = "") -> None:
-        """End the call with what its caller has asked wrongly (400); before anything was told."""
+    def decline(self, fault: RequestMalformed) -> None:
+        """End the call with what its caller has asked wrongly; before anything was told."""
 
     def fail(self, error: UpstreamError) -> None:
         """End the call, as it cannot be done."""
@@ -117,9 +117,13 @@ class Mode(Protocol):
     def start(self) -> None:
         """Begin: called once."""
 
+    @property
+    def nascent(self) -> bool:
+        """Whether something may have begun at Coze whose name is not known yet, so that it cannot be stopped."""
+
     def farewell(self) -> CozeOrder | None:
-        """What is asked of Coze when nobody wants the answer any more: nothing, or that it stops."""
+        """What is asked of Coze when nobody wants the answer any more: that it stops, or nothing."""
 
 
 MakeMode = Callable[[Room], Mode]
-"""Makes the mode of one run. Raises `AskRefused`."""
+"""Makes the mode of one run. Raises RequestMalformed."""

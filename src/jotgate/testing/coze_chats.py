@@ -49,9 +49,9 @@ class _Outputs(Struct, frozen=True):
 
 class _Part(Struct, frozen=True):
     type: str
-    text: str = ""
-    file_id: str = ""
-    file_url: str = ""
+    text: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
 
 
 class ChatDesk:
@@ -264,5 +264,5 @@ def _echo(seen: ChatSeen) -> Reply:
     if seen.content_type == "object_string":
         parts = _parts(seen.query)
         others = sum(1 for part in parts if part.type != "text")
-        said = " ".join(part.text for part in parts if part.type == "text") + f" (and {others} files)"
+        said = " ".join(part.text or "" for part in parts if part.type == "text") + f" (and {others} files)"
     return Reply(pieces=("You ", "said: ", said))

@@ -298,9 +298,9 @@ class OwnedObjects(Protocol):
     def put_owned_object(self, record: OwnedObject, most: int) -> OwnedObject | None:
         """Keep one if it still has the version in `record` (0: there is none of this name at `record.used_s`).
 
-        Returns it as it is kept: with the next version, and the time at which it was first made. Done twice, it is kept
-        once. None when somebody else was first. Of more than `most` of its kind at its place that its owner has then,
-        those go that were not used for longest.
+        Returns it as it is kept: with the next version, and the time at which it was first made. None when somebody
+        else was first. Of more than `most` of its kind at its place that its owner has then, those go that were not
+        used for longest.
         """
 
     def drop_owned_object(self, key: ObjectKey, version: int) -> bool:

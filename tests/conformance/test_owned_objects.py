@@ -89,11 +89,12 @@ def test_a_change_is_made_to_the_version_that_it_names(store: Store) -> None:
     assert store.owned_object(first.key, 110) == second
 
 
-def test_a_change_that_is_made_twice_is_made_once(store: Store) -> None:
+def test_a_change_that_is_made_twice_is_made_once_and_the_second_is_told_so(store: Store) -> None:
     first = keep(store, made("a"))
-    assert store.put_owned_object(made("a", 101), MOST) == first
+    assert store.put_owned_object(made("a"), MOST) is None
     second = keep(store, replace(first, data=b"2"))
-    assert store.put_owned_object(replace(first, data=b"2"), MOST) == second
+    assert store.put_owned_object(replace(first, data=b"2"), MOST) is None
+    assert store.owned_object(first.key, 100) == second
 
 
 def test_one_is_forgotten_by_its_version_or_whatever_it_is(store: Store) -> None:
@@ -142,6 +143,8 @@ def test_of_many_that_make_one_at_once_one_is_first(store: Store) -> None:
     kept = [one for one in outcomes if one is not None]
     assert len(outcomes) == THREADS
     assert kept == [store.owned_object(made("a").key, 100)]
+    outcomes = in_parallel(lambda _: store.put_owned_object(made("b"), MOST))
+    assert sum(one is not None for one in outcomes) == 1
 
 
 def test_of_many_that_change_one_at_once_none_is_lost(store: Store) -> None:

@@ -230,15 +230,17 @@ _decode_text: Final = msgspec.json.Decoder(str | None).decode
 _FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_run(body: bytes) -> Outcome | Interrupt | Begun:
-    """What the answer to a run's start says. Raises Unread."""
+def read_run(body: bytes, *, is_async: bool) -> Outcome | Interrupt | Begun:
+    """What the answer to a run's start says: to one that goes on by itself, its name. Raises Unread."""
     try:
         run = _decode_run(body)
     except _FAULTS:
         raise Unread("the answer to a run is none") from None
     if run.interrupt_data is not None:
         return _interrupt(run.interrupt_data, "")
-    if run.execute_id and _is_nothing(run.data):
+    if is_async:
+        if not run.execute_id:
+            raise Unread("the run has no name by which it can be asked for")
         return Begun(run.execute_id)
     return Outcome(_text(run.data), _tokens(run.usage))
 

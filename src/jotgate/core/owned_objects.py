@@ -79,7 +79,8 @@ class FindObject(Struct, frozen=True, tag="find"):
 class PutObject(Struct, frozen=True, tag="put"):
     """Keep an object for `keep_s` seconds, if it has this version still; 0: if there is none of this name.
 
-    Carried out twice, it does what it does once.
+    A worker may have to give it a second time, to the next control process: if it was carried out already, then the
+    worker is told that somebody was first, and what stands is its own.
     """
 
     key: ObjectKey

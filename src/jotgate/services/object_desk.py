@@ -61,7 +61,7 @@ class ObjectDesk:
             asked.then(answer)
 
     def ask_again(self) -> None:
-        """Put all open orders to another control process: done twice, each does what it does once."""
+        """Put all open orders to another control process; for one that was carried out, see `PutObject`."""
         for number, asked in tuple(self._open.items()):
             self._ask(number, asked.order)
 

@@ -38,8 +38,6 @@ class MemoryObjects(MemoryRows):
         with self._lock:
             found = self._living(record.key, record.used_s)
             version = 0 if found is None else found.version
-            if found is not None and (found.version, found.data) == (record.version + 1, record.data):
-                return found
             if version != record.version:
                 return None
             created_s = record.created_s if found is None else found.created_s

@@ -56,8 +56,6 @@ class SqlObjects(SqlRows):
         """Keep one if its version still stands."""
         with writing(self._engine) as connection:
             found = _living(connection, record.key, record.used_s)
-            if found is not None and (found.version, found.data) == (record.version + 1, record.data):
-                return found
             if (0 if found is None else found.version) != record.version:
                 return None
             created_s = record.created_s if found is None else found.created_s

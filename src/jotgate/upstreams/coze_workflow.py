@@ -10,6 +10,7 @@ from typing import Final
 
 from jotgate.core.coze_codes import CozeFault, Meaning, fault_of
 from jotgate.core.coze_events import CozeEvent
+from jotgate.core.coze_objects import place_of
 from jotgate.core.coze_replies import Tokens
 from jotgate.core.coze_sessions import user_name
 from jotgate.core.coze_workflows import (
@@ -76,8 +77,9 @@ class WorkflowMode:
         else:
             self._begin(asked)
 
-    def farewell(self) -> None:
+    def farewell(self) -> CozeOrder | None:
         """Nothing stops a run: it goes on at Coze, and is paid for."""
+        return None
 
     def _begin(self, asked: Start) -> None:
         room = self._room
@@ -85,7 +87,7 @@ class WorkflowMode:
         if room.ask.stream:
             room.order(CozeOrder(b"POST", _STREAM_RUN, body, starts=True), StreamedRun(room))
         else:
-            room.order(CozeOrder(b"POST", _RUN, body, starts=True), AwaitedRun(room))
+            room.order(CozeOrder(b"POST", _RUN, body, starts=True), AwaitedRun(room, is_async=asked.is_async))
 
 
 class _Resumption:
@@ -244,8 +246,9 @@ class StreamedRun(_Part):
 class AwaitedRun(_Part):
     """Takes the outcome of a run, or looks after one that goes on by itself. Mutable: its name, and looks in vain."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, *, is_async: bool) -> None:
         super().__init__(room)
+        self._is_async = is_async
         self._target = ""
         self._looked_s = 0.0
         self._misses = 0
@@ -256,7 +259,7 @@ class AwaitedRun(_Part):
             if self._target:
                 self._take_history(read_history(answer.data))
             else:
-                self._take_run(read_run(answer.body))
+                self._take_run(read_run(answer.body, is_async=self._is_async))
         except Unread as unread:
             self._tear(str(unread))
 
@@ -313,7 +316,7 @@ class AwaitedRun(_Part):
 
 
 def _key(room: Room, call_id: str) -> ObjectKey:
-    return ObjectKey(INTERRUPT, room.upstream.name, owner_of(room.principal), call_id)
+    return ObjectKey(INTERRUPT, place_of(room.upstream.name, room.aim.label), owner_of(room.principal), call_id)
 
 
 def _plain(execute_id: str) -> str:

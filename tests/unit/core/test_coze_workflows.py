@@ -150,8 +150,9 @@ def test_what_is_kept_of_an_interrupt_is_read_again() -> None:
 # What is answered
 
 
-def run(**members: object) -> Outcome | Interrupt | Begun:
-    return read_run(msgspec.json.encode({"code": 0, "msg": "", "debug_url": "https://www.coze.com/x", **members}))
+def run(*, is_async: bool = False, **members: object) -> Outcome | Interrupt | Begun:
+    body = {"code": 0, "msg": "", "debug_url": "https://www.coze.com/x", **members}
+    return read_run(msgspec.json.encode(body), is_async=is_async)
 
 
 def test_the_outcome_of_a_run_is_its_data_as_it_is() -> None:
@@ -163,8 +164,11 @@ def test_the_outcome_of_a_run_is_its_data_as_it_is() -> None:
 
 
 def test_a_run_that_goes_on_by_itself_has_a_name() -> None:
-    assert run(execute_id="741", data="") == run(execute_id="741") == Begun("741")
+    assert run(is_async=True, execute_id="741", data=None) == run(is_async=True, execute_id="741") == Begun("741")
     assert run(execute_id="741", data="done") == Outcome("done")
+    assert run(execute_id="741", data="") == Outcome("")
+    with pytest.raises(Unread):
+        run(is_async=True, data="")
 
 
 def test_a_run_may_be_answered_with_a_question() -> None:
@@ -252,7 +256,7 @@ def test_an_event_that_is_none_is_not_guessed_at(name: str, data: bytes) -> None
 @pytest.mark.parametrize("body", [b"[]", b'{"data":"a","usage":3}', b'{"execute_id":5}', b"\xff"])
 def test_an_answer_that_is_none_is_not_guessed_at(body: bytes) -> None:
     with pytest.raises(Unread):
-        read_run(body)
+        read_run(body, is_async=False)
 
 
 @pytest.mark.parametrize("data", [{}, ["x"], [{"execute_status": "Paused"}], [{"execute_status": 1}]])

@@ -26,7 +26,7 @@ _NAMED: Final = "name"
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 s3.3
 
 
-class Principal(Struct, frozen=True):
+class Principal(Struct, frozen=True, gc=False):
     """One immutable value from one function, the verifier.
 
     `issuer` is the `iss`, or jotgate's name for an issuer whose tokens carry none. `models` None means every model.
@@ -64,7 +64,7 @@ class Principal(Struct, frozen=True):
     limits: tuple[TokenLimit, ...] = ()
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, gc=False):
     """What a claims set says through a mapping. `scopes` None: nothing."""
 
     subject: str

@@ -135,7 +135,8 @@ def names_of(principal: Principal, own_issuer: str) -> tuple[str, ...]:
     if principal.ancestors:
         names += [_TOKEN + ancestor_handle(issuer, one) for one in principal.ancestors]
     names += _holders(principal, own_issuer)
-    names += [one for one in principal.origins if not one.startswith(_ISSUED)]
+    if principal.origins:
+        names += [one for one in principal.origins if not one.startswith(_ISSUED)]
     return tuple(names)
 
 

@@ -33,7 +33,7 @@ _JWE_DOTS: Final = 4
 _USUAL_MEMBERS: Final = 3  # alg, kid, typ
 
 
-class Jws(Struct, frozen=True):
+class Jws(Struct, frozen=True, gc=False):
     """A parsed compact JWS. Nothing in it is verified. `signing_input` and `signature` are bytes as they were sent."""
 
     header: Mapping[str, object]

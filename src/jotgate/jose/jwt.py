@@ -73,7 +73,7 @@ class Expectation(Struct, frozen=True):
             raise ConfigurationError(faults)
 
 
-class Claims(Struct, frozen=True):
+class Claims(Struct, frozen=True, gc=False):
     """A claims set whose registered members have the right types; None where one is absent.
 
     Times are seconds since the epoch. `scope` is the string of RFC 6749 s3.3. `raw` is the whole set.

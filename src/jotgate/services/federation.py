@@ -65,9 +65,10 @@ class Trusted:
     @property
     def names(self) -> tuple[str, ...]:
         """All that it can be revoked by; see `core.revocations.names_of`."""
-        if not self._names:
-            self._names = self.issuer.names_of(self.principal)
-        return self._names
+        known = self._names
+        if not known:
+            known = self._names = self.issuer.names_of(self.principal)
+        return known
 
 
 class TrustedIssuer:
@@ -161,13 +162,10 @@ class TrustedIssuer:
         if self.content.equal:
             self._check_equal(claims)
         leeway_s, begin_s = self.content.leeway_s, claims.iat or 0.0
-        return Trusted(
-            self,
-            key,
-            self._principal(parsed, claims, key.kid),
-            (begin_s if claims.nbf is None else max(claims.nbf, begin_s)) - leeway_s,
-            inf if claims.exp is None else claims.exp + leeway_s,
-        )
+        not_before_s = (begin_s if claims.nbf is None else max(claims.nbf, begin_s)) - leeway_s
+        not_after_s = inf if claims.exp is None else claims.exp + leeway_s
+        principal = self._principal(parsed, claims, key.kid)
+        return Trusted(self, key, principal, not_before_s, not_after_s)
 
     def _unavailable(self, parsed: Jws, claims: Claims, now_s: float) -> IssuerUnavailable:
         """That the keys cannot be had. What no key would make good is refused instead: no signature is looked at."""
@@ -190,11 +188,13 @@ class TrustedIssuer:
                 raise ClaimRefused(name, reason, what).showing(name, one.value, found)
 
     def _principal(self, parsed: Jws, claims: Claims, kid: str) -> Principal:
-        identity = usual_identity(claims) if self._usual else read_identity(claims.raw, self.content.mapping)
-        ours, lineage = self._ours, NO_LINEAGE
-        if not LINEAGE_CLAIMS.isdisjoint(claims.raw):
-            lineage = read_lineage(claims.raw, ours=ours)
-        family, client_id = read_name(claims.jti) if self._face else (lineage.family, identity.client_id)
+        raw, ours, lineage = claims.raw, self._ours, NO_LINEAGE
+        identity = usual_identity(claims) if self._usual else read_identity(raw, self.content.mapping)
+        if not LINEAGE_CLAIMS.isdisjoint(raw):
+            lineage = read_lineage(raw, ours=ours)
+        family, client_id = lineage.family, identity.client_id
+        if self._face:
+            family, client_id = read_name(claims.jti)
         return Principal(  # by place, which costs half of what names do
             claims.iss or self.content.name,
             identity.subject,
@@ -217,7 +217,7 @@ class TrustedIssuer:
             lineage.may_act,
             lineage.confirmation,
             lineage.session,
-            lineage.limits if self._quota is None else read_claimed(claims.raw, self._quota),
+            lineage.limits if self._quota is None else read_claimed(raw, self._quota),
         )
 
     def _next_end(self, now_s: float) -> float:

@@ -167,7 +167,7 @@ class RevokedSet:
         name = self.find(names, principal.issued_at_s, leeway_s)
         if name is not None:
             raise _revoked(*claim_of(principal, name))
-        for one in inherited_names(principal.origins):
+        for one in inherited_names(principal.origins) if principal.origins else ():
             name = self.find(one.names, one.issued_at_s, leeway_s)
             if name is not None:
                 raise _revoked("origins", name)

@@ -139,7 +139,8 @@ class Verifier:
         return not self.revoked.spares((handle_name(RevocationKind.KEY, token_handle(issuer.own_name, kid)),))
 
     def _check_revoked(self, found: Trusted) -> None:
-        growth = self.revoked.growth
-        if self.revoked and not self.revoked.spares(found.names):
-            self.revoked.check(found.principal, found.names, found.issuer.reach_s)
+        revoked = self.revoked
+        growth = revoked.growth
+        if revoked:
+            revoked.check(found.principal, found.names, found.issuer.reach_s)
         found.spared_at = growth  # What it spares, it spares until something is added to it.

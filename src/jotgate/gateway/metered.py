@@ -71,7 +71,7 @@ class MeteredRelay(SteppedRelay):
         self.spent = None
         self._original = call
         self._count = None
-        self._flows_s = 0.0
+        self._flows_s = self._covered_s = 0.0
         self._held = self._at_last = self._stepless = False
         self._waiting = 0
         self._ending = None
@@ -156,8 +156,9 @@ class MeteredRelay(SteppedRelay):
             if self._drain.is_over(now_s):
                 self._end_drain(heard_out=False)
             return
-        if self._held:
-            self._touched_s = now_s
+        if self._held and not self._settled:
+            span_s, self._touched_s = now_s - self._touched_s, now_s
+            self._look_while_held(span_s)
         connecting = self._silent and self.exchange is not None and not self.exchange.written
         if connecting and not self._settled and not self._reserved.reservation.live(now_s):
             self.refuse(QuotaUnavailable(_TOO_LONG))

@@ -18,7 +18,7 @@ def next_step(reservation: Reservation, step: int, left: int, ahead: int, margin
         return 0
     share = reservation.room // SHARED_BY
     ahead = min(ahead, max(step, share))
-    step = max(2 * margin, min(step, share))
+    step = max(1, 2 * margin, min(step, share))
     if 2 * left >= step and left >= ahead:
         return 0
     return step + max(0, -left)

@@ -212,7 +212,7 @@ class Metering:
             holding.waiting[plan.key] = None
         raise UnitsUnresolved(plan.key, verdict, late=all(one.promises(least[unit], now_s) for one, unit in short))
 
-    def step(self, reservation: Reservation, output_tokens: int, cost: int) -> Extended:
+    def step(self, reservation: Reservation, output_tokens: int, cost: int, *, patient: bool = True) -> Extended:
         """See `Reservation.extend`."""
         now_s = self._clock.monotonic_s()
         plan = reservation.plan
@@ -231,7 +231,7 @@ class Metering:
         gone = any(one.is_out_of_reach(amount, now_s) for one, amount in short)
         # Where the ledger has enough it only has to be had: what lacks is an answer, and late ones come too.
         late = all(one.promises(amount, now_s) for one, amount in short)
-        patience_s = PATIENCE_MAX_S if late else PATIENCE_S
+        patience_s = (PATIENCE_MAX_S if late else PATIENCE_S) if patient else 0.0
         if known or self._post.is_out(now_s) or reservation.waited_s(self._attention.s) >= patience_s:
             spent = known or gone
             reservation.stepped(unavailable=not spent)

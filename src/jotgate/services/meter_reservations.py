@@ -49,7 +49,7 @@ class Desk(Protocol):
 
     short: bool
 
-    def step(self, reservation: "Reservation", output_tokens: int, cost: int) -> Extended:
+    def step(self, reservation: "Reservation", output_tokens: int, cost: int, *, patient: bool) -> Extended:
         """See `Reservation.extend`."""
 
     def standings(self, plan: Plan) -> tuple[QuotaStanding, ...]:
@@ -153,13 +153,13 @@ class Reservation:
         parts = zip(self._chains, self.plan.units, strict=True)
         return self._open and all(now_s < chain.spend_until_s or not self._amounts[unit] for chain, unit in parts)
 
-    def extend(self, output_tokens: int, cost: int) -> Extended:
+    def extend(self, output_tokens: int, cost: int, *, patient: bool = True) -> Extended:
         """Reserve one more step: so many more output tokens, and nanodollars, or nothing of them.
 
-        After "waiting", whoever `on_news` named is told when it is of use to ask again; within 2.5 s it becomes one of
-        the others.
+        After "waiting", whoever `on_news` named is told when it is of use to ask again; in time it becomes one of the
+        others. Whoever is not `patient` gets "refused" for it at once.
         """
-        return self._desk.step(self, output_tokens, cost) if self._open else "refused"
+        return self._desk.step(self, output_tokens, cost, patient=patient) if self._open else "refused"
 
     def on_news(self, tell: Callable[[], None]) -> None:
         """Whom to tell when a step that waits may be asked for again."""

@@ -63,6 +63,7 @@ class Code(StrEnum):
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_TORN = "upstream_torn"
+    UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_REFUSED = "upstream_refused"
     UPSTREAM_TOKEN_REFUSED = "upstream_token_refused"
     UPSTREAM_TOKEN_UNAVAILABLE = "upstream_token_unavailable"

@@ -53,7 +53,7 @@
     │       ├── PreconditionRequired · MediaTypeRefused             428, 415; of the admin API
     │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
     ├── UpstreamError                   502/504; an upstream, not the caller, is at fault
-    │   ├── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamRefused
+    │   ├── UpstreamUnavailable · UpstreamTimeout · UpstreamTorn · UpstreamFailed · UpstreamRefused
     │   ├── UpstreamTokenError          there is no token that it could be sent
     │   │   ├── UpstreamTokenRefused · UpstreamTokenUnconfigured     … what gets one is refused; nothing gets one (503)
     │   │   └── UpstreamTokenUnavailable                            503 with Retry-After
@@ -95,6 +95,7 @@ from jotgate.failures import (
     UnitsUnresolved,
     UpstreamBusy,
     UpstreamError,
+    UpstreamFailed,
     UpstreamRefused,
     UpstreamSuspended,
     UpstreamTimeout,
@@ -267,6 +268,7 @@ __all__ = [
     "UnknownOperation",
     "UpstreamBusy",
     "UpstreamError",
+    "UpstreamFailed",
     "UpstreamRefused",
     "UpstreamSuspended",
     "UpstreamTimeout",

@@ -31,6 +31,12 @@ class UpstreamTorn(UpstreamError):
     code = Code.UPSTREAM_TORN
 
 
+class UpstreamFailed(UpstreamError):
+    """The upstream says itself that it cannot go on with an answer that it has begun."""
+
+    code = Code.UPSTREAM_FAILED
+
+
 class UpstreamRefused(UpstreamError):
     """The upstream refused jotgate's own credential; never shown as the caller's 401."""
 
@@ -38,7 +44,9 @@ class UpstreamRefused(UpstreamError):
 
 
 class UpstreamTokenError(UpstreamError):
-    """There is no token that the upstream could be sent; the message is a safe cause. Nothing was sent to it."""
+    """There is no token that the upstream could be sent. Nothing was sent to it. `cause` is safe to be told."""
+
+    cause: str = ""
 
 
 class UpstreamTokenRefused(UpstreamTokenError):

@@ -82,6 +82,13 @@ class Reply:
         """Whether too much was gathered."""
         return self._size > GATHERED_BYTES_MAX
 
+    def restart(self) -> None:
+        """Forget what was gathered: the answer is told anew, as a whole."""
+        self._text.clear()
+        self._reasoning.clear()
+        self._calls.clear()
+        self._size = 0
+
     def text(self, piece: str) -> bytes:
         """A piece of the answer's text."""
         if not piece:

@@ -92,6 +92,9 @@ class Room(Protocol):
     def keep(self, order: ObjectOrder, then: Callable[[ObjectAnswer | None], None]) -> None:
         """Ask something of the owned objects; `then` is not called when the run is over before."""
 
+    def note(self, order: ObjectOrder) -> None:
+        """Change an owned object; nobody waits for what comes of it, also after the run."""
+
     def wake(self, at_s: float, then: Callable[[], None]) -> None:
         """Have `then` called at a time of the monotonic clock, within a quarter of a second; one thing at a time."""
 

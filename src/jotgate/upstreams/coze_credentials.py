@@ -1,0 +1,102 @@
+"""The tokens that Coze is sent: those that control gets, one for each session, or the static keys of the settings."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from jotgate.core.routes import Upstream
+from jotgate.core.upstream_tokens import TokenFound, TokenLacking, digest_of
+from jotgate.ports import Clock
+from jotgate.upstreams.credentials import UpstreamTokens
+
+Cancel = Callable[[], None]
+Then = Callable[[TokenFound | TokenLacking], None]
+
+DOUBT_S: Final = 60.0
+"""For so long after a doubtful refusal (4101) the same session's next one is taken at its word."""
+_DOUBTS_MAX: Final = 1_024
+_FOR_EVER: Final = float("inf")
+
+
+class Credentials(Protocol):
+    """Where the tokens of one upstream come from."""
+
+    def need(self, session: str, then: Then, refused: bytes) -> Cancel | None:
+        """As `UpstreamTokens.need`."""
+
+    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:
+        """Whether there may be another token in place of one that Coze refused.
+
+        Not `certain`: Coze may have meant the token's rights, which another one would have no more of.
+        """
+
+    def refuse(self, session: str, token: TokenFound) -> None:
+        """Give nobody this token any more: Coze refused it, and whoever sent it asks for no other."""
+
+    def took(self, token: TokenFound) -> None:
+        """Coze has taken this token."""
+
+
+class ExchangedTokens:
+    """Tokens that control gets. Mutable: the sessions whose token was refused doubtfully a moment ago."""
+
+    def __init__(self, tokens: UpstreamTokens, upstream: str, clock: Clock) -> None:
+        self._tokens = tokens
+        self._upstream = upstream
+        self._clock = clock
+        self._doubted: OrderedDict[str, float] = OrderedDict()
+
+    def need(self, session: str, then: Then, refused: bytes) -> Cancel | None:
+        """As `UpstreamTokens.need`."""
+        return self._tokens.need(self._upstream, session, then, refused)
+
+    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:  # noqa: ARG002 - as Credentials
+        """Whether another token is to be got. A token without a right must not be got anew for every call."""
+        if certain:
+            return True
+        now_s = self._clock.monotonic_s()
+        if now_s - self._doubted.get(session, -_FOR_EVER) < DOUBT_S:
+            return False
+        self._doubted[session] = now_s
+        self._doubted.move_to_end(session)
+        if len(self._doubted) > _DOUBTS_MAX:
+            self._doubted.popitem(last=False)
+        return True
+
+    def refuse(self, session: str, token: TokenFound) -> None:
+        """Give nobody this token any more."""
+        self._tokens.refuse(self._upstream, session, token.digest)
+
+    def took(self, token: TokenFound) -> None:
+        """Nothing is learned from that."""
+
+
+class StaticKeys:
+    """One or two keys of the settings. Mutable: which of them goes first, since it was taken last."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        keys = [one for one in (upstream.credential, upstream.other_credential) if one is not None]
+        self._keys = [TokenFound(one, digest_of(one), _FOR_EVER) for one in keys]
+
+    def need(self, session: str, then: Then, refused: bytes) -> Cancel | None:  # noqa: ARG002 - as Credentials
+        """The key that goes first, or the other one in its place."""
+        found = next((one for one in self._keys if one.digest != refused), None)
+        then(found or TokenLacking("unconfigured", "the upstream has no credential"))
+        return None
+
+    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:  # noqa: ARG002 - as Credentials
+        """Whether there is another key."""
+        return any(one.digest != token.digest for one in self._keys)
+
+    def refuse(self, session: str, token: TokenFound) -> None:
+        """Both keys were refused: whichever is mended is taken."""
+
+    def took(self, token: TokenFound) -> None:
+        """This one goes first from now on."""
+        if self._keys[0] is not token:
+            self._keys.sort(key=lambda one: one is not token)
+
+
+def credentials_of(upstream: Upstream, tokens: UpstreamTokens, clock: Clock) -> Credentials:
+    """Where the tokens of this upstream come from."""
+    return ExchangedTokens(tokens, upstream.name, clock) if upstream.exchanged else StaticKeys(upstream)

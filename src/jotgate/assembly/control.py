@@ -55,6 +55,7 @@ from jotgate.core.face_compiler import FaceParts, add_faces
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
+from jotgate.core.preset_checks import check_open
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.token_checks import refresh_rules
 from jotgate.errors import ConfigurationError
@@ -145,6 +146,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         faults = check_bound(host, config.server, config.tls)
         for one in presets:
             faults += check_bound(one.listen[0], config.server, config.tls, one.listen_settings[0])
+            faults += check_open(one)
         if faults:
             raise ConfigurationError(faults)
         bound = replace(config, server=replace(config.server, host=host))

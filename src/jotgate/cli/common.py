@@ -28,6 +28,7 @@ _OPTIONS: Final = {
     "tls_key": "tls.key",
     "log_level": "logs.level",
     "log_format": "logs.format",
+    "open_local": "coze_proxy.open_local",
 }
 
 
@@ -92,7 +93,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_preset_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--preset`, which may be given several times."""
+    """Add `--preset`, which may be given several times, and `--open-local`, which says how one of them is served."""
     parser.add_argument(
         "--preset",
         metavar="NAME",
@@ -100,6 +101,13 @@ def add_preset_option(parser: argparse.ArgumentParser) -> None:
         choices=PRESETS,
         help=f"serve an older system too, on a listener of its own, as its variables say: {' or '.join(PRESETS)} "
         "(may be given several times)",
+    )
+    parser.add_argument(
+        "--open-local",
+        action="store_const",
+        const=True,
+        help="with --preset coze-proxy: look at no credential, and take every caller of this machine for one user; "
+        "listens on loopback alone",
     )
 
 

@@ -11,19 +11,31 @@ if TYPE_CHECKING:
 
 _ALGORITHM: Final = "HS256"
 _SECRET: Final = "JWT_SECRET_KEY"
+_HELLO: Final = '{"model":"gpt-3.5-turbo","messages":[{"role":"user","content":"Hello!"}]}'
+_ALL_OF_COZE: Final = "--scope ai --scope upstream:credentials"
+OPEN: Final = (
+    "OPEN: it looks at no credential (--open-local). Whoever can reach this machine's loopback is its one user "
+    "'local', and may have the live token of Coze"
+)
+"""The banner of a face that looks at no credential."""
 
 
-def face_lines(faces: "Sequence[ServedFace]", curl: str) -> Iterator[str]:
-    """The lines, after an empty one; none without faces. `curl` is that command, with what it needs to trust us."""
+def face_lines(faces: "Sequence[ServedFace]", curl: str, create: str) -> Iterator[str]:
+    """The lines, after an empty one; none without faces.
+
+    `curl` is that command, with what it needs to trust us; `create` is one that makes a token of this installation.
+    """
     for face in faces:
         preset = face.preset
         yield f"The preset {preset.name} serves {face.url}"
         yield from (f"  {one}" for one in preset.missing)
-        yield f"  {curl} {EXAMPLES[preset.name](face)}"
+        if _is_open(face):
+            yield f"  {OPEN}"
+        yield from (f"  {curl} {one}" for one in EXAMPLES[preset.name](face, create))
         yield ""
 
 
-def _prompt_chain(face: "ServedFace") -> str:
+def _prompt_chain(face: "ServedFace", create: str) -> Sequence[str]:  # noqa: ARG001 - its tokens are of its own secret
     """A chat completion, with a token as the system's own script makes it."""
     rules, (issuer,) = face.preset.rules, _issuers(face)
     words = [sys.executable, "-m", "jotgate.sdk.generate_jwt"]
@@ -32,12 +44,29 @@ def _prompt_chain(face: "ServedFace") -> str:
     command = shlex.join(words) + (f' --secret "${secret}"' if secret != _SECRET else "")
     body = f'{{"model":"{getattr(rules, "model", "")}","messages":[{{"role":"user","content":"hello"}}]}}'
     headers = f'-H "Authorization: Bearer $({command})" -H "Content-Type: application/json"'
-    return f"{face.url}/v1/chat/completions {headers} -d {shlex.quote(body)}"
+    return (f"{face.url}/v1/chat/completions {headers} -d {shlex.quote(body)}",)
 
 
-def _api_gateway(face: "ServedFace") -> str:
+def _api_gateway(face: "ServedFace", create: str) -> Sequence[str]:  # noqa: ARG001 - it makes its tokens itself
     """The keys by which others verify its tokens."""
-    return f"{face.url}/.well-known/jwks.json"
+    return (f"{face.url}/.well-known/jwks.json",)
+
+
+def _coze_proxy(face: "ServedFace", create: str) -> Sequence[str]:
+    """The lines of the document, with a token where one is looked at; and a chat completion."""
+    token = "" if _is_open(face) else f' -H "Authorization: Bearer $({create} {_ALL_OF_COZE})"'
+    chat = f'{token} -H "Content-Type: application/json" -d {shlex.quote(_HELLO)}'
+    return (
+        f"{face.url}/get_jwt{token}",
+        f"-X POST {face.url}/refresh_jwt{token}",
+        f"-X DELETE {face.url}/clear_jwt{token}",
+        f"{face.url}/health{token}",
+        f"{face.url}/v1/chat/completions{chat}",
+    )
+
+
+def _is_open(face: "ServedFace") -> bool:
+    return bool(getattr(face.preset.rules, "open_local", False))
 
 
 def _issuers(face: "ServedFace") -> list[Mapping[str, object]]:
@@ -49,7 +78,7 @@ def _first(value: object) -> str:
     return str(value[0]) if isinstance(value, list) and value else ""
 
 
-EXAMPLES: "Final[Mapping[str, Callable[[ServedFace], str]]]" = MappingProxyType(
-    {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway}
+EXAMPLES: "Final[Mapping[str, Callable[[ServedFace, str], Sequence[str]]]]" = MappingProxyType(
+    {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway, "coze-proxy": _coze_proxy}
 )
-"""What stands behind `curl`, by the name of the preset."""
+"""What stands behind `curl` in each line, by the name of the preset."""

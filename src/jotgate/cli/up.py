@@ -101,7 +101,7 @@ def _announce(
         f"  export OPENAI_BASE_URL={known}/v1",
         f'  export OPENAI_API_KEY="{token}"',
         "",
-        *face_lines(faces, curl),
+        *face_lines(faces, curl, _create_command(directory.path)),
     ]
     _print("\n".join(lines))
 

@@ -13,7 +13,7 @@ from jotgate.core.chain_entries import ChainEntry
 from jotgate.core.edge import CertificateField
 from jotgate.core.listen_texts import read_listen
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
@@ -330,6 +330,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     logs: Logs = Logs()
     prompt_chain: PromptChainEntry = PromptChainEntry()
     api_gateway: ApiGatewayEntry = ApiGatewayEntry()
+    coze_proxy: CozeProxyEntry = CozeProxyEntry()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
     chains: tuple[ChainEntry, ...] = ()

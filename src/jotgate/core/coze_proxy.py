@@ -1,6 +1,7 @@
 """What the face of the Coze proxy (preset `coze-proxy`) decides and answers by, as plain data and pure decisions."""
 
 from collections.abc import Container
+from math import inf
 from typing import Final
 
 import msgspec
@@ -19,16 +20,32 @@ from jotgate.core.coze_aims import (
     read_asked,
     without_names,
 )
-from jotgate.core.routes import Attempt, Route
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, CREDENTIALS
+from jotgate.core.principals import Principal
+from jotgate.core.prompt_chain import Pages
+from jotgate.core.routes import Attempt, CredentialPlace, Route
 from jotgate.errors import RequestMalformed
 
 COZE_PROXY: Final = "coze-proxy"
 """The name of the preset and of its face."""
 UPSTREAM: Final = "coze"
 """The upstream that the preset brings."""
-CREDENTIALS_SCOPE: Final = "upstream:credentials"
-"""Lets a caller have a token of an upstream itself, renew and clear it. `ai` does not cover it."""
 ANY: Final = "*"
+LACKING_BOT: Final = "bot_id"
+LACKING_WORKFLOW: Final = "workflow_id"
+"""The `param` of a refusal of a call that names none where none is configured."""
+LOCAL: Final = Principal(
+    issuer="jotgate:open-local",
+    subject="local",
+    client_id="",
+    token_id="",
+    kid="",
+    scopes=frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS}),
+    models=None,
+    expires_at_s=inf,
+    not_before_s=0.0,
+)
+"""The one user of a face that looks at no credential; no token speaks for this issuer."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -39,7 +56,8 @@ class CozeProxyRules(Struct, frozen=True, tag="coze-proxy"):
     `default_mode`, `bot_id` and `workflow_id` are taken where a call names none; empty: there is none. `bots` and
     `workflows` are those that callers may name beside these; `ANY`: all. `label` names the session of who names none.
     With `open_local` every caller is the one user of this machine, and no credential is looked at. `has_api_key` and
-    `has_jwt` say what is configured.
+    `has_jwt` say what is configured. `pages` are the web pages that may read answers, `credentials` the places beside
+    the Authorization header in which a call may carry its token.
     """
 
     default_mode: Mode = "chat"
@@ -51,12 +69,15 @@ class CozeProxyRules(Struct, frozen=True, tag="coze-proxy"):
     open_local: bool = False
     has_api_key: bool = False
     has_jwt: bool = False
+    pages: Pages = Pages()
+    credentials: tuple[CredentialPlace, ...] = ()
 
 
 def settle_aim(request: Request, body: Body, rules: CozeProxyRules, routes: Container[str]) -> Body:
     """Settle what a call asks: it stands in `request.aim` from then on; the body to go on with.
 
-    That has the alias as its model, and no longer the members that named what is asked. `routes` are the aliases that have one.
+    That has the alias as its model, and no longer the members that named what is asked. `routes` are the aliases that
+    have one.
 
     Raises:
         RequestMalformed: there are no messages; or what is named contradicts itself, or is neither named nor set.
@@ -111,7 +132,11 @@ def open_route(alias: str, rules: CozeProxyRules) -> Route | None:
         named, known = rules.workflows, alias[len(WORKFLOW) :]
     else:
         return None
-    return Route(alias, (Attempt(UPSTREAM, alias),)) if ANY in named or known in named else None
+    return (
+        Route(alias, (Attempt(UPSTREAM, alias),), credentials=rules.credentials)
+        if ANY in named or known in named
+        else None
+    )
 
 
 def _find_mode(asked: Asked, bot_id: str, workflow_id: str, rules: CozeProxyRules) -> Mode:
@@ -146,9 +171,11 @@ def _require_usual(mode: Mode, rules: CozeProxyRules) -> str:
     if mode == "workflow":
         if not rules.workflow_id:
             raise RequestMalformed(
-                "no workflow is named, and COZE_WORKFLOW_ID is not set", param=WORKFLOW_ID, hint="Send x-workflow-id"
+                "no workflow is named, and COZE_WORKFLOW_ID is not set",
+                param=LACKING_WORKFLOW,
+                hint=f"Send {WORKFLOW_ID}",
             )
         return rules.workflow_id
     if not rules.bot_id:
-        raise RequestMalformed("no bot is named, and COZE_BOT_ID is not set", param=BOT_ID, hint="Send x-bot-id")
+        raise RequestMalformed("no bot is named, and COZE_BOT_ID is not set", param=LACKING_BOT, hint=f"Send {BOT_ID}")
     return rules.bot_id

@@ -6,6 +6,8 @@ from typing import Final
 
 from jotgate.core.api_gateway import API_GATEWAY
 from jotgate.core.api_gateway_problems import render_code
+from jotgate.core.coze_proxy import COZE_PROXY
+from jotgate.core.coze_proxy_problems import render_coze
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problem_details import PROBLEM_TYPE, render_details
 from jotgate.core.problems import Dialect, Problem, render
@@ -18,7 +20,11 @@ _JSON: Final = "application/json"
 _WEIGHT: Final = re.compile(r";[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*(?:;|\Z)", re.IGNORECASE)
 
 
-OF_FACES: Final[Mapping[str, Dialect]] = {PROMPT_CHAIN: render_detail, API_GATEWAY: render_code}
+OF_FACES: Final[Mapping[str, Dialect]] = {
+    PROMPT_CHAIN: render_detail,
+    API_GATEWAY: render_code,
+    COZE_PROXY: render_coze,
+}
 """The dialect of each face, by its name: whatever is refused there is told in it."""
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from jotgate.core.api_gateway import ApiGatewayRules, made_here
 from jotgate.core.compiler import compile_routes, price_routes
 from jotgate.core.config import ECHO, Config
+from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.edge import Edge
 from jotgate.core.faces import Face
 from jotgate.core.issuers import OURS, Issuer
@@ -82,6 +83,8 @@ def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:
         *(_signed_by_us(one, parts.own) for one in preset.own_issuers),
         *(one for name, one in parts.issuers.items() if name in named),
     )
+    if isinstance(preset.rules, CozeProxyRules):
+        return (parts.issuers[OURS],)  # Its callers have tokens of this installation.
     if isinstance(preset.rules, ApiGatewayRules):
         return tuple(made_here(one, parts.issuers[OURS].issuer) for one in found)
     return found
@@ -101,4 +104,6 @@ def _routes(preset: Preset, config: Config, parts: FaceParts) -> tuple[Route, ..
     part = face_part(config, preset)
     own = ECHO in names_in(preset.tables)["routes"]
     routes = [one for one in compile_routes(part) if own or one.alias != ECHO]
+    if isinstance(preset.rules, CozeProxyRules):
+        routes = [replace(one, credentials=one.credentials or preset.rules.credentials) for one in routes]
     return price_routes(routes, config, parts.prices, parts.prompts)

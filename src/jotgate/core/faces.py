@@ -7,12 +7,13 @@ each (`gateway.world`), so that a token is good at the faces whose issuers made 
 from msgspec import Struct
 
 from jotgate.core.api_gateway import ApiGatewayRules
+from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.edge import Edge
 from jotgate.core.issuers import Issuer
 from jotgate.core.prompt_chain import PromptChainRules
 from jotgate.core.routes import Route
 
-FaceRules = PromptChainRules | ApiGatewayRules
+FaceRules = PromptChainRules | ApiGatewayRules | CozeProxyRules
 """What the surface of a face decides and answers by, tagged with the preset's name."""
 
 Address = tuple[str, int]

@@ -10,6 +10,10 @@ from jotgate.errors import MethodRefused, UnknownOperation
 ALL_OPERATIONS_SCOPE: Final = "ai"
 METRICS: Final = "metrics"
 """No AI call: `ai` does not cover it."""
+CREDENTIALS: Final = "upstream:credentials"
+"""Having a token of an upstream itself, renewing and clearing it: an operation of a face. `ai` does not cover it."""
+BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS})
+"""The operations that `ai` does not cover."""
 USAGE: Final = "usage"
 """What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
 OF_CONTROL: Final = frozenset({METRICS, USAGE})
@@ -38,7 +42,7 @@ OPERATIONS: Final = (
     Operation(METRICS, b"GET", b"/metrics", False),
     Operation(USAGE, b"GET", b"/v1/usage", False),
 )
-SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE}) | {row.name for row in OPERATIONS} - {USAGE}
+SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS}) | {row.name for row in OPERATIONS} - {USAGE}
 
 _BY_PATH: Final = {row.path: row for row in OPERATIONS}
 PATHS: Final = _BY_PATH.keys()

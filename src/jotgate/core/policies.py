@@ -15,7 +15,7 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.circumstances import Circumstances
 from jotgate.core.conditions import Conditions
 from jotgate.core.heredity import HASHED, actor_name, actor_names, bindings_of, read_inherited
-from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, BEYOND_AI, SCOPES
 from jotgate.core.policy_values import ANYTHING, Policy
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens
@@ -56,7 +56,7 @@ UNALLOWED: Final = Deny("policy")
 def authorize(principal: Principal, operation: str, model: str) -> Decision:
     """Decide by the token alone whether it may run the operation on the model (empty: the operation names none)."""
     scopes = principal.scopes
-    if operation not in scopes and (ALL_OPERATIONS_SCOPE not in scopes or operation == METRICS):
+    if operation not in scopes and (ALL_OPERATIONS_SCOPE not in scopes or operation in BEYOND_AI):
         return Deny("scope", operation)
     if model and principal.models is not None and model not in principal.models:
         return Deny("model", model)
@@ -93,7 +93,7 @@ class Verdict(Struct, frozen=True):
 _NOTHING: Final[Set[str]] = frozenset()
 _VERDICT_UNALLOWED: Final = Verdict(UNALLOWED)
 _EXPANDED: Final = {
-    ALL_OPERATIONS_SCOPE: SCOPES - {METRICS},
+    ALL_OPERATIONS_SCOPE: SCOPES - BEYOND_AI,
     ADMIN_ALL: ADMIN_SCOPES,
 }
 _Field = Literal[

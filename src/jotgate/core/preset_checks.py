@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from jotgate.core.config import Config, IssuerEntry, Metrics, Server, Tls
+from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.faults import Fault
 from jotgate.core.issuer_compiler import identities_of, iss_of, same_iss_fault
 from jotgate.core.listen_texts import is_loopback, takes_from
@@ -15,7 +16,7 @@ def check_presets(presets: Sequence[Preset], config: Config | None, issuers: Map
     `config` None: these have faults of their own, and addresses are not looked at. `issuers` are the sound entries by
     their path.
     """
-    faults = [fault for one in presets for fault in one.faults]
+    faults = [fault for one in presets for fault in (*one.faults, *check_open(one))]
     faults += [*_check_secrets(presets), *_check_issuers(presets, issuers)]
     return (
         faults if config is None else [*faults, *_check_addresses(presets, config.server, config.tls, config.metrics)]
@@ -67,6 +68,19 @@ def _exposed(preset: Preset) -> str:
         "would cross the network in the clear; write 127.0.0.1, or the paths of a certificate and its key to tls.cert "
         "and tls.key, or set server.behind_proxy (--behind-proxy) when only a proxy that speaks TLS can reach it"
     )
+
+
+def check_open(preset: Preset) -> list[Fault]:
+    """The fault of a face that looks at no credential where other machines reach it."""
+    host, rules = preset.listen[0], preset.rules
+    if not isinstance(rules, CozeProxyRules) or not rules.open_local or is_loopback(host):
+        return []
+    fault = (
+        f"has the preset '{preset.name}' listen on '{host}', which other machines can reach, and with "
+        "coze_proxy.open_local (--open-local) whoever reaches it may do everything; write 127.0.0.1, or leave "
+        "--open-local out and give callers tokens"
+    )
+    return [(preset.listen_settings[0], fault)]
 
 
 def _check_secrets(presets: Iterable[Preset]) -> list[Fault]:

@@ -9,6 +9,11 @@ _Variable = Annotated[
     str, Meta(description="the name of an environment variable in quotes", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 ]
 
+_Ids = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9_-]{1,128})\Z")], ...],
+    Meta(description='a list of IDs in quotes, or ["*"] for all', max_length=256),
+]
+
 
 class PromptChainEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[prompt_chain]`: the preset `prompt-chain`. `listen` goes before API_HOST and API_PORT."""
@@ -33,4 +38,17 @@ class ApiGatewayEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     secret_env: _Variable = "JWT_SECRET"
 
 
-PresetEntry = PromptChainEntry | ApiGatewayEntry
+class CozeProxyEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[coze_proxy]`: the preset `coze-proxy`. `listen` goes before HOST and PORT.
+
+    With `open_local` (--open-local) no credential is looked at. `bots` and `workflows` are the IDs that callers may
+    name beside those that are configured.
+    """
+
+    listen: _Listen = ""
+    open_local: Annotated[bool, Meta(description="true or false")] = False
+    bots: _Ids = ()
+    workflows: _Ids = ()
+
+
+PresetEntry = PromptChainEntry | ApiGatewayEntry | CozeProxyEntry

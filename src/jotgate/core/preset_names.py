@@ -2,5 +2,5 @@
 
 from typing import Final
 
-PRESETS: Final = ("prompt-chain", "api-gateway")
+PRESETS: Final = ("prompt-chain", "api-gateway", "coze-proxy")
 """What `--preset` takes; each is also the name of its face."""

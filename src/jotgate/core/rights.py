@@ -6,12 +6,12 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
-from jotgate.core.operations import ALL_OPERATIONS_SCOPE, METRICS, SCOPES
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, BEYOND_AI, SCOPES
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 from jotgate.errors import ScopeRefused
 
 _PARTS: Final[Mapping[str, frozenset[str]]] = {
-    ALL_OPERATIONS_SCOPE: SCOPES - {ALL_OPERATIONS_SCOPE, METRICS},
+    ALL_OPERATIONS_SCOPE: SCOPES - {ALL_OPERATIONS_SCOPE} - BEYOND_AI,
     ADMIN_ALL: ADMIN_SCOPES - {ADMIN_ALL},
 }
 """What a scope that is short for others stands for."""

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.calls import Body, Request, read_body
+from jotgate.core.coze_proxy import open_route, settle_aim
 from jotgate.core.expectations import RouteExpectation, unmet
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation, model_of_path
@@ -107,10 +108,14 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
         raise EncodingRefused("the request body has a Content-Encoding")
     try:
         body = read_body(request.body)
+        if world.aims is not None:
+            body = settle_aim(request, body, world.aims, world.routes)
     except RequestError:
         _permit_unnamed(request, principal, operation, world, now_s)  # Else nobody need know what is wrong with it.
         raise
     route = world.routes.get(body.model)
+    if route is None and world.aims is not None:
+        route = open_route(body.model, world.aims)
     if request.credential_place:
         require_place(request, route)
     if route is not None and route.expects is not None:

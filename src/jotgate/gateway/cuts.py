@@ -155,6 +155,9 @@ class Cuts:
             relay.call = call = structs.replace(call, policy=call.policy_if_blind)  # It is recorded with its name.
         assert world is not None, "no call runs before there is one"
         world = world.of(call.request.face)
+        if world.anyone is not None:  # No token let it in.
+            relay.watch = UNWATCHED
+            return
         try:
             life = _life(call, world, now_s)
         except TokenUnresolved as unknown:

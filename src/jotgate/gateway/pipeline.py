@@ -187,6 +187,8 @@ class Gateway:
         if request.face:
             world = world.of(request.face)
             operation, answer = self._find_at_face(request)
+            if world.anyone is not None:
+                return self._let_in(request, operation, answer, world, since_s)
         else:
             operation = find_operation(request.method, request.path)
             answer = self._forward if operation.forwarded else self._plain_answer(operation)
@@ -212,6 +214,15 @@ class Gateway:
         fresh_s = since_s + _JUDGED_FOR_S
         return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
 
+    def _let_in(
+        self, request: Request, operation: Operation, answer: Answering, world: World, since_s: float
+    ) -> Answer:
+        """What answers a request at a face that looks at no credential: all are one principal's there."""
+        assert world.anyone is not None
+        request.operation = operation.name
+        opened = Opened(request, world, operation, world.anyone, self._clock.now_s(), since_s + _JUDGED_FOR_S)
+        return partial(self._answer, answer, opened)
+
     def _plain_answer(self, operation: Operation) -> Answering:
         return self._plain.by_control if operation.name in OF_CONTROL else self._plain.models
 
@@ -219,7 +230,7 @@ class Gateway:
         """The operation that a request for a face asks for, one of its own or of the table, and what answers it."""
         own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
         if own is not None:
-            return find_own(own, request.method), partial(self._count, partial(self._plain.of_face, own.reply))
+            return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))
         operation = find_operation(request.method, request.path)
         return operation, self._forward if operation.forwarded else partial(self._count, self._plain_answer(operation))
 

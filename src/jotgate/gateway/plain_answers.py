@@ -13,7 +13,7 @@ from jotgate.core.calls import Request
 from jotgate.core.operations import USAGE, Operation
 from jotgate.core.principals import Principal
 from jotgate.errors import ControlStale, ControlUnreachable, MethodRefused
-from jotgate.gateway.admission import find_models, permit
+from jotgate.gateway.admission import Shown, find_models, permit
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.records import CallRecorder
@@ -49,16 +49,21 @@ class Reply(Struct, frozen=True):
     lines: bytes = JSON_LINES
 
 
+ListModels = Callable[[Shown, Opened], bytes]
+
+
 class FaceOperation(Struct, frozen=True):
     """An operation that a face has beside those of the closed table, for callers with a good token.
 
     Its name is also the scope that it needs (`ai` covers it), and its path is matched byte for byte; one that ends in
     `/` has all below it that no other has. Its method may be `ANY_METHOD`. `reply` answers one that may go on; it may
-    raise a JotgateError.
+    raise a JotgateError. None: control answers, and is told who asks. `list_models` writes the list of models that a
+    caller may be told of, in place of all that.
     """
 
     operation: Operation
-    reply: Callable[[Opened], Reply]
+    reply: Callable[[Opened], Reply] | None = None
+    list_models: ListModels | None = None
 
 
 def find_own(own: FaceOperation, method: bytes) -> Operation:
@@ -81,6 +86,11 @@ class _ModelList(Struct, frozen=True):
     object: str = "list"
 
 
+def _list_models(shown: Shown, opened: Opened) -> bytes:
+    rows = [_Model(name, opened.world.routes[name].attempts[0].upstream) for name in shown.aliases]
+    return _encode_json(rows[0] if shown.named else _ModelList(rows))
+
+
 class PlainAnswers:
     """Those of one worker. `control` None: it has no way there."""
 
@@ -90,10 +100,13 @@ class PlainAnswers:
 
     def models(self, opened: Opened, caller: Caller) -> None:
         """Tell of the models that the caller may use. Raises as `find_models`."""
-        request, principal, world = opened.request, opened.principal, opened.world
-        shown = find_models(request, principal, opened.operation, world, opened.now_s)
-        rows = [_Model(name, world.routes[name].attempts[0].upstream) for name in shown.aliases]
-        body = _encode_json(rows[0] if shown.named else _ModelList(rows))
+        self.models_as(_list_models, opened, caller)
+
+    def models_as(self, write: ListModels, opened: Opened, caller: Caller) -> None:
+        """The same as `write` writes it. Raises as `find_models`."""
+        request, principal = opened.request, opened.principal
+        shown = find_models(request, principal, opened.operation, opened.world, opened.now_s)
+        body = write(shown, opened)
         caller.respond(200, b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + JSON_LINES, body)
         self._recorder.answered(
             request, principal, status=200, model=shown.named, bytes_out=len(body), policy=shown.policy
@@ -110,8 +123,21 @@ class PlainAnswers:
             request, opened.principal, status=found.status, bytes_out=len(found.body), policy=policy
         )
 
-    def by_control(self, opened: Opened, caller: Caller) -> Running:
-        """Have control answer. Raises as `permit`; ControlStale, ControlUnreachable."""
+    def at_face(self, own: FaceOperation, opened: Opened, caller: Caller) -> Running | None:
+        """Answer an operation that a face has itself. Raises as what answers it."""
+        if own.list_models is not None:
+            self.models_as(own.list_models, opened, caller)
+        elif own.reply is not None:
+            self.of_face(own.reply, opened, caller)
+        else:
+            return self.by_control(opened, caller, whom=opened.principal)
+        return None
+
+    def by_control(self, opened: Opened, caller: Caller, *, whom: Principal | None = None) -> Running:
+        """Have control answer; `whom` is as for ControlDoor.run.
+
+        Raises as `permit`; ControlStale, ControlUnreachable.
+        """
         request, policy = opened.request, ""
         if opened.operation.name != USAGE:  # What they have used themselves is told to all.
             allowed = permit(request, opened.principal, opened.operation, opened.world, opened.now_s)
@@ -127,4 +153,4 @@ class PlainAnswers:
                 request, opened.principal, status=status, bytes_out=passage.bytes_out, policy=policy
             )
 
-        return self._control.run(request, caller, record)
+        return self._control.run(request, caller, record, whom)

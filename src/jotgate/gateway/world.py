@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
+from jotgate.core.principals import Principal
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
 from jotgate.core.well_known import PROTECTED_RESOURCE, well_known_url
@@ -53,7 +55,9 @@ class World(Struct, frozen=True):
 
     `metered`: there are quotas, beside those that tokens bring. `own_issuer` is the `iss` of this installation. `faces`
     are the worlds of the faces by their names: each has its own issuers, routes and rules for credentials, and shares
-    the rest. Without `takes_personal` no personal token is taken: a face has none among its issuers whose it could be.
+    the rest. Without `takes_personal` no personal token is taken: most faces have none among their issuers whose it
+    could be. Where there is `anyone`, every call is that principal's, and no credential is looked at. `aims` are the
+    rules by which a call names what it asks of Coze.
     """
 
     snapshot: Snapshot
@@ -68,6 +72,8 @@ class World(Struct, frozen=True):
     desk: PolicyDesk | None = None
     metered: bool = False
     takes_personal: bool = True
+    anyone: Principal | None = None
+    aims: CozeProxyRules | None = None
     faces: Mapping[str, "World"] = {}
 
     @property
@@ -161,6 +167,7 @@ def _build_face(face: Face, world: World, previous: World | None) -> World:
     """The world of a face, with the cache of verified tokens that all share: what one may use, the others refuse."""
     snapshot = replace(world.snapshot, issuers=face.issuers, routes=face.routes, edge=face.edge, faces=())
     main = world.verifier
+    aims = face.rules if isinstance(face.rules, CozeProxyRules) else None
     if previous is not None and previous.snapshot.issuers == face.issuers and previous.verifier.cache is main.cache:
         verifier = previous.verifier
     else:
@@ -172,7 +179,9 @@ def _build_face(face: Face, world: World, previous: World | None) -> World:
         verifier=verifier,
         routes={route.alias: route for route in face.routes},
         credentials=compile_rules(snapshot),
-        takes_personal=False,
+        takes_personal=aims is not None,
+        anyone=LOCAL if aims is not None and aims.open_local else None,
+        aims=aims,
         desk=_desk_for(snapshot, previous),
     )
 

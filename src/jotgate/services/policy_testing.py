@@ -8,7 +8,7 @@ from jotgate.core.circumstances import Circumstances
 from jotgate.core.expectations import unmet
 from jotgate.core.faults import advice, shown
 from jotgate.core.lineage import Actor, Confirmation
-from jotgate.core.operations import METRICS, OPERATIONS, USAGE
+from jotgate.core.operations import BEYOND_AI, CREDENTIALS, OPERATIONS, USAGE
 from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, TriedCall
 from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
@@ -17,7 +17,7 @@ from jotgate.core.routes import Route
 from jotgate.errors import ConfigurationError, JotgateError, UnknownModel
 from jotgate.services.policy_decisions import open_policies
 
-OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - {USAGE})
+OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - {USAGE} | {CREDENTIALS})
 _LISTING: Final = "models"
 _FORWARDED: Final = frozenset(row.name for row in OPERATIONS if row.forwarded)
 _METHODS: Final[Mapping[str, Confirmation]] = {
@@ -133,7 +133,7 @@ def _check(operation: str, model: str, address: str) -> None:
         raise ConfigurationError([("operation", f"is {shown(operation)}; {advice(operation, OPERATION_NAMES)}")])
     if operation in _FORWARDED and not model:
         raise ConfigurationError([("model", f"is missing, and a call of '{operation}' names one")])
-    if operation == METRICS and model:
+    if operation in BEYOND_AI and model:
         raise ConfigurationError([("model", f"is there, and a call of '{operation}' names none")])
     if not _is_address(address):
         raise ConfigurationError([("address", f"is {shown(address)}; write an IP address such as 192.0.2.1")])

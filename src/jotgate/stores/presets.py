@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from jotgate.core.api_gateway import API_GATEWAY
 from jotgate.core.api_gateway_variables import read_api_gateway
+from jotgate.core.coze_proxy import COZE_PROXY
+from jotgate.core.coze_proxy_variables import read_coze_proxy
 from jotgate.core.faults import Fault
 from jotgate.core.overlay import overlay
-from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
 from jotgate.core.preset_tables import Underlaid, lay_under
 from jotgate.core.presets import Preset, Tables
 from jotgate.core.prompt_chain import PROMPT_CHAIN
@@ -53,6 +55,10 @@ def _api_gateway(variables: Mapping[str, str], shipped: Tables, own: Tables) -> 
     return read_api_gateway(variables, shipped, _entry(ApiGatewayEntry, own, "api_gateway"))
 
 
+def _coze_proxy(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
+    return read_coze_proxy(variables, shipped, _entry(CozeProxyEntry, own, "coze_proxy"), own)
+
+
 def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
     """The operator's table; one with faults, which are found again with all others, counts as if it were empty."""
     passed: list[Fault] = []
@@ -60,6 +66,6 @@ def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
 
 
 READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
-    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway}
+    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway, COZE_PROXY: _coze_proxy}
 )
 """What reads each preset, by its name: the variables, its file, the operator's document."""

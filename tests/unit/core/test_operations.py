@@ -82,8 +82,9 @@ def test_an_unknown_path_says_nothing() -> None:
         find_methods(b"/v1/files")
 
 
-def test_every_row_has_its_own_scope_and_there_are_no_other_scopes() -> None:
-    assert sorted(SCOPES) == ["ai", "chat.completions", "completions", "embeddings", "metrics", "models"]
+def test_every_row_has_its_own_scope_and_an_operation_of_a_face_has_one_more() -> None:
+    rows = ["chat.completions", "completions", "embeddings", "metrics", "models"]
+    assert sorted(SCOPES) == ["ai", *rows, "upstream:credentials"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, Role, TenantRecord
-from jotgate.core.operations import METRICS, SCOPES
+from jotgate.core.operations import BEYOND_AI, SCOPES
 from jotgate.core.rights import Rights, grant_scopes, rights_of, within_scopes
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 from jotgate.errors import ScopeRefused
@@ -43,7 +43,7 @@ def meaning(scopes: Iterable[str]) -> frozenset[str]:
     """What scopes let somebody do, one by one."""
     found = set(scopes)
     if "ai" in found:
-        found |= SCOPES - {METRICS}
+        found |= SCOPES - BEYOND_AI
     if ADMIN_ALL in found:
         found |= ADMIN_SCOPES
     # Who may do each part may do the whole, and the other way round: the whole's own name adds nothing.
@@ -101,7 +101,7 @@ def test_what_is_only_partly_allowed_is_refused_and_not_widened(asked: str) -> N
 
 def test_ai_stands_for_ai_calls_alone_and_admin_for_administration_alone() -> None:
     everything = {*SCOPES, *ADMIN_SCOPES, FOREIGN}
-    assert within_scopes(everything, frozenset({"ai"})) == SCOPES - {METRICS}
+    assert within_scopes(everything, frozenset({"ai"})) == SCOPES - BEYOND_AI
     assert within_scopes(everything, frozenset({ADMIN_ALL})) == ADMIN_SCOPES
     assert within_scopes(everything, frozenset({"admin:read"})) == {"admin:read"}
 

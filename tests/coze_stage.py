@@ -1,235 +1,224 @@
-"""A gateway whose upstream is Coze: what it asks there is recorded, and the test answers it by hand.
+"""The run of one workflow of Coze without Coze: what its mode asks for, and what its caller is told."""
 
-Nothing happens by itself: owned objects are answered when `run` is called, and time passes by `pass_time`.
-"""
+from collections.abc import Callable
+from typing import Final
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+import msgspec
+from msgspec import Raw
 
-from msgspec import structs
-
-from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.coze_aims import Aim
-from jotgate.core.owned_objects import ObjectOrder
-from jotgate.core.quotas import Quota
-from jotgate.core.routes import Attempt, Route, Upstream
-from jotgate.core.upstream_tokens import TokenFound, TokenLacking, digest_of
-from jotgate.core.values import Secret
-from jotgate.gateway.world import Place
-from jotgate.ports import Running, UpstreamEvents
-from jotgate.services.object_desk import ObjectDesk
+from jotgate.core.coze_asks import ChatAsk, read_ask
+from jotgate.core.coze_codes import CozeFault
+from jotgate.core.coze_events import CozeEvent
+from jotgate.core.coze_replies import Envelope, Reply
+from jotgate.core.owned_objects import ListObjects, ObjectAnswer, ObjectOrder, owner_of
+from jotgate.core.principals import Principal
+from jotgate.core.routes import Upstream
+from jotgate.errors import RequestMalformed, UpstreamError
 from jotgate.services.owned_objects import carry_out
-from jotgate.testing.ports import RecordingCaller, ScriptedExchange
-from jotgate.upstreams.coze import CozeUpstream
-from jotgate.upstreams.coze_credentials import Cancel, Then
-from jotgate.upstreams.coze_run import CozeRuns
-from tests.callers import request
-from tests.metering import TICK_S, USUAL, Chance, MeteredStage
+from jotgate.stores.memory import MemoryStore
+from jotgate.testing.ports import ManualClock
+from jotgate.upstreams.coze_modes import CozeAnswer, CozeOrder, Hearing
+from jotgate.upstreams.coze_workflow import INTERRUPT, WorkflowMode
 
-BOT: Final = "7300000000000000001"
-OTHER_BOT: Final = "7300000000000000002"
-CHAT: Final = "7500000000000000001"
-CONVERSATION: Final = "7600000000000000001"
-FIRST_BYTE_S: Final = 20.0
-IDLE_S: Final = 10.0
+ANN: Final = Principal("https://i.example", "ann", "cli", "jti", "kid", frozenset({"ai"}), None, 9.0, 0.0)
+WORKFLOW: Final = "7400000000000000001"
+AIM: Final = Aim("workflow", workflow_id=WORKFLOW, alias=f"workflow:{WORKFLOW}")
+UPSTREAM: Final = Upstream("coze", "coze", "https://api.coze.com")
+USAGE: Final = {"input_count": 13, "output_count": 5, "token_count": 18}
+ASKED: Final = {"interrupt_data": {"event_id": "734/987", "type": 2, "data": "Your name?"}, "node_title": "Question"}
 
 
-class ScriptedConnections:
-    """Where requests go (coze_call.Connections): each is recorded, and answered by hand."""
+class Store:
+    """What control keeps; it may be away."""
 
     def __init__(self) -> None:
-        self.exchanges: list[ScriptedExchange] = []
-
-    @property
-    def last(self) -> ScriptedExchange:
-        """The newest."""
-        return self.exchanges[-1]
-
-    @property
-    def targets(self) -> list[str]:
-        """What was asked, in order: methods and targets."""
-        return [f"{one.outbound.method.decode()} {one.outbound.target.decode()}" for one in self.exchanges]
-
-    def begin(self, request: bytes, events: UpstreamEvents) -> ScriptedExchange:
-        head, _, body = request.partition(b"\r\n\r\n")
-        first, _, lines = head.partition(b"\r\n")
-        method, target, _ = first.split(b" ")
-        exchange = ScriptedExchange(Outbound("", method, target, lines + b"\r\n", body), events)
-        self.exchanges.append(exchange)
-        return exchange
-
-
-class ScriptedTokens:
-    """Tokens by session (coze_credentials.Credentials): a new one whenever one was refused, unless there is none.
-
-    `lacking` is told in place of the next. `held`: nobody is told anything until `release`.
-    """
-
-    def __init__(self) -> None:
-        self.needs: list[tuple[str, bytes]] = []
-        self.lacking: TokenLacking | None = None
-        self.held = False
-        self.replaceable = True
-        self.waiting: list[Then] = []
-        self.refused: list[str] = []
-        self._renewals = 0
-
-    def need(self, session: str, then: Then, refused: bytes) -> Cancel | None:
-        self.needs.append((session, refused))
-        self._renewals += bool(refused)
-        if self.held:
-            self.waiting.append(then)
-            return lambda: self.waiting.remove(then)
-        self._tell(then)
-        return None
-
-    def release(self) -> None:
-        """Tell those who wait."""
-        while self.waiting:
-            self._tell(self.waiting.pop(0))
-
-    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:
-        return self.replaceable
-
-    def refuse(self, session: str, token: TokenFound) -> None:
-        self.refused.append(token.token.reveal())
-
-    def took(self, token: TokenFound) -> None:
-        pass
-
-    def _tell(self, then: Then) -> None:
-        token = Secret(f"czs_test{self._renewals}")
-        then(self.lacking or TokenFound(token, digest_of(token), 2e9))
-
-
-class CozeStage(MeteredStage):
-    """The stage: alias `bot` is a bot at the upstream `coze`, `other` another one; `quotas` meet its calls.
-
-    `away`: what is kept of callers cannot be had.
-    """
-
-    def __init__(self, *quotas: Quota) -> None:
-        super().__init__(*quotas)
-        self.coze = ScriptedConnections()
-        self.tokens = ScriptedTokens()
+        self.clock = ManualClock()
+        self.rows = MemoryStore()
         self.away = False
-        self._streaming: list[ScriptedExchange] = []
-        self.runs = CozeRuns(self.clock, Chance(), self.turns.soon)
-        self.objects = ObjectDesk(self.clock, self._order, self.turns.soon)
-        self.runs.keep_in(self.objects)
-        upstream = Upstream(
-            "coze", "coze", "https://api.coze.example", first_byte_timeout_s=FIRST_BYTE_S, idle_timeout_s=IDLE_S
-        )
-        self.place = Place(upstream, CozeUpstream(upstream, self.runs, self.coze, self.tokens))
-        bots = {"bot": f"bot:{BOT}", "other": f"bot:{OTHER_BOT}"}
-        routes = {name: Route(name, (Attempt("coze", model),), metering=USUAL) for name, model in bots.items()}
-        self.world = structs.replace(
-            self.world, metered=bool(quotas), routes={**self.world.routes, **routes}, places={"coze": self.place}
-        )
-        self.gateway.swap(self.world)
 
-    def chat(
-        self,
-        *said: str | Mapping[str, object],
-        stream: bool = True,
-        aim: Aim | None = None,
-        sub: str = "alice",
-        **members: object,
-    ) -> tuple[RecordingCaller, Running | None]:
-        """Call a bot: texts are the user's messages. The first thing is asked of Coze, if there is one to be asked."""
-        messages = [{"role": "user", "content": one} if isinstance(one, str) else one for one in said]
-        body = {"model": "bot", "messages": messages or [{"role": "user", "content": "Hi"}], "stream": stream}
-        token = self.issuer.token(sub=sub)
-        asked = request(json.dumps({**body, **members}).encode(), authorization=b"Bearer " + token)
-        asked.begun_s = self.clock.monotonic_s()
-        asked.aim = aim
-        caller, running = self.ask(asked)
-        self.run()
-        return caller, running
+    def do(self, order: ObjectOrder) -> ObjectAnswer | None:
+        return None if self.away else carry_out(self.rows, order, self.clock.now_s())
 
-    def hear(self, *events: bytes, at: ScriptedExchange | None = None, complete: bool = False) -> None:
-        """Coze streams these events."""
-        exchange = at or self.coze.last
-        if exchange in self._streaming:
-            exchange.tell(None, b"".join(events), complete=complete)
+    def interrupts_of(self, principal: Principal) -> int:
+        found = self.do(ListObjects(INTERRUPT, PLACE, owner_of(principal)))
+        return 0 if found is None else len(found.objects)
+
+
+class Stage:
+    """The run of one call (coze_modes.Room): what its mode asks of Coze, and what its caller is told.
+
+    Answers about owned objects come when `settle` is called, as they come in a later turn of the loop.
+    """
+
+    def __init__(self, ask: ChatAsk, store: Store, principal: Principal = ANN, aim: Aim = AIM) -> None:
+        self.ask, self.aim, self.principal, self.upstream, self.clock = ask, aim, principal, UPSTREAM, store.clock
+        self.store = store
+        envelope = Envelope("chatcmpl-1", 7, "m")
+        self.reply = Reply(envelope, streams=ask.stream, tells_usage=ask.parameters.tells_usage)
+        self.orders: list[CozeOrder] = []
+        self.hearing: Hearing | None = None
+        self.pending: list[Callable[[], None]] = []
+        self.alarm: tuple[float, Callable[[], None]] | None = None
+        self.told = b""
+        self.beats = 0
+        self.finished = False
+        self.fault: CozeFault | None = None
+        self.declined: RequestMalformed | None = None
+        self.error: UpstreamError | None = None
+        self.mode = WorkflowMode(self)
+        self.mode.start()
+        self.settle()
+
+    # coze_modes.Room
+
+    def order(self, order: CozeOrder, hearing: Hearing) -> None:
+        self.orders.append(order)
+        self.hearing = hearing
+
+    def keep(self, order: ObjectOrder, then: Callable[[ObjectAnswer | None], None]) -> None:
+        answer = self.store.do(order)
+        self.pending.append(lambda: then(answer))
+
+    def note(self, order: ObjectOrder) -> None:
+        self.store.do(order)
+
+    def wake(self, at_s: float, then: Callable[[], None]) -> None:
+        self.alarm = (at_s, then)
+
+    def tell(self, piece: bytes) -> None:
+        assert not self.over
+        self.told += piece
+        self.beats += not piece
+
+    def finish(self, piece: bytes) -> None:
+        assert not self.over
+        self.told += piece
+        self.finished = True
+
+    def refuse(self, fault: CozeFault) -> None:
+        assert not self.over
+        self.fault = fault
+
+    def decline(self, fault: RequestMalformed) -> None:
+        assert not self.over
+        self.declined = fault
+
+    def fail(self, error: UpstreamError) -> None:
+        assert not self.over
+        self.error = error
+
+    # What tests do
+
+    @property
+    def over(self) -> bool:
+        return self.finished or bool(self.fault or self.declined or self.error)
+
+    def settle(self) -> None:
+        while self.pending:
+            self.pending.pop(0)()
+
+    @property
+    def ear(self) -> Hearing:
+        assert self.hearing is not None
+        return self.hearing
+
+    def hear(self, *events: tuple[str, object]) -> None:
+        self.ear.heard([CozeEvent(name, msgspec.json.encode(data)) for name, data in events])
+
+    def answer(self, **members: object) -> None:
+        body = msgspec.json.encode({"code": 0, "msg": "", **members})
+        self.ear.answered(CozeAnswer(Raw(msgspec.json.encode(members.get("data"))), body))
+
+    def advance(self, span_s: float) -> None:
+        """Let time pass, and wake the mode if that is due."""
+        self.clock.advance(span_s)
+        if self.alarm is not None and self.clock.monotonic_s() >= self.alarm[0]:
+            wake, self.alarm = self.alarm[1], None
+            wake()
+
+    @property
+    def sent(self) -> tuple[str, dict[str, object]]:
+        body: dict[str, object] = msgspec.json.decode(self.orders[-1].body)
+        return self.orders[-1].target, body
+
+    @property
+    def whole(self) -> "Completion":
+        assert self.finished
+        return msgspec.json.decode(self.told, type=Completion)
+
+    @property
+    def chunks(self) -> "list[Chunk]":
+        events = [one.removeprefix(b"data: ") for one in self.told.split(b"\n\n") if one]
+        assert not self.finished or events.pop() == b"[DONE]"
+        return [msgspec.json.decode(one, type=Chunk) for one in events]
+
+    @property
+    def text(self) -> str:
+        return "".join(one.choices[0].delta.content or "" for one in self.chunks if one.choices)
+
+    @property
+    def tool_call(self) -> "Call":
+        """The one tool call of the answer."""
+        if self.ask.stream:
+            (found,) = [call for one in self.chunks for call in one.choices[0].delta.tool_calls]
         else:
-            self._streaming.append(exchange)
-            head = ResponseHead(200, [(b"content-type", b"text/event-stream; charset=utf-8")], None)
-            exchange.tell(head, b"".join(events), complete=complete)
-        self.run()
-
-    def answer(self, data: object = None, *, code: int = 0, msg: str = "", status: int = 200) -> None:
-        """Coze answers with JSON."""
-        body = {"code": code, "msg": msg, **({} if data is None else {"data": data})}
-        self.coze.last.answer(status, json.dumps(body).encode())
-        self.run()
-
-    def sent(self, number: int = -1) -> dict[str, Any]:
-        """The body of what was asked of Coze."""
-        body: dict[str, Any] = json.loads(self.coze.exchanges[number].outbound.body)
-        return body
-
-    def pass_time(self, span_s: float) -> None:
-        """Let time pass, and everything look at it."""
-        for _ in range(round(span_s / TICK_S)):
-            self.wait(TICK_S)
-            self.runs.check_deadlines()
-            self.run()
-
-    def at_rest(self) -> bool:
-        """Whether nothing is left of any call: no run, no farewell, no place taken."""
-        return not (self.runs.live or self.runs.leaving or self.gateway.live or self.place.standing.running)
-
-    def _order(self, number: int, order: ObjectOrder) -> None:
-        answer = None if self.away else carry_out(self.store, order, self.clock.now_s())
-        self.turns.soon(lambda: self.objects.answered(number, answer))
+            (found,) = self.whole.choices[0].message.tool_calls
+        return found
 
 
-def event(name: str, data: object, *, space: bool = False) -> bytes:
-    """An event as Coze writes it; `space`: as its workflows do."""
-    gap = " " if space else ""
-    return f"event:{gap}{name}\ndata:{gap}{json.dumps(data, ensure_ascii=False)}\n\n".encode()
+class Function(msgspec.Struct):
+    name: str
+    arguments: str
 
 
-def chat_event(status: str, **members: object) -> bytes:
-    """An event about the chat itself."""
-    chat = {"id": CHAT, "conversation_id": CONVERSATION, "bot_id": BOT, "status": status, "last_error": {"code": 0}}
-    return event(f"conversation.chat.{status}", {**chat, "usage": None, **members})
+class Call(msgspec.Struct):
+    id: str
+    function: Function
 
 
-def delta(text: str, *, message: str = "1", **members: object) -> bytes:
-    """A piece of an answer."""
-    said = {"id": message, "role": "assistant", "type": "answer", "content": text, "content_type": "text", **members}
-    return event("conversation.message.delta", said)
+class Message(msgspec.Struct):
+    content: str | None = None
+    tool_calls: list[Call] = []
 
 
-def whole(text: str, kind: str = "answer", *, message: str = "1") -> bytes:
-    """A whole message."""
-    said = {"id": message, "role": "assistant", "type": kind, "content": text, "content_type": "text"}
-    return event("conversation.message.completed", said)
+class Choice(msgspec.Struct):
+    finish_reason: str | None
+    delta: Message = msgspec.field(default_factory=Message)
+    message: Message = msgspec.field(default_factory=Message)
 
 
-def usage(tokens_in: int, tokens_out: int) -> dict[str, int]:
-    """What Coze says was used."""
-    return {"token_count": tokens_in + tokens_out, "input_count": tokens_in, "output_count": tokens_out}
+class Completion(msgspec.Struct):
+    choices: list[Choice]
+    usage: dict[str, int] = {}
 
 
-CREATED: Final = chat_event("created")
-DONE: Final = event("done", "[DONE]")
+Chunk = Completion
 
 
-def completed(tokens_in: int = 11, tokens_out: int = 7) -> bytes:
-    """The end of a chat that went well."""
-    return chat_event("completed", usage=usage(tokens_in, tokens_out)) + DONE
+def ask(*messages: dict[str, object], **more: object) -> ChatAsk:
+    said = messages or ({"role": "user", "content": "go"},)
+    return read_ask("chat.completions", msgspec.json.encode({"model": "m", "messages": said, **more}))
 
 
-def chunks(caller: RecordingCaller) -> list[dict[str, Any]]:
-    """The events of a stream that was told."""
-    texts = [one for one in caller.body.decode().split("\n\n") if one and one != "data: [DONE]"]
-    return [json.loads(one.lstrip("\n").removeprefix("data: ")) for one in texts]
+def reply_to(call_id: str, said: str = "Ann", **more: object) -> ChatAsk:
+    return ask({"role": "user", "content": "go"}, {"role": "tool", "tool_call_id": call_id, "content": said}, **more)
 
 
-def text_of(caller: RecordingCaller) -> str:
-    """The text that a stream has told."""
-    return "".join(choice["delta"].get("content") or "" for one in chunks(caller) for choice in one.get("choices", []))
+PLACE: Final = "coze/37a8eec1ce19687d"
+"""The place of objects of the label that is usual."""
+
+
+class Late(Stage):
+    """A run whose mode begins when it is told to."""
+
+    def settle(self) -> None:
+        """Not now."""
+
+    def begin(self) -> None:
+        """The interrupt is found."""
+        self.pending.pop(0)()
+
+    def settle_all(self) -> None:
+        """What was asked of the store is answered."""
+        super().settle()

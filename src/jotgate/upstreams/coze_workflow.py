@@ -60,7 +60,7 @@ _NO_RECORD: Final = 4314
 
 
 class WorkflowMode:
-    """One run, or its going on (coze_modes.Mode). Mutable: what its parts are."""
+    """One run, or its going on (coze_modes.Mode). Immutable; what is heard of it is its parts'."""
 
     nascent = False
 
@@ -141,7 +141,7 @@ class _Resumption:
         self._room.decline(RequestMalformed(message, param=self._asked.where, hint=hint))
 
 
-class _Part:
+class _Following:
     """What the ways in which a run is followed have in common (coze_modes.Hearing)."""
 
     def __init__(self, room: Room) -> None:
@@ -193,7 +193,7 @@ class _Part:
         room.keep(PutObject(_key(room, call.call_id), opened.write(), INTERRUPT_LIFE_S), kept)
 
 
-class StreamedRun(_Part):
+class StreamedRun(_Following):
     """Follows the events of a run. Mutable: what was used so far, and whether it has said its last."""
 
     def __init__(self, room: Room) -> None:
@@ -243,7 +243,7 @@ class StreamedRun(_Part):
                 room.refuse(said)
 
 
-class AwaitedRun(_Part):
+class AwaitedRun(_Following):
     """Takes the outcome of a run, or looks after one that goes on by itself. Mutable: its name, and looks in vain."""
 
     def __init__(self, room: Room, *, is_async: bool) -> None:

@@ -66,7 +66,7 @@ def _bad(code: str, words: str, status: int = 400) -> Meaning:
 _REQUEST: Final = _bad("coze_request_refused", "Coze does not take this request")
 _MISSING: Final = _bad("coze_not_found", "Coze has nothing by this name", 404)
 _CREDENTIAL: Final = Meaning(401, "authentication_error", "coze_unauthorized", "Coze refused the credential", 0, True)
-_FAILED: Final = Meaning(502, "server_error", "coze_failed", "Coze could not answer")
+_FAILED: Final = Meaning(500, "server_error", "coze_failed", "Coze could not answer")
 _TIMEOUT: Final = Meaning(504, "server_error", "coze_timeout", "Coze did not answer in time")
 _HELD: Final = Meaning(429, "rate_limit_error", "rate_limit_exceeded", "Coze wants fewer requests", 1)
 _ACCOUNT: Final = Meaning(429, "rate_limit_error", "insufficient_quota", "the account at Coze is used up", 60, True)
@@ -85,7 +85,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     4009: Meaning(429, "rate_limit_error", "rate_limit_exceeded", "a limit of Coze's own is reached", 60),
     4010: _bad("context_length_exceeded", "the messages are longer than the bot's model takes"),
     4011: _ACCOUNT,
-    4012: Meaning(502, "server_error", "coze_failed", "the bot's model is none that Coze can use"),
+    4012: Meaning(500, "server_error", "coze_failed", "the bot's model is none that Coze can use"),
     4013: Meaning(429, "rate_limit_error", "rate_limit_exceeded", "the bot's model is overloaded", 1),
     4014: _FAILED,
     4015: _bad("model_not_found", "the bot is not published to the API", 404),
@@ -127,15 +127,20 @@ _BY_STATUS: Final[Mapping[int, Meaning]] = {
     429: _HELD,
     504: _TIMEOUT,
 }
+_NOT_WELL: Final = 500
+_NOT_WELL_ITSELF: Final = msgspec.structs.replace(_FAILED, status=502)
 _BUSY_FOR_S: Final = 1
 
 
 def fault_of(number: int, said: str, status: int = 200, retry_after_s: int = 0) -> CozeFault:
     """What a code and a status mean; an unknown code is judged by the status, and under 200 it is a failure of Coze.
 
-    `retry_after_s` is for how long Coze has asked to be left alone, 0 where it has not.
+    `retry_after_s` is for how long Coze has asked to be left alone, 0 where it has not. A failure is told as 500, which
+    says that of one request (`gateway.standing`), and as 502 only where Coze's own status says that it is not well.
     """
     meaning = MEANINGS.get(number) or _BY_STATUS.get(status) or _FAILED
+    if status >= _NOT_WELL and meaning is _FAILED:
+        meaning = _NOT_WELL_ITSELF
     span_s = retry_after_s or meaning.retry_after_s or (_BUSY_FOR_S if number == BUSY else 0)
     if span_s != meaning.retry_after_s:
         meaning = msgspec.structs.replace(meaning, retry_after_s=span_s)

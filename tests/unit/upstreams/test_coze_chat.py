@@ -203,8 +203,8 @@ def test_a_chat_that_fails_before_its_text_has_a_status_and_after_it_an_error_in
 @pytest.mark.parametrize(
     ("said", "status", "code"),
     [
-        ({"code": 5000, "msg": "event interval error"}, 502, "coze_failed"),
-        ({}, 502, "coze_failed"),
+        ({"code": 5000, "msg": "event interval error"}, 500, "coze_failed"),
+        ({}, 500, "coze_failed"),
         ({"code": 4020, "msg": "slow down"}, 429, "rate_limit_exceeded"),
     ],
 )

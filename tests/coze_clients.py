@@ -104,7 +104,7 @@ class Plain:
         status, text = self.text(method, target, body, token)
         return status, json.loads(text)
 
-    def post(self, target: str, token: str | None = None, **body: object) -> tuple[int, Any]:
+    def post(self, target: str, token: str | None = None, /, **body: object) -> tuple[int, Any]:
         """A POST of these members."""
         return self.ask("POST", target, body, token)
 

@@ -23,12 +23,13 @@ from jotgate.core.price_table import PriceTable
 from jotgate.core.quota_reader import compile_quotas
 from jotgate.core.routes import Attempt, Bounds, HealthCheck, MeteringRules, Reach, Route, Upstream
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.token_grants import TokenGrant
 from jotgate.core.values import Secret
 from jotgate.jose.jwt import media_type
 
 
 class Materials(Struct, frozen=True):
-    """What a configuration names and does not hold. `credentials` and `reaches` are by upstream name.
+    """What a configuration names and does not hold. Credentials, grants and `reaches` are by upstream name.
 
     `prices` is the table of what is known of prices. `prompts` are the texts of the prompt files, by their setting.
     `brought` are the names of what stands in the configuration on behalf of presets.
@@ -41,6 +42,8 @@ class Materials(Struct, frozen=True):
     prices: PriceTable = PriceTable()
     prompts: Mapping[str, str] = {}
     brought: Names = {}
+    other_credentials: Mapping[str, Secret] = {}
+    grants: Mapping[str, TokenGrant] = {}
 
 
 _NONE: Final = Materials()
@@ -56,7 +59,7 @@ def compile_snapshot(
         issuers=(compile_issuer(config, issuer_url, keys),),
         upstreams=(
             Upstream(ECHO, "echo"),
-            *(_upstream(entry, materials.credentials.get(entry.name), materials.reaches) for entry in config.upstreams),
+            *(_upstream(entry, materials) for entry in config.upstreams),
             *map(chain_upstream, config.chains),
         ),
         routes=price_routes(
@@ -170,19 +173,24 @@ def compile_issuer(config: Config, issuer_url: str, keys: OwnKeys) -> Issuer:
     )
 
 
-def _upstream(entry: UpstreamEntry, credential: Secret | None, reaches: Mapping[str, Reach]) -> Upstream:
+def _upstream(entry: UpstreamEntry, materials: Materials) -> Upstream:
     # Where a proxy or roots of its own are asked for, a missing reach is an error and never the direct way.
     needed = entry.proxy or entry.ca_file
+    grant = materials.grants.get(entry.name)
     return Upstream(
         name=entry.name,
         kind=entry.kind,
         base_url=entry.base_url.rstrip("/"),
-        credential=credential,
+        credential=materials.credentials.get(entry.name),
+        other_credential=materials.other_credentials.get(entry.name),
+        # An entry that asks for tokens and has no grant gets none: it is never sent without a credential.
+        exchanged=entry.oauth is not None,
+        token_mark="" if grant is None else grant.mark,
         connect_timeout_s=seconds(entry.connect_timeout),
         first_byte_timeout_s=seconds(entry.first_byte_timeout),
         idle_timeout_s=seconds(entry.idle_timeout),
         total_timeout_s=seconds(entry.total_timeout),
-        reach=reaches[entry.name] if needed else Reach(),
+        reach=materials.reaches[entry.name] if needed else Reach(),
         bounds=Bounds(
             concurrent=entry.max_concurrent,
             of_one_tenant=entry.max_concurrent_per_tenant,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from jotgate.core.chain_entries import ChainEntry
 from jotgate.core.edge import CertificateField
 from jotgate.core.listen_texts import read_listen
+from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
@@ -181,11 +182,14 @@ class UpstreamEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """`[[upstreams]]`: one place that answers AI calls. `models` maps each alias to the upstream's own name."""
 
     name: Name
-    kind: Annotated[Literal["openai"], Meta(description='"openai" (the echo upstream is built in)')]
+    kind: Annotated[Literal["openai", "coze"], Meta(description='"openai" or "coze" (the echo upstream is built in)')]
     base_url: Text
     credential_env: Text = ""
     credential_file: Text = ""
     credential: Literally = None
+    other_credential_env: Text = ""
+    other_credential_file: Text = ""
+    oauth: Annotated[OAuthEntry | None, Meta(description="a table headed [upstreams.oauth]")] = None
     models: Annotated[
         Annotated[tuple[Alias, ...], Meta(min_length=1)] | Annotated[dict[Alias, Alias], Meta(min_length=1)],
         Meta(description="a list of models, or a table of alias = the upstream's name for it, and not empty"),

@@ -22,11 +22,13 @@ from jotgate.core.config import (
     UpstreamEntry,
     seconds,
 )
+from jotgate.core.coze_checks import check_coze
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.hint_checks import check_hints
 from jotgate.core.key_checks import check_keys
 from jotgate.core.listen_texts import is_loopback, takes_from
+from jotgate.core.oauth_checks import check_oauth
 from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
@@ -135,17 +137,34 @@ def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
         faults.append((f"{path}.models", f"holds '{ECHO}', which is built in; choose another alias"))
     if len(set(entry.models)) < len(entry.models):
         faults.append((f"{path}.models", "names a model twice; write each once"))
-    written = [name for name in ("credential", "credential_env", "credential_file") if getattr(entry, name)]
-    for name in written[1:]:
-        faults.append((f"{path}.{name}", f"stands beside {written[0]}; write one of them"))
+    faults += _check_credentials(path, entry)
     fault = _url_fault(entry.base_url)
     if fault:
         faults.append((f"{path}.base_url", fault))
+    if entry.kind == "coze":
+        faults += check_coze(path, entry)
     faults += check_reach(path, entry)
     for name in _TIMEOUTS:
         if seconds(getattr(entry, name)) > _TIMEOUT_MAX_S:
             faults.append((f"{path}.{name}", 'is longer than a day; write at most "24h"'))
     return faults
+
+
+def _check_credentials(path: str, entry: UpstreamEntry) -> list[Fault]:
+    """What an upstream is shown is said once: nothing is ever shown because something else failed."""
+    faults = []
+    written = [name for name in ("credential", "credential_env", "credential_file") if getattr(entry, name)]
+    others = [name for name in ("other_credential_env", "other_credential_file") if getattr(entry, name)]
+    for names in (written, others):
+        faults += [(f"{path}.{name}", f"stands beside {names[0]}; write one of them") for name in names[1:]]
+    if others and not written:
+        faults.append((f"{path}.{others[0]}", "stands without a credential; write credential_env, or take it out"))
+    if entry.oauth is None:
+        return faults
+    if written:
+        fault = "stands beside oauth, and one never stands in for the other; take one of them out"
+        faults.append((f"{path}.{written[0]}", fault))
+    return faults + check_oauth(f"{path}.oauth", entry.oauth, entry.kind, entry.base_url)
 
 
 def check_upstreams(upstreams: Mapping[str, UpstreamEntry]) -> list[Fault]:

@@ -12,13 +12,14 @@ from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
+from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.policy_reader import read_policies
 from jotgate.core.price_entries import check_prices, read_prices
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.quota_reader import read_quotas
 from jotgate.core.route_checks import check_bounds, check_credentials, check_expectations, check_routes, models_of
-from jotgate.core.tables import LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
+from jotgate.core.tables import GRANT_SECRETS, LITERAL_SECRETS, SECRETS, SHARED_SECRETS, make, read_table, unknown
 from jotgate.errors import ConfigurationError
 
 _STORE_SECRET: Final = (
@@ -32,6 +33,11 @@ _LITERAL_SECRET: Final = (
 _SHARED_SECRET: Final = (
     'is a secret, and none may stand in this file; write secret_env = "NAME" of an environment variable, or '
     'secret_file = "PATH"'
+)
+
+_GRANT_SECRET: Final = (
+    "is a secret, and none may stand in this file; write the name of an environment variable to the setting that ends "
+    "in _env, or a file's path to the one that ends in _file"
 )
 
 
@@ -127,6 +133,16 @@ def find_literal_secrets(document: Mapping[str, object], *, development: bool = 
         *([] if development else _passwords_in(document)),
         *_secrets_in("upstreams", document.get("upstreams"), refused, _LITERAL_SECRET),
         *_secrets_in("issuers", document.get("issuers"), SHARED_SECRETS, _SHARED_SECRET),
+        *_secrets_of_grants(document.get("upstreams")),
+    ]
+
+
+def _secrets_of_grants(upstreams: object) -> list[Fault]:
+    return [
+        (f"upstreams[{index}].oauth.{setting}", _GRANT_SECRET)
+        for index, item in enumerate(upstreams if isinstance(upstreams, list) else [])
+        if isinstance(item, Mapping) and isinstance(table := item.get("oauth"), Mapping)
+        for setting in sorted(GRANT_SECRETS & table.keys())
     ]
 
 
@@ -156,11 +172,22 @@ def _read_upstreams(value: object, faults: list[Fault]) -> dict[str, UpstreamEnt
     entries: dict[str, UpstreamEntry] = {}
     for index, item in enumerate(value):
         path = f"upstreams[{index}]"
-        entry = read_table(UpstreamEntry, item, path, faults)
-        if entry is not None:
+        sound = len(faults)
+        entry = read_table(UpstreamEntry, _with_oauth(path, item, faults), path, faults)
+        if entry is not None and len(faults) == sound:
             faults += check_upstream(path, entry)
             entries[path] = entry
     return entries
+
+
+def _with_oauth(path: str, upstream: object, faults: list[Fault]) -> object:
+    """An upstream's table with that of its grant read on its own, so that a fault names its setting."""
+    table = upstream.get("oauth") if isinstance(upstream, Mapping) else None
+    if not isinstance(upstream, Mapping) or not isinstance(table, Mapping):
+        return upstream
+    found = read_table(OAuthEntry, table, f"{path}.oauth", faults)
+    rest = {name: value for name, value in upstream.items() if name != "oauth"}
+    return rest if found is None else {**rest, "oauth": found}
 
 
 def _names(entries: object) -> set[str]:

@@ -81,8 +81,8 @@ class Upstream(Struct, frozen=True):
     """One place that answers AI calls.
 
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
-    (scheme, host, port and path prefix such as `/v1`); "chain" asks others (`core.chains`). `ceiling_field` is where it
-    takes the ceiling of a chat completion whose caller set none.
+    (scheme, host, port and path prefix such as `/v1`); "coze" is Coze's API there; "chain" asks others (`core.chains`).
+    `ceiling_field` is where it takes the ceiling of a chat completion whose caller set none.
 
     It is told a static `credential`, or `other_credential` where that is refused with 401; or, if `exchanged`, a token
     that control gets for it. `token_mark` names how those are got, without a secret: tokens of before another mark are
@@ -90,7 +90,7 @@ class Upstream(Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["openai", "echo", "chain"]
+    kind: Literal["openai", "echo", "chain", "coze"]
     base_url: str = ""
     credential: Secret | None = None
     connect_timeout_s: float = 5.0
@@ -112,7 +112,7 @@ class MeteringRules(Struct, frozen=True):
 
     A unary call may make `output_ceiling` of output for each answer, unless its caller says how many; a stream takes
     `output_step` at a time. An image in a call counts for `image_tokens`, a piece of sound for `audio_tokens`. A chain
-    is sent the conversation in `passes` steps, with `hidden_input` beside it, and its caller does not see
+    is sent the conversation in `passes` asks, with `hidden_input` beside it, and its caller does not see
     `hidden_output` of what they say.
     """
 

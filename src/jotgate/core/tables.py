@@ -18,6 +18,9 @@ LITERAL_SECRETS: Final = SECRETS | {"api_key", "apikey", "key", "token", "secret
 SHARED_SECRETS: Final = LITERAL_SECRETS | {"client_secret", "jwt_secret", "previous_secret", "secrets", "signing_key"}
 """The same, of an issuer."""
 
+GRANT_SECRETS: Final = SHARED_SECRETS | {"private_key", "next_private_key", "refresh_token"}
+"""The same, of the grant of an upstream."""
+
 _HIDDEN: Final = SECRETS | {"password"}
 _SECRETS_BY_TABLE: Final = {"upstreams[": LITERAL_SECRETS, "issuers[": SHARED_SECRETS}
 
@@ -55,7 +58,10 @@ def description(kind: object) -> str:
 
 def unknown(prefix: str, table: Mapping[str, object], known: list[str]) -> list[Fault]:
     """A fault for each name in a table that is no setting; secrets that stand there have faults of their own."""
-    secrets = next((names for start, names in _SECRETS_BY_TABLE.items() if prefix.startswith(start)), frozenset())
+    tables = _SECRETS_BY_TABLE.items()
+    secrets = next((names for start, names in tables if prefix.startswith(start)), frozenset[str]())
+    if prefix.endswith(".oauth."):
+        secrets = GRANT_SECRETS
     return [
         (f"{prefix}{name}", f"is not a setting; {advice(name, known)}")
         for name in table

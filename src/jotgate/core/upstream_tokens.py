@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from jotgate.core.token_grants import GrantKind
 from jotgate.core.values import Secret
 from jotgate.errors import UpstreamTokenError, UpstreamTokenRefused, UpstreamTokenUnavailable, UpstreamTokenUnconfigured
 
@@ -49,6 +50,26 @@ class TokenStatus(Struct, frozen=True):
     expires_in_s: int | None
 
 
+class TokenStanding(Struct, frozen=True):
+    """How the tokens of one upstream are doing; no secret.
+
+    `key_id` is the key that is taken; `second`: it is the one for the time of a rotation. `obtained_at_s` is when the
+    last exchange succeeded; 0: none has. `fault` is why the last one failed, since `failing_since_s`; empty: it did
+    not. Times are in seconds since the epoch.
+    """
+
+    upstream: str
+    kind: GrantKind
+    sessions: int
+    obtained: int
+    failed: int
+    key_id: str = ""
+    second: bool = False
+    fault: str = ""
+    failing_since_s: float = 0.0
+    obtained_at_s: float = 0.0
+
+
 class TokenFound(Struct, frozen=True):
     """A token that may be sent now. `digest` names it if it is refused."""
 
@@ -80,8 +101,12 @@ def digest_of(token: Secret) -> bytes:
 def lacking_error(upstream: str, lacking: TokenLacking) -> UpstreamTokenError:
     """What a call is told that needs a token of this upstream, and there is none."""
     message = f"there is no token for the upstream '{upstream}': {lacking.cause}"
+    error: UpstreamTokenError
     if lacking.lack == "unconfigured":
-        return UpstreamTokenUnconfigured(message)
-    if lacking.lack == "refused":
-        return UpstreamTokenRefused(message)
-    return UpstreamTokenUnavailable(message, retry_after_s=lacking.retry_after_s)
+        error = UpstreamTokenUnconfigured(message)
+    elif lacking.lack == "refused":
+        error = UpstreamTokenRefused(message)
+    else:
+        error = UpstreamTokenUnavailable(message, retry_after_s=lacking.retry_after_s)
+    error.cause = lacking.cause
+    return error

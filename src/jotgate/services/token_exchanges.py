@@ -1,5 +1,6 @@
 """Gets a token from an upstream's token endpoint: signs what is signed, asks, tries again, tries the other key."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -24,7 +25,9 @@ from jotgate.ports import Clock, Entropy, KeptRefreshTokens, TokenEndpoint
 
 TRIES: Final = 3
 """So often is an endpoint asked that does not answer, before those who wait are told."""
-_BACK_OFF_S: Final = 0.25
+_BACK_OFF_S: Final = 0.1
+SETTLE_S: Final = 3.5
+"""So long a stop waits for refresh tokens that were sent; control has 5 s to end."""
 _RETRY_SOON_S: Final = 1
 _KEYS_KNOWN_MAX: Final = 64
 
@@ -55,6 +58,8 @@ class Chance:
 class TokenExchanges:
     """Makes exchanges. Mutable: the keys that were read, which of a pair was taken last, refresh tokens not yet kept.
 
+    The exchanges of refresh tokens go on when nobody waits for them any more.
+
     `kept` is where refresh tokens are from one control process to the next.
     """
 
@@ -70,6 +75,7 @@ class TokenExchanges:
         self._keys: dict[tuple[AssertionKey, str], SigningKey] = {}
         self._taken: dict[str, str] = {}
         self._unkept: dict[str, KeptRefreshToken] = {}
+        self._swaps: set[asyncio.Task[Outcome]] = set()
 
     def key_in_use(self, grant: TokenGrant) -> int:
         """Which of the grant's keys was taken last, from 0; the first if none was."""
@@ -128,10 +134,22 @@ class TokenExchanges:
             return NotNow(f"the refresh token that is kept cannot be read: {refusal.message}")
         if before is None:
             return Unasked(f"nobody has logged in for it; run: jotgate upstream login {grant.upstream}")
+        swap = asyncio.get_running_loop().create_task(self._swap(grant, before))
+        self._swaps.add(swap)
+        swap.add_done_callback(self._swaps.discard)
+        return await asyncio.shield(swap)
+
+    async def _swap(self, grant: TokenGrant, before: Secret) -> Outcome:
+        """Send a refresh token, which dies of it, and keep its successor, whether anybody still waits or not."""
         outcome = await self._ask(grant, refresh_token=before)
         if isinstance(outcome, Handout) and outcome.refresh_token not in (None, before):
             await self._keep(grant, outcome.refresh_token)
         return outcome
+
+    async def settle(self) -> None:
+        """Wait, but not for long, until what comes of the refresh tokens that were sent is kept."""
+        if self._swaps:
+            await asyncio.wait(self._swaps, timeout=SETTLE_S)
 
     async def _refresh_token(self, grant: TokenGrant) -> Secret | None:
         """The newest that descends from what is configured; that itself, where none does."""

@@ -7,19 +7,20 @@ Nothing is renewed that nobody wants. Whoever is refused, or cannot be reached, 
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.token_exchange import Handout, NotNow
-from jotgate.core.token_grants import GrantKind, TokenGrant
+from jotgate.core.token_grants import TokenGrant
 from jotgate.core.upstream_tokens import (
     NO_REFUSAL,
     HeldToken,
     TokenLacking,
+    TokenStanding,
     TokenStatus,
     digest_of,
     hold,
@@ -40,6 +41,7 @@ REST_MAX_S: Final = 30.0
 FRESH_S: Final = 60.0
 """A token that is refused so soon after it came in the place of a refused one is a sign that the next will be too."""
 
+_TRIES: Final = 3
 _REFUSED_MAX: Final = 4
 _SESSION_DIGITS: Final = 16
 
@@ -52,24 +54,8 @@ class Asker(Struct, frozen=True):
 
 
 CONTROL: Final = Asker()
-
-
-class TokenStanding(Struct, frozen=True):
-    """How the tokens of one upstream are doing; no secret.
-
-    `key_id` is the key that is taken; `second`: it is the one for the time of a rotation. `fault` is why the last
-    exchange failed, since `failing_since_s` (seconds since the epoch); empty: it did not.
-    """
-
-    upstream: str
-    kind: GrantKind
-    sessions: int
-    obtained: int
-    failed: int
-    key_id: str = ""
-    second: bool = False
-    fault: str = ""
-    failing_since_s: float = 0.0
+_CHANGED: Final = TokenLacking("unknown", "the settings were changed while it was got")
+_UNCONFIGURED: Final = TokenLacking("unconfigured", "nothing says how one is got")
 
 
 class _Session:
@@ -102,20 +88,28 @@ class _Session:
 class _Account:
     """What is counted of one upstream. Mutable."""
 
-    __slots__ = ("failed", "failing_since_s", "fault", "obtained")
+    __slots__ = ("failed", "failing_since_s", "fault", "obtained", "obtained_at_s")
 
     def __init__(self) -> None:
         self.obtained = 0
+        self.obtained_at_s = 0.0
         self.failed = 0
         self.fault = ""
         self.failing_since_s = 0.0
 
 
-class UpstreamTokenKeeper:
-    """Keeps tokens. Mutable: the grants in effect, the sessions, what is counted of each upstream.
+class TokenNews(Protocol):
+    """Whom the keeper tells something."""
 
-    `news` is told of each upstream that fails, and of its recovery; `cleared` that workers are to use a token no more.
-    """
+    def cleared(self, upstream: str, session: str | None) -> None:
+        """Workers are to use the token of this session no more; None: those of all sessions of this upstream."""
+
+    def failing(self, upstream: str, fault: str) -> None:
+        """The tokens of this upstream cannot be got any more, for this reason; empty: they can again."""
+
+
+class UpstreamTokenKeeper:
+    """Keeps tokens. Mutable: the grants in effect, the sessions, what is counted of each upstream."""
 
     def __init__(
         self,
@@ -123,17 +117,18 @@ class UpstreamTokenKeeper:
         entropy: Entropy,
         exchanges: TokenExchanges,
         recorder: Recorder,
+        news: TokenNews,
         *,
-        cleared: Callable[[str, str | None], None],
-        news: Callable[[str, str], None],
+        sessions_max: int = SESSIONS_MAX,
     ) -> None:
         self._clock = clock
         self._chance = Chance(entropy)
         self._exchanges = exchanges
         self._recorder = recorder
-        self._failures = RefusalLog(recorder, clock, "upstream_token.refused")
-        self._cleared = cleared
+        self._failures = RefusalLog(recorder, clock, "upstream.token_refused")
         self._news = news
+        self._cleared = news.cleared
+        self._sessions_max = sessions_max
         self._grants: dict[str, TokenGrant] = {}
         self._accounts: dict[str, _Account] = {}
         self._sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
@@ -150,31 +145,52 @@ class UpstreamTokenKeeper:
                 self._try_again(name)
         self._accounts = {name: self._accounts.get(name, _Account()) for name in self._grants}
 
-    async def held(self, upstream: str, session: str, refused: bytes = NO_REFUSAL, by: Asker = CONTROL) -> HeldToken:
-        """The token of a session, which is got if there is none; `refused` is the digest of one that is not wanted.
+    async def find(
+        self, upstream: str, session: str, refused: bytes = NO_REFUSAL, by: Asker = CONTROL
+    ) -> HeldToken | TokenLacking:
+        """The token of a session, which is got if there is none, or why there is none.
+
+        `refused` is the digest of a token that the upstream refused: it is not the answer.
+        """
+        found: HeldToken | TokenLacking = _CHANGED
+        for _ in range(_TRIES):
+            grant = self._grants.get(upstream)
+            if grant is None:
+                return _UNCONFIGURED
+            known = self._session(grant, session)
+            if refused:
+                self._refuse(known, refused)
+            held = known.held
+            if held is not None and self._clock.now_s() < held.renew_from_s:
+                return held
+            found = await self._get(grant, session, known, by)
+            if found is not _CHANGED:
+                break
+        return found
+
+    async def held(self, upstream: str, session: str, by: Asker = CONTROL) -> HeldToken:
+        """The token of a session, which is got if there is none.
 
         Raises:
             UpstreamTokenUnconfigured: nothing says how it is got.
             UpstreamTokenRefused: what is configured was refused, or cannot be used.
             UpstreamTokenUnavailable: the token endpoint, or the audit log, cannot be used now.
         """
-        grant = self._grant(upstream)
-        known = self._session(grant, session)
-        if refused:
-            self._refuse(known, refused)
-        held, now_s = known.held, self._clock.now_s()
-        if held is not None and now_s < held.renew_from_s:
-            return held
-        return await self._get(grant, session, known, by)
+        return _require(upstream, await self.find(upstream, session, by=by))
 
     async def renew(self, upstream: str, session: str, by: Asker = CONTROL) -> HeldToken:
         """A token that is got now, whatever is held; with others who want one meanwhile. Raises as `held` does.
 
         Workers take it up with their next call.
         """
-        grant = self._grant(upstream)
+        grant = self._grants.get(upstream)
+        if grant is None:
+            return _require(upstream, _UNCONFIGURED)
         known = self._session(grant, session)
-        found = await self._get(grant, session, known, by)
+        before = known.held
+        found = _require(upstream, await self._get(grant, session, known, by))
+        if before is not None and found.digest == before.digest:  # It is good still, and none came in its place.
+            return _require(upstream, known.lacking or _CHANGED)
         self._cleared(upstream, session if grant.isolates else None)
         return found
 
@@ -185,7 +201,7 @@ class UpstreamTokenKeeper:
             AuditUnavailable: it cannot be recorded, and is not done.
         """
         details = {"upstream": upstream, "session": "all" if session is None else _shown(session)}
-        self._recorder.record("upstream_token.cleared", actor=by.actor, subject=by.subject, details=details)
+        self._recorder.record("upstream.token_cleared", actor=by.actor, subject=by.subject, details=details)
         grant = self._grants.get(upstream)
         if session is None or grant is None or not grant.isolates:
             self._exchanges.forget_login(upstream)
@@ -214,17 +230,12 @@ class UpstreamTokenKeeper:
         return [self._standing(grant) for grant in self._grants.values()]
 
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way, but for refresh tokens that were sent: what comes of those is kept."""
         under_way = [known.getting for known in self._sessions.values() if known.getting is not None]
         for one in under_way:
             one.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-
-    def _grant(self, upstream: str) -> TokenGrant:
-        grant = self._grants.get(upstream)
-        if grant is None:
-            raise lacking_error(upstream, TokenLacking("unconfigured", "nothing says how one is got"))
-        return grant
+        await self._exchanges.settle()
 
     def _session(self, grant: TokenGrant, session: str) -> _Session:
         key = _key(grant, session)
@@ -232,7 +243,7 @@ class UpstreamTokenKeeper:
         if known is not None:
             self._sessions.move_to_end(key)
             return known
-        if len(self._sessions) >= SESSIONS_MAX:
+        if len(self._sessions) >= self._sessions_max:
             idle = next((key for key, one in self._sessions.items() if one.getting is None), None)
             if idle is not None:
                 del self._sessions[idle]
@@ -261,7 +272,7 @@ class UpstreamTokenKeeper:
         known.lacking = replace(lacking, retry_after_s=max(1, round(span_s)))
         return known.lacking
 
-    async def _get(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken:
+    async def _get(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken | TokenLacking:
         """What the exchange comes to that is under way for this session; it is begun if there is none."""
         outcome: HeldToken | TokenLacking | None = None
         if known.getting is None:
@@ -271,14 +282,14 @@ class UpstreamTokenKeeper:
         if outcome is None:
             assert known.getting is not None, "it was under way, or has been begun"
             outcome = await asyncio.shield(known.getting)
-        if isinstance(outcome, HeldToken):
+        if isinstance(outcome, HeldToken) or outcome is _CHANGED:
             return outcome
         held, now_s = known.held, self._clock.now_s()
         if held is not None and now_s < held.good_until_s:
             # It is good still. Nobody need ask again before an exchange is made again.
             later_s = now_s + max(0.0, known.rest_s - self._clock.monotonic_s())
             return replace(held, renew_from_s=min(held.good_until_s, max(held.renew_from_s, later_s)))
-        raise lacking_error(grant.upstream, outcome)
+        return outcome
 
     async def _obtain(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken | TokenLacking:
         try:
@@ -287,7 +298,7 @@ class UpstreamTokenKeeper:
                 outcome = await self._exchanges.run(grant, _key(grant, session)[1])
             now = self._grants.get(grant.upstream)
             if now is None or now.mark != grant.mark:
-                return TokenLacking("unknown", "the settings were changed meanwhile")
+                return _CHANGED
             return self._settle(now, session, known, outcome, by)
         except AuditUnavailable:
             return TokenLacking("unknown", "the audit log cannot be written, and nothing is done unrecorded")
@@ -305,12 +316,13 @@ class UpstreamTokenKeeper:
             if key_id := self._standing(grant).key_id:
                 details["kid"] = key_id
             details["exp"] = int(outcome.ends_s)
-            self._recorder.record("upstream_token.obtained", actor=by.actor, subject=by.subject, details=details)
+            self._recorder.record("upstream.token_obtained", actor=by.actor, subject=by.subject, details=details)
             known.held = hold(outcome.token, outcome.ends_s, self._clock.now_s())
             known.obtained_s = self._clock.monotonic_s()
             known.failures = 0
             known.rest_s = 0.0
             account.obtained += 1
+            account.obtained_at_s = self._clock.now_s()
             self._tell(grant.upstream, "")
             return known.held
         lacking = _lack(outcome)
@@ -327,7 +339,7 @@ class UpstreamTokenKeeper:
         account = self._accounts[upstream]
         if bool(fault) != bool(account.fault):
             account.failing_since_s = self._clock.now_s() if fault else 0.0
-            self._news(upstream, fault)
+            self._news.failing(upstream, fault)
         account.fault = fault
 
     def _standing(self, grant: TokenGrant) -> TokenStanding:
@@ -343,6 +355,7 @@ class UpstreamTokenKeeper:
             second=place > 0,
             fault=account.fault,
             failing_since_s=account.failing_since_s,
+            obtained_at_s=account.obtained_at_s,
         )
 
     def _forget(self, upstream: str) -> None:
@@ -358,6 +371,12 @@ class UpstreamTokenKeeper:
         for key, known in self._sessions.items():
             if key[0] == upstream:
                 known.rest_s, known.failures = 0.0, 0
+
+
+def _require(upstream: str, found: HeldToken | TokenLacking) -> HeldToken:
+    if isinstance(found, TokenLacking):
+        raise lacking_error(upstream, found)
+    return found
 
 
 def _key(grant: TokenGrant, session: str) -> tuple[str, str]:

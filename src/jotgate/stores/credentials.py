@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from jotgate.core.faults import Fault
 from jotgate.core.redaction import is_variable
 from jotgate.core.values import Secret
 from jotgate.stores.named_files import read_named
@@ -70,3 +71,22 @@ def read_credential(text: str, which_is: str) -> Secret:
     if len(credential) > _CREDENTIAL_BYTES_MAX:
         raise ValueError(f"{which_is} longer than {_CREDENTIAL_BYTES_MAX} characters")
     return Secret(credential)
+
+
+def read_secret(
+    path: str, kind: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path
+) -> Secret | Fault | None:
+    """The secret that a table names or holds, or why there is none; None where none is asked for.
+
+    `kind` is such as `credential`, `password` or `master_key`. File names start at `base`.
+    """
+    name = next((one for one in (kind, f"{kind}_env", f"{kind}_file") if one in entry), "")
+    try:
+        match name.removeprefix(kind):
+            case "_env":
+                return from_environment(variables, entry[name])
+            case "_file":
+                return from_file(base, entry[name])
+        return read_credential(entry[name], "is") if name else None
+    except ValueError as fault:
+        return f"{path}.{name}", str(fault)

@@ -19,6 +19,7 @@ from jotgate.core.faults import Fault
 from jotgate.core.issuer_compiler import FoundIssuer, warn_of_fetches
 from jotgate.core.issuer_secrets import warn_of_guessable
 from jotgate.core.key_checks import check_master_key
+from jotgate.core.oauth_checks import GrantSecrets
 from jotgate.core.overlay import Overlaid, overlay
 from jotgate.core.policy_book import warn_of
 from jotgate.core.preset_checks import check_presets
@@ -30,13 +31,13 @@ from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 from jotgate.stores.addresses import check_driver
-from jotgate.stores.credentials import from_environment, from_file, read_credential
+from jotgate.stores.credentials import read_secret
 from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
 from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.presets import find_presets
 from jotgate.stores.prompts import read_prompts
-from jotgate.stores.reaches import read_reach
+from jotgate.stores.upstream_ways import UpstreamWays, read_upstream_ways
 from jotgate.stores.zones import check_quota_zones, read_zones
 
 _VARIABLE: Final = re.compile(r"JOTGATE_\w+|[A-Z][A-Z0-9_]*", re.ASCII)
@@ -75,13 +76,13 @@ class Finding(Struct, frozen=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """What the sources say, and everything that is wrong with it; `config` is None when anything is.
 
-    `tls` is that table, if it alone is sound. `credentials` and `reaches` are by upstream name, `issuers` the entries
-    with what they name; `store_password`, `hints_password` and `master_key` are for `[store]`, `[hints]` and `[keys]`;
-    `zones` are the rules of the time zones that policies name, `prompts` the texts of chains' prompt files, by what
-    the settings call these. `origins` says for each path that is not at its default
-    what decided it. `files` are those that were read or would have been, and `secret_files` those of them that hold
-    secrets. `text` is what stands in the file: a secret, as it may hold some. `brought` are the names of those entries
-    that came of `presets`.
+    `tls` is that table, if it alone is sound. `credentials`, `other_credentials`, `grant_secrets` and `reaches` are by
+    upstream name, `issuers` the entries with what they name; `store_password`, `hints_password` and `master_key` are
+    for `[store]`, `[hints]` and `[keys]`; `zones` are the rules of the time zones that policies name, `prompts` the
+    texts of chains' prompt files, by what the settings call these. `origins` says for each path that is not at its
+    default what decided it. `files` are those that were read or would have been, and `secret_files` those of them that
+    hold secrets. `text` is what stands in the file: a secret, as it may hold some. `brought` are the names of those
+    entries that came of `presets`.
     """
 
     config: Config | None
@@ -102,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     text: Secret = _NOTHING
     presets: tuple[Preset, ...] = ()
     brought: Names = {}
+    other_credentials: Mapping[str, Secret] = {}
+    grant_secrets: Mapping[str, GrantSecrets] = {}
 
     def find(self, path: str, fault: str) -> Finding:
         """A fault of a setting, with the place where it was decided."""
@@ -156,9 +159,11 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     reading = read(laid.document)
     faults += reading.faults
     base = sources.file.parent if sources.file is not None else Path()
-    ways = _read_upstreams(laid.document, environment.values, base) if secrets else _Ways()
+    ways = read_upstream_ways(laid.document, environment.values, base) if secrets else UpstreamWays()
     issuers = read_issuer_ways(reading.issuers, environment.values, base, reading.server) if secrets else []
-    faults += [fault for fault in ways.faults if fault[0] not in refused]
+    # A preset's variables are nobody's file: with a key that is none the face says so, and the rest of it serves.
+    ours = found.laid.brought.get("upstreams", frozenset())
+    faults += [fault for fault in (*ways.faults, *ways.unusable(ours)) if fault[0] not in refused]
     faults += [fault for way in issuers for fault in way.faults]
     watched += [*ways.files, *(file for way in issuers for file in way.files)]
     secret_files = [*ways.secret_files, *(file for way in issuers for file in way.secret_files)]
@@ -177,6 +182,8 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         config=None if faults or laid.faults else reading.config,
         tls=reading.tls,
         credentials=ways.credentials,
+        other_credentials=ways.other_credentials,
+        grant_secrets=ways.grant_secrets,
         reaches=ways.reaches,
         issuers=tuple(way.found for way in issuers),
         store_password=own.store_password,
@@ -189,6 +196,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         warnings=(
             *environment.warnings,
             *(warning for one in found.presets for warning in (*one.missing, *one.warnings)),
+            *(f"{path} {fault}" for path, fault in ways.unusable(among=ours)),
             *warn_of_readers(secret_files),
             *(warning for way in issuers for warning in (*warn_of_guessable(way.found), *warn_of_fetches(way.found))),
             *([] if reading.config is None else warn_of(reading.config.policies)),
@@ -199,38 +207,6 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         presets=found.presets,
         brought=found.laid.brought,
     )
-
-
-class _Ways(Struct, frozen=True):
-    """What the upstreams lead to, by their names, the faults of that, and the files that were looked at."""
-
-    credentials: Mapping[str, Secret] = {}
-    reaches: Mapping[str, Reach] = {}
-    faults: tuple[Fault, ...] = ()
-    files: tuple[Path, ...] = ()
-    secret_files: tuple[Path, ...] = ()
-
-
-def _read_upstreams(document: Mapping[str, object], variables: Mapping[str, str], base: Path) -> _Ways:
-    credentials: dict[str, Secret] = {}
-    reaches: dict[str, Reach] = {}
-    faults: list[Fault] = []
-    files: list[Path] = []
-    secret_files: list[Path] = []
-    for path, entry in _upstreams_of(document):
-        if "credential_file" in entry:
-            secret_files.append(base / entry["credential_file"])
-        found = _secret_of(path, "credential", entry, variables, base)
-        if isinstance(found, Secret):
-            credentials[entry["name"]] = found
-        elif found is not None:
-            faults.append(found)
-        way = read_reach(path, entry, variables, base)
-        reaches[entry["name"]] = way.reach
-        files += way.files
-        secret_files += way.secret_files
-        faults += way.faults
-    return _Ways(credentials, reaches, tuple(faults), tuple(files), tuple(secret_files))
 
 
 def _holders_of_secrets(sources: Sources, text: "_Text") -> Iterator[Path]:
@@ -306,16 +282,6 @@ def _is_of_others(found: os.stat_result) -> bool:
     return found.st_uid not in {0, os.geteuid()} or bool(found.st_mode & stat.S_IWOTH)
 
 
-def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The named upstreams, those with faults too, by path: what is text in each, and not empty."""
-    entries = document.get("upstreams")
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        table = entry if isinstance(entry, Mapping) else {}
-        texts = {name: text for name, text in table.items() if isinstance(text, str) and text}
-        if "name" in texts:
-            yield f"upstreams[{index}]", texts
-
-
 def find_named(sources: Sources, table: str, kind: str, entry: Mapping[str, str]) -> Secret | None:
     """The secret that `entry` names, as settings that were read earlier had it; `kind` is as for `[table]`.
 
@@ -324,7 +290,7 @@ def find_named(sources: Sources, table: str, kind: str, entry: Mapping[str, str]
     """
     environment = with_dotenv(sources.environment, sources.dotenv).values
     base = sources.file.parent if sources.file is not None else Path()
-    found = _secret_of(table, kind, {name: text for name, text in entry.items() if text}, environment, base)
+    found = read_secret(table, kind, {name: text for name, text in entry.items() if text}, environment, base)
     if isinstance(found, tuple):
         raise ConfigurationError([found])
     return found
@@ -342,9 +308,9 @@ class _Own(Struct, frozen=True):
 
 def _read_own(document: Mapping[str, object], variables: Mapping[str, str], base: Path) -> _Own:
     store, hints, keys = (_texts_of(document, name) for name in ("store", "hints", "keys"))
-    password = _secret_of("store", "password", store, variables, base)
-    of_hints = _secret_of("hints", "password", hints, variables, base)
-    master = _secret_of("keys", "master_key", keys, variables, base)
+    password = read_secret("store", "password", store, variables, base)
+    of_hints = read_secret("hints", "password", hints, variables, base)
+    master = read_secret("keys", "master_key", keys, variables, base)
     if isinstance(master, Secret) and (fault := check_master_key(master)):
         master = (f"keys.{'master_key_env' if 'master_key_env' in keys else 'master_key_file'}", fault)
     return _Own(
@@ -365,22 +331,3 @@ def _texts_of(document: Mapping[str, object], name: str) -> Mapping[str, str]:
     found = document.get(name)
     table = found if isinstance(found, Mapping) else {}
     return {name: text for name, text in table.items() if isinstance(text, str) and text}
-
-
-def _secret_of(
-    path: str, kind: str, entry: Mapping[str, str], variables: Mapping[str, str], base: Path
-) -> Secret | Fault | None:
-    """The secret that a table names or holds, or why there is none; None where none is asked for.
-
-    `kind` is `credential`, `password` or `master_key`. File names start at `base`.
-    """
-    name = next((one for one in (kind, f"{kind}_env", f"{kind}_file") if one in entry), "")
-    try:
-        match name.removeprefix(kind):
-            case "_env":
-                return from_environment(variables, entry[name])
-            case "_file":
-                return from_file(base, entry[name])
-        return read_credential(entry[name], "is") if name else None
-    except ValueError as fault:
-        return f"{path}.{name}", str(fault)

@@ -50,7 +50,7 @@ def learn_of(upstreams: Iterable[Upstream], issuers: Iterable[Issuer] = ()) -> N
     found: list[Secret | None] = []
     for upstream in upstreams:
         proxy = upstream.reach.proxy
-        found += [upstream.credential, None if proxy is None else proxy.credential]
+        found += [upstream.credential, upstream.other_credential, None if proxy is None else proxy.credential]
     found += [one.secret for issuer in issuers for one in issuer.secrets]
     learn(secret for secret in found if secret is not None)
 

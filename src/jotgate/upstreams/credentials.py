@@ -77,23 +77,32 @@ class _Session:
         return self.refused[-1] if self.refused else NO_REFUSAL
 
 
+def ask_nobody(upstream: str, session: str, refused: bytes) -> None:
+    """Stands for control where there is no way to it yet."""
+
+
 class UpstreamTokens:
-    """What a worker holds of upstreams' tokens. Mutable: that, and the calls that wait for one.
+    """What a worker holds of upstreams' tokens. Mutable: that, the calls that wait for one, and who is asked.
 
     It outlives worlds. `ask` puts a question to control, if there is one; `soon` does one thing in a coming turn of
     the loop.
     """
 
-    def __init__(self, clock: Clock, ask: Ask, soon: Soon) -> None:
+    def __init__(self, clock: Clock, ask: Ask, soon: Soon, sessions_max: int = SESSIONS_MAX) -> None:
         self._clock = clock
         self._ask_control = ask
         self._soon = soon
+        self._sessions_max = sessions_max
         self._sessions: OrderedDict[_Key, _Session] = OrderedDict()
         self._marks: dict[str, str] = {}
         self._told: deque[tuple[_Need, TokenFound | TokenLacking]] = deque()
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def ask_by(self, ask: Ask) -> None:
+        """Ask control in this way from now on."""
+        self._ask_control = ask
 
     @property
     def waiting(self) -> int:
@@ -172,9 +181,10 @@ class UpstreamTokens:
         """Tell those that have waited for long enough. Called a few times a second."""
         now_s = self._clock.monotonic_s()
         for known in self._sessions.values():
+            if not known.needs:
+                continue
             late = [need for need in known.needs if need.live and need.deadline_s <= now_s]
-            if late or len(known.needs) > 0:
-                known.needs = [need for need in known.needs if need.live and need.deadline_s > now_s]
+            known.needs = [need for need in known.needs if need.live and need.deadline_s > now_s]
             for need in late:
                 need.tell(_SILENT)
 
@@ -183,7 +193,7 @@ class UpstreamTokens:
         if known is not None:
             self._sessions.move_to_end(key)
             return known
-        if len(self._sessions) >= SESSIONS_MAX:
+        if len(self._sessions) >= self._sessions_max:
             self._drop_oldest()
         known = self._sessions[key] = _Session()
         return known

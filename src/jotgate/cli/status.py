@@ -9,7 +9,8 @@ from jotgate.cli.common import EXIT_OK, add_data_option, data_directory, say_nex
 
 if TYPE_CHECKING:
     from jotgate.core.key_fetches import KeyStanding
-    from jotgate.core.status import IssuerState, Status
+    from jotgate.core.status import FaceState, IssuerState, Status
+    from jotgate.core.upstream_tokens import TokenStanding
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,6 +45,8 @@ def _describe(found: "Status") -> str:
     behind = [f"worker {one.slot} is still on {one.snapshot}" for one in found.settled if one.snapshot < found.snapshot]
     rows = [
         ("version", found.version),
+        ("url", found.url),
+        *(("face", _describe_face(one)) for one in found.faces),
         ("issuer", found.issuer),
         ("key", found.kid),
         ("workers", str(found.workers)),
@@ -53,9 +56,14 @@ def _describe(found: "Status") -> str:
         *(("pending", f"{path} has changed, and waits for the next start") for path in found.pending),
         *(("issuer", _describe_issuer(one)) for one in found.issuers),
         *(("keys", _describe_keys(one)) for one in found.issuer_keys),
+        *(("tokens", _describe_tokens(one)) for one in found.upstream_tokens),
         *(("metrics", url) for url in found.metrics),
     ]
     return f"jotgate runs (pid {found.pid})\n" + "".join(f"  {name:<10}{value}\n" for name, value in rows)
+
+
+def _describe_face(one: "FaceState") -> str:
+    return f"{one.name}: {one.url}" + "".join(f"; {missing}" for missing in one.missing)
 
 
 def _describe_issuer(one: "IssuerState") -> str:
@@ -70,3 +78,14 @@ def _describe_keys(one: "KeyStanding") -> str:
     age = "" if one.age_s is None else f", fetched {one.age_s:.0f} s ago"
     fault = f"; the last fetch failed: {one.fault}" if one.fault else ""
     return f"{one.issuer}: {count}{age}, the next fetch in {one.next_s:.0f} s{fault}"
+
+
+def _describe_tokens(one: "TokenStanding") -> str:
+    said = f"{one.upstream}: by {one.kind}, of {one.sessions} session{'s' * (one.sessions != 1)}"
+    if one.key_id:
+        said += f", key {one.key_id}" + (", the next one: the first is not taken any more" if one.second else "")
+    said += f"; {one.obtained} got, {one.failed} failed"
+    if not one.fault:
+        return said
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.failing_since_s))
+    return f"{said}; FAILS since {since}: {one.fault}"

@@ -6,7 +6,7 @@ Nothing is renewed that nobody wants. Whoever is refused, or cannot be reached, 
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final, Protocol
@@ -31,18 +31,14 @@ from jotgate.ports import Clock, Entropy
 from jotgate.services.recorder import Recorder
 from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.token_exchanges import Chance, Outcome, TokenExchanges, Unasked
+from jotgate.services.token_sessions import TokenAccount, TokenSession
 
 SESSIONS_MAX: Final = 16_384
 """Of so many sessions is a token held; that of the one which was wanted longest ago goes first."""
 EXCHANGES_MAX: Final = 32
 """So many exchanges are under way at once; further ones wait."""
-REST_MAX_S: Final = 30.0
-"""For so long at most is an endpoint left alone that refused or did not answer."""
-FRESH_S: Final = 60.0
-"""A token that is refused so soon after it came in the place of a refused one is a sign that the next will be too."""
 
 _TRIES: Final = 3
-_REFUSED_MAX: Final = 4
 _SESSION_DIGITS: Final = 16
 
 
@@ -56,46 +52,6 @@ class Asker(Struct, frozen=True):
 CONTROL: Final = Asker()
 _CHANGED: Final = TokenLacking("unknown", "the settings were changed while it was got")
 _UNCONFIGURED: Final = TokenLacking("unconfigured", "nothing says how one is got")
-
-
-class _Session:
-    """One session's token. Mutable: it, those that were refused, the exchange under way, until when none is made."""
-
-    __slots__ = (
-        "after_refusal",
-        "failures",
-        "getting",
-        "held",
-        "lacking",
-        "obtained_s",
-        "refusals",
-        "refused",
-        "rest_s",
-    )
-
-    def __init__(self) -> None:
-        self.held: HeldToken | None = None
-        self.obtained_s = 0.0
-        self.after_refusal = False
-        self.refused: deque[bytes] = deque(maxlen=_REFUSED_MAX)
-        self.refusals = 0
-        self.failures = 0
-        self.rest_s = 0.0
-        self.lacking: TokenLacking | None = None
-        self.getting: asyncio.Task[HeldToken | TokenLacking] | None = None
-
-
-class _Account:
-    """What is counted of one upstream. Mutable."""
-
-    __slots__ = ("failed", "failing_since_s", "fault", "obtained", "obtained_at_s")
-
-    def __init__(self) -> None:
-        self.obtained = 0
-        self.obtained_at_s = 0.0
-        self.failed = 0
-        self.fault = ""
-        self.failing_since_s = 0.0
 
 
 class TokenNews(Protocol):
@@ -130,8 +86,8 @@ class UpstreamTokenKeeper:
         self._cleared = news.cleared
         self._sessions_max = sessions_max
         self._grants: dict[str, TokenGrant] = {}
-        self._accounts: dict[str, _Account] = {}
-        self._sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
+        self._accounts: dict[str, TokenAccount] = {}
+        self._sessions: OrderedDict[tuple[str, str], TokenSession] = OrderedDict()
         self._turns = asyncio.Semaphore(EXCHANGES_MAX)
 
     def follow(self, grants: Iterable[TokenGrant]) -> None:
@@ -143,7 +99,7 @@ class UpstreamTokenKeeper:
                 self._forget(name)
             elif now != grant:
                 self._try_again(name)
-        self._accounts = {name: self._accounts.get(name, _Account()) for name in self._grants}
+        self._accounts = {name: self._accounts.get(name) or TokenAccount() for name in self._grants}
 
     async def find(
         self, upstream: str, session: str, refused: bytes = NO_REFUSAL, by: Asker = CONTROL
@@ -159,13 +115,15 @@ class UpstreamTokenKeeper:
                 return _UNCONFIGURED
             known = self._session(grant, session)
             if refused:
-                self._refuse(known, refused)
+                known.refuse(refused, self._chance, self._clock.monotonic_s())
             held = known.held
             if held is not None and self._clock.now_s() < held.renew_from_s:
                 return held
             found = await self._get(grant, session, known, by)
+            if isinstance(found, HeldToken):
+                return found
             if found is not _CHANGED:
-                break
+                return self._still_good(known, found) or found
         return found
 
     async def held(self, upstream: str, session: str, by: Asker = CONTROL) -> HeldToken:
@@ -186,11 +144,7 @@ class UpstreamTokenKeeper:
         grant = self._grants.get(upstream)
         if grant is None:
             return _require(upstream, _UNCONFIGURED)
-        known = self._session(grant, session)
-        before = known.held
-        found = _require(upstream, await self._get(grant, session, known, by))
-        if before is not None and found.digest == before.digest:  # It is good still, and none came in its place.
-            return _require(upstream, known.lacking or _CHANGED)
+        found = _require(upstream, await self._get(grant, session, self._session(grant, session), by))
         self._cleared(upstream, session if grant.isolates else None)
         return found
 
@@ -208,7 +162,7 @@ class UpstreamTokenKeeper:
             self._forget(upstream)
             self._cleared(upstream, None)
             return
-        self._drop((upstream, session or grant.session))
+        self._drop(_key(grant, session))
         self._cleared(upstream, session)
 
     def status(self, upstream: str, session: str) -> TokenStatus:
@@ -237,7 +191,7 @@ class UpstreamTokenKeeper:
         await asyncio.gather(*under_way, return_exceptions=True)
         await self._exchanges.settle()
 
-    def _session(self, grant: TokenGrant, session: str) -> _Session:
+    def _session(self, grant: TokenGrant, session: str) -> TokenSession:
         key = _key(grant, session)
         known = self._sessions.get(key)
         if known is not None:
@@ -247,103 +201,88 @@ class UpstreamTokenKeeper:
             idle = next((key for key, one in self._sessions.items() if one.getting is None), None)
             if idle is not None:
                 del self._sessions[idle]
-        known = self._sessions[key] = _Session()
+        known = self._sessions[key] = TokenSession()
         return known
 
-    def _refuse(self, known: _Session, digest: bytes) -> None:
-        """The upstream takes this token for nothing. One that came in the place of such a one, just now: wait."""
-        if digest not in known.refused:
-            known.refused.append(digest)
-        if known.held is None or known.held.digest != digest:
-            return
-        now_s = self._clock.monotonic_s()
-        soon = known.after_refusal and now_s - known.obtained_s < FRESH_S
-        known.held = None
-        known.after_refusal = True
-        known.refusals = known.refusals + 1 if soon else 0
-        if soon:
-            self._rest(known, TokenLacking("refused", "the upstream refuses tokens that were handed out just now"))
-
-    def _rest(self, known: _Session, lacking: TokenLacking) -> TokenLacking:
-        """Make no exchange for a while, longer each time; `lacking` is what is said meanwhile."""
-        times = max(known.refusals, known.failures)
-        span_s = max(lacking.retry_after_s, self._chance.shorten(min(REST_MAX_S, 2.0**times)))
-        known.rest_s = self._clock.monotonic_s() + span_s
-        known.lacking = replace(lacking, retry_after_s=max(1, round(span_s)))
-        return known.lacking
-
-    async def _get(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken | TokenLacking:
-        """What the exchange comes to that is under way for this session; it is begun if there is none."""
-        outcome: HeldToken | TokenLacking | None = None
-        if known.getting is None:
-            outcome = known.lacking if self._clock.monotonic_s() < known.rest_s else None
-            if outcome is None:
-                known.getting = asyncio.get_running_loop().create_task(self._obtain(grant, session, known, by))
-        if outcome is None:
-            assert known.getting is not None, "it was under way, or has been begun"
-            outcome = await asyncio.shield(known.getting)
-        if isinstance(outcome, HeldToken) or outcome is _CHANGED:
-            return outcome
+    def _still_good(self, known: TokenSession, lacking: TokenLacking) -> HeldToken | None:
+        """The token of before, where no other can be got now and it is good: until then nobody need ask again."""
         held, now_s = known.held, self._clock.now_s()
-        if held is not None and now_s < held.good_until_s:
-            # It is good still. Nobody need ask again before an exchange is made again.
-            later_s = now_s + max(0.0, known.rest_s - self._clock.monotonic_s())
-            return replace(held, renew_from_s=min(held.good_until_s, max(held.renew_from_s, later_s)))
-        return outcome
+        if held is None or now_s >= held.good_until_s:
+            return None
+        return replace(held, renew_from_s=min(held.good_until_s, now_s + lacking.retry_after_s))
 
-    async def _obtain(self, grant: TokenGrant, session: str, known: _Session, by: Asker) -> HeldToken | TokenLacking:
+    async def _get(self, grant: TokenGrant, session: str, known: TokenSession, by: Asker) -> HeldToken | TokenLacking:
+        """What the exchange comes to that is under way for this session; it is begun if there is none."""
+        if known.getting is None:
+            lacking = self._look(grant, known)
+            if lacking is not None:
+                return lacking
+            known.getting = asyncio.get_running_loop().create_task(self._obtain(grant, session, known, by))
+        return await asyncio.shield(known.getting)
+
+    def _look(self, grant: TokenGrant, known: TokenSession) -> TokenLacking | None:
+        """Why nobody is asked for this session now; None: somebody may be."""
+        now_s = self._clock.monotonic_s()
+        return known.look(now_s) or self._account(grant).rest.look(now_s)
+
+    def _account(self, grant: TokenGrant) -> TokenAccount:
+        """What is counted of an upstream; of one that the settings name no more, for nobody."""
+        return self._accounts.get(grant.upstream) or TokenAccount()
+
+    async def _obtain(
+        self, grant: TokenGrant, session: str, known: TokenSession, by: Asker
+    ) -> HeldToken | TokenLacking:
         try:
             async with self._turns:
+                # While it waited for its turn, others may have found that nobody answers.
+                lacking = self._look(grant, known)
+                if lacking is not None:
+                    return lacking
                 self._recorder.check()
                 outcome = await self._exchanges.run(grant, _key(grant, session)[1])
-            now = self._grants.get(grant.upstream)
-            if now is None or now.mark != grant.mark:
-                return _CHANGED
-            return self._settle(now, session, known, outcome, by)
+            settled = self._settle(grant, _key(grant, session)[1], known, outcome, by)
+            return _CHANGED if known.void else settled
         except AuditUnavailable:
             return TokenLacking("unknown", "the audit log cannot be written, and nothing is done unrecorded")
         finally:
             known.getting = None
 
     def _settle(
-        self, grant: TokenGrant, session: str, known: _Session, outcome: Outcome, by: Asker
+        self, grant: TokenGrant, session: str, known: TokenSession, outcome: Outcome, by: Asker
     ) -> HeldToken | TokenLacking:
         """Take down what came of an exchange, first of all in the audit log. Raises AuditUnavailable."""
-        details: dict[str, str | int] = {"upstream": grant.upstream, "session": _shown(_key(grant, session)[1])}
-        details["grant"] = grant.kind
-        account = self._accounts[grant.upstream]
-        if isinstance(outcome, Handout) and digest_of(outcome.token) not in known.refused:
-            if key_id := self._standing(grant).key_id:
-                details["kid"] = key_id
+        details: dict[str, str | int] = {"upstream": grant.upstream, "session": _shown(session), "grant": grant.kind}
+        account, now_s = self._account(grant), self._clock.monotonic_s()
+        if isinstance(outcome, Handout) and not known.was_refused(digest_of(outcome.token)):
+            if grant.keys:
+                details["kid"] = grant.keys[self._exchanges.key_in_use(grant)].key_id
             details["exp"] = int(outcome.ends_s)
             self._recorder.record("upstream.token_obtained", actor=by.actor, subject=by.subject, details=details)
-            known.held = hold(outcome.token, outcome.ends_s, self._clock.now_s())
-            known.obtained_s = self._clock.monotonic_s()
-            known.failures = 0
-            known.rest_s = 0.0
+            held = hold(outcome.token, outcome.ends_s, self._clock.now_s())
+            known.take(held, now_s)
+            account.rest.over()
             account.obtained += 1
             account.obtained_at_s = self._clock.now_s()
-            self._tell(grant.upstream, "")
-            return known.held
+            self._tell(grant.upstream, account, "")
+            return held
         lacking = _lack(outcome)
         if isinstance(outcome, Unasked):
             return lacking
         self._failures.note(by.actor, {**details, "cause": lacking.cause}, key=grant.upstream)
-        known.failures += 1
         account.failed += 1
-        self._tell(grant.upstream, lacking.cause)
-        return self._rest(known, lacking)
+        self._tell(grant.upstream, account, lacking.cause)
+        resting = account.rest if isinstance(outcome, NotNow) else known.rest
+        return resting.begin(lacking, self._chance, now_s)
 
-    def _tell(self, upstream: str, fault: str) -> None:
+    def _tell(self, upstream: str, account: TokenAccount, fault: str) -> None:
         """Tell the operator what has changed: that it fails, for which reason, or no longer."""
-        account = self._accounts[upstream]
         if bool(fault) != bool(account.fault):
             account.failing_since_s = self._clock.now_s() if fault else 0.0
             self._news.failing(upstream, fault)
         account.fault = fault
 
     def _standing(self, grant: TokenGrant) -> TokenStanding:
-        account = self._accounts[grant.upstream]
+        account = self._account(grant)
         place = self._exchanges.key_in_use(grant)
         return TokenStanding(
             upstream=grant.upstream,
@@ -363,14 +302,17 @@ class UpstreamTokenKeeper:
             self._drop(key)
 
     def _drop(self, key: tuple[str, str]) -> None:
-        """Forget a session. What is under way for it ends for those who wait, and for nobody else."""
-        self._sessions.pop(key, None)
+        """Forget a session. Whoever waits for what is under way waits for another exchange."""
+        known = self._sessions.pop(key, None)
+        if known is not None:
+            known.void = True
 
     def _try_again(self, upstream: str) -> None:
         """Another key or secret of the same client: whoever was refused may be taken now."""
+        self._accounts[upstream].rest.over()
         for key, known in self._sessions.items():
             if key[0] == upstream:
-                known.rest_s, known.failures = 0.0, 0
+                known.rest.over()
 
 
 def _require(upstream: str, found: HeldToken | TokenLacking) -> HeldToken:

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 from jotgate import __version__
 from jotgate.core.figures import BOUNDS_US, Counts, Gauges, QuotaCounts, Row, add_buckets
 from jotgate.core.key_fetches import KeyStanding
+from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.telemetry.census import Census
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,10 +42,13 @@ class HistogramFamily(NamedTuple):
     samples: list[tuple[Labels, Histogram]]
 
 
-def expose(census: Census, issuer_keys: Iterable[KeyStanding] = ()) -> bytes:
+def expose(
+    census: Census, issuer_keys: Iterable[KeyStanding] = (), upstream_tokens: Iterable[TokenStanding] = ()
+) -> bytes:
     """The body of GET /metrics."""
     counts = census.counts()
-    families = [*_counted(counts), *_limited(counts.quotas), *_standing(census), *_fetched(list(issuer_keys))]
+    of_control = [*_fetched(list(issuer_keys)), *_exchanged(list(upstream_tokens))]
+    families = [*_counted(counts), *_limited(counts.quotas), *_standing(census), *of_control]
     return write(families).encode("utf-8")
 
 
@@ -170,6 +174,31 @@ def _fetched(issuers: list[KeyStanding]) -> Iterator[Family]:
         "gauge",
         "Time since the keys of each other issuer were fetched, or confirmed.",
         [({"issuer": one.issuer}, one.age_s) for one in issuers if one.age_s is not None],
+    )
+
+
+def _exchanged(upstreams: list[TokenStanding]) -> Iterator[Family]:
+    yield Family(
+        "jotgate_upstream_token_exchanges_total",
+        "counter",
+        "Exchanges by which tokens for upstreams are got, by how they ended.",
+        [
+            ({"upstream": one.upstream, "outcome": outcome}, count)
+            for one in upstreams
+            for outcome, count in (("obtained", one.obtained), ("failed", one.failed))
+        ],
+    )
+    yield Family(
+        "jotgate_upstream_token_sessions",
+        "gauge",
+        "Sessions of which a token is held.",
+        [({"upstream": one.upstream}, one.sessions) for one in upstreams],
+    )
+    yield Family(
+        "jotgate_upstream_token_failing",
+        "gauge",
+        "1 when the last exchange failed, else 0.",
+        [({"upstream": one.upstream}, int(bool(one.fault))) for one in upstreams],
     )
 
 

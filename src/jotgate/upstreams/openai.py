@@ -26,14 +26,16 @@ class OpenAIUpstream:
         self, upstream: Upstream, loop: asyncio.AbstractEventLoop, roots: ssl.SSLContext | None = None
     ) -> None:
         parts = urlsplit(upstream.base_url)
-        self.pool = Pool(_endpoint(upstream, parts), loop, roots)
+        self.pool = Pool(endpoint_of(upstream, parts), loop, roots)
         proxy = upstream.reach.proxy
         authority = parts.netloc.rpartition("@")[2]
         plain_proxy = proxy if parts.scheme == "http" else None
         # Through a proxy a plain request names its whole URL (RFC 9112 s3.2.2).
         origin = f"http://{authority}" if plain_proxy else ""
         credential = upstream.credential
-        authorization = f"Authorization: Bearer {credential.reveal()}\r\n" if credential is not None else ""
+        # One of two, or a token, is put in by whoever begins the call (`credentialed`).
+        alone = credential is not None and upstream.other_credential is None
+        authorization = f"Authorization: Bearer {credential.reveal()}\r\n" if alone else ""
         fixed = (
             f"Host: {authority}\r\n{authorization}{proxy_lines(plain_proxy) if plain_proxy else ''}"
             f"User-Agent: jotgate/{__version__}\r\n"
@@ -44,6 +46,13 @@ class OpenAIUpstream:
             for operation, path in _PATHS.items()
         }
         self._heads[HEALTH] = f"GET {origin}{upstream.health.path} HTTP/1.1\r\n{fixed}".encode("latin-1")
+
+    def begin_with(self, line: bytes, outbound: Outbound, events: UpstreamEvents) -> Exchange:
+        """Send the call with one more header line."""
+        body = outbound.body
+        head = self._heads[outbound.operation]
+        request = b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, line, outbound.lines, len(body), body)
+        return self.pool.begin(request, events)
 
     def begin(self, outbound: Outbound, events: UpstreamEvents) -> Exchange:
         """Send the call."""
@@ -57,7 +66,8 @@ class OpenAIUpstream:
         return self.pool.begin(request, events)
 
 
-def _endpoint(upstream: Upstream, parts: SplitResult) -> Endpoint:
+def endpoint_of(upstream: Upstream, parts: SplitResult) -> Endpoint:
+    """Where the connections to an upstream lead, whose base URL has these parts."""
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
     proxy = upstream.reach.proxy

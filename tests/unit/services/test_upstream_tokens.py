@@ -14,7 +14,9 @@ from jotgate.errors import (
     UpstreamTokenUnavailable,
     UpstreamTokenUnconfigured,
 )
-from jotgate.services.upstream_tokens import EXCHANGES_MAX, FRESH_S, REST_MAX_S, Asker
+from jotgate.services.token_exchanges import TRIES
+from jotgate.services.token_sessions import FRESH_S, REST_MAX_S
+from jotgate.services.upstream_tokens import EXCHANGES_MAX, Asker
 from jotgate.upstreams.credentials import UpstreamTokens
 from tests.loops import on_loop, until
 from tests.token_keeping import KEY, NEXT_KEY, KeeperStage, coze_grant, granted, refused
@@ -120,6 +122,18 @@ async def test_one_renewal_follows_a_refusal_and_a_refused_token_is_never_given_
 
 
 @on_loop
+async def test_a_token_that_was_renewed_in_time_is_replaced_at_once_when_it_is_refused() -> None:
+    stage = KeeperStage()
+    first = await stage.token()
+    await stage.token(digest=digest_of(Secret(first)))
+    stage.clock.advance(900 - 10)
+    third = await stage.token()
+    fourth = await stage.token(digest=digest_of(Secret(third)))
+    assert len({first, third, fourth}) == 3
+    assert len(stage.endpoint.posts) == 4
+
+
+@on_loop
 async def test_a_token_that_is_handed_out_again_after_its_refusal_is_not_given() -> None:
     stage = KeeperStage()
     stage.endpoint.default = lambda _: granted("czs_always_the_same")
@@ -151,6 +165,42 @@ async def test_an_endpoint_that_does_not_answer_is_asked_again_and_then_left_alo
     stage.endpoint.default = lambda _: granted("czs_back")
     assert await stage.token() == "czs_back"
     assert [bool(fault) for _, fault in stage.news] == [True, False]
+
+
+@on_loop
+async def test_an_endpoint_that_is_gone_is_not_asked_for_each_session_in_turn() -> None:
+    stage = KeeperStage()
+    stage.endpoint.default = lambda _: Unanswered("no route")
+    outcomes = await asyncio.gather(*(stage.lacking(str(number)) for number in range(20 * EXCHANGES_MAX)))
+    assert {one.lack for one in outcomes} == {"unreachable"}
+    assert len(stage.endpoint.posts) <= TRIES * EXCHANGES_MAX
+
+
+@on_loop
+async def test_what_is_under_way_when_it_is_cleared_is_given_to_nobody() -> None:
+    stage = KeeperStage()
+    worker = stage.worker()
+    stage.endpoint.gate = asyncio.Event()
+    waiting = asyncio.ensure_future(_ask(worker, "s"))
+    await until(lambda: len(stage.endpoint.posts) == 1)
+    stage.keeper.clear("coze", "s")
+    stage.endpoint.gate.set()
+    (found,) = await waiting
+    assert isinstance(found, TokenFound)
+    assert found.token.reveal() == "czs_2_of_the_endpoint"
+    # It was handed out all the same, and is on record.
+    assert [event for event, *_ in stage.log.events()].count("upstream.token_obtained") == 2
+
+
+@on_loop
+async def test_a_renewal_that_fails_is_told_though_the_token_of_before_is_good() -> None:
+    stage = KeeperStage()
+    await stage.token()
+    stage.endpoint.default = lambda _: refused("access_deny", 403)
+    with pytest.raises(UpstreamTokenRefused):
+        await stage.keeper.renew("coze", "s")
+    assert stage.told_cleared == []
+    assert (await stage.token()).startswith("czs_1")
 
 
 @on_loop

@@ -1,0 +1,65 @@
+"""Control's tokens for upstreams: got by the grants of the settings in effect, told to workers that ask, in the log."""
+
+import asyncio
+
+from jotgate.assembly.system import SystemEntropy
+from jotgate.control.token_web import TokenWeb
+from jotgate.core.token_exchange import KeptRefreshToken
+from jotgate.core.upstream_tokens import HeldToken, TokenLacking
+from jotgate.ports import Clock, KeptRefreshTokens
+from jotgate.processes.bus import BusServer
+from jotgate.processes.console import say
+from jotgate.processes.messages import UpstreamTokenWanted
+from jotgate.services.recorder import Recorder
+from jotgate.services.token_exchanges import TokenExchanges
+from jotgate.services.upstream_tokens import UpstreamTokenKeeper
+
+
+class RefreshTokensHere:
+    """Keeps refresh tokens as long as this process lives (ports.KeptRefreshTokens). Mutable: them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, KeptRefreshToken] = {}
+
+    async def read(self, upstream: str) -> KeptRefreshToken | None:
+        """The newest."""
+        return self._kept.get(upstream)
+
+    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
+        """Keep this one."""
+        self._kept[upstream] = kept
+
+    async def forget(self, upstream: str) -> None:
+        """Erase it."""
+        self._kept.pop(upstream, None)
+
+
+class _News:
+    """Workers and the log as what the keeper tells (services.upstream_tokens.TokenNews)."""
+
+    def __init__(self, bus: BusServer) -> None:
+        self.cleared = bus.tell_token_cleared
+
+    def failing(self, upstream: str, fault: str) -> None:
+        """The tokens of an upstream cannot be got any more, or can again."""
+        if fault:
+            text = f"no token can be got for the upstream '{upstream}': {fault}"
+            say(text, event="upstream_token_lacking", level="error", upstream=upstream)
+        else:
+            text = f"tokens are got for the upstream '{upstream}' again"
+            say(text, event="upstream_token_got", level="info", upstream=upstream)
+
+
+def open_upstream_tokens(
+    bus: BusServer, clock: Clock, recorder: Recorder, kept: KeptRefreshTokens
+) -> UpstreamTokenKeeper:
+    """The keeper, which workers may ask over the bus. `kept` is where refresh tokens are kept."""
+    entropy = SystemEntropy()
+    exchanges = TokenExchanges(clock, entropy, TokenWeb(), kept, asyncio.sleep)
+    keeper = UpstreamTokenKeeper(clock, entropy, exchanges, recorder, _News(bus))
+
+    async def find(wanted: UpstreamTokenWanted) -> HeldToken | TokenLacking:
+        return await keeper.find(wanted.upstream, wanted.session, wanted.refused)
+
+    bus.answers.serve_upstream_tokens(find)
+    return keeper

@@ -1,0 +1,110 @@
+"""What control's keeper knows of one session, and of one upstream: tokens, refusals, failures, rests."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from msgspec.structs import replace
+
+from jotgate.core.upstream_tokens import HeldToken, TokenLacking
+from jotgate.services.token_exchanges import Chance
+
+REST_MAX_S: Final = 30.0
+"""For so long at most is an endpoint left alone that refused or did not answer, unless it says longer itself."""
+FRESH_S: Final = 60.0
+"""A token that is refused so soon after it came in the place of a refused one is a sign that the next will be too."""
+_REFUSED_MAX: Final = 4
+_DOUBLINGS_MAX: Final = 16
+
+
+class Rest:
+    """When nobody is asked, and what is said meanwhile. Mutable: that, and how often in a row it came to it."""
+
+    __slots__ = ("_end_s", "_lacking", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._end_s = 0.0
+        self._lacking: TokenLacking | None = None
+
+    def begin(self, lacking: TokenLacking, chance: Chance, now_s: float) -> TokenLacking:
+        """Rest from now on (monotonic), for longer each time; what is said has the time in it."""
+        self.times += 1
+        span_s = max(lacking.retry_after_s, chance.shorten(min(REST_MAX_S, 2.0 ** min(self.times, _DOUBLINGS_MAX))))
+        self._end_s = now_s + span_s
+        self._lacking = replace(lacking, retry_after_s=max(1, round(span_s)))
+        return self._lacking
+
+    def over(self) -> None:
+        """It is well again."""
+        self.times = 0
+        self._end_s = 0.0
+
+    def look(self, now_s: float) -> TokenLacking | None:
+        """What is said now; None: nothing rests."""
+        if self._lacking is None or now_s >= self._end_s:
+            return None
+        return replace(self._lacking, retry_after_s=max(1, round(self._end_s - now_s)))
+
+
+class TokenSession:
+    """One session at one upstream. Mutable: its token, those that were refused, the exchange under way, its rest.
+
+    `void`: it was cleared, and what is under way for it is nobody's any more.
+    """
+
+    __slots__ = ("_after_refusal", "_obtained_s", "_refused", "_refused_soon", "getting", "held", "rest", "void")
+
+    def __init__(self) -> None:
+        self.held: HeldToken | None = None
+        self.rest = Rest()
+        self.getting: asyncio.Task[HeldToken | TokenLacking] | None = None
+        self.void = False
+        self._obtained_s = 0.0
+        self._after_refusal = False
+        self._refused: deque[bytes] = deque(maxlen=_REFUSED_MAX)
+        self._refused_soon = Rest()
+
+    def take(self, held: HeldToken, now_s: float) -> None:
+        """A token that was got now (monotonic)."""
+        if self.held is not None:  # It comes in the place of one that was not refused.
+            self._after_refusal = False
+        self.held = held
+        self._obtained_s = now_s
+        self.rest.over()
+
+    def was_refused(self, digest: bytes) -> bool:
+        """Whether the upstream is known to take this token for nothing."""
+        return digest in self._refused
+
+    def refuse(self, digest: bytes, chance: Chance, now_s: float) -> None:
+        """The upstream takes this token for nothing. If it came in the place of such a one, just now: wait."""
+        if digest not in self._refused:
+            self._refused.append(digest)
+        if self.held is None or self.held.digest != digest:
+            return
+        self.held = None
+        if self._after_refusal and now_s - self._obtained_s < FRESH_S:
+            lacking = TokenLacking("refused", "the upstream refuses tokens that were handed out just now")
+            self._refused_soon.begin(lacking, chance, now_s)
+        else:
+            self._refused_soon.over()
+        self._after_refusal = True
+
+    def look(self, now_s: float) -> TokenLacking | None:
+        """Why no exchange is made for it now; None: one may be."""
+        return self._refused_soon.look(now_s) or self.rest.look(now_s)
+
+
+class TokenAccount:
+    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer."""
+
+    __slots__ = ("failed", "failing_since_s", "fault", "obtained", "obtained_at_s", "rest")
+
+    def __init__(self) -> None:
+        self.obtained = 0
+        self.obtained_at_s = 0.0
+        self.failed = 0
+        self.fault = ""
+        self.failing_since_s = 0.0
+        self.rest = Rest()

@@ -10,6 +10,7 @@ from jotgate.core.coze_aims import Aim
 from jotgate.core.coze_asks import ChatAsk, read_ask
 from jotgate.core.coze_codes import CozeFault
 from jotgate.core.coze_events import CozeEvent
+from jotgate.core.coze_objects import INTERRUPT
 from jotgate.core.coze_replies import Envelope, Reply
 from jotgate.core.owned_objects import ListObjects, ObjectAnswer, ObjectOrder, owner_of
 from jotgate.core.principals import Principal
@@ -19,7 +20,7 @@ from jotgate.services.owned_objects import carry_out
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
 from jotgate.upstreams.coze_modes import CozeAnswer, CozeOrder, Hearing
-from jotgate.upstreams.coze_workflow import INTERRUPT, WorkflowMode
+from jotgate.upstreams.coze_workflow import WorkflowMode
 
 ANN: Final = Principal("https://i.example", "ann", "cli", "jti", "kid", frozenset({"ai"}), None, 9.0, 0.0)
 WORKFLOW: Final = "7400000000000000001"
@@ -71,6 +72,10 @@ class Stage:
         self.settle()
 
     # coze_modes.Room
+
+    @property
+    def written(self) -> bool:
+        return bool(self.orders)
 
     def order(self, order: CozeOrder, hearing: Hearing) -> None:
         self.orders.append(order)

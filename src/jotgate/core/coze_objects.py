@@ -16,6 +16,8 @@ from jotgate.core.principals import Principal
 
 CONVERSATION: Final = "coze.conversation"
 WAITING_CHAT: Final = "coze.waiting-chat"
+INTERRUPT: Final = "coze.interrupt"
+"""What a workflow asks its caller (`core.coze_workflows.OpenInterrupt`)."""
 CONVERSATION_LIFE_S: Final = 30 * 86_400
 """So long after its last use a conversation is known; Coze keeps messages for 180 days."""
 WAITING_LIFE_S: Final = 3_600

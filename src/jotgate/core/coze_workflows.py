@@ -89,16 +89,28 @@ def write_start(workflow_id: str, start: Start, user_id: str) -> bytes:
 
 
 class Interrupt(Struct, frozen=True):
-    """What a workflow asks before it goes on: `data` is JSON, mostly a text; `node` is the title of who asks."""
+    """What a workflow asks before it goes on.
+
+    `data` is JSON, mostly a text; `node` is the title of who asks, and `question` what that has said before. `tokens`
+    is what was used until then, where that is told.
+    """
 
     event_id: str
     kind: int
     data: Raw = Raw(b'""')
     node: str = ""
+    question: str = ""
+    tokens: Tokens | None = None
 
     def tool_call(self, workflow_id: str) -> ToolAsked:
         """The tool call that the caller sees. It says nothing by which Coze knows the interrupt."""
-        asks = {"type": self.kind, "kind": _KINDS.get(self.kind, "other"), "node": self.node, "data": self.data}
+        asks = {
+            "type": self.kind,
+            "kind": _KINDS.get(self.kind, "other"),
+            "node": self.node,
+            "question": self.question,
+            "data": self.data,
+        }
         digest = sha256(_encode([workflow_id, self.event_id])).digest()
         call_id = f"call_{urlsafe_b64encode(digest[:18]).decode('ascii')}"
         return ToolAsked(call_id, INTERRUPT_TOOL, _encode(asks).decode())
@@ -177,6 +189,7 @@ class _History(Struct, frozen=True):
 
 class _Message(Struct, frozen=True):
     content: Raw = Raw(b'""')
+    node_title: str | None = None
     usage: _Usage | None = None
 
 
@@ -193,10 +206,11 @@ class _Error(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """A piece of text, and what was used so far where that is told."""
+    """A piece of text, what was used so far where that is told, and the title of the node that says it."""
 
     text: str
     tokens: Tokens | None = None
+    node: str = ""
 
 
 class Outcome(Struct, frozen=True):
@@ -237,7 +251,7 @@ def read_run(body: bytes, *, is_async: bool) -> Outcome | Interrupt | Begun:
     except _FAULTS:
         raise Unread("the answer to a run is none") from None
     if run.interrupt_data is not None:
-        return _interrupt(run.interrupt_data, "")
+        return _interrupt(run.interrupt_data, "", _tokens(run.usage))
     if is_async:
         if not run.execute_id:
             raise Unread("the run has no name by which it can be asked for")
@@ -270,7 +284,7 @@ def read_event(event: CozeEvent) -> Said | Interrupt | CozeFault | Done | Alive:
         match event.name:
             case "Message":
                 message = _decode_message(event.data)
-                return Said(_text(message.content), _tokens(message.usage))
+                return Said(_text(message.content), _tokens(message.usage), message.node_title or "")
             case "Interrupt":
                 interrupted = _decode_interrupted(event.data)
                 return _interrupt(interrupted.interrupt_data, interrupted.node_title or "")
@@ -284,10 +298,10 @@ def read_event(event: CozeEvent) -> Said | Interrupt | CozeFault | Done | Alive:
     return Alive()
 
 
-def _interrupt(asked: _Asked, node: str) -> Interrupt:
+def _interrupt(asked: _Asked, node: str, tokens: Tokens | None = None) -> Interrupt:
     if not asked.event_id or len(asked.event_id) > _EVENT_ID_MAX:
         raise Unread("an interrupt has no name by which it can be answered")
-    return Interrupt(asked.event_id, asked.type, asked.data, node)
+    return Interrupt(asked.event_id, asked.type, asked.data, node, tokens=tokens)
 
 
 def _fault(code: int | str | None, message: str | None) -> CozeFault:

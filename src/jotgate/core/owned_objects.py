@@ -30,7 +30,8 @@ class ObjectKey(Struct, frozen=True):
     """What names an object.
 
     `kind` is a word of whoever keeps such objects, as `coze.conversation`; `place` is the name of the upstream that
-    has it; `owner` comes of `owner_of`. `name` is unique among the owner's objects of that kind there.
+    has it; `owner` comes of `owner_of`. `name` is unique among the owner's objects of that kind there. It may be any
+    text that a caller writes; by one that no store takes there is nothing (`is_storable`).
     """
 
     kind: str
@@ -38,13 +39,14 @@ class ObjectKey(Struct, frozen=True):
     owner: str
     name: str
 
-    def __post_init__(self) -> None:
-        check_texts(self, NAME_BYTES_MAX)
-        if max(len(one.encode()) for one in (self.kind, self.place, self.owner)) > _KIND_BYTES_MAX:
-            raise CommandError(
-                f"the kind, the place or the owner of an object is longer than {_KIND_BYTES_MAX} bytes",
-                hint="Give the upstream a shorter name",
-            )
+    @property
+    def is_storable(self) -> bool:
+        """Whether an object can have this name."""
+        try:
+            check_texts(self, NAME_BYTES_MAX)
+        except CommandError:
+            return False
+        return max(len(one.encode()) for one in (self.kind, self.place, self.owner)) <= _KIND_BYTES_MAX
 
 
 class OwnedObject(Struct, frozen=True, kw_only=True):
@@ -89,6 +91,11 @@ class PutObject(Struct, frozen=True, tag="put"):
     version: int = 0
 
     def __post_init__(self) -> None:
+        if not self.key.is_storable:
+            raise CommandError(
+                f"an object of this name cannot be kept: a name has {NAME_BYTES_MAX} bytes at most, and no NUL",
+                hint="Use a plain, shorter name",
+            )
         if len(self.data) > DATA_BYTES_MAX:
             raise CommandError(
                 f"an object of {len(self.data)} bytes cannot be kept: {DATA_BYTES_MAX} are the most",

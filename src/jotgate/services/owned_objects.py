@@ -18,6 +18,8 @@ def carry_out(store: OwnedObjects, order: ObjectOrder, now_s: float) -> ObjectAn
     """Do what is ordered. Raises StoreUnavailable."""
     now = int(now_s)
     match order:
+        case FindObject(key) | DropObject(key) if not key.is_storable:
+            return ObjectAnswer(False)
         case FindObject(key, keep_s):
             found = store.use_owned_object(key, now, _life(keep_s)) if keep_s else store.owned_object(key, now)
             return ObjectAnswer(found is not None, () if found is None else (found,))

@@ -8,9 +8,11 @@ there and is looked after, once a second. What a workflow asks its caller become
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from jotgate.core.coze_codes import CozeFault, Meaning, fault_of
 from jotgate.core.coze_events import CozeEvent
-from jotgate.core.coze_objects import place_of
+from jotgate.core.coze_objects import INTERRUPT, place_of
 from jotgate.core.coze_replies import Tokens
 from jotgate.core.coze_sessions import user_name
 from jotgate.core.coze_workflows import (
@@ -36,25 +38,23 @@ from jotgate.core.coze_workflows import (
 )
 from jotgate.core.owned_objects import FindObject, ObjectAnswer, ObjectKey, OwnedObject, PutObject, owner_of
 from jotgate.errors import RequestMalformed, UpstreamError, UpstreamTorn
+from jotgate.upstreams.coze_chat import UNKNOWN_STORE
 from jotgate.upstreams.coze_modes import CozeAnswer, CozeOrder, Room
 
-INTERRUPT: Final = "coze.interrupt"
-"""The kind of the owned objects that stand for interrupts."""
 INTERRUPT_LIFE_S: Final = 86_400
 """For so long an interrupt can be answered, by what jotgate keeps of it."""
 LOOK_S: Final = 1.0
 """Coze wants to be asked for a run's outcome no more often."""
+QUESTION_MAX: Final = 4_096
+"""So many characters of a question stand in the tool call; all of it was told before."""
 MISSES_MAX: Final = 5
 """So many looks in a row may fail before the call does."""
 
 _RUN: Final = "/v1/workflow/run"
 _STREAM_RUN: Final = "/v1/workflow/stream_run"
 _STREAM_RESUME: Final = "/v1/workflow/stream_resume"
-_UNKNOWN_STORE: Final = CozeFault(
-    Meaning(503, "server_error", "interrupt_unknown", "what the workflow asks cannot be kept or found now", 1)
-)
 _TAKEN: Final = CozeFault(
-    Meaning(409, "invalid_request_error", "interrupt_taken", "another answer to this interrupt came first")
+    Meaning(409, "invalid_request_error", "coze_interrupt_taken", "another answer to this interrupt came first")
 )
 _NO_RECORD: Final = 4314
 
@@ -106,7 +106,7 @@ class _Resumption:
 
     def _found(self, answer: ObjectAnswer | None) -> None:
         if answer is None:
-            self._room.refuse(_UNKNOWN_STORE)
+            self._room.refuse(UNKNOWN_STORE)
             return
         kept = answer.objects[0] if answer.done else None
         interrupt = None if kept is None else read_open(kept.data)
@@ -126,7 +126,7 @@ class _Resumption:
 
     def _counted(self, interrupt: OpenInterrupt, answer: ObjectAnswer | None) -> None:
         if answer is None:
-            self._room.refuse(_UNKNOWN_STORE)
+            self._room.refuse(UNKNOWN_STORE)
         elif not answer.done:
             self._room.refuse(_TAKEN)
         else:
@@ -175,7 +175,7 @@ class _Following:
         told = reply.text(outcome.text)
         self._room.finish(told + reply.end("length" if outcome.is_cut else "stop", outcome.tokens))
 
-    def _ask_caller(self, interrupt: Interrupt, tokens: Tokens | None) -> None:
+    def _ask_caller(self, interrupt: Interrupt) -> None:
         """Tell what the workflow asks, once it is kept for its caller and nobody else."""
         room = self._room
         workflow_id = room.aim.workflow_id
@@ -185,20 +185,22 @@ class _Following:
         def kept(answer: ObjectAnswer | None) -> None:
             # One that is kept already is asked again: the answers to it are counted on.
             if answer is None or not answer.objects:
-                room.refuse(_UNKNOWN_STORE)
+                room.refuse(UNKNOWN_STORE)
                 return
             reply = room.reply
-            room.finish(reply.tools([call]) + reply.end("tool_calls", tokens))
+            room.finish(reply.tools([call]) + reply.end("tool_calls", interrupt.tokens))
 
         room.keep(PutObject(_key(room, call.call_id), opened.write(), INTERRUPT_LIFE_S), kept)
 
 
 class StreamedRun(_Following):
-    """Follows the events of a run. Mutable: what was used so far, and whether it has said its last."""
+    """Follows the events of a run. Mutable: what was used and said so far, and whether that was all."""
 
     def __init__(self, room: Room) -> None:
         super().__init__(room)
         self._tokens: Tokens | None = None
+        self._node = ""
+        self._words = ""
         self._over = False
 
     def heard(self, events: Sequence[CozeEvent]) -> None:
@@ -227,20 +229,27 @@ class StreamedRun(_Following):
             return
         self._over = not isinstance(said, Said | Alive)
         match said:
-            case Said(text, tokens):
-                self._tokens = tokens or self._tokens
-                room.tell(room.reply.text(text))
-                if room.reply.overlong:
-                    self._over = True
-                    self._tear("the run says more than a whole answer has room for; ask for a stream")
+            case Said():
+                self._say(said)
             case Alive():
                 room.tell(b"")
             case Interrupt():
-                self._ask_caller(said, self._tokens)
+                words = self._words if said.node == self._node else ""
+                self._ask_caller(replace(said, question=words, tokens=self._tokens))
             case Done():
                 room.finish(room.reply.end("stop", self._tokens))
             case CozeFault():
                 room.refuse(said)
+
+    def _say(self, said: Said) -> None:
+        room = self._room
+        self._tokens = said.tokens or self._tokens
+        before = self._words if said.node == self._node else ""
+        self._node, self._words = said.node, (before + said.text)[:QUESTION_MAX]
+        room.tell(room.reply.text(said.text))
+        if room.reply.overlong:
+            self._over = True
+            self._tear("the run says more than a whole answer has room for; ask for a stream")
 
 
 class AwaitedRun(_Following):
@@ -282,7 +291,7 @@ class AwaitedRun(_Following):
             case Outcome():
                 self._end(run)
             case Interrupt():
-                self._ask_caller(run, None)
+                self._ask_caller(run)
             case Begun(execute_id):
                 self._target = f"/v1/workflows/{self._room.aim.workflow_id}/run_histories/{_plain(execute_id)}"
                 self._look()

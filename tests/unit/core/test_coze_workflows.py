@@ -111,7 +111,7 @@ def test_an_answer_to_an_interrupt_names_what_coze_calls_it() -> None:
 
 
 def test_a_tool_call_says_what_is_asked_and_nothing_by_which_coze_is_answered() -> None:
-    call = Interrupt("734/987", 2, raw("What is your name?"), "Question").tool_call(WORKFLOW)
+    call = Interrupt("734/987", 2, raw("more"), "Question", "What is your name?").tool_call(WORKFLOW)
     assert call.name == "coze_interrupt"
     assert is_call_id(call.call_id)
     assert "734" not in call.arguments
@@ -119,7 +119,8 @@ def test_a_tool_call_says_what_is_asked_and_nothing_by_which_coze_is_answered() 
         "type": 2,
         "kind": "question",
         "node": "Question",
-        "data": "What is your name?",
+        "question": "What is your name?",
+        "data": "more",
     }
 
 
@@ -172,9 +173,10 @@ def test_a_run_that_goes_on_by_itself_has_a_name() -> None:
 
 
 def test_a_run_may_be_answered_with_a_question() -> None:
-    found = run(interrupt_data={"event_id": "1/2", "type": 2, "data": "Who?"}, execute_id="741")
+    usage = {"input_count": 1, "output_count": 2}
+    found = run(interrupt_data={"event_id": "1/2", "type": 2, "data": "Who?"}, execute_id="741", usage=usage)
     assert isinstance(found, Interrupt)
-    assert (found.event_id, found.kind, bytes(found.data)) == ("1/2", 2, b'"Who?"')
+    assert (found.event_id, found.kind, bytes(found.data), found.tokens) == ("1/2", 2, b'"Who?"', Tokens(1, 2))
 
 
 def history(**members: object) -> Outcome | CozeFault | Alive | None:
@@ -201,13 +203,13 @@ def test_a_run_that_failed_says_why(code: object) -> None:
 def test_a_failure_without_a_code_is_one_of_coze(code: object) -> None:
     found = history(execute_status="Fail", error_code=code)
     assert isinstance(found, CozeFault)
-    assert (found.number, found.meaning.status) == (0, 502)
+    assert (found.number, found.meaning.status) == (0, 500)
 
 
 def test_events_say_how_a_run_goes_on() -> None:
     usage = {"input_count": 2, "output_count": 3}
     message = {"content": "Grü\u2603", "node_title": "End", "node_seq_id": "0", "node_is_finish": True, "usage": usage}
-    assert event("Message", message) == Said("Grü\u2603", Tokens(2, 3))
+    assert event("Message", message) == Said("Grü\u2603", Tokens(2, 3), "End")
     assert event("Message", {"content": ""}) == Said("")
     assert event("Done", {}) == event("Done", {"debug_url": "https://www.coze.com/x"}) == Done()
     assert event("PING", {}) == event("Whatever", [1]) == Alive()
@@ -233,7 +235,7 @@ def test_an_error_in_a_stream_is_one_by_its_code(name: str, data: object) -> Non
 def test_an_error_that_says_nothing_is_a_failure_of_coze() -> None:
     found = event("Error", {})
     assert isinstance(found, CozeFault)
-    assert found.meaning.status == 502
+    assert found.meaning.status == 500
 
 
 @pytest.mark.parametrize(

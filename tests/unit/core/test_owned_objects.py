@@ -44,15 +44,17 @@ def test_an_owner_says_nothing_of_who_it_is() -> None:
 def test_a_label_of_128_characters_of_any_kind_is_a_name() -> None:
     name = "\U0001f600" * 128
     assert len(name.encode()) == NAME_BYTES_MAX
-    assert replace(KEY, name=name).name == name
+    assert replace(KEY, name=name).is_storable
 
 
 @pytest.mark.parametrize(
     "wrong", [{"name": "n" * 513}, {"name": "a\0"}, {"name": "\ud800"}, {"place": "p" * 257}, {"kind": "\u2603" * 100}]
 )
-def test_a_name_that_no_store_would_take_is_refused(wrong: dict[str, str]) -> None:
+def test_a_name_that_no_store_would_take_is_none_that_an_object_can_have(wrong: dict[str, str]) -> None:
+    key = replace(KEY, **wrong)
+    assert not key.is_storable
     with pytest.raises(CommandError):
-        replace(KEY, **wrong)
+        PutObject(key, b"", 1)
 
 
 def test_an_object_that_is_too_large_is_refused() -> None:

@@ -73,6 +73,13 @@ def test_a_strangers_object_is_answered_exactly_as_one_that_nobody_has() -> None
     assert bench.do(FindObject(KEY)).objects[0].data == b"secret"
 
 
+def test_by_a_name_that_no_store_takes_there_is_nothing() -> None:
+    bench = Bench()
+    for name in ("a\0", "n" * 600, "\ud800"):
+        key = replace(KEY, name=name)
+        assert bench.do(FindObject(key)) == bench.do(FindObject(key, 5)) == bench.do(DropObject(key)) == NOTHING
+
+
 def test_an_owner_has_so_many_and_sees_them_from_the_newest_on() -> None:
     bench = Bench()
     for index in range(OWNED_MAX + 2):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from jotgate.core.coze_workflows import RESUMES_MAX
 from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamTorn
-from jotgate.upstreams.coze_workflow import INTERRUPT_LIFE_S
+from jotgate.upstreams.coze_workflow import INTERRUPT_LIFE_S, QUESTION_MAX
 from tests.coze_stage import AIM, ANN, ASKED, USAGE, WORKFLOW, Late, Stage, Store, ask, reply_to
 
 
@@ -17,7 +17,7 @@ def interrupted(store: Store, *, stream: bool = True, principal: Principal = ANN
         stage.hear(("Message", {"content": "Hello. ", "usage": USAGE}), ("Interrupt", ASKED))
         stage.ear.ended()
     else:
-        stage.answer(data="", execute_id="741", interrupt_data=ASKED["interrupt_data"])
+        stage.answer(data="", execute_id="741", interrupt_data=ASKED["interrupt_data"], usage=USAGE)
     stage.settle()
     return stage
 
@@ -33,6 +33,25 @@ def test_what_a_run_asks_is_one_tool_call(stream: bool) -> None:
     ]  # fmt: skip
     assert [one for one in reasons if one] == ["tool_calls"]
     assert b"734/987" not in stage.told
+    if not stream:
+        assert stage.whole.usage["total_tokens"] == 18
+
+
+def test_the_tool_call_has_what_the_node_said_that_asks_and_nothing_else() -> None:
+    stage = Stage(ask(stream=True), Store())
+    stage.hear(
+        ("Message", {"content": "Working.", "node_title": "Message"}),
+        ("Message", {"content": "What is ", "node_title": "Question"}),
+        ("Message", {"content": "your name?" + "!" * QUESTION_MAX, "node_title": "Question"}),
+        ("Interrupt", ASKED),
+    )
+    stage.settle()
+    question = msgspec.json.decode(stage.tool_call.function.arguments)["question"]
+    assert (question[:20], len(question)) == ("What is your name?!!", QUESTION_MAX)
+    other = Stage(ask(stream=True), Store())
+    other.hear(("Message", {"content": "Working.", "node_title": "Message"}), ("Interrupt", ASKED))
+    other.settle()
+    assert msgspec.json.decode(other.tool_call.function.arguments)["question"] == ""
 
 
 def test_a_question_is_not_told_before_it_is_kept() -> None:

@@ -58,10 +58,24 @@ class Request(Struct):
     aim: Aim | None = None
 
 
+class Allowance(Struct, frozen=True):
+    """What a call of a chain has reserved when it is sent, in tokens, and what of that (`core.routes.MeteringRules`).
+
+    Of a stream it grows from there on, by what comes of its answer.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    passes: int
+    hidden_input: int
+    hidden_output: int
+
+
 class Outbound(Struct, frozen=True):
     """A request to an upstream. `lines` are whole header lines that the gateway adds; the adapter adds its own.
 
-    `operation` is empty where a path is passed on as it came (to the control process).
+    `operation` is empty where a path is passed on as it came (to the control process). `allowance` None: no quota meets
+    the call, or it is of no chain.
     """
 
     operation: str
@@ -70,6 +84,7 @@ class Outbound(Struct, frozen=True):
     lines: bytes
     body: bytes
     stream: bool = False
+    allowance: Allowance | None = None
 
 
 class ResponseHead(Struct, frozen=True):
@@ -81,12 +96,16 @@ class ResponseHead(Struct, frozen=True):
 
 
 class Body(Struct, frozen=True):
-    """A request body: its raw top-level members, their compact form, and the ones that decide something."""
+    """A request body: its raw top-level members, their compact form, and the ones that decide something.
+
+    `allowance` is that of a call of a chain which quotas meet.
+    """
 
     members: dict[str, Raw]
     compact: bytes
     model: str
     stream: bool
+    allowance: Allowance | None = None
 
 
 def read_body(raw: bytes) -> Body:

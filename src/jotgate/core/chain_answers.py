@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from jotgate.core.audit import StepUse
 from jotgate.core.sse import UNKNOWN, Usage
+from jotgate.core.stream_counts import said_in
 
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 """What a step may answer at most that is not passed on as it comes."""
@@ -102,7 +103,7 @@ def said_by(text: str, said: Said) -> Said:
 
 
 class Told(Struct, frozen=True):
-    """What a piece of a stream has said: choices that are to be passed on, and how large they are in bytes.
+    """What a piece of a stream has said: choices that are to be passed on, and how many bytes were generated in them.
 
     `fault`: it told an error, or what is no stream of chat completions.
     """
@@ -147,7 +148,7 @@ class EventReader:
             if event.choices:
                 choices += event.choices
                 self.whole = self.whole or any(map(_says_why, event.choices))
-                size += len(data)
+                size += said_in(event.choices)
         self._open = text[begin:]
         return Told(tuple(choices), size, fault=len(self._open) > _EVENT_BYTES_MAX)
 

@@ -1,20 +1,17 @@
 """Turns `[[chains]]` into what workers know of them: upstreams of a kind of their own, their routes, their steps."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from msgspec.structs import replace
 
 from jotgate.core.breakers import BreakerRules
+from jotgate.core.chain_bounds import bounds_of, spare_of
 from jotgate.core.chain_entries import ChainEntry, GateEntry, StepEntry
 from jotgate.core.chains import Chain, ChainStep, Gate, Retries
 from jotgate.core.price_entries import PriceFinder
 from jotgate.core.prices import dearest
 from jotgate.core.routes import Attempt, MeteringRules, Route, Upstream
 from jotgate.core.values import parse_duration_s
-
-_OTHER_TOKENS: Final = 2
-"""What one model says is at most so many times as many tokens to another, whose prompt it stands in."""
 
 
 def chain_upstream(entry: ChainEntry) -> Upstream:
@@ -82,16 +79,12 @@ def route_by_chains(route: Route, chains: Mapping[str, Chain]) -> Route:
 
 
 def _metering(rules: MeteringRules, chain: Chain) -> MeteringRules:
-    """What a call may use, step by step: each is sent the conversation, its prompt, and what those before it said."""
-    *hidden, last = chain.steps
-    said = input_tokens = 0
-    for step in chain.steps:
-        input_tokens += len(step.prompt.encode()) + said * _OTHER_TOKENS
-        said += step.max_tokens
+    """What a call may use: each of its steps once, and one of them once more."""
+    bounds, spare = bounds_of(chain), spare_of(chain, rules.output_step)
     return replace(
         rules,
-        output_ceiling=min(rules.output_ceiling, last.max_tokens),
-        passes=len(chain.steps),
-        hidden_input=input_tokens,
-        hidden_output=sum(step.max_tokens for step in hidden),
+        output_ceiling=min(rules.output_ceiling, chain.steps[-1].max_tokens),
+        passes=spare.passes + sum(one.passes for one in bounds),
+        hidden_input=spare.input_tokens + sum(one.input_tokens for one in bounds),
+        hidden_output=spare.output_tokens + sum(one.output_tokens for one in bounds[:-1]),
     )

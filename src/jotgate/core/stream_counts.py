@@ -6,7 +6,7 @@ below what was sent, since a token is at least one byte: what is charged when an
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -43,6 +43,7 @@ class _Whole(Struct, frozen=True):
 
 
 _decode: Final = msgspec.json.Decoder(_Event).decode
+_decode_choice: Final = msgspec.json.Decoder(_Choice).decode
 _decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
@@ -165,6 +166,18 @@ def said_by(answer: bytes) -> int | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return sum(_size(one.text) + _sizes(one.message) for one in found.choices) or None
+
+
+def said_in(choices: Iterable[Raw]) -> int:
+    """The bytes of what was generated in the choices of an event; of one that cannot be read, all of it."""
+    return sum(map(_said_in, choices))
+
+
+def _said_in(choice: Raw) -> int:
+    try:
+        return _said(_decode_choice(choice))
+    except (msgspec.DecodeError, RecursionError):
+        return len(bytes(choice))
 
 
 def _data(event: bytes) -> bytes:

@@ -122,6 +122,7 @@ def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:
         lines=lines_to_upstream(request.headers, request.request_id),
         body=write_body(call.body, call.route.attempts[index].model),
         stream=call.body.stream,
+        allowance=call.body.allowance,
     )
     relay.attempt = index
     relay.tried |= 1 << index

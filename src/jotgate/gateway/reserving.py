@@ -4,14 +4,15 @@ from math import ceil, inf
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jotgate.core.audit import StepUse
-from jotgate.core.calls import Body
+from jotgate.core.calls import Allowance, Body
 from jotgate.core.chain_answers import total_cost, total_usage
 from jotgate.core.metered_bodies import Measure, measure, metered_body, usual_ceiling
 from jotgate.core.prices import cost_nd, dearest, for_call
 from jotgate.core.quotas import Price
-from jotgate.core.routes import Upstream
+from jotgate.core.routes import MeteringRules, Upstream
 from jotgate.errors import JotgateError, PriceUnknown, QuotaExceeded, QuotaStanding, QuotaUnavailable
 from jotgate.gateway.admission import Call
 from jotgate.gateway.waits import Soon
@@ -52,7 +53,15 @@ class Reserved(Struct, frozen=True):
         elif measured.answers:
             hidden = call.route.metering.hidden_output
             each = max(1, (self.reservation.output_tokens - hidden) // measured.answers)
-        return metered_body(call.body, call.operation.name, each, upstream.ceiling_field)
+        body = metered_body(call.body, call.operation.name, each, upstream.ceiling_field)
+        return body if upstream.kind != "chain" else replace(body, allowance=self._allowance(call.route.metering))
+
+    def _allowance(self, rules: MeteringRules) -> Allowance:
+        """What a chain may use: it asks no step again that would use more."""
+        reserved = self.reservation
+        return Allowance(
+            reserved.input_tokens, reserved.output_tokens, rules.passes, rules.hidden_input, rules.hidden_output
+        )
 
     def _end_of_stream(self, call: Call, upstream: Upstream) -> int | None:
         """A ceiling behind the point where a stream is cut at the latest, if it is below what binds it anyhow.

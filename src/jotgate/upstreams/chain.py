@@ -14,6 +14,7 @@ from jotgate.core.audit import StepUse
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.chain_answers import Envelope, Said, said_by
 from jotgate.core.chain_asks import Ask, AskRefused, read_ask, repair_messages
+from jotgate.core.chain_bounds import StepBudget, budget_of
 from jotgate.core.chain_outputs import OutputFault, closed_gate, read_output, repair_request
 from jotgate.core.chain_prompts import Output, fill, write_messages
 from jotgate.core.chain_schemas import stand_in, write_json
@@ -174,7 +175,7 @@ class ChainRun:
         try:
             output = read_output(text, step.schema)
         except OutputFault as fault:
-            if chain.repairs and not run.repaired:
+            if chain.repairs and run.may_repair:
                 run.repair(repair_messages(self._messages, text, repair_request(fault)))
             else:
                 self._fail(ChainOutputInvalid(f"step '{step.name}': its output is not what its schema says: {fault}"))
@@ -215,8 +216,16 @@ class ChainRun:
         prompt = fill(step.prompt, ask.conversation, self._outputs, step.schema)
         self._messages = write_messages(prompt, ask.conversation)
         last = self._index == len(chain.steps) - 1
-        run = self._step = StepRun(step, means, self, ask if last else None)
+        run = self._step = StepRun(step, means, self, ask if last else None, self._budget(chain))
         run.ask(self._messages)
+
+    def _budget(self, chain: Chain) -> StepBudget | None:
+        """What the next step may use of what the call has reserved; None: no quota meets it."""
+        allowance = self._outbound.allowance
+        if allowance is None:
+            return None
+        used = sum(one.tokens_in for one in self._uses), sum(one.tokens_out for one in self._uses)
+        return budget_of(chain, allowance, self._index, used)
 
     def _finish(self, said: Said, ask: Ask) -> None:
         if not ask.stream:

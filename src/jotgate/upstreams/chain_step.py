@@ -16,8 +16,10 @@ from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.chain_answers import ANSWER_BYTES_MAX, EventReader, read_answer, read_error
 from jotgate.core.chain_asks import Ask, StepBody, write_step
 from jotgate.core.chain_blame import blamed
+from jotgate.core.chain_bounds import StepBudget
 from jotgate.core.chain_retries import CHANCE_BYTES, REPEATABLE, delay_s
 from jotgate.core.chains import ChainStep
+from jotgate.core.stream_counts import said_by
 from jotgate.errors import (
     ChainCallRefused,
     ChainStepFailed,
@@ -40,7 +42,6 @@ _LEAVE_ALONE: Final = frozenset({429, 503, 529})
 _OWN_CREDENTIAL: Final = frozenset({401, 403, 407})
 _MAY_BE_THE_CALLERS: Final = frozenset({400, 422})
 _REFUSAL_BYTES_MAX: Final = 65_536
-_REPAIR_MESSAGES: Final = 2
 _POST: Final = b"POST"
 _TARGET: Final = b"/v1/chat/completions"
 
@@ -48,10 +49,12 @@ _TARGET: Final = b"/v1/chat/completions"
 class StepRun:
     """Mutable: the try that is under way, what was tried, what was used, and until when the step may take.
 
-    `answers` is the caller's ask where this is the last step of its chain.
+    `answers` is the caller's ask if this is the last step, `budget` what it may use (None: as much as it likes).
     """
 
-    def __init__(self, step: ChainStep, means: Means, owner: StepOwner, answers: Ask | None) -> None:
+    def __init__(
+        self, step: ChainStep, means: Means, owner: StepOwner, answers: Ask | None, budget: StepBudget | None
+    ) -> None:
         self.step: Final = step
         self.repaired = False
         self._means = means
@@ -76,7 +79,7 @@ class StepRun:
         self._pieces: list[bytes] = []
         self._size = 0
         self._passed = False
-        self._tally = StepTally()
+        self._tally = StepTally(budget)
 
     # What its chain asks of it
 
@@ -87,9 +90,14 @@ class StepRun:
 
     def repair(self, messages: Sequence[Raw]) -> None:
         """Ask again, as the answer was not such as it must be."""
-        self.repaired = True
+        self.repaired = self._tally.repairs = True
         self._tried = 0
         self.ask(messages)
+
+    @property
+    def may_repair(self) -> bool:
+        """Whether it may be asked again: once, within what is reserved."""
+        return not self.repaired and self._tally.affords(repair=True)
 
     @property
     def written(self) -> bool:
@@ -238,16 +246,17 @@ class StepRun:
     def _blamed(self, body: bytes) -> str:
         """Which member that the caller sent is at fault; empty: none that is known of."""
         passed_on = () if self._answers is None else self._answers.passed_on
-        behind = 1 + _REPAIR_MESSAGES * self.repaired
-        return blamed(body, passed_on, len(self._messages) - behind)
+        ours = 3 if self.repaired else 1  # its prompt; what is to be repaired, and why
+        return blamed(body, passed_on, len(self._messages) - ours)
 
     def _read_whole(self) -> None:
         place, owner = self._place, self._owner
-        said = read_answer(b"".join(self._pieces))
+        answer = b"".join(self._pieces)
+        said = read_answer(answer)
         if said is None or place is None or owner is None:
             self._break_off("its upstream answered with what is no chat completion")
             return
-        self._tally.count(self.step.attempts[self._index], self._body, said.usage, self._size)
+        self._tally.count(self.step.attempts[self._index], self._body, said.usage, said_by(answer) or self._size)
         self._exchange = None
         self._drop(lost=False)
         owner.said(said, place)
@@ -325,7 +334,7 @@ class StepRun:
         """
         means = self._means
         now_s = means.clock.monotonic_s()
-        if self._tries >= means.retries.tries or self._passed:
+        if self._tries >= means.retries.tries or self._passed or not self._tally.affords(repair=self.repaired):
             self._fail(error)
             return
         self._tried |= 1 << self._index
@@ -365,8 +374,7 @@ class StepRun:
         tenant, self._tenant = self._tenant, None
         refused, self._refusal = self._refusal, None
         if lost and refused is None and standing is not None and (exchange is None or exchange.written):
-            attempt = self.step.attempts[self._index]
-            self._tally.count_lost(attempt, self._body, self._reader, self._size)
+            self._tally.count_lost(self.step.attempts[self._index], self._body, self._reader, self._size)
         self._place = None
         self._again_s = 0.0
         if exchange is not None:

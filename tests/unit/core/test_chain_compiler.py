@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from jotgate.core.chain_bounds import bounds_of, spare_of
 from jotgate.core.chains import Retries
 from jotgate.core.quotas import Price
 from tests.chaining import PROMPTS, SETTINGS, snapshot_of
@@ -21,7 +22,7 @@ def test_a_route_that_names_the_chain_takes_the_place_of_its_own() -> None:
     routes = {one.alias: one for one in snapshot_of(SETTINGS + mine).routes}
     assert "c" not in routes
     assert routes["mine"].metering.quota_spent == "finish"
-    assert routes["mine"].metering.hidden_output == 110
+    assert routes["mine"].metering.hidden_output == 110 + 70
 
 
 def test_steps_have_the_attempts_of_their_models_with_what_these_cost() -> None:
@@ -42,10 +43,12 @@ def test_a_step_may_name_an_upstream_and_its_own_model() -> None:
 
 def test_what_a_call_may_use_is_that_of_all_steps_and_its_price_the_dearest() -> None:
     (route,) = [one for one in snapshot_of().routes if one.alias == "c"]
-    prompts = sum(map(len, PROMPTS.values()))
+    (chain,) = snapshot_of().chains
+    bounds, spare = bounds_of(chain), spare_of(chain, 1_024)
     rules = route.metering
-    assert (rules.passes, rules.hidden_output, rules.output_ceiling) == (3, 50 + 60, 70)
-    assert rules.hidden_input == prompts + 2 * 50 + 2 * (50 + 60)
+    # Each step once, and one of them once more.
+    assert (rules.passes, rules.hidden_output, rules.output_ceiling) == (3 + 1, 50 + 60 + 70, 70)
+    assert rules.hidden_input == sum(one.input_tokens for one in bounds) + spare.input_tokens
     assert route.attempts[0].price == Price(3_000_000, 15_000_000)
 
 

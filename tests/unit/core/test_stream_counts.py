@@ -6,9 +6,10 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from jotgate.core.sse import Usage
-from jotgate.core.stream_counts import StreamCount
+from jotgate.core.stream_counts import StreamCount, said_in
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -135,3 +136,17 @@ def test_whatever_the_pieces_are_the_same_is_passed_and_counted(
     generated = sum(len(text.encode()) for one in texts for text in one)
     assert count.most >= max(generated, 5)
     assert count.seen >= sum(bool(text) for one in texts for text in one)
+
+
+@pytest.mark.parametrize(
+    ("choices", "size"),
+    [
+        ([], 0),
+        ([b'{"index":0,"delta":{"role":"assistant","content":""}}'], 0),
+        ([b'{"index":0,"delta":{"content":"fjord"}}', b'{"text":"bay"}'], 8),
+        ([b'{"delta":{"tool_calls":[1]},"finish_reason":null}'], 3),
+        ([b'{"delta":7}'], 11),
+    ],
+)
+def test_of_choices_counts_what_was_generated(choices: list[bytes], size: int) -> None:
+    assert said_in(map(Raw, choices)) == size

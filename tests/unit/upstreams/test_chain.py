@@ -301,17 +301,25 @@ def test_a_chain_is_asked_in_chats_alone() -> None:
     assert b"chat completions alone" in caller.body
 
 
-def test_an_upstream_that_tells_no_usage_is_counted_by_bytes() -> None:
+def test_an_upstream_that_tells_no_usage_is_counted_by_the_bytes_of_what_it_says() -> None:
     stage = ChainStage()
     stage.chain()
     sent = len(stage.one.last.outbound.body)
-    answer = completion(FOUND, None)
-    stage.one.last.answer(200, answer)
+    stage.one.last.answer(200, completion(FOUND, None))
     stage.one.last.answer(200, completion("no"))
     stage.one.last.answer(200, completion("no"))
     find = stage.trail.only.steps[0]
-    assert (find.tokens_in, find.tokens_out, find.estimated) == (sent, 50, True)
-    assert len(answer) > 50  # no more than its ceiling is taken
+    said = len(json.dumps(FOUND)) - 2
+    assert (find.tokens_in, find.tokens_out, find.estimated) == (sent, said, True)
+
+
+def test_of_a_long_answer_without_usage_no_more_than_its_ceiling_is_taken() -> None:
+    stage = ChainStage()
+    stage.chain()
+    stage.one.last.answer(200, completion(json.dumps({"intent": "fjord " * 50}), None))
+    stage.one.last.answer(200, completion("no"))
+    stage.one.last.answer(200, completion("no"))
+    assert stage.trail.only.steps[0].tokens_out == 50
 
 
 def test_what_is_not_known_of_one_price_is_not_known_of_the_sum() -> None:

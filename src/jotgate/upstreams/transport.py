@@ -147,7 +147,7 @@ class Pool:
         except (OSError, UnicodeError) as fault:  # UnicodeError: a name that IDNA cannot encode
             if exchange.events is not None:
                 exchange.events.failed(
-                    UpstreamUnavailable("no connection to the upstream could be made", debug=str(fault)),
+                    UpstreamUnavailable("no connection to the upstream could be made", debug=_reason(fault)),
                     False,
                 )
             return
@@ -258,9 +258,9 @@ class _Connection(asyncio.Protocol):
             exchange.events.received(self._head, b"".join(self._pieces), True)
             return
         error: UpstreamError = (
-            UpstreamTorn("the upstream's answer broke off", debug=str(fault))
+            UpstreamTorn("the upstream's answer broke off", debug=_reason(fault))
             if self._in_answer
-            else UpstreamUnavailable("the upstream closed the connection without an answer", debug=str(fault))
+            else UpstreamUnavailable("the upstream closed the connection without an answer", debug=_reason(fault))
         )
         exchange.events.failed(error, True)
 
@@ -330,6 +330,11 @@ class _Connection(asyncio.Protocol):
         self.close()
         if exchange is not None and exchange.events is not None:
             exchange.events.failed(UpstreamTorn(what, debug=debug), True)
+
+
+def _reason(fault: Exception | None) -> str:
+    """What the log has of a connection that is no more, or never was; nothing where the other end just closed it."""
+    return "" if fault is None else str(fault) or type(fault).__name__
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

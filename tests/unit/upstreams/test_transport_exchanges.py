@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jotgate.testing.running import short_directory
-from jotgate.testing.upstream import Gate, UpstreamServer, chunked, unary
+from jotgate.testing.upstream import End, Gate, Step, UpstreamServer, chunked, torn, unary
 from jotgate.upstreams.transport import Endpoint, Pool
 from tests.ears import REQUEST, Ear, ask, begin, upstream
 from tests.loops import on_loop, until
@@ -117,6 +117,15 @@ async def test_a_connection_whose_reader_is_paused_at_the_end_is_not_kept() -> N
         await ear.until_over()
         await server.until_connections(0)
         assert (await ask(pool)).body == b"2"
+
+
+@pytest.mark.parametrize("script", [[End()], torn(b"half")])
+@on_loop
+async def test_of_a_connection_that_the_upstream_just_closed_no_reason_is_logged(script: list[Step]) -> None:
+    async with upstream(script) as (_, pool):
+        ear = await ask(pool)
+    assert ear.error is not None
+    assert ear.error.debug == "", "and no 'None'"
 
 
 # How a connection is made

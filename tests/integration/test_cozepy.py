@@ -92,6 +92,13 @@ def test_a_chat_is_looked_at_until_it_is_over(server: CozeServer, clients: CozeC
     assert polled.messages[0].reasoning_content == "Hm."
 
 
+def test_a_chat_is_heard(server: CozeServer, clients: CozeClients) -> None:
+    server.replies.append(Reply(pieces=("Ja.",), audio=("AAAA", "AQEB")))
+    events = clients.coze().chat.stream(bot_id=BOT_ID, user_id="u", additional_messages=_ASKED)
+    heard = [event.message for event in events if event.event == cozepy.ChatEventType.CONVERSATION_AUDIO_DELTA]
+    assert [message.content for message in heard if message is not None] == ["AAAA", "AQEB"]
+
+
 def test_a_failed_chat_says_why(server: CozeServer, clients: CozeClients) -> None:
     server.replies.append(Reply(pieces=(), failure=(5000, "event interval error")))
     *_, last = clients.coze().chat.stream(bot_id=BOT_ID, user_id="u", additional_messages=_ASKED)

@@ -5,8 +5,9 @@ be told and what it keeps of what it saw, `coze_values` has the values of both.
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import Final
 
 from jotgate.testing.coze_app import CozeApp, OAuthRefused
 from jotgate.testing.coze_chats import ChatDesk
@@ -19,6 +20,28 @@ from jotgate.testing.coze_wire import Ask, Refused, page, path_of, read, refusal
 from jotgate.testing.coze_workflows import WorkflowDesk
 from jotgate.testing.threads import in_thread
 from jotgate.testing.upstream import Answer, Gate, Received, Step, UpstreamServer
+
+_POINTS: Final[Mapping[str, str]] = {
+    "/v3/chat": "chat",
+    "/v3/chat/cancel": "chat",
+    "/v3/chat/submit_tool_outputs": "chat",
+    "/v3/chat/retrieve": "getChat",
+    "/v3/chat/message/list": "listMessage",
+    "/v1/conversation/create": "createConversation",
+    "/v1/conversations/{}": "editConversation",
+    "/v1/conversations/{}/clear": "editConversation",
+    "/v1/conversation/message/create": "createMessage",
+    "/v1/conversation/message/list": "listMessage",
+    "/v1/conversation/message/retrieve": "retrieveMessage",
+    "/v1/workflow/run": "run",
+    "/v1/workflow/stream_run": "run",
+    "/v1/workflow/stream_resume": "run",
+    "/v1/workflows/chat": "run",
+    "/v1/workflows/{}/run_histories/{}": "listRunHistory",
+    "/v1/bots": "listBot",
+    "/v1/space/published_bots_list": "listBot",
+}
+"""What a token must be allowed to do at each path; where a path is not here, nothing is asked."""
 
 
 class CozeServer(CozeTold, UpstreamServer):
@@ -127,7 +150,10 @@ class CozeServer(CozeTold, UpstreamServer):
         handler = self._routes.get((ask.method, ask.base_path))
         if handler is None:
             raise Refused(4000, "Request parameter error: unknown path", 404)
-        return handler(ask, self._tokens.holder(ask))
+        holder = self._tokens.holder(ask)
+        if _POINTS.get(ask.base_path) in self.lacking:
+            raise Refused(4101)
+        return handler(ask, holder)
 
     def _oauth(self, ask: Ask) -> Answer:
         if ask.fault is not None and ask.fault.ill == "refused":

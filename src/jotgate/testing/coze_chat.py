@@ -110,6 +110,9 @@ class Chat:
             if self.status == "canceled":
                 return
             yield Line("conversation.message.delta", msgspec.structs.replace(message, content=piece), True)
+        for sound in self.reply.audio:
+            heard = msgspec.structs.replace(message, content=sound, content_type="audio")
+            yield Line("conversation.audio.delta", heard, True)
         yield from self._ended(message)
 
     def _ended(self, message: Message) -> Iterator[Line]:

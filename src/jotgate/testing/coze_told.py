@@ -46,7 +46,8 @@ class CozeTold:
     whatever was asked; None is as asked. `relative_expiry`: `expires_in` counts from now, which Coze does not do.
     `refuse_post_retrieve`: 4100 to `POST /v3/chat/retrieve` with an OAuth token. `async_in_plan`: asynchronous runs
     are not refused by 6003. `deactivated`: the app's owner has switched it off. `users_agree`: who is sent to
-    `/authorize` agrees. `device_interval_s`: how far apart polls of a device code are.
+    `/authorize` agrees. `device_interval_s`: how far apart polls of a device code are. `lacking`: the permission points
+    (`chat`, `getChat`, `listMessage`, `run` and so on) that no token has, which is 4101.
 
     What it saw: `exchanges`, `chats`, `runs` in order, `cancels` as (conversation, chat), `resumed` events, `outputs`
     as (chat, tool call, output), `looks` at each chat, `uploads` by file ID.
@@ -72,6 +73,7 @@ class CozeTold:
         self.deactivated = False
         self.users_agree = True
         self.device_interval_s = 5
+        self.lacking: set[str] = set()
         self.exchanges: list[Exchange] = []
         self.chats: list[ChatSeen] = []
         self.runs: list[RunSeen] = []

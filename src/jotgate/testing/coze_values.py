@@ -24,11 +24,13 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     With `tool_calls` the chat stops at `requires_action`, and the text comes after the outputs were handed in. With
     `failure` (code, message) it fails after its pieces. `gate` is waited at before the piece number `gate_at`.
-    `usage`: tokens in and out. `reasoning` comes before the text; `follow_ups` are further questions to offer.
+    `usage`: tokens in and out. `reasoning` comes before the text, `audio` (base64 of PCM) behind it; `follow_ups` are
+    further questions to offer.
     """
 
     pieces: tuple[str, ...] = ("Hel", "lo.")
     reasoning: tuple[str, ...] = ()
+    audio: tuple[str, ...] = ()
     follow_ups: tuple[str, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     failure: tuple[int, str] | None = None

@@ -20,6 +20,8 @@ from jotgate.testing.threads import in_thread
 
 _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 _READY_S: Final = 10.0
+_BACKLOG: Final = 1_024
+"""A thousand callers at once are waited for, and not sent away to come again a second later."""
 
 
 class Gate:
@@ -158,7 +160,7 @@ class UpstreamServer:
         if self._unix_path:
             self._server = await loop.create_unix_server(self._line, self._unix_path)
         else:
-            self._server = await loop.create_server(self._line, self._host, self.port, ssl=self._tls)
+            self._server = await loop.create_server(self._line, self._host, self.port, ssl=self._tls, backlog=_BACKLOG)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -170,6 +170,25 @@ def test_a_user_who_says_no_sends_no_code(server: CozeServer, plain: Plain) -> N
 
 
 @pytest.mark.parametrize(
+    ("point", "asked", "status"),
+    [
+        ("chat", "POST /v3/chat", 200),
+        ("getChat", "GET /v3/chat/retrieve?conversation_id=1&chat_id=1", 403),
+        ("run", "POST /v1/workflow/run", 403),
+        ("listRunHistory", "GET /v1/workflows/1/run_histories/1", 403),
+    ],
+)
+def test_a_token_that_lacks_a_permission_is_refused_by_4101(
+    server: CozeServer, plain: Plain, point: str, asked: str, status: int
+) -> None:
+    server.lacking = {point}
+    method, target = asked.split()
+    found, answer = plain.ask(method, target, _CHAT if method == "POST" else None)
+    assert (found, answer["code"]) == (status, 4101)
+    assert plain.get("/v1/users/me")[0] == 200
+
+
+@pytest.mark.parametrize(
     ("asked", "status", "code"),
     [
         ("POST /v3/chat", 200, 4101),

@@ -18,7 +18,7 @@ TESTERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? c
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve check test test-peers documents bench soak fuzz docs lock always
+.PHONY: help setup serve check test test-peers documents bench soak fuzz live-coze docs lock always
 
 help: ## This list
 	@echo "Targets (ARGS=... passes options on):"
@@ -59,6 +59,9 @@ soak: $(READY) $(NPM) ## Spend quotas, reload, kill, rotate keys under load (hal
 
 fuzz: $(READY) ## 20,000 malformed requests and tokens against a running jotgate (ARGS="--quick")
 	@.venv/bin/python -m bench.fuzz $(ARGS)
+
+live-coze: $(READY) ## Compare Coze's stand-in with the live service (COZE_BOT_ID and COZE_API_KEY; says what else)
+	@.venv/bin/python -m jotgate.testing.coze_live $(ARGS)
 
 docs: ## Build the documentation
 	@echo "docs: nothing to build yet; read README.md and docs/ as they are"

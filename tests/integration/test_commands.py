@@ -15,7 +15,7 @@ from jotgate.assembly import offline
 from jotgate.cli.common import ControlRefusal
 from jotgate.cli.operator import ask_control
 from jotgate.core.claims import TokenText
-from jotgate.core.principals import Principal
+from jotgate.core.principals import Verified
 from jotgate.errors import Code, TokenError
 from jotgate.jose.keys import generate, signing_key_from_pem
 from jotgate.stores.directory import DataDirectory
@@ -97,7 +97,7 @@ def test_each_wrong_token_gets_its_reason_from_control_and_from_a_command_alone(
     asked, alone = {}, {}
     for name, (token, _) in tokens.items():
         with pytest.raises(ControlRefusal) as refusal:
-            ask_control(directory, "/tokens/verify", TokenText(token.decode("ascii")), Principal)
+            ask_control(directory, "/tokens/verify", TokenText(token.decode("ascii")), Verified)
         asked[name] = refusal.value.name
         with pytest.raises(TokenError) as error:
             offline.verify(directory, Sources(), token)

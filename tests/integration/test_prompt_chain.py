@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -269,6 +270,28 @@ def test_the_three_steps_of_a_call_stand_in_its_record(house: House) -> None:
     (record,) = records()
     assert (record["subject"], record["status"], len(record["steps"])) == ("recorded", 200, 3)
     assert {one.headers["x-request-id"] for one in house.model.requests} == {identity}
+
+
+def test_its_operator_is_told_of_the_face_its_tokens_and_its_calls(house: House) -> None:
+    """Where it listens, whose token one is, and by which listener a call came."""
+    (face,) = house.gateway.status()["faces"]
+    assert (face["name"], face["url"], face["missing"]) == ("prompt-chain", house.url, [])
+    assert f"prompt-chain: {house.url}" in run_command("status", data=house.gateway.data).stdout
+    judged = run_command("token", "verify", data=house.gateway.data, stdin=token_of("judged"))
+    assert judged.returncode == 0, judged.stderr
+    assert re.search(r"^  subject +judged$", judged.stdout, re.MULTILINE)
+    assert re.search(r"^  at +the face prompt-chain, and nowhere else$", judged.stdout, re.MULTILINE)
+    late = token_of("judged", iat=int(time.time()) - 120, exp=int(time.time()) - 60)
+    expired = run_command("token", "verify", data=house.gateway.data, stdin=late)
+    assert (expired.returncode, expired.stderr.split(":")[0]) == (1, "error token_expired")
+    listed = house.models(token_of("recorded-face"))
+    assert listed.json()["data"][0]["created"] > 1_700_000_000
+    identity = listed.headers["x-request-id"]
+
+    def explained() -> bool:
+        return "face=prompt-chain" in run_command("explain", identity, data=house.gateway.data).stdout
+
+    until(explained, "the record names the face")
 
 
 def test_with_a_key_of_anthropic_its_endpoint_is_asked_with_it() -> None:

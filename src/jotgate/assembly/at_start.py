@@ -46,5 +46,19 @@ def listening_at(started: AtStart, preset: Preset) -> Address:
     return host, int(port)
 
 
+def at_urls(urls: Mapping[str, str]) -> AtStart:
+    """That the faces of these names are reached there: which port was free is known when they listen."""
+    return {_url_of(name): url for name, url in urls.items()}
+
+
+def url_at(started: AtStart, face: str) -> str:
+    """Where a face is reached on this machine since the start."""
+    return str(started.get(_url_of(face), ""))
+
+
+def _url_of(face: str) -> str:
+    return f"the URL of the face '{face}'"
+
+
 def _listen_of(name: str) -> str:
     return f"the address of the preset '{name}'"

@@ -39,15 +39,21 @@ from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
 _MASTER_FACT: Final = "master_key"
+_MADE_FACT: Final = "made_at"
 _NO_DETAILS: Final[Mapping[str, str]] = {}
 VERIFIED_TOKENS: Final = 2
 """What a verifier outside of workers remembers: next to nothing."""
 
 
 class Authority(Struct, frozen=True):
-    """An open installation. `ring` is what the store had when it was opened. Close `log` and `store` when done."""
+    """An open installation. `ring` is what the store had when it was opened. Close `log` and `store` when done.
+
+    `made_at_s` is when the installation was made, as far as the store knows (NumericDate): the same on all its
+    machines.
+    """
 
     issuer_url: str
+    made_at_s: int
     store: Store
     shared: bool
     parts: PrivateParts
@@ -113,6 +119,7 @@ def open_authority(means: Means) -> Authority:
     log = SegmentWriter(means.directory.audit, os.urandom(_INSTANCE_BYTES).hex(), clock)
     authority = Authority(
         issuer_url=installation.issuer,
+        made_at_s=int(store.fix_fact(_MADE_FACT, str(int(clock.now_s())))),
         store=store,
         shared=means.address.file is None,
         parts=parts,

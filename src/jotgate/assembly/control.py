@@ -17,6 +17,7 @@ from jotgate.assembly.account_routes import account_routes
 from jotgate.assembly.administration import Offices, open_administration
 from jotgate.assembly.at_start import listening_at
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
+from jotgate.assembly.face_tokens import FaceTokens
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
@@ -164,7 +165,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         key_sources = tuple(source for source in map(key_source, book.found) if source is not None)
         compiled = issuers.compile(ours, remote.sets_for(key_sources))
         parts = FaceParts({one.name: one for one in compiled}, own.keys, prices, settings.prompts, own.signs_with)
-        snapshot = add_faces(replace(snapshot, issuers=compiled), presets, config, parts)
+        snapshot = replace(snapshot, issuers=compiled, made_at_s=own.authority.made_at_s)
+        snapshot = add_faces(snapshot, presets, config, parts)
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
         learn_of(snapshot.upstreams, snapshot.all_issuers)
         learn([one.private_key for one in presets if one.private_key is not None])
@@ -311,7 +313,7 @@ def _build_server(
         operator_path=str(directory.control_socket),
         operator=build_operator(
             tokens,
-            verify,
+            FaceTokens(lambda: reloader.effect.snapshot.faces, keys.revocations.revoked, clock).beside(verify),
             reporter.report,
             room.carry_out,
             issuers=issuer_room.carry_out,

@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jotgate.assembly.at_start import AtStart, at_start
+from jotgate.assembly.at_start import AtStart, at_start, url_at
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.issuers import KeySource
 from jotgate.core.snapshot import Snapshot
-from jotgate.core.status import IssuerState
+from jotgate.core.status import FaceState, IssuerState
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError, DirectoryRefused, InternalError, JotgateError
 from jotgate.ports import Clock
@@ -160,6 +160,12 @@ class Reloader:
         """The settings that changed since the start and take effect at the next one."""
         now = at_start(self.effect.config, self._loaded.settings.presets)
         return [path for path, value in now.items() if value != self._at_start[path]]
+
+    @property
+    def faces(self) -> list[FaceState]:
+        """The faces that are served, and what is missing for them."""
+        served = self.effect.snapshot.faces
+        return [FaceState(one.name, url_at(self._at_start, one.name), list(one.missing)) for one in served]
 
     def private_key(self, face: str) -> Secret | None:
         """What the tokens of a face are signed with in place of this installation's keys, as PEM; None: with those."""

@@ -47,4 +47,5 @@ class Reporter(Struct, frozen=True):
             issuers=list(reloader.effect.issuers),
             issuer_keys=self.issuer_keys(),
             metrics=list(self.metrics),
+            faces=reloader.faces,
         )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from socket import socket
 from typing import Final, NamedTuple
 
-from jotgate.assembly.at_start import at_start
+from jotgate.assembly.at_start import at_start, at_urls
 from jotgate.assembly.sources import pack
 from jotgate.core.config import Logs, seconds
 from jotgate.core.presets import Preset
@@ -80,7 +80,9 @@ def run(options: UpOptions, announce: Callable[[str, str, Sequence[ServedFace]],
     launch = Launch(
         directory=str(directory.path),
         config=str(sources.file) if sources.file else "",
-        sources=pack(sources, at_start(config, found.presets)),
+        sources=pack(
+            sources, {**at_start(config, found.presets), **at_urls({one.preset.name: one.url for one in faces})}
+        ),
         logs=f"{logs.format} {logs.level}",
         drain_s=seconds(settings.drain_timeout),
         url=url,

@@ -25,6 +25,7 @@ _CALL_FIELDS: Final = (
     "tokens_out",
     "charged",
     "request_id",
+    "face",
 )
 
 

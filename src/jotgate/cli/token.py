@@ -128,24 +128,24 @@ def verify(arguments: argparse.Namespace) -> int:
     from jotgate.cli.operator import ask_control, ask_or_open, find_directory
     from jotgate.core.claims import TokenText
     from jotgate.core.opaque import Mark
-    from jotgate.core.principals import LAST_S, Principal
+    from jotgate.core.principals import LAST_S, Verified
 
     token = read_token(arguments)
     directory = find_directory(arguments)
 
-    def open_data() -> Principal:
+    def open_data() -> Verified:
         from jotgate.assembly.offline import verify
         from jotgate.assembly.personal_offline import verify_personal
 
         judge = verify_personal if token.startswith(Mark.PERSONAL) else verify
-        return judge(directory, sources(arguments), token.encode("utf-8", "replace"))
+        return Verified(judge(directory, sources(arguments), token.encode("utf-8", "replace")))
 
-    principal = ask_or_open(
-        directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Principal), open_data
+    found = ask_or_open(
+        directory, lambda: ask_control(directory, "/tokens/verify", TokenText(token), Verified), open_data
     )
-    sys.stdout.write(_describe(principal))
+    sys.stdout.write(_describe(found.principal, found.face))
     sys.stdout.flush()
-    if principal.expires_at_s >= LAST_S:
+    if found.principal.expires_at_s >= LAST_S:
         sys.stderr.write("  note  it never expires: it counts until it is revoked, or its key or secret is changed\n")
     say_next("jotgate audit tail", arguments, " shows the calls that are made with it", without=("config",))
     return EXIT_OK
@@ -170,7 +170,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _describe(principal: "Principal") -> str:
+def _describe(principal: "Principal", face: str) -> str:
     from jotgate.core.principals import LAST_S
     from jotgate.core.token_limits import limit_lines
 
@@ -189,6 +189,8 @@ def _describe(principal: "Principal") -> str:
         "id": principal.token_id,
         "key": principal.kid or "none",
     }
+    if face:
+        rows["at"] = f"the face {face}, and nowhere else"
     if principal.tenant:
         rows["tenant"] = principal.tenant
     if principal.roles:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from jotgate.core.claims import CLI_CLIENT_ID, TokenRequest, TokenText
 from jotgate.core.issuer_orders import IssuerAnswer, IssuerOrder
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
-from jotgate.core.principals import LAST_S, Principal
+from jotgate.core.principals import LAST_S, Verified
 from jotgate.core.status import Status
 from jotgate.errors import CommandError, InternalError, JotgateError
 from jotgate.services.issuer import TokenIssuer
@@ -40,7 +40,7 @@ _Body = TypeVar("_Body", bound=Struct)
 
 def build_operator(
     issuer: TokenIssuer,
-    verify_token: Callable[[bytes], Awaitable[Principal]],
+    verify_token: Callable[[bytes], Awaitable[Verified]],
     status: Callable[[], Status],
     keys: Callable[[KeyOrder], Awaitable[KeyAnswer]],
     *,
@@ -55,8 +55,9 @@ def build_operator(
 
     async def verify(request: Request) -> Response:
         token = _read(await request.body(), TokenText).token
-        principal = await verify_token(token.encode("utf-8", "replace"))
-        return _json(replace(principal, expires_at_s=min(principal.expires_at_s, LAST_S)), 200)
+        found = await verify_token(token.encode("utf-8", "replace"))
+        until_s = min(found.principal.expires_at_s, LAST_S)
+        return _json(replace(found, principal=replace(found.principal, expires_at_s=until_s)), 200)
 
     async def report(request: Request) -> Response:
         return _json(status(), 200)

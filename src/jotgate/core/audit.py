@@ -85,7 +85,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     `policy` is the one that refused the call, or let it go on although what was revoked was not known. `charged` is
     what its quotas were charged; None: no quota met it, or it cost them nothing. `actor` is who acts by the token now,
     the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named. `steps` are those of
-    a chain that an upstream has seen, in order.
+    a chain that an upstream has seen, in order. `face` is the listener that it came in by; empty: the native one.
     """
 
     at: int
@@ -115,6 +115,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     charged: Charge | None = None
     actor: str = ""
     steps: tuple[StepUse, ...] = ()
+    face: str = ""
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

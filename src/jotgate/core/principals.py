@@ -64,6 +64,13 @@ class Principal(Struct, frozen=True, gc=False):
     limits: tuple[TokenLimit, ...] = ()
 
 
+class Verified(Struct, frozen=True):
+    """What is told of a token that is good: whom it speaks for, and the face at which alone; empty: natively."""
+
+    principal: Principal
+    face: str = ""
+
+
 class Identity(Struct, frozen=True, gc=False):
     """What a claims set says through a mapping. `scopes` None: nothing."""
 

@@ -54,7 +54,7 @@ class Snapshot(Struct, frozen=True):
     The first of `issuers` is this installation. No two have the same `iss`, and at most one has none. `metered`: limits
     exist beside those that tokens bring, so that control must be asked which of them a call meets. `faces` are the
     listeners beside the native one, each with issuers and routes of its own; `upstreams` are those of all. Each of
-    `chains` is what the upstream of its name does.
+    `chains` is what the upstream of its name does. `made_at_s` is when the installation was made (NumericDate).
     """
 
     version: int
@@ -68,6 +68,7 @@ class Snapshot(Struct, frozen=True):
     metered: bool = False
     faces: tuple[Face, ...] = ()
     chains: tuple[Chain, ...] = ()
+    made_at_s: int = 0
 
     @property
     def all_issuers(self) -> tuple[Issuer, ...]:

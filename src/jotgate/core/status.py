@@ -35,6 +35,14 @@ class IssuerState(Struct, frozen=True):
     faults: list[str]
 
 
+class FaceState(Struct, frozen=True):
+    """A face: where it is reached on this machine, and what is not set without which a part of it answers 503."""
+
+    name: str
+    url: str
+    missing: list[str] = []
+
+
 def iss_by_name(states: Iterable[IssuerState]) -> dict[str, str]:
     """How the handles of revocations call issuers, by their names here: by their `iss`, or by that name without one."""
     return {one.name: one.issuer or one.name for one in states}
@@ -48,6 +56,7 @@ class Status(Struct, frozen=True):
     were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next
     start. `clock_step_s` is how far the civil clock has gone its own way since control started. `issuers` are those
     beside this installation, `issuer_keys` the keys of those of them whose keys are fetched.
+    `faces` are the listeners beside that at `url`.
     """
 
     version: str
@@ -65,6 +74,7 @@ class Status(Struct, frozen=True):
     clock_step_s: float
     issuers: list[IssuerState] = []
     issuer_keys: list[KeyStanding] = []
+    faces: list[FaceState] = []
 
 
 def is_elsewhere(issuer: str, url: str) -> bool:

@@ -77,8 +77,8 @@ def find_own(own: FaceOperation, method: bytes) -> Operation:
 class _Model(Struct, frozen=True):
     id: str
     owned_by: str
+    created: int
     object: str = "model"
-    created: int = 0
 
 
 class _ModelList(Struct, frozen=True):
@@ -87,7 +87,9 @@ class _ModelList(Struct, frozen=True):
 
 
 def _list_models(shown: Shown, opened: Opened) -> bytes:
-    rows = [_Model(name, opened.world.routes[name].attempts[0].upstream) for name in shown.aliases]
+    world = opened.world
+    since_s = world.snapshot.made_at_s  # Nobody knows when a model was made; it has been served since then, or later.
+    rows = [_Model(name, world.routes[name].attempts[0].upstream, since_s) for name in shown.aliases]
     return _encode_json(rows[0] if shown.named else _ModelList(rows))
 
 

@@ -124,6 +124,7 @@ class CallRecorder:
             charged,
             principal.actors[0].subject if principal.actors else "",
             relay.steps,
+            request.face,
         )
         self._tally.settled(record, relay.upstream_us())
         if charged is not None:
@@ -159,6 +160,7 @@ class CallRecorder:
             refused=None if refusal is None else refusal.evidence,
             policy=plain.policy,
             actor=principal.actors[0].subject if principal.actors else "",
+            face=request.face,
         )
         self._tally.settled(record)
         if code and self._journal is not None:

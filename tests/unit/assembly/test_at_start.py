@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jotgate.assembly.at_start import at_start, listening_at
+from jotgate.assembly.at_start import at_start, at_urls, listening_at, url_at
 from jotgate.core.config_reader import parse
 from jotgate.core.presets import Preset
 from jotgate.core.prompt_chain import PromptChainRules
@@ -20,6 +20,13 @@ def test_a_face_listens_where_it_was_told_at_the_start_whatever_its_variables_sa
     assert listening_at(started, moved) == ("::1", 8000)
     changed = [path for path, value in at_start(parse({}), [moved]).items() if value != started[path]]
     assert changed == ["the address of the preset 'prompt-chain'"]
+
+
+def test_where_a_face_is_reached_is_known_since_the_start_and_is_no_setting() -> None:
+    started = {**at_start(parse({}), [_FACE]), **at_urls({"prompt-chain": "http://[::1]:40123"})}
+    assert url_at(started, "prompt-chain") == "http://[::1]:40123"
+    assert url_at(started, "api-gateway") == ""
+    assert [path for path, value in at_start(parse({}), [_FACE]).items() if value != started[path]] == []
 
 
 def test_settings_of_the_start_are_named_by_their_paths() -> None:

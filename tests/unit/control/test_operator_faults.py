@@ -15,6 +15,7 @@ from jotgate.core.issuers import Issuer
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.key_orders import KeyAnswer, KeyOrder
 from jotgate.core.key_set import KeySetDocument
+from jotgate.core.principals import Verified
 from jotgate.core.status import Status
 from jotgate.errors import Code
 from jotgate.gateway.world import build_verifier
@@ -91,7 +92,11 @@ def operator(key: SigningKey) -> Any:
     )
     verifier = build_verifier((issuer,), 2)
     seeking = SeekingVerifier(lambda: verifier, fetch_nothing, clock)
-    return build_operator(tokens, seeking.verify, status, tend_keys, issuers=tend_issuers)
+
+    async def verify(token: bytes) -> Verified:
+        return Verified(await seeking.verify(token))
+
+    return build_operator(tokens, verify, status, tend_keys, issuers=tend_issuers)
 
 
 async def ask(application: Any, method: str, path: str, body: bytes = b"") -> tuple[int, bytes, list[Any]]:

@@ -1,6 +1,7 @@
 """Listeners beside the native one: issuers, routes and a dialect of their own; what one takes the others refuse."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec import structs
 from jotgate.core.api_gateway import API_GATEWAY, ApiGatewayRules
 from jotgate.core.calls import Request
 from jotgate.core.durable import RevocationKind
+from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.faces import Face
 from jotgate.core.opaque import Mark
 from jotgate.core.operations import Operation
@@ -18,10 +20,12 @@ from jotgate.core.snapshot import Snapshot
 from jotgate.errors import NotReady
 from jotgate.gateway.plain_answers import FaceOperation, Opened, Reply
 from jotgate.gateway.world import World, build_world
-from jotgate.jose.keys import generate
+from jotgate.jose import jwt
+from jotgate.jose.keys import generate, hmac_key
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import NOW_S, issuer_of, request
+from tests.issuers import STRONG, verifier_of
 from tests.metering import MeteredStage, quota
 from tests.stages import Stage
 
@@ -94,6 +98,47 @@ def test_a_face_serves_its_own_models_alone(stage: Faced) -> None:
     assert refused.status == 404
     listed, _ = stage.ask(at(PROMPT_CHAIN, _CHAIN.token(), b"", method=b"GET", path=b"/v1/models"))
     assert [one["id"] for one in json.loads(listed.body)["data"]] == ["b"]
+
+
+def test_a_request_is_recorded_with_the_listener_that_it_came_in_by(stage: Faced) -> None:
+    for face, token in (("", stage.issuer.token()), (PROMPT_CHAIN, _CHAIN.token())):
+        running = stage.ask(at(face, token))[1]
+        assert running is not None
+        running.caller_gone()
+        stage.ask(at(face, token, b"", method=b"GET", path=b"/v1/models"))
+        stage.ask(at(face, b"x.y.z"))
+        assert [one.face for one in stage.trail.records[-3:]] == [face] * 3
+        assert [one.status for one in stage.trail.records[-3:-1]] == [499, 200]
+
+
+def test_a_model_is_as_old_as_the_installation_natively_and_at_a_face(stage: Faced) -> None:
+    made = build_world(structs.replace(stage.world.snapshot, made_at_s=1_700_000_000), stage.world.places, stage.world)
+    stage.gateway.swap(made)
+    for face, token in (("", stage.issuer.token()), (PROMPT_CHAIN, _CHAIN.token())):
+        listed, _ = stage.ask(at(face, token, b"", method=b"GET", path=b"/v1/models"))
+        assert {one["created"] for one in json.loads(listed.body)["data"]} == {1_700_000_000}
+
+
+def test_a_token_without_an_end_is_noted_at_the_face_that_takes_it() -> None:
+    """One cache is for all listeners: what it notes of tokens does not depend on where they came in."""
+    stage, secret = Stage(), hmac_key(STRONG.encode(), "HS256", "k")
+    chain = verifier_of('[[issuers]]\nname = "chain"\nprofile = "prompt-chain"\n', {"JWT_SECRET_KEY": STRONG})
+    content = chain.federation.issuers[-1].content
+    face = Face(name=PROMPT_CHAIN, listen=("127.0.0.1", 0), issuers=(content,), rules=PromptChainRules())
+    world = build_world(structs.replace(stage.world.snapshot, faces=(face,)), stage.world.places, stage.world)
+    stage.gateway.swap(world)
+    endless = jwt.sign({"sub": "ann", "iat": int(NOW_S)}, "JWT", secret, with_kid=False)
+    asked = at(PROMPT_CHAIN, endless, b"", method=b"GET", path=b"/v1/models")
+    assert stage.ask(asked)[0].status == 200
+    told: list[str] = []
+    sights = world.verifier.cache.sights
+
+    def take(tokens: Sequence[EndlessToken]) -> bool:
+        told.extend(f"{one.issuer}/{one.subject}" for one in tokens)
+        return True
+
+    assert sights.tell(take)
+    assert told == ["chain/ann"]
 
 
 def test_a_face_says_no_in_its_own_dialect(stage: Faced) -> None:

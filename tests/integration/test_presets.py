@@ -116,9 +116,11 @@ def test_the_models_of_a_preset_are_its_face_s(presets: Presets) -> None:
 def test_the_line_of_each_preset_works_as_pasted(presets: Presets) -> None:
     commands = [line for line in presets.lines.splitlines() if line.startswith("  curl ")]
     (chain,) = [line for line in commands if presets.chain in line]
-    (guard,) = [line for line in commands if presets.guard in line]
+    keys, login = [line for line in commands if presets.guard in line]
     assert "data" in presets.shell(chain) or "choices" in presets.shell(chain)
-    json.loads(presets.shell(guard))
+    assert json.loads(presets.shell(keys)).keys() == {"keys"}
+    for _ in range(2):  # A second time, too.
+        assert json.loads(presets.shell(login)).keys() == {"access_token", "refresh_token", "token_type", "expires_in"}
 
 
 def test_a_worker_that_dies_is_replaced_on_all_its_listeners(presets: Presets) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -101,7 +102,7 @@ def _announce(
         f"  export OPENAI_BASE_URL={known}/v1",
         f'  export OPENAI_API_KEY="{token}"',
         "",
-        *face_lines(faces, curl, _create_command(directory.path)),
+        *face_lines(faces, curl, partial(_command, directory.path)),
     ]
     _print("\n".join(lines))
 
@@ -155,10 +156,11 @@ def _new_token(directory: "DataDirectory") -> str:
 
 
 def _create_command(data: Path) -> str:
-    words = [*_program(), "token", "create", "--subject", _SUBJECT]
-    if data != default_data_directory():
-        words += ["--data", str(data)]
-    return shlex.join(words)
+    return _command(data, "token", "create", "--subject", _SUBJECT)
+
+
+def _command(data: Path, *words: str) -> str:
+    return shlex.join([*_program(), *words, *(("--data", str(data)) if data != default_data_directory() else ())])
 
 
 def _program() -> list[str]:

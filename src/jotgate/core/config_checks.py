@@ -24,7 +24,7 @@ from jotgate.core.config import (
 )
 from jotgate.core.coze_checks import check_coze
 from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
-from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.faults import Fault, advice, beside, shown
 from jotgate.core.hint_checks import check_hints
 from jotgate.core.key_checks import check_keys
 from jotgate.core.listen_texts import is_loopback, takes_from
@@ -33,6 +33,7 @@ from jotgate.core.operations import SCOPES
 from jotgate.core.route_checks import check_reach
 from jotgate.core.store_checks import check_store
 from jotgate.core.token_checks import check_dpop, check_tokens
+from jotgate.core.url_parts import HTTP, url_parts
 
 _LEEWAY_MAX_S: Final = 60
 _TIMEOUT_MAX_S: Final = 86_400
@@ -152,11 +153,9 @@ def check_upstream(path: str, entry: UpstreamEntry) -> list[Fault]:
 
 def _check_credentials(path: str, entry: UpstreamEntry) -> list[Fault]:
     """What an upstream is shown is said once: nothing is ever shown because something else failed."""
-    faults = []
     written = [name for name in ("credential", "credential_env", "credential_file") if getattr(entry, name)]
     others = [name for name in ("other_credential_env", "other_credential_file") if getattr(entry, name)]
-    for names in (written, others):
-        faults += [(f"{path}.{name}", f"stands beside {names[0]}; write one of them") for name in names[1:]]
+    faults = beside(path, written) + beside(path, others)
     if others and not written:
         faults.append((f"{path}.{others[0]}", "stands without a credential; write credential_env, or take it out"))
     if entry.oauth is None:
@@ -222,15 +221,10 @@ def _check_public_url(url: str) -> list[Fault]:
 def _url_fault(url: str) -> str:
     """What is wrong with an http or https URL that holds no credentials, query or fragment; empty when nothing."""
     remedy = 'write one such as "https://host:port/v1"'
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return f"holds characters that no URL has; {remedy}"
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return f"is not a URL; {remedy}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return f"is not an http or https URL with a host; {remedy}"
+        parts = url_parts(url, HTTP, "is not an http or https URL with a host")
+    except ValueError as fault:
+        return f"{fault}; {remedy}"
     if "@" in parts.netloc:
         return "holds a user name or password; take it out and use credential_env or credential_file"
     if "?" in url or "#" in url:

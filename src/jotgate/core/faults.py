@@ -23,6 +23,11 @@ def shown(value: object) -> str:
     return "a table" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "of another type"
 
 
+def beside(path: str, written: Sequence[str]) -> list[Fault]:
+    """The faults of settings of one table of which one alone may be written; `written` are those that are."""
+    return [(f"{path}.{name}", f"stands beside {written[0]}; write one of them") for name in written[1:]]
+
+
 def advice(name: str, known: Sequence[str]) -> str:
     """What to write for an unknown name: the one that it resembles, else all that there are."""
     close = difflib.get_close_matches(name, known, 1)

@@ -1,19 +1,19 @@
 """What an entry of `[[issuers]]` may not say although each setting is of its type."""
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from jotgate.core.claim_paths import parse_path
 from jotgate.core.config import ClaimsEntry, IssuerEntry, seconds
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.issuer_profiles import PROFILES, PUBLIC, SECRET, SECRET_ALGORITHMS, Profile
 from jotgate.core.issuers import OURS
+from jotgate.core.listen_texts import is_loopback
 from jotgate.core.operations import SCOPES
 from jotgate.core.reach import public_fault
 from jotgate.core.times import parse_time_s
+from jotgate.core.url_parts import HTTP, url_parts
 from jotgate.jose.algorithms import READABLE
 
 _LEEWAY_MAX_S: Final = 60
@@ -223,26 +223,14 @@ def _check_fetching(entry: IssuerEntry) -> Iterator[Fault]:
 def url_fault(url: str, *, query: bool = False) -> str:
     """What is wrong with the URL of an issuer or of its keys; empty when nothing. In the clear: this machine alone."""
     remedy = 'write one such as "https://issuer.example"'
-    if not _TEXT.fullmatch(url):
-        return f"holds characters that no URL has; {remedy}"
     try:
-        parts = urlsplit(url)
-        sound = parts.port != 0
-    except ValueError:
-        return f"is not a URL; {remedy}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not sound:
-        return f"is not an https URL with a host; {remedy}"
+        parts = url_parts(url, HTTP, "is not an https URL with a host")
+    except ValueError as fault:
+        return f"{fault}; {remedy}"
     if "@" in parts.netloc:
         return "holds a user name or password; take it out"
     if "#" in url or ("?" in url and not query):
         return "holds a query or fragment; leave it out"
-    if parts.scheme == "http" and not _is_here(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return f"is http, and whoever is on the way could put keys of his own into the answer; {remedy}"
     return ""
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,17 +7,18 @@ cloud's metadata service for something (server-side request forgery).
 import ipaddress
 import re
 from typing import Final, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from msgspec import Struct
+
+from jotgate.core.listen_texts import is_loopback
+from jotgate.core.url_parts import HTTP, url_parts
 
 Reach = Literal["public", "private", "loopback"]
 
 DEPTHS: Final[dict[Reach, int]] = {"public": 0, "private": 1, "loopback": 2}
 """From the outside in."""
 
-_SCHEMES: Final = ("https", "http")
-_PORT_MAX: Final = 65_535
 # Where clouds tell of a machine, its credentials among it, or give it orders; 169.254.169.254 is link-local.
 _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
@@ -91,10 +92,7 @@ def reach_of(address: str) -> Reach | None:
 
 def is_loopback_name(host: str) -> bool:
     """Whether a host is written as one of this machine: then alone is a loopback address meant."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(host)
 
 
 def split_url(url: str) -> SplitResult:
@@ -105,16 +103,12 @@ def split_url(url: str) -> SplitResult:
     """
     if not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\^`{|}'):
         raise ValueError("has characters that no URL has (RFC 3986 s2)")
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ValueError("is no https URL")
+    parts = url_parts(url, HTTP, "is no https URL")
     if "@" in parts.netloc:
         raise ValueError("has a user name or a password in it")
     if parts.fragment:
         raise ValueError("has a fragment")
-    if parts.port is not None and not 0 < parts.port <= _PORT_MAX:
-        raise ValueError("has a port that is none")
-    if parts.scheme == "http" and not is_loopback_name(parts.hostname):
+    if parts.scheme == "http" and not is_loopback_name(parts.hostname or ""):
         raise ValueError("is not https; http is taken from this machine alone")
     return parts
 

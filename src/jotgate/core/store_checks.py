@@ -1,12 +1,14 @@
 """What `[store]` may not say: URLs that no driver takes or that hold a password, and a network without TLS."""
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl
 
 from jotgate.core.config import StoreEntry
 from jotgate.core.faults import Fault, advice, shown
+from jotgate.core.listen_texts import is_loopback
+from jotgate.core.password_checks import IN_URL, check_password
+from jotgate.core.url_parts import url_parts
 
 _PATH: Final = "store.url"
 _SCHEMES: Final = ("postgresql", "postgres")
@@ -28,26 +30,17 @@ _IN_THE_CLEAR: Final = (
 def check_store(store: StoreEntry) -> list[Fault]:
     """The faults of `[store]` that can be seen without the database."""
     faults = [] if not store.url else [(_PATH, fault) for fault in _url_faults(store.url)]
-    written = [name for name in ("password", "password_env", "password_file") if getattr(store, name)]
-    for name in written[1:]:
-        faults.append((f"store.{name}", f"stands beside {written[0]}; write one of them"))
-    if written and not store.url:
-        faults.append((f"store.{written[0]}", "stands without store.url, and the SQLite file in DATA has no password"))
-    return faults
+    without_url = "stands without store.url, and the SQLite file in DATA has no password"
+    return faults + check_password("store", store, without_url)
 
 
 def _url_faults(url: str) -> list[str]:
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return [f"holds characters that no URL has; {_REMEDY}"]
     try:
-        parts = urlsplit(url)
-        sound = parts.port != 0
-    except ValueError:
-        return [f"is not a URL; {_REMEDY}"]
-    if parts.scheme not in _SCHEMES or not sound:
-        return [f"is not the URL of a PostgreSQL; {_REMEDY}, or leave it out for a SQLite file in DATA"]
+        parts = url_parts(url, _SCHEMES, "is not the URL of a PostgreSQL", host=False)
+    except ValueError as fault:
+        return [f"{fault}; {_REMEDY}, or leave it out for a SQLite file in DATA"]
     if ":" in parts.netloc.rpartition("@")[0]:
-        return ["holds a password; take it out and use password_env or password_file"]
+        return [IN_URL]
     try:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
@@ -65,7 +58,7 @@ def _url_faults(url: str) -> list[str]:
 
 def _unknown(name: str) -> str:
     if name == "password":
-        return "holds a password; take it out and use password_env or password_file"
+        return IN_URL
     return f"has the parameter {shown(name)}; {advice(name, _PARAMETERS)}"
 
 
@@ -77,11 +70,4 @@ def _reach_faults(parts: SplitResult, parameters: Mapping[str, str]) -> list[str
         return [f"names no host; {_REMEDY}"]
     if mode is not None and mode not in _TLS_MODES:
         return [f"has sslmode={mode}, which does without TLS when somebody interferes; {advice(mode, _TLS_MODES)}"]
-    return [_IN_THE_CLEAR] if mode is None and not _is_local(host) else []
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host.startswith("/") or host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return [_IN_THE_CLEAR] if mode is None and not (host.startswith("/") or is_loopback(host)) else []

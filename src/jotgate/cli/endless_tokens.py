@@ -4,10 +4,12 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.common import EXIT_OK, UsageError, say_next
 from jotgate.cli.records import plain, print_lines
+from jotgate.cli.token_orders import pages
 
 if TYPE_CHECKING:
     from jotgate.cli.operator import Offline
@@ -36,7 +38,7 @@ def _lines(arguments: argparse.Namespace) -> Iterator[str]:
     count, columns = 0, sys.stdout.isatty() and not arguments.json
     if columns:
         yield _columns(_HEAD)
-    for page in _pages(arguments):
+    for page in pages(partial(_ask_page, arguments)):
         count += len(page.tokens)
         for one in page.tokens:
             yield json.encode(one).decode() if arguments.json else _row(one, columns)
@@ -60,25 +62,14 @@ def _moment(at_s: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
 
 
-def _pages(arguments: argparse.Namespace) -> "Iterator[EndlessPage]":
-    from jotgate.core.endless_tokens import EndlessListing
-
-    after = ""
-    while True:
-        page = _ask_page(arguments, EndlessListing(subject=arguments.subject or "", live=arguments.live, after=after))
-        yield page
-        after = page.after
-        if not after:
-            return
-
-
-def _ask_page(arguments: argparse.Namespace, wanted: "EndlessListing") -> "EndlessPage":
+def _ask_page(arguments: argparse.Namespace, after: str) -> "EndlessPage":
     from jotgate.cli.operator import carry_out
-    from jotgate.core.endless_tokens import EndlessPage
+    from jotgate.core.endless_tokens import EndlessListing, EndlessPage
 
     def offline() -> "Offline[EndlessListing, EndlessPage]":
         from jotgate.assembly.tokens_offline import list_endless
 
         return list_endless
 
+    wanted = EndlessListing(subject=arguments.subject or "", live=arguments.live, after=after)
     return carry_out(arguments, "/tokens/endless", wanted, EndlessPage, offline)

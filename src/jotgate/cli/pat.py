@@ -3,7 +3,8 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.accounts import add_tool_option
@@ -16,6 +17,7 @@ from jotgate.cli.common import (
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.limit_options import add_limit_options, limits_of
+from jotgate.cli.token_orders import pages
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -160,10 +162,10 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import msgspec
 
-        tokens = [token for answer in _pages(arguments) for token in answer.tokens]
+        tokens = [token for answer in pages(partial(_ask_page, arguments)) for token in answer.tokens]
         sys.stdout.write(msgspec.json.encode({"tokens": tokens}).decode() + "\n")
     else:
-        _print_table([_row(token) for answer in _pages(arguments) for token in answer.tokens])
+        _print_table([_row(token) for answer in pages(partial(_ask_page, arguments)) for token in answer.tokens])
     sys.stdout.flush()
     return EXIT_OK
 
@@ -205,16 +207,10 @@ def _send(arguments: argparse.Namespace, order: "PersonalOrder") -> "PersonalAns
     return carry_out(arguments, "/personal-tokens", order, PersonalAnswer, offline)
 
 
-def _pages(arguments: argparse.Namespace) -> "Iterator[PersonalAnswer]":
+def _ask_page(arguments: argparse.Namespace, after: str) -> "PersonalAnswer":
     from jotgate.core.personal_tokens import PersonalOrder
 
-    after = ""
-    while True:
-        answer = _send(arguments, PersonalOrder(action="list", subject=arguments.subject, after=after))
-        yield answer
-        after = answer.after
-        if not after:
-            return
+    return _send(arguments, PersonalOrder(action="list", subject=arguments.subject, after=after))
 
 
 def _hand_out(arguments: argparse.Namespace, answer: "PersonalAnswer") -> int:

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.common import EXIT_OK, UsageError, say_next
-from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain
+from jotgate.cli.token_orders import order_revocation
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -127,7 +127,6 @@ def count_of(live: int, more: bool) -> str:
 
 
 def _ask(arguments: argparse.Namespace, order: "HolderOrder") -> "HolderAnswer":
-    from jotgate.cli.operator import carry_out
     from jotgate.core.holder_orders import HolderAnswer
 
     def offline() -> "Offline[HolderOrder, HolderAnswer]":
@@ -135,7 +134,4 @@ def _ask(arguments: argparse.Namespace, order: "HolderOrder") -> "HolderAnswer":
 
         return revoke_tokens_of
 
-    if not order.confirmed:
-        return carry_out(arguments, "/tokens/revoke-of", order, HolderAnswer, offline)
-    with may_be_done("'jotgate token list' shows"):
-        return carry_out(arguments, "/tokens/revoke-of", order, HolderAnswer, offline)
+    return order_revocation(arguments, "/tokens/revoke-of", order, HolderAnswer, offline)

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from jotgate.cli.common import (
@@ -14,9 +15,9 @@ from jotgate.cli.common import (
     say_next,
 )
 from jotgate.cli.endless_tokens import list_endless
-from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain, print_lines
 from jotgate.cli.token_holders import UNCOUNTED, add_holder_options, count_of, find_holder, revoke_of
+from jotgate.cli.token_orders import order_revocation, pages
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _lines(arguments: argparse.Namespace) -> Iterator[str]:
     count, elsewhere, columns = 0, [], sys.stdout.isatty() and not arguments.json
     if columns:
         yield "  ".join(("IDENTIFIER".ljust(_ID_CHARS), "STATE".ljust(7), "EXPIRES".ljust(20), "SUBJECT · CLIENT"))
-    for page in _pages(arguments):
+    for page in pages(partial(_ask_page, arguments)):
         elsewhere = page.elsewhere
         count += len(page.tokens)
         for one in page.tokens:
@@ -169,33 +170,20 @@ def _row(one: "TokenView", columns: bool) -> str:
     return f"{cells[0]:<{_ID_CHARS}}  {cells[1]:<7}  {until}  {cells[3]} · {cells[4]}"
 
 
-def _pages(arguments: argparse.Namespace) -> "Iterator[TokenPage]":
-    from jotgate.core.token_orders import TokenListing
-
-    after = ""
-    while True:
-        wanted = TokenListing(subject=arguments.subject, client_id=arguments.client, live=arguments.live, after=after)
-        page = _ask_page(arguments, wanted)
-        yield page
-        after = page.after
-        if not after:
-            return
-
-
-def _ask_page(arguments: argparse.Namespace, wanted: "TokenListing") -> "TokenPage":
+def _ask_page(arguments: argparse.Namespace, after: str) -> "TokenPage":
     from jotgate.cli.operator import carry_out
-    from jotgate.core.token_orders import TokenPage
+    from jotgate.core.token_orders import TokenListing, TokenPage
 
     def offline() -> "Offline[TokenListing, TokenPage]":
         from jotgate.assembly.tokens_offline import list_tokens
 
         return list_tokens
 
+    wanted = TokenListing(subject=arguments.subject, client_id=arguments.client, live=arguments.live, after=after)
     return carry_out(arguments, "/tokens/list", wanted, TokenPage, offline)
 
 
 def _ask_revoke(arguments: argparse.Namespace, order: "TokenOrder") -> "TokenAnswer":
-    from jotgate.cli.operator import carry_out
     from jotgate.core.token_orders import TokenAnswer
 
     def offline() -> "Offline[TokenOrder, TokenAnswer]":
@@ -203,7 +191,4 @@ def _ask_revoke(arguments: argparse.Namespace, order: "TokenOrder") -> "TokenAns
 
         return revoke_tokens
 
-    if not order.confirmed:
-        return carry_out(arguments, "/tokens/revoke", order, TokenAnswer, offline)
-    with may_be_done("'jotgate token list' shows"):
-        return carry_out(arguments, "/tokens/revoke", order, TokenAnswer, offline)
+    return order_revocation(arguments, "/tokens/revoke", order, TokenAnswer, offline)

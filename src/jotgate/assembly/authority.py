@@ -22,7 +22,8 @@ from jotgate.gateway.world import build_verifier
 from jotgate.keystores.local import LocalSigner
 from jotgate.keystores.pem import PemKeystore
 from jotgate.keystores.sealed import MasterKey, SealedKeystore
-from jotgate.ports import PrivateParts, Signers, StoreAccess
+from jotgate.keystores.sealed_texts import TextSeals
+from jotgate.ports import PrivateParts, Seals, Signers, StoreAccess
 from jotgate.services.issuable import Issuable
 from jotgate.services.issuer import TokenIssuer
 from jotgate.services.keyring import KeyEvent, Keyring
@@ -48,8 +49,8 @@ VERIFIED_TOKENS: Final = 2
 class Authority(Struct, frozen=True):
     """An open installation. `ring` is what the store had when it was opened. Close `log` and `store` when done.
 
-    `made_at_s` is when the installation was made, as far as the store knows (NumericDate): the same on all its
-    machines.
+    `seals` is for secrets that the store keeps beside the keys. `made_at_s` is when the installation was made, as far
+    as the store knows (NumericDate): the same on all its machines.
     """
 
     issuer_url: str
@@ -57,6 +58,7 @@ class Authority(Struct, frozen=True):
     store: Store
     shared: bool
     parts: PrivateParts
+    seals: Seals
     ring: KeyRing
     log: SegmentWriter
     recorder: Recorder
@@ -123,6 +125,7 @@ def open_authority(means: Means) -> Authority:
         store=store,
         shared=means.address.file is None,
         parts=parts,
+        seals=TextSeals(means.master_key, files),
         ring=opened.ring,
         log=log,
         recorder=Recorder(log, clock),

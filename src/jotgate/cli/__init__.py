@@ -29,6 +29,7 @@ from jotgate.cli import (
     tenant,
     token,
     up,
+    upstream,
 )
 from jotgate.cli.common import EXIT_FAILED, EXIT_USAGE, ControlRefusal, UsageError
 from jotgate.core.redaction import redact
@@ -86,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, audit, explain, migrate):
+    for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, upstream, audit, explain, migrate):
         noun.register(commands)
     return parser
 

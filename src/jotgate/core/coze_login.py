@@ -77,8 +77,7 @@ def places_of(token_url: str, workspace: str = "") -> LoginPlaces:
         CommandError: it is not Coze's, or the workspace is no number.
     """
     parts = _split(token_url)
-    if workspace and _WORKSPACE.fullmatch(workspace) is None:
-        raise CommandError("the workspace is not a number", hint="It is the number behind /space/ in Coze's own pages")
+    check_workspace(workspace)
     within = f"{_OAUTH}/workspace_id/{workspace}" if workspace else _OAUTH
     host = (parts.hostname or "").lower()
     pages = f"{parts.scheme}://{_PAGES.get(host, parts.netloc)}"
@@ -87,6 +86,12 @@ def places_of(token_url: str, workspace: str = "") -> LoginPlaces:
         browser_url=f"{pages}{within}/authorize",
         token_url=token_url,
     )
+
+
+def check_workspace(workspace: str) -> None:
+    """Refuse what is neither empty nor a number. Raises CommandError."""
+    if workspace and _WORKSPACE.fullmatch(workspace) is None:
+        raise CommandError("the workspace is not a number", hint="It is the number behind /space/ in Coze's own pages")
 
 
 def read_redirect(url: str) -> Redirect:

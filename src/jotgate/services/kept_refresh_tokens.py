@@ -17,7 +17,7 @@ from jotgate.core.token_exchange import KeptRefreshToken
 from jotgate.core.token_grants import LOGIN, TokenGrant
 from jotgate.core.upstream_logins import UpstreamLogin
 from jotgate.core.values import Secret
-from jotgate.errors import RecordChanged, StoreUnavailable
+from jotgate.errors import DirectoryRefused, RecordChanged, StoreUnavailable
 from jotgate.ports import Clock, Seals, StoreAccess
 
 UNDER_WAY_S: Final = 20
@@ -76,7 +76,7 @@ class StoredRefreshTokens:
                 self._remember(upstream, record)
                 return found
             marked = replace(record, under_way_s=int(self._clock.now_s()))
-            version = await self._access.run(lambda store, marked=marked: store.put_upstream_login(marked))
+            version = await self._put(marked)
             if version is not None:
                 self._remember(upstream, replace(marked, version=version))
                 return found
@@ -114,7 +114,7 @@ class StoredRefreshTokens:
             for _ in range(_TRIES):
                 before = await self._access.run(lambda store: store.upstream_login(grant.upstream))
                 fresh = replace(record, version=before.version if before is not None else 0)
-                if await self._access.run(lambda store, fresh=fresh: store.put_upstream_login(fresh)) is not None:
+                if await self._put(fresh) is not None:
                     self._known.pop(grant.upstream, None)
                     return before
         raise RecordChanged(f"the refresh token of '{grant.upstream}' is being changed by others")
@@ -125,6 +125,14 @@ class StoredRefreshTokens:
             self._late.pop(upstream, None)
             self._known.pop(upstream, None)
             await self._access.run(lambda store: store.drop_upstream_login(upstream))
+
+    def fault_of(self, record: UpstreamLogin) -> str:
+        """Why a token that is kept cannot be opened here; empty: it can."""
+        try:
+            self._open(record)
+        except DirectoryRefused as refusal:
+            return refusal.message
+        return ""
 
     async def keep_late(self) -> None:
         """Keep what the store did not take, until cancelled."""
@@ -147,10 +155,13 @@ class StoredRefreshTokens:
                 return  # Somebody logged in or out meanwhile, or the other of two has kept it.
             before = self._known.get(upstream)
             fresh = replace(record, version=before.version if before is not None else 0)
-            version = await self._access.run(lambda store: store.put_upstream_login(fresh))
+            version = await self._put(fresh)
             if self._late.get(upstream) is record:
                 del self._late[upstream]
             self._remember(upstream, None if version is None else replace(fresh, version=version))
+
+    async def _put(self, record: UpstreamLogin) -> int | None:
+        return await self._access.run(lambda store: store.put_upstream_login(record))
 
     async def _settled(self, upstream: str) -> UpstreamLogin | None:
         """The record, as soon as no other machine is using it."""

@@ -1,7 +1,6 @@
 """The browser that comes back from a login: taken once, from this machine, with what the login was begun with."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Final
 
 import pytest
@@ -25,7 +24,7 @@ class Coming:
         self.listener = LoopbackListener()
         self.port = 0
 
-    async def open(self, patience_s: float = 15.0) -> "Awaitable[Code | Refused | None]":
+    async def open(self, patience_s: float = 15.0) -> "asyncio.Task[Code | Refused | None]":
         self.port = await self.listener.open(0)
         waiting = self.listener.wait(lambda target: read_return(target, BACK, PROOF), patience_s)
         return asyncio.create_task(waiting)
@@ -119,8 +118,9 @@ async def test_those_who_say_nothing_keep_nobody_else_out_for_ever() -> None:
 @on_loop
 async def test_a_port_in_use_is_told() -> None:
     coming = Coming()
-    await coming.open()
+    waiting = await coming.open()
     with pytest.raises(CommandError, match=f"nothing can listen on 127.0.0.1:{coming.port}") as caught:
         await LoopbackListener().open(coming.port)
     assert "--redirect" in caught.value.hint
+    waiting.cancel()
     coming.listener.close()

@@ -49,7 +49,8 @@ def test_the_page_with_the_code_is_taken_where_it_is_named() -> None:
 
 
 def test_times_that_are_missing_or_mad_are_the_usual_ones() -> None:
-    for mad in (None, "5", 0, -1, True, []):
+    mad_ones: tuple[object, ...] = (None, "5", 0, -1, True, [])
+    for mad in mad_ones:
         found = code(interval=mad, expires_in=mad)
         assert (found.interval_s, found.lives_s) == (5, 300)
     assert (code(interval=9e9).interval_s, code(expires_in=9e9).lives_s) == (30, 1_800)

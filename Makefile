@@ -18,7 +18,7 @@ TESTERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? c
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup serve check test test-peers documents bench soak fuzz live-coze docs lock always
+.PHONY: help setup serve dev test-jwt example-jwt check test test-peers documents bench soak fuzz live-coze docs lock always
 
 help: ## This list
 	@echo "Targets (ARGS=... passes options on):"
@@ -30,6 +30,15 @@ setup: $(READY) $(NPM) ## Make .venv with the locked dependencies and jotgate it
 
 serve: $(READY) ## Start jotgate (ARGS="--port 9000 --data DIR ...")
 	@.venv/bin/jotgate up $(ARGS)
+
+dev: $(READY) ## Start the Coze proxy, open to this machine alone (reads .env; ARGS="--port 9000 ...")
+	@.venv/bin/jotgate up --preset coze-proxy --open-local $(ARGS)
+
+test-jwt: $(READY) ## Try the paths of the token at the Coze proxy that listens at PORT
+	@.venv/bin/python scripts/coze_jwt.py check $(ARGS)
+
+example-jwt: $(READY) ## Sessions, a chat, a stream and a workflow at the Coze proxy that listens at PORT
+	@.venv/bin/python scripts/coze_jwt.py example $(ARGS)
 
 check: $(READY) ## Style, formatting, types, import rings
 	@.venv/bin/ruff check

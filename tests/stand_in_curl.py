@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("-s", action="store_true")
     parser.add_argument("-u", default="")
+    parser.add_argument("-X")
     parser.add_argument("-H", action="append", default=[])
     parser.add_argument("-d", action="append", default=[])
     parser.add_argument("--data-urlencode", dest="d", action="append", type=_escaped)
@@ -31,7 +32,8 @@ def main() -> int:
     if asked.u:
         fields["Authorization"] = "Basic " + base64.b64encode(asked.u.encode()).decode()
     fields |= {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in asked.H)}
-    request = urllib.request.Request(asked.url, "&".join(asked.d).encode() if asked.d else None, fields)
+    body = "&".join(asked.d).encode() if asked.d else None
+    request = urllib.request.Request(asked.url, body, fields, method=asked.X)
     context = ssl.create_default_context(cafile=asked.cacert) if asked.cacert else None
     if context is not None:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # As curl does: a certificate may vouch for itself.

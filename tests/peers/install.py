@@ -12,10 +12,11 @@ from tests.peers.oidc_provider import FOLDER, node, npm
 _WITHIN_S: Final = 300.0
 _LOUD: Final = """\
 ============================================================================================================
-NOT COVERED: npm could not install `oidc-provider`, `oauth4webapi`, `express`, `jsonwebtoken` and `jwks-rsa` ({why}).
-Nothing is tested against a real OpenID Connect provider, by that client or with document 003's own code, until it
-can: their tests are skipped, and `make soak` and `make bench` fail. Once npm reaches its registry, `make setup`
-installs it.
+NOT COVERED: npm could not install `oidc-provider`, `oauth4webapi`, `express`, `jsonwebtoken`, `jwks-rsa` and `openai`
+({why}).
+Nothing is tested against a real OpenID Connect provider, by that client or with the own code of the documents 000 and
+003, until it can: their tests are skipped, and `make soak` and `make bench` fail. Once npm reaches its registry,
+`make setup` installs it.
 ============================================================================================================"""
 
 

@@ -22,7 +22,6 @@ from jotgate.errors import (
     TokenMissing,
     UnknownOperation,
     UpstreamTokenError,
-    UpstreamTokenRefused,
     UpstreamTokenUnavailable,
     UpstreamTokenUnconfigured,
 )
@@ -91,4 +90,4 @@ def _of_jwt(error: UpstreamTokenError) -> str:
         return NOT_PROVIDED
     if isinstance(error, UpstreamTokenUnavailable):
         return REFRESH_FAILED
-    return f"{NOT_REFRESHED}: {error.message}" if isinstance(error, UpstreamTokenRefused) else REFRESH_FAILED
+    return f"{NOT_REFRESHED}: {error.cause or error.message}"

@@ -23,6 +23,22 @@ class FaceCaller(Struct, frozen=True):
     subject: str
     label: str = ""
 
+    @property
+    def principal(self) -> Principal:
+        """Whose it is. What the caller may do was decided by the edge, and is nothing here."""
+        return Principal(
+            issuer=self.issuer,
+            subject=self.subject,
+            client_id="",
+            token_id="",
+            kid="",
+            scopes=frozenset(),
+            models=None,
+            expires_at_s=0.0,
+            not_before_s=0.0,
+            tenant=self.tenant,
+        )
+
 
 _decode: Final = msgspec.json.Decoder(FaceCaller).decode
 

@@ -37,7 +37,9 @@ def rules(preset: Preset) -> CozeProxyRules:
 
 
 def upstream(preset: Preset) -> Any:
-    (found,) = preset.tables["upstreams"]  # type: ignore[attr-defined]
+    listed = preset.tables["upstreams"]
+    assert isinstance(listed, list)
+    (found,) = listed
     return found
 
 

@@ -1,0 +1,346 @@
+"""The surface of the Coze proxy: what is whose, who may have what, and what --open-local lets in and what not."""
+
+import json
+from typing import Any, Final
+
+import pytest
+from msgspec.structs import replace
+
+from jotgate.core.calls import Request
+from jotgate.core.coze_aims import Aim
+from jotgate.core.coze_proxy import COZE_PROXY, CozeProxyRules
+from jotgate.core.face_callers import FaceCaller, read_caller
+from jotgate.core.faces import Face
+from jotgate.core.policy_values import Policy, PolicySet
+from jotgate.core.prompt_chain import Pages
+from jotgate.core.routes import Attempt, Route, Upstream
+from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.edge.surfaces.coze_proxy import CozeProxySurface
+from jotgate.errors import JotgateError
+from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.pipeline import Gateway
+from jotgate.gateway.records import CallRecorder
+from jotgate.gateway.world import Place, build_world
+from jotgate.ports import CallerEvents
+from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort, at_once
+from tests.callers import NAME, issuer_of, make_issuer, request
+
+RULES: Final = CozeProxyRules(bot_id="7", workflow_id="8", label="usual", has_jwt=True)
+OPEN: Final = replace(RULES, open_local=True)
+BODY: Final = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "Hello!"}]}
+ISSUER: Final = make_issuer()
+ALIASES: Final = {"gpt-3.5-turbo": "bot:7", "gpt-4": "bot:7", "bot:7": "bot:7", "workflow:8": "workflow:8"}
+
+
+class House:
+    """The surface of the face, with a gateway whose upstream and control answer by hand."""
+
+    def __init__(self, rules: CozeProxyRules = RULES, *policies: Policy, missing: tuple[str, ...] = ()) -> None:
+        self.clock = ManualClock()
+        self.trail = MemoryTrail()
+        self.upstream = ScriptedPort()
+        self.control = ScriptedPort()
+        issuer = issuer_of(ISSUER)
+        face = Face(
+            name=COZE_PROXY,
+            listen=("127.0.0.1", 3000),
+            issuers=(issuer,),
+            rules=rules,
+            routes=tuple(Route(alias, (Attempt("coze", model),)) for alias, model in ALIASES.items()),
+            missing=missing,
+        )
+        door = ControlDoor(self.control, self.clock)
+        recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w")
+        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w", soon=at_once, control=door)
+        upstream = Upstream("coze", "openai", "http://127.0.0.1:1")
+        snapshot = Snapshot(
+            version=1,
+            issuers=(issuer,),
+            upstreams=(upstream,),
+            routes=(),
+            faces=(face,),
+            limits=Limits(max_staleness_s=60),
+            policies=PolicySet(policies) if policies else PolicySet(),
+        )
+        self.gateway.swap(build_world(snapshot, {"coze": Place(upstream, self.upstream)}, None))
+        self.surface = CozeProxySurface(face, self.gateway, door)
+
+    def ask(self, asked: Request) -> RecordingCaller:
+        asked.face = COZE_PROXY
+        caller = RecordingCaller()
+        try:
+            answer = self.surface.open(asked)
+        except JotgateError as refusal:
+            self.surface.refuse(asked, refusal, caller)
+        else:
+            answer(caller)
+        return caller
+
+    def chat(self, token: bytes = b"", body: dict[str, object] | None = None, **headers: bytes) -> RecordingCaller:
+        fields = {"host": b"localhost:3000", **({"authorization": token} if token else {}), **headers}
+        return self.ask(request(json.dumps({**BODY, **(body or {})}).encode(), **fields))
+
+    @property
+    def told(self) -> FaceCaller | None:
+        """Who control was told asks, in the newest request to it."""
+        lines = dict(line.split(b": ", 1) for line in self.control.last.outbound.lines.split(b"\r\n") if line)
+        return read_caller(lines.get(b"x-jotgate-caller", b"").decode())
+
+    @property
+    def aim(self) -> Aim | None:
+        events = self.upstream.last._events
+        assert isinstance(events, CallerEvents)
+        return events.request.aim
+
+
+def bearer(scope: str = "ai", **claims: Any) -> bytes:
+    return b"Bearer " + ISSUER.token(scope=scope, **claims)
+
+
+def error(caller: RecordingCaller) -> tuple[int, str]:
+    return caller.status, json.loads(caller.body)["error"]["code"]
+
+
+def get(path: bytes, method: bytes = b"GET", **headers: bytes) -> Request:
+    return request(method=method, path=path, **{"host": b"localhost:3000", **headers})
+
+
+JWT: Final = ((b"GET", b"/get_jwt"), (b"POST", b"/refresh_jwt"), (b"DELETE", b"/clear_jwt"))
+
+
+@pytest.mark.parametrize(("method", "path"), JWT)
+def test_weak_000_1_the_live_token_is_for_who_has_the_scope_for_it(method: bytes, path: bytes) -> None:
+    house = House()
+    nobody = house.ask(get(path, method))
+    assert error(nobody) == (401, "token_missing")
+    assert b"jotgate token create" in nobody.body
+    ordinary = house.ask(get(path, method, authorization=bearer()))
+    assert error(ordinary) == (403, "insufficient_scope")
+    assert b"upstream:credentials" in ordinary.body
+    assert not house.control.exchanges, "control hears of neither"
+    house.ask(get(path, method, authorization=bearer("upstream:credentials"), x_jotgate_caller=b"e30"))
+    assert (house.control.last.outbound.method, house.control.last.outbound.target) == (method, path)
+    assert house.told == FaceCaller(NAME, "", "alice")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"/v1/conversations", b"/v1/conversations/c/history", b"/v1/workflows/sessions", b"/v1/workflows/sessions/s"],
+)
+def test_weak_000_1_what_is_kept_of_callers_is_told_to_callers_and_control_is_told_to_whom(path: bytes) -> None:
+    house = House()
+    assert error(house.ask(get(path))) == (401, "token_missing")
+    house.ask(get(path, authorization=bearer(), x_session_name="né".encode()))
+    assert house.told == FaceCaller(NAME, "", "alice", "né")
+    assert house.control.last.outbound.target == path
+
+
+def test_what_control_answers_is_passed_on_and_recorded_under_the_callers_name() -> None:
+    house = House()
+    caller = house.ask(get(b"/get_jwt", authorization=bearer("upstream:credentials")))
+    house.control.last.answer(200, b"{}")
+    assert (caller.status, caller.body) == (200, b"{}")
+    record = house.trail.only
+    assert (record.operation, record.subject, record.status) == ("upstream:credentials", "alice", 200)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"/", b"/v2", b"/metrics", b"/v1/usage", b"/v1/embeddings", b"/v1/completions", b"/oauth/token", b"/get_jwt/"],
+)
+def test_all_other_paths_are_unknown_to_everybody(path: bytes) -> None:
+    for headers in ({}, {"authorization": bearer()}):
+        caller = House().ask(get(path, **headers))
+        assert error(caller) == (404, "endpoint_not_found")
+        assert json.loads(caller.body)["error"]["message"] == f"Unknown endpoint: GET {path.decode()}"
+    asked = get(b"/v\xff")
+    asked.query = b"a=" + b"b" * 1_000
+    message = json.loads(House().ask(asked).body)["error"]["message"]
+    assert message.startswith("Unknown endpoint: GET /v\\xff?a=b")
+    assert len(message) < 300
+
+
+def test_the_list_of_models_is_the_originals_and_the_callers() -> None:
+    listed = json.loads(House().ask(get(b"/v1/models", authorization=bearer())).body)
+    assert listed["object"] == "list"
+    assert [one["id"] for one in listed["data"]] == list(ALIASES)
+    first = listed["data"][0]
+    assert first == {
+        "id": "gpt-3.5-turbo",
+        "object": "model",
+        "created": first["created"],
+        "owned_by": "coze-proxy",
+        "permission": [],
+        "root": "gpt-3.5-turbo",
+        "parent": None,
+    }
+    one = json.loads(House().ask(get(b"/v1/models/bot:7", authorization=bearer())).body)
+    assert one["id"] == "bot:7"
+    denied = House(RULES, Policy(name="gpt", effect="allow", models=("gpt-*",)))
+    listed = json.loads(denied.ask(get(b"/v1/models", authorization=bearer())).body)
+    assert [one["id"] for one in listed["data"]] == ["gpt-3.5-turbo", "gpt-4"]
+
+
+def test_a_call_goes_on_with_what_it_asks_settled() -> None:
+    house = House()
+    house.chat(bearer(), x_model_type=b"conversation", x_conversation_id=b"c", x_session_name=b"mine")
+    assert house.aim == Aim("conversation", conversation_id="c", label="mine", alias="gpt-3.5-turbo")
+    assert json.loads(house.upstream.last.outbound.body) == {**BODY, "model": "bot:7"}
+    house.chat(bearer(), {"x-model-type": "workflow"})
+    assert house.aim == Aim("workflow", workflow_id="8", label="usual", alias="workflow:8")
+    assert json.loads(house.upstream.last.outbound.body) == {**BODY, "model": "workflow:8"}
+
+
+def test_weak_000_1_no_bot_and_no_workflow_is_run_that_the_operator_did_not_list() -> None:
+    assert error(House().chat(bearer(), x_bot_id=b"9")) == (404, "model_not_found")
+    assert error(House().chat(bearer(), x_model_type=b"workflow", x_workflow_id=b"9")) == (404, "model_not_found")
+    house = House(replace(RULES, bots=("*",)))
+    house.chat(bearer(), x_bot_id=b"9")
+    assert json.loads(house.upstream.last.outbound.body)["model"] == "bot:9"
+
+
+def test_policies_and_tokens_speak_of_bots_and_workflows_by_their_aliases() -> None:
+    no_workflow = Policy(name="no-workflow", effect="deny", models=("workflow:*",), reason="Workflows are for others")
+    house = House(RULES, no_workflow, Policy(name="rest", effect="allow"))
+    refused = house.chat(bearer(), x_model_type=b"workflow")
+    assert (refused.status, b"Workflows are for others" in refused.body) == (403, True)
+    house.chat(bearer())
+    assert len(house.upstream.exchanges) == 1
+    narrow = bearer(models=["gpt-3.5-turbo"])
+    assert House().chat(narrow, x_bot_id=b"7").status == 403
+    assert House().chat(narrow, x_model_type=b"workflow").status == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        ({"messages": None, "x-model-type": "agent"}, {}, "invalid_model_type"),
+        ({}, {"x_model_type": b"agent"}, "invalid_model_type"),
+        ({"x-bot-id": 7}, {}, "request_malformed"),
+    ],
+)
+def test_a_call_that_says_nothing_sensible_is_refused_by_code(
+    body: dict[str, object], headers: dict[str, bytes], code: str
+) -> None:
+    assert error(House().chat(bearer(), body, **headers)) == (400, code)
+
+
+def test_a_call_without_messages_is_told_so() -> None:
+    asked = request(b'{"model":"gpt-4"}', host=b"localhost", authorization=bearer())
+    caller = House().ask(asked)
+    assert error(caller) == (400, "missing_messages")
+    assert json.loads(caller.body)["error"]["message"] == "Messages array is required"
+    bare = House(replace(RULES, workflow_id=""))
+    assert error(bare.chat(bearer(), x_model_type=b"workflow")) == (400, "missing_workflow_id")
+
+
+def test_a_face_that_lacks_its_credential_says_so_to_who_may_call() -> None:
+    house = House(missing=("Neither JWT configuration nor API key provided",))
+    assert error(house.chat()) == (401, "token_missing")
+    caller = house.chat(bearer())
+    assert caller.status == 503
+    assert b"Neither JWT configuration nor API key provided" in caller.body
+    assert house.ask(get(b"/v1/models", authorization=bearer())).status == 200
+
+
+def test_health_is_for_everybody_and_tells_who_comes_with_a_token_of_the_own_session() -> None:
+    house = House()
+    house.ask(get(b"/health"))
+    assert (house.control.last.outbound.target, house.told) == (b"/health", None)
+    assert error(house.ask(get(b"/health", authorization=b"Bearer wrong")))[0] == 401
+    house.ask(get(b"/health", authorization=bearer()))
+    assert house.told == FaceCaller(NAME, "", "alice")
+    assert house.ask(get(b"/health", b"POST")).status == 405
+
+
+# --open-local
+
+
+@pytest.mark.parametrize("token", [b"", b"Bearer not-used", b"Basic x", b"Bearer a, Bearer b"])
+def test_an_open_face_looks_at_no_credential_and_all_callers_are_one(token: bytes) -> None:
+    house = House(OPEN)
+    house.chat(token)
+    assert house.upstream.last.outbound.body
+    house.upstream.last.answer(200, b"{}")
+    assert (house.trail.only.subject, house.trail.only.issuer) == ("local", "jotgate:open-local")
+    for method, path in (*JWT, (b"GET", b"/v1/conversations"), (b"GET", b"/health")):
+        house.ask(get(path, method, **({"authorization": token} if token else {})))
+        assert house.told == FaceCaller("jotgate:open-local", "", "local")
+
+
+def test_a_call_at_an_open_face_is_not_cut_for_want_of_a_token() -> None:
+    house = House(OPEN)
+    caller = house.chat()
+    for _ in range(3):
+        house.clock.advance(1)
+        house.gateway.control_seen()
+        house.gateway.check_deadlines()
+    assert caller.state == "waiting"
+    house.upstream.last.answer(200, b"{}")
+    assert caller.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", [b"localhost:3000", b"127.0.0.1:3000", b"[::1]:3000", b"LOCALHOST", b"127.8.8.8", b"localhost"]
+)
+def test_an_open_face_is_called_by_its_machines_names(host: bytes) -> None:
+    house = House(OPEN)
+    house.chat(host=host)
+    assert len(house.upstream.exchanges) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"", b"evil.example", b"evil.example:3000", b"127.0.0.1.evil.example", b"192.0.2.1", b"[::2]", b"[", b"\xff"],
+)
+def test_an_open_face_refuses_a_name_that_a_page_made_lead_here(host: bytes) -> None:
+    house = House(OPEN)
+    for asked in (get(b"/get_jwt", host=host), get(b"/health", host=host), get(b"/v1/models", b"OPTIONS", host=host)):
+        assert error(house.ask(asked)) == (403, "origin_refused")
+    assert error(house.chat(host=host)) == (403, "origin_refused")
+    assert not house.control.exchanges
+    assert not house.upstream.exchanges
+    assert len(house.trail.records) == 4, "it is recorded"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": b"https://evil.example"},
+        {"origin": b"null"},
+        {"origin": b"http://localhost:5173"},
+        {"origin": b"http://127.0.0.1:3000"},
+        {"sec_fetch_site": b"cross-site"},
+        {"sec_fetch_site": b"cross-site", "sec_fetch_mode": b"no-cors"},
+    ],
+)
+def test_an_open_face_refuses_web_pages_of_elsewhere(headers: dict[str, bytes]) -> None:
+    house = House(OPEN)
+    assert error(house.ask(get(b"/refresh_jwt", b"POST", **headers))) == (403, "origin_refused")
+    assert error(house.chat(b"", None, **headers)) == (403, "origin_refused")
+    assert not house.control.exchanges
+
+
+def test_an_open_face_lets_in_pages_of_its_own_and_those_that_are_listed() -> None:
+    house = House(replace(OPEN, pages=Pages(("http://localhost:5173",), methods=("GET", "DELETE"))))
+    own = house.chat(origin=b"http://localhost:3000", sec_fetch_site=b"same-origin")
+    listed = house.chat(origin=b"http://localhost:5173", sec_fetch_site=b"cross-site")
+    assert len(house.upstream.exchanges) == 2
+    house.upstream.last.answer(200, b"{}")
+    assert b"Access-Control-Allow-Origin: http://localhost:5173" in listed.lines
+    assert own.state == "waiting"
+    preflight = get(b"/clear_jwt", b"OPTIONS", origin=b"http://localhost:5173", access_control_request_method=b"DELETE")
+    answered = house.ask(preflight)
+    assert (answered.status, b"DELETE" in answered.lines) == (204, True)
+
+
+def test_weak_000_2_a_page_that_is_not_listed_reads_nothing() -> None:
+    house = House()
+    house.chat(bearer(), origin=b"https://evil.example")
+    caller = house.ask(get(b"/v1/models", authorization=bearer(), origin=b"https://evil.example"))
+    assert (caller.status, b"Access-Control" in caller.lines) == (200, False)
+    listed = House(replace(RULES, pages=Pages(("https://a.example", "https://b.example"))))
+    for origin in (b"https://a.example", b"https://b.example"):
+        caller = listed.ask(get(b"/v1/models", authorization=bearer(), origin=origin))
+        assert b"Access-Control-Allow-Origin: %b\r\n" % origin in caller.lines
+        assert b"Allow-Credentials" not in caller.lines

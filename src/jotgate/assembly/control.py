@@ -41,6 +41,7 @@ from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, tok
 from jotgate.assembly.token_service import build_oauth, open_parts
 from jotgate.assembly.unit_room import UnitRoom, open_unit_room
 from jotgate.assembly.upkeep import keep_tidy
+from jotgate.assembly.upstream_logins import UpstreamRoom, open_upstream_room
 from jotgate.control.faces import by_face
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
@@ -53,6 +54,7 @@ from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
 from jotgate.core.face_compiler import FaceParts, add_faces
+from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
@@ -93,13 +95,17 @@ class Others(Struct, frozen=True):
 
 
 class Rooms(Struct, frozen=True):
-    """Who answers workers: of personal tokens, DPoP proofs, quotas and owned objects; and whom they tell of sights."""
+    """Who answers workers: of personal tokens, DPoP proofs, quotas, owned objects and upstreams' tokens.
+
+    Whom they tell of sights stands among them.
+    """
 
     personal: PersonalRoom
     proofs: ProofDesk
     units: UnitRoom
     sights: SightRoom
     objects: ObjectRoom
+    upstreams: UpstreamRoom
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
@@ -108,6 +114,7 @@ class Rooms(Struct, frozen=True):
             group.create_task(self.units.keep())
             group.create_task(self.sights.keep())
             group.create_task(keep_watch(self.proofs, keys))
+            group.create_task(self.upstreams.keep())
 
     async def settle(self) -> None:
         """Keep what workers said last."""
@@ -155,8 +162,17 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         kept = policies.read(found.settings, own.feed.picture.policies)
         settings = found.settings
         prices = read_price_table()
+        grants = compile_grants(config.upstreams, settings.grant_secrets, settings.reaches)
         materials = Materials(
-            settings.credentials, settings.reaches, found.tls, kept, prices, settings.prompts, settings.brought
+            credentials=settings.credentials,
+            reaches=settings.reaches,
+            tls=found.tls,
+            policies=kept,
+            prices=prices,
+            prompts=settings.prompts,
+            brought=settings.brought,
+            other_credentials=settings.other_credentials,
+            grants=grants,
         )
         snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
@@ -171,7 +187,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         learn_of(snapshot.upstreams, snapshot.all_issuers)
         learn([one.private_key for one in presets if one.private_key is not None])
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
-        return Effect(config, snapshot, verifier, book.states, key_sources)
+        learn([secret for one in settings.grant_secrets.values() for secret in one.found.values()])
+        return Effect(config, snapshot, verifier, book.states, key_sources, tuple(grants.values()))
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -210,6 +227,7 @@ async def _serve(
         open_unit_room(keys, reloader, bus, clock),
         SightRoom(keys.access, keys.authority.recorder, others.sights),
         ObjectRoom(keys.access, clock),
+        open_upstream_room(keys, reloader, bus, clock),
     )
     bus.answers.serve_sights(rooms.sights)
     bus.answers.serve_objects(rooms.objects.answer)
@@ -224,6 +242,7 @@ async def _serve(
         clock=clock,
         started_s=clock.now_s() - clock.monotonic_s(),
         issuer_keys=others.keys.standings,
+        upstream_tokens=rooms.upstreams.tokens.standings,
     )
     server = _build_server(directory, keys, others, reporter, census, rooms=rooms)
     loop = asyncio.get_running_loop()
@@ -234,6 +253,7 @@ async def _serve(
 
     def swap(snapshot: Snapshot) -> None:
         others.keys.follow(reloader.effect.key_sources)
+        rooms.upstreams.tokens.follow(reloader.effect.grants)
         bus.swap(snapshot)
         rooms.units.swap(snapshot)
 
@@ -259,6 +279,7 @@ async def _serve(
         loop.create_task(others.keys.keep(reloader.renew, others.wait_s, welcome_workers)),
     ]
     await _end_with_the_first(server, serving, keeping)
+    await rooms.upstreams.settle()
     bus.stop()
     await rooms.settle()
 
@@ -308,7 +329,7 @@ def _build_server(
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.answers.serve_forms(oauth.answer)
-    figures = metrics_route(lambda: expose(census, others.keys.standings()), CONTENT_TYPE)
+    figures = metrics_route(lambda: expose(census, others.keys.standings(), reporter.upstream_tokens()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
@@ -322,6 +343,7 @@ def _build_server(
                 *account_routes(keys, tokens, lambda: reloader.effect.issuers),
                 *policy_room.routes(verify),
                 *quota_room.routes(),
+                *rooms.upstreams.routes,
                 *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)

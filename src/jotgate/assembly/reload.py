@@ -19,6 +19,7 @@ from jotgate.core.config import Config
 from jotgate.core.issuers import KeySource
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.status import FaceState, IssuerState
+from jotgate.core.token_grants import TokenGrant
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError, DirectoryRefused, InternalError, JotgateError
 from jotgate.ports import Clock
@@ -37,13 +38,17 @@ Marks = dict[Path, tuple[int, int, int] | None]
 
 
 class Effect(Struct, frozen=True):
-    """What is in effect, made of one reading of the settings. `issuers` are those beside this installation."""
+    """What is in effect, made of one reading of the settings. `issuers` are those beside this installation.
+
+    `grants` say how control gets the tokens of upstreams.
+    """
 
     config: Config
     snapshot: Snapshot
     verifier: Verifier
     issuers: tuple[IssuerState, ...] = ()
     key_sources: tuple[KeySource, ...] = ()
+    grants: tuple[TokenGrant, ...] = ()
 
 
 class Attempt(Struct, frozen=True):

@@ -10,6 +10,7 @@ from jotgate.assembly.keys import KeyRoom
 from jotgate.assembly.reload import Reloader
 from jotgate.core.key_fetches import KeyStanding
 from jotgate.core.status import Settlement, Status
+from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
 
@@ -26,6 +27,7 @@ class Reporter(Struct, frozen=True):
     clock: Clock
     started_s: float
     issuer_keys: Callable[[], list[KeyStanding]]
+    upstream_tokens: Callable[[], list[TokenStanding]]
 
     def report(self) -> Status:
         """How everything is now."""
@@ -46,6 +48,7 @@ class Reporter(Struct, frozen=True):
             clock_step_s=round(clock.now_s() - clock.monotonic_s() - self.started_s, 6),
             issuers=list(reloader.effect.issuers),
             issuer_keys=self.issuer_keys(),
+            upstream_tokens=self.upstream_tokens(),
             metrics=list(self.metrics),
             faces=reloader.faces,
         )

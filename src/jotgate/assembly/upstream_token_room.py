@@ -4,7 +4,6 @@ import asyncio
 
 from jotgate.assembly.system import SystemEntropy
 from jotgate.control.token_web import TokenWeb
-from jotgate.core.token_exchange import KeptRefreshToken
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.ports import Clock, KeptRefreshTokens
 from jotgate.processes.bus import BusServer
@@ -13,25 +12,6 @@ from jotgate.processes.messages import UpstreamTokenWanted
 from jotgate.services.recorder import Recorder
 from jotgate.services.token_exchanges import TokenExchanges
 from jotgate.services.upstream_tokens import UpstreamTokenKeeper
-
-
-class RefreshTokensHere:
-    """Keeps refresh tokens as long as this process lives (ports.KeptRefreshTokens). Mutable: them."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, KeptRefreshToken] = {}
-
-    async def read(self, upstream: str) -> KeptRefreshToken | None:
-        """The newest."""
-        return self._kept.get(upstream)
-
-    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
-        """Keep this one."""
-        self._kept[upstream] = kept
-
-    async def forget(self, upstream: str) -> None:
-        """Erase it."""
-        self._kept.pop(upstream, None)
 
 
 class _News:

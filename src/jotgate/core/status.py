@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from jotgate.core.key_fetches import KeyStanding
+from jotgate.core.upstream_tokens import TokenStanding
 
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -55,8 +56,8 @@ class Status(Struct, frozen=True):
     token. `snapshot` is the one in effect, `settled` what each worker said of its own. `read_at_s` is when the settings
     were last read, and `faults` why they were not put into effect then. `pending` changed, and waits for the next
     start. `clock_step_s` is how far the civil clock has gone its own way since control started. `issuers` are those
-    beside this installation, `issuer_keys` the keys of those of them whose keys are fetched.
-    `faces` are the listeners beside that at `url`.
+    beside this installation, `issuer_keys` the keys of those of them whose keys are fetched. `upstream_tokens` is how
+    the tokens are doing that control gets for upstreams. `faces` are the listeners beside that at `url`.
     """
 
     version: str
@@ -74,6 +75,7 @@ class Status(Struct, frozen=True):
     clock_step_s: float
     issuers: list[IssuerState] = []
     issuer_keys: list[KeyStanding] = []
+    upstream_tokens: list[TokenStanding] = []
     faces: list[FaceState] = []
 
 

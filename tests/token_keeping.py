@@ -1,7 +1,7 @@
 """A keeper of upstreams' tokens on a clock that stands still, and a token endpoint that a test answers by hand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -114,7 +114,7 @@ class MemoryLog:
         self.lines: list[bytes] = []
         self.full = False
 
-    def append(self, lines: "list[bytes]") -> None:  # type: ignore[override, unused-ignore]
+    def append(self, lines: Iterable[bytes]) -> None:
         self.flush()
         self.lines += lines
 

@@ -89,7 +89,9 @@ class TokenServer(UpstreamServer):
         assertion = form.get("assertion", [""])[0]
         self.assertions.append(assertion)
         keys = KeySet([key.verification_key for key in self._keys.values()])
-        expected = Expectation(CLIENT_ID, (f"{self.origin}/token",), ("RS256",), ("JWT",))
+        expected = Expectation(
+            CLIENT_ID, (f"{self.origin}/token",), ("JWT",), ("RS256",), required=frozenset({"iss", "sub", "aud", "exp"})
+        )
         try:
             verified = jwt.verify(assertion.encode(), keys, expected, time.time())
         except JotgateError as refusal:

@@ -28,6 +28,7 @@ from jotgate.core.config import (
     UpstreamEntry,
 )
 from jotgate.core.config_reader import parse
+from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
 from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
@@ -98,6 +99,19 @@ def test_the_settings_of_an_attempt_are_named() -> None:
 def test_the_settings_of_a_claims_table_are_named() -> None:
     text = sections(pages()["docs/configuration.md"].text)["issuers"]
     assert [field.name for field in msgspec.structs.fields(ClaimsEntry) if f"`{field.name}`" not in text] == []
+
+
+def test_the_settings_of_a_grant_are_described_with_their_defaults_on_a_page_of_their_own() -> None:
+    text = pages()["docs/upstream-credentials.md"].text
+    section = text.partition("\n## Tokens that jotgate gets\n")[2].partition("\n## ")[0]
+    assert documented(section) == defaults(OAuthEntry)
+
+
+def test_the_examples_of_upstreams_credentials_are_sound() -> None:
+    examples = pages()["docs/upstream-credentials.md"].blocks("toml")
+    assert len(examples) >= 3
+    for example in examples:
+        assert parse(tomllib.loads(example)).upstreams
 
 
 @pytest.mark.parametrize("kind", [WindowEntry, AgeEntry])

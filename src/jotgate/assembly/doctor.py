@@ -69,6 +69,7 @@ def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Ch
             yield check_address(config.server, running)
             yield from check_name(config.server, running)
         yield from check_issuers(settings, running)
+        yield from check_upstream_tokens(settings, running)
         yield from check_upstreams(settings, config)
 
 
@@ -240,13 +241,35 @@ def check_issuers(settings: Settings, running: Status | None) -> Iterator[Check]
             yield Check(f"issuer {state.name}", "ok", text)
 
 
+def check_upstream_tokens(settings: Settings, running: Status | None) -> Iterator[Check]:
+    """How control gets the tokens of upstreams, as it says itself; a token is got by nobody else."""
+    config = settings.config
+    for entry in () if config is None else config.upstreams:
+        if entry.oauth is None:
+            continue
+        name, by = f"tokens {entry.name}", f'by the grant "{entry.oauth.grant}"'
+        found = (
+            None if running is None else next((x for x in running.upstream_tokens if x.upstream == entry.name), None)
+        )
+        if found is None:
+            yield Check(name, "unknown", f"{by}; nothing runs that has got any", "Start it: jotgate up")
+        elif found.fault:
+            fix = "Look at [upstreams.oauth], and at what the authorization server knows of this client"
+            yield Check(name, "fault", f"{by}: {found.fault}", fix)
+        elif found.second:
+            text = f"{by}, with the key {found.key_id}: the first one is not taken any more"
+            yield Check(name, "ok", text, "Write it to private_key_env and key_id, and take the other out")
+        else:
+            yield Check(name, "ok", f"{by}; {found.obtained} got, {found.failed} exchanges failed")
+
+
 def check_upstreams(settings: Settings, config: Config) -> Iterator[Check]:
-    """Ask each upstream for its models, with its credential."""
+    """Ask each upstream for its models, with its credential; those whose tokens control gets are not asked."""
     if not config.upstreams:
         yield Check("upstreams", "ok", "none but the built-in echo", "Add one: docs/configuration.md")
         return
     with ThreadPoolExecutor(_PINGS_AT_ONCE) as pool:
-        entries = config.upstreams
+        entries = [one for one in config.upstreams if one.oauth is None]
         credentials = [settings.credentials.get(one.name) for one in entries]
         reaches = [settings.reaches[one.name] for one in entries]
         for entry, answer in zip(entries, pool.map(ping, entries, credentials, reaches), strict=True):

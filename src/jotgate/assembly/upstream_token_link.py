@@ -1,7 +1,12 @@
 """What a worker and control say to one another of upstreams' tokens, on the worker's side."""
 
 from jotgate.processes.link import Link
-from jotgate.processes.messages import UpstreamTokenAnswered, UpstreamTokenCleared, UpstreamTokenWanted
+from jotgate.processes.messages import (
+    UpstreamTokenAnswered,
+    UpstreamTokenCleared,
+    UpstreamTokenRefused,
+    UpstreamTokenWanted,
+)
 from jotgate.upstreams.credentials import UpstreamTokens
 
 
@@ -12,7 +17,7 @@ class UpstreamTokenLink:
         self._tokens = tokens
         self._link = link
         self.ask_again = tokens.ask_again
-        tokens.ask_by(self._ask)
+        tokens.ask_by(self._ask, self._tell)
 
     def hear(self, message: UpstreamTokenAnswered | UpstreamTokenCleared) -> None:
         """Take what control says."""
@@ -24,3 +29,7 @@ class UpstreamTokenLink:
     def _ask(self, upstream: str, session: str, refused: bytes) -> None:
         # If there is nobody to ask now, it is asked when there is.
         self._link.send(UpstreamTokenWanted(upstream, session, refused))
+
+    def _tell(self, upstream: str, session: str, refused: bytes) -> None:
+        # Where it is lost, control hears of it with the next question.
+        self._link.send(UpstreamTokenRefused(upstream, session, refused))

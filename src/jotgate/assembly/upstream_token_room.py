@@ -4,11 +4,9 @@ import asyncio
 
 from jotgate.assembly.system import SystemEntropy
 from jotgate.control.token_web import TokenWeb
-from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.ports import Clock, KeptRefreshTokens
 from jotgate.processes.bus import BusServer
 from jotgate.processes.console import say
-from jotgate.processes.messages import UpstreamTokenWanted
 from jotgate.services.recorder import Recorder
 from jotgate.services.token_exchanges import TokenExchanges
 from jotgate.services.upstream_tokens import UpstreamTokenKeeper
@@ -37,9 +35,5 @@ def open_upstream_tokens(
     entropy = SystemEntropy()
     exchanges = TokenExchanges(clock, entropy, TokenWeb(), kept, asyncio.sleep)
     keeper = UpstreamTokenKeeper(clock, entropy, exchanges, recorder, _News(bus))
-
-    async def find(wanted: UpstreamTokenWanted) -> HeldToken | TokenLacking:
-        return await keeper.find(wanted.upstream, wanted.session, wanted.refused)
-
-    bus.answers.serve_upstream_tokens(find)
+    bus.answers.serve_upstream_tokens(keeper)
     return keeper

@@ -5,7 +5,8 @@ from typing import Final
 
 _VALUE: Final = r"[A-Za-z0-9._~+/=-]"
 _KEY: Final = (
-    r"(?:sk|jot|pk|rk|gsk|hf|ghp|pplx|xai|nvapi|r8)[-_][A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16}"
+    r"(?:sk|jot|pk|rk|gsk|hf|ghp|pplx|xai|nvapi|r8|cz[su])[-_][A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16}"
+    r"|pat_[A-Za-z0-9]{32,}"
 )
 # In this order: what stands behind a telling name goes whole, whatever it is.
 _LOOKS: Final = (

@@ -27,6 +27,7 @@ from jotgate.errors import (
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
+    UpstreamTokenError,
     UpstreamTorn,
 )
 from jotgate.gateway.admission import Call
@@ -183,7 +184,8 @@ class Relay:
         """Try the next upstream if this one never saw the request, else tell the caller (ports.UpstreamEvents)."""
         if self._settled:
             return
-        self._note_failure(self._clock.monotonic_s())
+        if not isinstance(error, UpstreamTokenError):  # No fault of the upstream, and perhaps one session's alone.
+            self._note_failure(self._clock.monotonic_s())
         if self._begun or (written and not self.call.route.retry_unsafe) or not self._next(self):
             self._fail(error, "torn" if self._begun else _outcome_of(error))
 

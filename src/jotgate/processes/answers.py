@@ -36,14 +36,15 @@ from jotgate.processes.messages import (
     TokensUsed,
     TokenWanted,
     UpstreamTokenAnswered,
+    UpstreamTokenRefused,
     UpstreamTokenWanted,
     frame,
 )
 from jotgate.processes.worker_connection import WorkerConnection
 
 _NO_FETCH_S: Final = 60.0
+_NO_TOKEN: Final = TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
-TokenDesk = Callable[[UpstreamTokenWanted], Awaitable[HeldToken | TokenLacking]]
 ObjectDesk = Callable[[ObjectOrder], Awaitable[ObjectAnswer | None]]
 Question = (
     KeysWanted
@@ -56,6 +57,7 @@ Question = (
     | LeasesAsked
     | ObjectAsked
     | UpstreamTokenWanted
+    | UpstreamTokenRefused
 )
 
 
@@ -93,13 +95,19 @@ class UnitDesk(Protocol):
         """What becomes of these, in their order; durable. None: the store does not answer."""
 
 
+class TokenDesk(Protocol):
+    """What workers ask of upstreams' tokens, and tell of them."""
+
+    async def find(self, upstream: str, session: str, refused: bytes) -> HeldToken | TokenLacking:
+        """The token of a session, or why there is none; `refused` is the digest of one that is not the answer."""
+
+    def refuse(self, upstream: str, session: str, refused: bytes) -> None:
+        """The upstream refused a token, and nobody asks for another now."""
+
+
 async def fetch_nothing(issuer: str) -> KeysOutcome:  # noqa: ARG001 - whoever it is
     """What becomes of a question for keys where none are fetched."""
     return KeysOutcome(reached=True, useless_s=_NO_FETCH_S)
-
-
-async def _hold_nothing(wanted: UpstreamTokenWanted) -> TokenLacking:  # noqa: ARG001 - whichever it is
-    return TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
 
 
 async def _know_nothing(sight: Sight) -> Verdict:  # noqa: ARG001 - whatever it is
@@ -118,7 +126,7 @@ class Answers:
         self._sights: SightDesk | None = None
         self._objects: ObjectDesk | None = None
         self._leasing: set[asyncio.Task[None]] = set()
-        self._tokens: TokenDesk = _hold_nothing
+        self._tokens: TokenDesk | None = None
 
     def serve_forms(self, answer: FormDesk) -> None:
         """Let workers hand forms to the token service."""
@@ -171,6 +179,8 @@ class Answers:
                 # One that tells of a refusal is another question.
                 key = f"{upstream} {session} {refused.hex()}"
                 connection.ask(("upstream token", key), self._answer_upstream_token(connection, question))
+            case UpstreamTokenRefused(upstream, session, refused) if self._tokens is not None:
+                self._tokens.refuse(upstream, session, refused)
             case TokensUsed(uses) if self.records is not None:
                 self.records.used(uses)
             case EndlessSeen(tokens) if self._sights is not None:
@@ -185,7 +195,9 @@ class Answers:
         connection.send(frame(TokenAnswered(digest, finding)))
 
     async def _answer_upstream_token(self, connection: WorkerConnection, wanted: UpstreamTokenWanted) -> None:
-        found = await self._tokens(wanted)
+        found: HeldToken | TokenLacking = _NO_TOKEN
+        if self._tokens is not None:
+            found = await self._tokens.find(wanted.upstream, wanted.session, wanted.refused)
         held, lacking = (found, None) if isinstance(found, HeldToken) else (None, found)
         connection.send(frame(UpstreamTokenAnswered(wanted.upstream, wanted.session, held, lacking)))
 

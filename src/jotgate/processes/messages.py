@@ -233,6 +233,14 @@ class UpstreamTokenWanted(Struct, frozen=True, tag="upstream_token_wanted"):
     refused: bytes = b""
 
 
+class UpstreamTokenRefused(Struct, frozen=True, tag="upstream_token_refused"):
+    """An upstream refused the token of a session that has this SHA-256, and nobody asks for another now."""
+
+    upstream: str
+    session: str
+    refused: bytes
+
+
 class UpstreamTokenAnswered(Struct, frozen=True, tag="upstream_token_answered"):
     """What became of it: a token, or why there is none."""
 
@@ -264,6 +272,7 @@ FromWorker = (
     | LeasesAsked
     | ObjectAsked
     | UpstreamTokenWanted
+    | UpstreamTokenRefused
 )
 FromControl = (
     World

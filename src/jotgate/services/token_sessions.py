@@ -13,6 +13,8 @@ REST_MAX_S: Final = 30.0
 """For so long at most is an endpoint left alone that refused or did not answer, unless it says longer itself."""
 FRESH_S: Final = 60.0
 """A token that is refused so soon after it came in the place of a refused one is a sign that the next will be too."""
+SOON_MAX: Final = 2
+"""The second such token in a row is that sign: one may have been withdrawn just then."""
 _REFUSED_MAX: Final = 4
 _DOUBLINGS_MAX: Final = 16
 
@@ -53,7 +55,17 @@ class TokenSession:
     `void`: it was cleared, and what is under way for it is nobody's any more.
     """
 
-    __slots__ = ("_after_refusal", "_obtained_s", "_refused", "_refused_soon", "getting", "held", "rest", "void")
+    __slots__ = (
+        "_after_refusal",
+        "_obtained_s",
+        "_refused",
+        "_refused_soon",
+        "_soon",
+        "getting",
+        "held",
+        "rest",
+        "void",
+    )
 
     def __init__(self) -> None:
         self.held: HeldToken | None = None
@@ -64,6 +76,7 @@ class TokenSession:
         self._after_refusal = False
         self._refused: deque[bytes] = deque(maxlen=_REFUSED_MAX)
         self._refused_soon = Rest()
+        self._soon = 0
 
     def take(self, held: HeldToken, now_s: float) -> None:
         """A token that was got now (monotonic)."""
@@ -77,19 +90,24 @@ class TokenSession:
         """Whether the upstream is known to take this token for nothing."""
         return digest in self._refused
 
-    def refuse(self, digest: bytes, chance: Chance, now_s: float) -> None:
-        """The upstream takes this token for nothing. If it came in the place of such a one, just now: wait."""
+    def refuse(self, digest: bytes, chance: Chance, now_s: float) -> bool:
+        """The upstream takes this token for nothing. If it came in the place of such ones, just now: wait.
+
+        Whether it was the one that is held, and is held no more.
+        """
         if digest not in self._refused:
             self._refused.append(digest)
         if self.held is None or self.held.digest != digest:
-            return
+            return False
         self.held = None
-        if self._after_refusal and now_s - self._obtained_s < FRESH_S:
+        self._soon = self._soon + 1 if self._after_refusal and now_s - self._obtained_s < FRESH_S else 0
+        if self._soon >= SOON_MAX:
             lacking = TokenLacking("refused", "the upstream refuses tokens that were handed out just now")
             self._refused_soon.begin(lacking, chance, now_s)
         else:
             self._refused_soon.over()
         self._after_refusal = True
+        return True
 
     def look(self, now_s: float) -> TokenLacking | None:
         """Why no exchange is made for it now; None: one may be."""

@@ -115,7 +115,7 @@ class UpstreamTokenKeeper:
                 return _UNCONFIGURED
             known = self._session(grant, session)
             if refused:
-                known.refuse(refused, self._chance, self._clock.monotonic_s())
+                self._refuse(grant, session, known, refused)
             held = known.held
             if held is not None and self._clock.now_s() < held.renew_from_s:
                 return held
@@ -125,6 +125,13 @@ class UpstreamTokenKeeper:
             if found is not _CHANGED:
                 return self._still_good(known, found) or found
         return found
+
+    def refuse(self, upstream: str, session: str, refused: bytes) -> None:
+        """The upstream refused the token with this digest, and nobody asks for another now: it is given to nobody."""
+        grant = self._grants.get(upstream)
+        known = None if grant is None else self._sessions.get(_key(grant, session))
+        if grant is not None and known is not None:
+            self._refuse(grant, session, known, refused)
 
     async def held(self, upstream: str, session: str, by: Asker = CONTROL) -> HeldToken:
         """The token of a session, which is got if there is none.
@@ -203,6 +210,11 @@ class UpstreamTokenKeeper:
                 del self._sessions[idle]
         known = self._sessions[key] = TokenSession()
         return known
+
+    def _refuse(self, grant: TokenGrant, session: str, known: TokenSession, refused: bytes) -> None:
+        """A token that is held is so no more, neither here nor by any worker."""
+        if known.refuse(refused, self._chance, self._clock.monotonic_s()):
+            self._cleared(grant.upstream, session if grant.isolates else None)
 
     def _still_good(self, known: TokenSession, lacking: TokenLacking) -> HeldToken | None:
         """The token of before, where no other can be got now and it is good: until then nobody need ask again."""

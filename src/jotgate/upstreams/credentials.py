@@ -77,6 +77,10 @@ class _Session:
         return self.refused[-1] if self.refused else NO_REFUSAL
 
 
+Tell = Callable[[str, str, bytes], object]
+"""Tells control which token of an upstream and a session was refused, by its digest."""
+
+
 def ask_nobody(upstream: str, session: str, refused: bytes) -> None:
     """Stands for control where there is no way to it yet."""
 
@@ -91,6 +95,7 @@ class UpstreamTokens:
     def __init__(self, clock: Clock, ask: Ask, soon: Soon, sessions_max: int = SESSIONS_MAX) -> None:
         self._clock = clock
         self._ask_control = ask
+        self._tell_control: Tell = ask_nobody
         self._soon = soon
         self._sessions_max = sessions_max
         self._sessions: OrderedDict[_Key, _Session] = OrderedDict()
@@ -100,9 +105,10 @@ class UpstreamTokens:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def ask_by(self, ask: Ask) -> None:
-        """Ask control in this way from now on."""
+    def ask_by(self, ask: Ask, tell: Tell) -> None:
+        """Ask control, and tell it, in this way from now on."""
         self._ask_control = ask
+        self._tell_control = tell
 
     @property
     def waiting(self) -> int:
@@ -136,6 +142,7 @@ class UpstreamTokens:
     def refuse(self, upstream: str, session: str, digest: bytes) -> None:
         """Never give this token again: the upstream refused it, and whoever sent it asks for no other."""
         self._session((upstream, session)).refuse(digest)
+        self._tell_control(upstream, session, digest)  # Other workers may have it.
 
     def answered(
         self, upstream: str, session: str, held: HeldToken | None, lacking: TokenLacking | None = None

@@ -34,8 +34,8 @@ class OpenAIUpstream:
         origin = f"http://{authority}" if plain_proxy else ""
         credential = upstream.credential
         # One of two, or a token, is put in by whoever begins the call (`credentialed`).
-        alone = credential is not None and upstream.other_credential is None
-        authorization = f"Authorization: Bearer {credential.reveal()}\r\n" if alone else ""
+        fixed_credential = None if upstream.other_credential is not None else credential
+        authorization = "" if fixed_credential is None else f"Authorization: Bearer {fixed_credential.reveal()}\r\n"
         fixed = (
             f"Host: {authority}\r\n{authorization}{proxy_lines(plain_proxy) if plain_proxy else ''}"
             f"User-Agent: jotgate/{__version__}\r\n"

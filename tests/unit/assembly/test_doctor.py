@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.assembly.doctor import (
     check_files,
@@ -13,16 +14,19 @@ from jotgate.assembly.doctor import (
     check_open_files,
     check_step,
     check_synchronised,
+    check_upstream_tokens,
+    check_upstreams,
     examine,
 )
 from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, Server, UpstreamEntry
 from jotgate.core.routes import Proxy, Reach
 from jotgate.core.status import Status
+from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.core.values import Secret
 from jotgate.errors import CommandError
 from jotgate.stores.directory import DataDirectory
-from jotgate.stores.settings import Sources
+from jotgate.stores.settings import Sources, load_settings
 from jotgate.testing.upstream import unary, upstream_in_thread
 
 KEY = Secret("canary-credential")
@@ -157,6 +161,34 @@ def test_a_name_that_leads_to_another_port_is_a_fault_unless_the_settings_say_so
     assert not list(check_name(Server(public_url="http://127.0.0.1:8080"), running))
     assert not list(check_name(Server(), status("http://127.0.0.1:8080", "http://127.0.0.1:8080")))
     assert not list(check_name(Server(), None))
+
+
+def test_how_tokens_for_upstreams_are_got_is_told_by_what_control_says(tmp_path: Path) -> None:
+    settings = load_settings(Sources(file=_with_grant(tmp_path), environment={"SECRET": "s"}))
+    running = status("http://127.0.0.1:8080", "http://127.0.0.1:8080")
+    well = TokenStanding("u", "client-credentials", sessions=1, obtained=2, failed=0)
+    for standing, state, said in (
+        (well, "ok", "2 got, 0 exchanges failed"),
+        (replace(well, fault="no route"), "fault", "no route"),
+        (replace(well, key_id="next", second=True), "ok", "the first one is not taken any more"),
+    ):
+        (found,) = check_upstream_tokens(settings, replace(running, upstream_tokens=[standing]))
+        assert (found.name, found.state) == ("tokens u", state)
+        assert said in found.text
+        assert found.fix or standing is well
+    (unknown,) = check_upstream_tokens(settings, None)
+    assert unknown.state == "unknown"
+    assert [one.name for one in check_upstreams(settings, settings.require())] == []
+
+
+def _with_grant(directory: Path) -> Path:
+    file = directory / "jotgate.toml"
+    file.write_text(
+        '[[upstreams]]\nname = "u"\nkind = "openai"\nbase_url = "https://a.example/v1"\nmodels = ["m"]\n'
+        '[upstreams.oauth]\ngrant = "client-credentials"\nclient_id = "c"\ntoken_url = "https://a.example/t"\n'
+        'client_secret_env = "SECRET"\n'
+    )
+    return file
 
 
 def status(url: str, issuer: str) -> Status:

@@ -70,7 +70,9 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str) -> None:
 def test_an_assertion_for_coze_names_the_app_the_host_and_the_session() -> None:
     key = signing_key_from_pem(_PEM.encode(), "RS256", "kid-1")
     token = sign_assertion(_GRANT, key, "session-1", now_s=_NOW_S, random=_RANDOM)
-    expected = Expectation("app", ("api.coze.cn",), ("RS256",), ("JWT",))
+    expected = Expectation(
+        "app", ("api.coze.cn",), ("JWT",), ("RS256",), required=frozenset({"iss", "aud", "exp", "jti"})
+    )
     keys = KeySet([key.verification_key])
     verified = jwt.verify(token.reveal().encode(), keys, expected, _NOW_S)
     assert verified.header == {"typ": "JWT", "alg": "RS256", "kid": "kid-1"}

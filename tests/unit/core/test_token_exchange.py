@@ -128,7 +128,7 @@ def test_a_refresh_token_is_sent_by_a_public_client_with_its_name() -> None:
         (None, _NOW_S + 300),
         (10**18, _NOW_S + 366 * 86_400),
     ],
-    ids=str,
+    ids=["span", "text", "fraction", "time", "none", "huge"],
 )
 def test_expires_in_is_a_span_or_a_time_and_is_bounded(expires_in: object, ends_s: float) -> None:
     found = read_answer(

@@ -6,7 +6,7 @@ import pytest
 
 from jotgate.core.calls import ResponseHead
 from jotgate.core.routes import Bounds
-from jotgate.errors import UpstreamUnavailable
+from jotgate.errors import UpstreamTokenUnavailable, UpstreamUnavailable
 from jotgate.gateway.standing import Standing
 from jotgate.ports import Running
 from jotgate.testing.ports import ManualClock, RecordingCaller
@@ -140,6 +140,20 @@ def test_those_who_wait_for_the_only_upstream_are_told_when_it_goes_down() -> No
     assert {code_of(caller) for caller in callers[:5]} == {"upstream_unavailable"}
     assert [caller.state for caller in callers[5:9]] == ["waiting"] * 4  # let in before the fifth had failed
     assert {code_of(caller) for caller in callers[9:]} == {"upstream_suspended"}
+
+
+def test_calls_without_a_token_for_the_upstream_leave_it_in_use_and_the_next_upstream_is_tried() -> None:
+    crowd = Crowd(plain("one", "two"))
+    callers = [crowd.call()[0] for _ in range(20)]
+    for exchange in crowd.ports["one"].exchanges:
+        exchange.fail(UpstreamTokenUnavailable("there is none", retry_after_s=3), written=False)
+    assert crowd.standing("one").state == "closed"
+    assert len(crowd.ports["two"].exchanges) == 20
+    for exchange in crowd.ports["two"].exchanges:
+        exchange.fail(UpstreamTokenUnavailable("there is none", retry_after_s=3), written=False)
+    assert {(caller.status, code_of(caller)) for caller in callers} == {(503, "upstream_token_unavailable")}
+    assert {caller.headers["retry-after"] for caller in callers} == {"3"}
+    assert crowd.standing("two").state == "closed"
 
 
 def test_a_fail_over_may_wait_too() -> None:

@@ -113,12 +113,41 @@ async def test_one_renewal_follows_a_refusal_and_a_refused_token_is_never_given_
     # Whoever was refused the old one comes late, and has the new one without another exchange.
     assert await stage.token(digest=digest_of(Secret(first))) == second
     assert len(stage.endpoint.posts) == 2
-    # The one that came in its place is refused too: no exchange is made for a while.
-    lacking = await stage.lacking(digest=digest_of(Secret(second)))
-    assert (lacking.lack, len(stage.endpoint.posts)) == ("refused", 2)
+    # The one that came in its place may have been withdrawn just then. After a third one nobody is asked for a while.
+    third = await stage.token(digest=digest_of(Secret(second)))
+    lacking = await stage.lacking(digest=digest_of(Secret(third)))
+    assert (lacking.lack, len(stage.endpoint.posts)) == ("refused", 3)
     assert lacking.retry_after_s >= 1
     stage.clock.advance(FRESH_S)
-    assert await stage.token() not in (first, second)
+    assert await stage.token() not in (first, second, third)
+
+
+@on_loop
+async def test_a_token_that_was_refused_to_one_worker_is_given_by_no_other() -> None:
+    stage = KeeperStage()
+    one, other = stage.worker(), stage.worker()
+    (first,) = await _ask(one, "s")
+    assert await _ask(other, "s") == [first]
+    assert isinstance(first, TokenFound)
+    (second,) = await _ask(one, "s", first.digest)
+    assert second != first
+    assert await _ask(other, "s") == [second]
+    assert len(stage.endpoint.posts) == 2
+
+
+@on_loop
+async def test_a_refusal_that_is_told_without_a_question_makes_no_exchange_and_the_token_is_given_to_nobody() -> None:
+    stage = KeeperStage()
+    worker = stage.worker()
+    (first,) = await _ask(worker, "s")
+    assert isinstance(first, TokenFound)
+    stage.keeper.refuse("coze", "s", first.digest)
+    stage.keeper.refuse("coze", "unknown", first.digest)
+    stage.keeper.refuse("other", "s", first.digest)
+    assert len(stage.endpoint.posts) == 1
+    assert stage.told_cleared == [("coze", "s")]
+    (second,) = await _ask(worker, "s")
+    assert second != first
 
 
 @on_loop

@@ -5,6 +5,7 @@ import pytest
 from jotgate.core.audit import CallRecord, Charge, Outcome
 from jotgate.core.figures import BOUNDS_US, Gauges
 from jotgate.core.key_fetches import KeyStanding
+from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.errors import Code, QuotaStanding
 from jotgate.services.tally import Tally
 from jotgate.telemetry.census import Census
@@ -159,3 +160,16 @@ def test_the_keys_of_other_issuers_are_told_by_issuer() -> None:
     assert found.value("jotgate_issuer_keys", issuer="away") == 0
     assert found.value("jotgate_issuer_keys_age_seconds", issuer="idp") == 12.5
     assert ("jotgate_issuer_keys_age_seconds", frozenset({("issuer", "away")})) not in found.samples
+
+
+def test_the_tokens_of_upstreams_are_told_by_upstream() -> None:
+    standings = [
+        TokenStanding("coze", "coze", sessions=3, obtained=7, failed=2, fault="no route"),
+        TokenStanding("well", "client-credentials", sessions=1, obtained=1, failed=0),
+    ]
+    found = read_exposition(expose(census_of(), (), standings).decode())
+    assert found.value("jotgate_upstream_token_exchanges_total", upstream="coze", outcome="obtained") == 7
+    assert found.value("jotgate_upstream_token_exchanges_total", upstream="coze", outcome="failed") == 2
+    assert found.value("jotgate_upstream_token_sessions", upstream="coze") == 3
+    assert found.value("jotgate_upstream_token_failing", upstream="coze") == 1
+    assert found.value("jotgate_upstream_token_failing", upstream="well") == 0

@@ -23,7 +23,12 @@ class Desk:
         self.clock = ManualClock()
         self.asked: list[tuple[str, str, bytes]] = []
         self.told: list[TokenFound | TokenLacking] = []
+        self.refused: list[tuple[str, str, bytes]] = []
         self.tokens = UpstreamTokens(self.clock, self._ask, soon, sessions_max)
+        self.tokens.ask_by(self._ask, self._tell)
+
+    def _tell(self, upstream: str, session: str, refused: bytes) -> None:
+        self.refused.append((upstream, session, refused))
 
     def _ask(self, upstream: str, session: str, refused: bytes) -> None:
         self.asked.append((upstream, session, refused))
@@ -164,6 +169,7 @@ def test_a_token_that_was_refused_to_one_who_asks_for_no_other_is_given_to_nobod
     desk.need()
     first = desk.answer("first")
     desk.tokens.refuse("u", "s", first.digest)
+    assert desk.refused == [("u", "s", first.digest)]
     desk.need()
     assert desk.asked[-1] == ("u", "s", first.digest)
     assert desk.texts == ["first"]

@@ -1,6 +1,7 @@
 """The handles under which tokens are revoked: what a row of the store speaks of, and what a token can be met by."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from math import floor, inf
 from typing import Final
@@ -145,7 +146,7 @@ def _holders(principal: Principal, own_issuer: str) -> list[str]:
     issuer = principal.issuer
     names = [_SUBJECT + token_handle(issuer, principal.subject)]
     if principal.kid:
-        names.append(_KEY + token_handle(issuer, principal.kid))
+        names.append(_key_name(issuer, principal.kid))
     if principal.session:
         names.append(_SESSION + token_handle(issuer, principal.session))
     elif issuer != own_issuer:
@@ -155,6 +156,12 @@ def _holders(principal: Principal, own_issuer: str) -> list[str]:
     elif principal.tenant:
         names.append(_TENANT + principal.tenant)
     return names
+
+
+@lru_cache(maxsize=256)
+def _key_name(issuer: str, kid: str) -> str:
+    """What all is met by that a key has signed."""
+    return _KEY + token_handle(issuer, kid)
 
 
 def sessionless_handle(issuer: str, subject: str) -> str:

@@ -237,6 +237,14 @@ def _check_type(typ: str | None, types: tuple[str, ...]) -> None:
 def _check_times(claims: Claims, expectation: Expectation, now_s: float) -> None:
     # Each condition says what is good, so that a time that is not a number is refused.
     exp, iat, nbf, leeway_s = claims.exp, claims.iat, claims.nbf, expectation.leeway_s
+    if (
+        exp is not None
+        and iat is not None
+        and nbf is None
+        and iat - leeway_s <= now_s < exp + leeway_s
+        and 0 <= exp - iat <= expectation.lifetime_max_s
+    ):
+        return  # As nearly always; what is not so is named below.
     if exp is None and not expectation.endless:
         raise ClaimRefused("exp", "missing", "the token has no claim 'exp'")
     if exp is not None and not now_s < exp + leeway_s:

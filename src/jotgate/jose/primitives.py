@@ -82,13 +82,14 @@ class EcVerifier:
         # r and s outside [1, n-1] are refused here and not left to the library (CVE-2022-21449). Both s and n-s are
         # good: RFC 7518 asks for no low s, so nothing may take the signature for a token's identity. Of the same
         # length and with the highest byte first, they compare as their numbers do.
-        if not (zero < r < order and zero < s < order):
-            return False
-        if r[0] and s[0]:  # As nearly always: then only their first bits decide what stands around them.
-            head, middle = self._frames[(r[0] >> 7) * 2 + (s[0] >> 7)]
+        first, second = r[0], s[0]
+        if first and second and r < order and s < order:  # As nearly always: their first bits decide what is around.
+            head, middle = self._frames[(first >> 7) * 2 + (second >> 7)]
             der = head + r + middle + s
-        else:
+        elif zero < r < order and zero < s < order:
             der = dss_signature(r, s)
+        else:
+            return False
         try:
             self._key.verify(der, self._hash(signing_input).digest(), self._mode)
         except InvalidSignature:

@@ -74,10 +74,26 @@ class Trusted:
 class TrustedIssuer:
     """One issuer's rules, compiled. Mutable in one thing: a key whose time is over leaves `keys`."""
 
-    __slots__ = ("_expectation", "_face", "_ours", "_quota", "_scopes", "_tells", "_usual", "content", "ends_s", "keys")
+    __slots__ = (
+        "_expectation",
+        "_face",
+        "_ours",
+        "_quota",
+        "_scopes",
+        "_tells",
+        "_usual",
+        "content",
+        "ends_s",
+        "keys",
+        "own_name",
+        "reach_s",
+    )
 
     def __init__(self, content: Issuer) -> None:
         """Compile what the snapshot says.
+
+        `own_name` is the `iss` of this installation, if its tokens are made there; empty for another issuer. `reach_s`
+        is how far behind its time a watermark refuses tokens of this issuer, in seconds.
 
         Raises:
             KeyRefused: a secret is no key, or the key set is none.
@@ -88,6 +104,8 @@ class TrustedIssuer:
         self._usual = content.mapping == USUAL
         self._ours = content.name == OURS
         self._face = bool(content.installation)
+        self.own_name: Final = content.issuer if self._ours else content.installation
+        self.reach_s: Final = reach_s(content.leeway_s) if self._ours or self._face else content.leeway_s
         self._quota = content.quota
         self._tells = tells_of_events(content.types)
         self._expectation = Expectation(
@@ -103,20 +121,11 @@ class TrustedIssuer:
         self.keys = KeySet([*_public_keys(content), *_secret_keys(content)])
         self.ends_s = self._next_end(-inf)
 
-    @property
-    def reach_s(self) -> float:
-        """How far behind its time a watermark refuses tokens of this issuer, in seconds."""
-        return reach_s(self.content.leeway_s) if self._ours or self._face else self.content.leeway_s
-
-    @property
-    def own_name(self) -> str:
-        """The `iss` of this installation, if its tokens are made there; empty for another issuer."""
-        return self.content.issuer if self._ours else self.content.installation
-
     def names_of(self, principal: Principal) -> tuple[str, ...]:
         """All that a token of this issuer can be met by: what is made here is, whatever its form, as what is ours."""
-        issuer = self.content.installation
-        return names_of(structs.replace(principal, issuer=issuer) if issuer else principal, self.own_name)
+        if self._face:
+            principal = structs.replace(principal, issuer=self.own_name)
+        return names_of(principal, self.own_name)
 
     def drop_ended(self, now_s: float) -> None:
         """Let go of the keys whose time is over; asked when `ends_s` has come."""

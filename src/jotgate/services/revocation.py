@@ -138,11 +138,10 @@ class RevokedSet:
         A watermark meets what was issued until then, give or take what clocks may differ by, and what does not say
         when it was issued.
         """
-        for name in names:
-            if name in self._ends:
-                before_s = self._before.get(name, _ALL)
-                if issued_at_s is None or issued_at_s <= before_s + leeway_s:
-                    return name
+        for name in filter(self._ends.__contains__, names):
+            before_s = self._before.get(name, _ALL)
+            if issued_at_s is None or issued_at_s <= before_s + leeway_s:
+                return name
         return None
 
     def counts(self, dated: Iterable[Dated], leeway_s: float = 0) -> bool:

@@ -141,6 +141,6 @@ class Verifier:
     def _check_revoked(self, found: Trusted) -> None:
         revoked = self.revoked
         growth = revoked.growth
-        if revoked:
+        if revoked and not revoked.spares(found.names):
             revoked.check(found.principal, found.names, found.issuer.reach_s)
         found.spared_at = growth  # What it spares, it spares until something is added to it.

@@ -19,6 +19,7 @@ from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.unit_link import UnitLink
+from jotgate.assembly.upstream_token_link import UpstreamTokenLink
 from jotgate.assembly.worlds import Worlds
 from jotgate.core.figures import Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
@@ -56,6 +57,8 @@ from jotgate.processes.messages import (
     Settled,
     TokenAnswered,
     UnitsWanted,
+    UpstreamTokenAnswered,
+    UpstreamTokenCleared,
     World,
 )
 from jotgate.services.auditor import Auditor, Batch
@@ -119,6 +122,8 @@ class Worker:
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
         self._units = UnitLink(self._gateway, self._link, self._clock, loop.call_soon)
         self._objects = ObjectDesk(self._clock, self._order, loop.call_soon)
+        self._worlds.coze.keep_in(self._objects)
+        self._tokens = UpstreamTokenLink(self._worlds.tokens, self._link)
         self._checkups = Checkups(self._clock)
         self._control_pool = control.pool
         native = NativeSurface(self._gateway, self._control, self._forms)
@@ -175,6 +180,7 @@ class Worker:
         self._personal.ask_again()
         self._proofs.ask_again()
         self._units.ask_again()
+        self._tokens.ask_again()
         self._objects.ask_again()
 
     def _abandon(self) -> None:
@@ -208,6 +214,8 @@ class Worker:
                 self._units.hear(message)
             case ObjectAnswered(number, answer):
                 self._objects.answered(number, answer)
+            case UpstreamTokenAnswered() | UpstreamTokenCleared():
+                self._tokens.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():
@@ -337,6 +345,8 @@ class Worker:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             self._gateway.check_deadlines()
             self._worlds.chains.check_deadlines()
+            self._worlds.coze.check_deadlines()
+            self._worlds.tokens.check_deadlines()
             self._control.check_deadlines()
             self._forms.check_deadlines()
             self._objects.check_deadlines(self._clock.monotonic_s())

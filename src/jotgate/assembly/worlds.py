@@ -21,6 +21,11 @@ from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.revocation import RevokedSet
 from jotgate.telemetry.logs import note_upstream
 from jotgate.upstreams.chain import ChainRuns, ChainUpstream, Scene
+from jotgate.upstreams.coze import reach_coze
+from jotgate.upstreams.coze_credentials import credentials_of
+from jotgate.upstreams.coze_runs import CozeRuns
+from jotgate.upstreams.credentialed import CredentialedUpstream
+from jotgate.upstreams.credentials import UpstreamTokens, ask_nobody
 from jotgate.upstreams.echo import EchoUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
 from jotgate.upstreams.transport import Pool
@@ -56,8 +61,8 @@ class Pace:
 class Worlds:
     """Builds worlds, the newest snapshot only. Mutable: the snapshot that waits, the world, its pools and its chains.
 
-    `revoked` is what every world refuses, whichever snapshot it was made of, and `personal` what is known of personal
-    tokens.
+    `revoked` is what every world refuses, whichever snapshot it was made of, `personal` what is known of personal
+    tokens, and `tokens` what upstreams are sent.
     `slot` is this worker's among `workers`: what bounds all of them together is shared out by it.
     `swap` gets each world; `settled` its version and the longest time in CPU seconds that its making held up the loop.
     """
@@ -80,6 +85,7 @@ class Worlds:
         self._workers = workers
         self.revoked: Final = RevokedSet()
         self.personal: Final = PersonalTokens(self.revoked)
+        self.tokens: Final = UpstreamTokens(clock, ask_nobody, loop.call_soon)
         self._waiting: Snapshot | None = None
         self._arrived = asyncio.Event()
         self._world: World | None = None
@@ -87,6 +93,7 @@ class Worlds:
         self._roots: ssl.SSLContext | None = None
         self._scene = Scene({}, {})
         self.chains: Final = ChainRuns(clock, SystemEntropy(), loop.call_soon)
+        self.coze: Final = CozeRuns(clock, SystemEntropy(), loop.call_soon)
 
     @property
     def places(self) -> Iterable[Place]:
@@ -131,6 +138,7 @@ class Worlds:
         gone = [pool for name, pool in self._pools.items() if pools.get(name) is not pool]
         self._world, self._pools = world, pools
         self._scene = Scene({chain.name: chain for chain in snapshot.chains}, places)
+        self.tokens.follow(snapshot.upstreams)
         self._swap(world)
         for pool in gone:
             await pace.breathe()
@@ -144,9 +152,15 @@ class Worlds:
         if upstream.kind == "chain":
             return ChainUpstream(upstream.name, lambda: self._scene, self.chains)
         roots = await self._load_roots(upstream.reach.roots, pace) if upstream.base_url.startswith("https:") else None
+        if upstream.kind == "coze":
+            coze, pools[upstream.name] = reach_coze(upstream, self.coze, self.tokens, self._loop, roots)
+            return coze
         port = OpenAIUpstream(upstream, self._loop, roots)
         pools[upstream.name] = port.pool
-        return port
+        if not upstream.exchanged and upstream.other_credential is None:
+            return port
+        credentials = credentials_of(upstream, self.tokens, self._clock)
+        return CredentialedUpstream(upstream, port, credentials, self._loop.call_soon)
 
     def _standing(self, upstream: Upstream, before: Place | None) -> Standing:
         """How the upstream stands: as it did, when it is the same place under other settings."""

@@ -99,7 +99,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     In a stream after `after` pieces of text, and in any other answer instead of it: `drop` closes the connection in the
     middle of an event, `reset` resets it there, `malformed` breaks the JSON of the next piece and goes on, `silence`
     sends no more and keeps the connection. Of streams alone: `end` ends in order without the last events, `error_event`
-    sends the event `error` (for workflows `Error`) with code and message and ends.
+    sends the event `error` (for workflows `Error`) with code and message and ends. What is streamed goes on unheard
+    after `drop`, `reset` and `end`, as at Coze.
     """
 
     ill: Ill = "refused"

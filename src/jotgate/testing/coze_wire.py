@@ -192,12 +192,22 @@ def page(fault: Fault) -> Answer:
     return [b"HTTP/1.1 %d Scripted\r\n%b\r\n\r\n%b" % (status, b"\r\n".join(lines), text)]
 
 
+_GOES_ON_UNHEARD: Final = frozenset({"drop", "reset", "end"})
+
+
 class Line(Struct, frozen=True):
     """What a stream says next: an event with its name and data. `piece`: it is text, and faults count it."""
 
     name: str
     data: object
     piece: bool = False
+
+
+def _let_go_on(lines: Iterator[Line | Gate]) -> None:
+    """What is told runs at Coze also where nobody hears it any more, up to where it waits."""
+    for line in lines:
+        if isinstance(line, Gate) and not line.is_open:
+            return
 
 
 class Voice(Struct, frozen=True):
@@ -225,7 +235,8 @@ class Voice(Struct, frozen=True):
             piece = data[begin : begin + size]
             yield b"%x\r\n%b\r\n" % (len(piece), piece)
 
-    def _steps(self, lines: Iterable[Line | Gate]) -> Iterator[Step]:
+    def _steps(self, told: Iterable[Line | Gate]) -> Iterator[Step]:
+        lines = iter(told)
         pieces = number = 0
         for line in lines:
             if isinstance(line, Gate):
@@ -234,7 +245,10 @@ class Voice(Struct, frozen=True):
             if line.piece and self.pace_s:
                 yield Pause(self.pace_s)
             if self.fault is not None and line.piece and pieces == self.fault.after:
-                yield from self._ill(self.fault, line, number)
+                ill = list(self._ill(self.fault, line, number))
+                if self.fault.ill in _GOES_ON_UNHEARD:
+                    _let_go_on(lines)
+                yield from ill
                 if self.fault.ill != "malformed":
                     return
             else:

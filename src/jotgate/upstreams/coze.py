@@ -14,7 +14,8 @@ from jotgate.upstreams.coze_call import Connections, Line
 from jotgate.upstreams.coze_chat_starts import make_chat
 from jotgate.upstreams.coze_credentials import Credentials, credentials_of
 from jotgate.upstreams.coze_modes import Mode, Room
-from jotgate.upstreams.coze_run import CozeRun, CozeRuns, Matter, declined
+from jotgate.upstreams.coze_run import CozeRun, Matter, declined
+from jotgate.upstreams.coze_runs import CozeRuns
 from jotgate.upstreams.coze_workflow import WorkflowMode
 from jotgate.upstreams.credentials import UpstreamTokens
 from jotgate.upstreams.openai import endpoint_of

@@ -71,6 +71,7 @@ class CozeCall:
         self._pieces: list[bytes] = []
         self._size = 0
         self._renewed = False
+        self._seen = False
         self._again = not order.starts
         self._paused = False
         self._touched_s = clock.monotonic_s()
@@ -82,10 +83,11 @@ class CozeCall:
     @property
     def written(self) -> bool:
         """Whether Coze may have seen it."""
-        return self._head is not None or (self._exchange is not None and self._exchange.written)
+        return self._seen or self._head is not None or (self._exchange is not None and self._exchange.written)
 
     def drop(self) -> None:
         """Give up; nothing is told any more."""
+        self._seen = self.written
         self._hearing = None
         cancel, self._cancel = self._cancel, None
         exchange, self._exchange = self._exchange, None
@@ -166,9 +168,10 @@ class CozeCall:
             self._hearing = None
             hearing.ended()
 
-    def failed(self, error: UpstreamError, written: bool) -> None:  # noqa: ARG002 - as ports.UpstreamEvents
+    def failed(self, error: UpstreamError, written: bool) -> None:
         """The connection could not be made, or broke off."""
         self._exchange = None
+        self._seen = self._seen or written
         token = self._token
         if self._hearing is not None and self._again and token is not None and self._head is None:
             self._again = False

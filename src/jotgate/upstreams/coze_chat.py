@@ -13,7 +13,7 @@ from jotgate.core.coze_chat import CHAT, Chat, decode_all_said, decode_chat, nam
 from jotgate.core.coze_chat_events import ChatReader
 from jotgate.core.coze_codes import CozeFault, Meaning
 from jotgate.core.coze_events import CozeEvent
-from jotgate.core.coze_objects import WAITING_LIFE_S, WaitingChat, waiting_key
+from jotgate.core.coze_objects import DEFAULT_CONVERSATION, WAITING_LIFE_S, WaitingChat, waiting_key
 from jotgate.core.coze_replies import ToolAsked
 from jotgate.core.owned_objects import ObjectAnswer, PutObject
 from jotgate.errors import UpstreamError, UpstreamFailed, UpstreamTorn
@@ -40,6 +40,7 @@ class ChatMode:
         self._asked = False
         self._waiting_version = 0
         self._kept = False  # it waits for its caller, who knows
+        self._looks = False  # it is asked for, and its stream is not listened to any more
 
     def start(self) -> None:
         """Begin."""
@@ -72,6 +73,8 @@ class ChatMode:
     def heard(self, events: Sequence[CozeEvent]) -> None:
         """Events have come."""
         reader, reply = self._reader, self._room.reply
+        if self._looks:
+            return
         pieces = []
         for event in events:
             told = reader.take(event)
@@ -86,7 +89,7 @@ class ChatMode:
         """The stream has ended."""
         if self._reader.over:
             self._conclude()
-        else:
+        elif not self._looks:
             self._recover(UpstreamTorn("Coze's stream ended in the midst of the chat"))
 
     def refused(self, fault: CozeFault) -> None:
@@ -98,7 +101,7 @@ class ChatMode:
         """The stream could not be had, or broke off."""
         if self._reader.over:
             self._conclude()
-        else:
+        elif not self._looks:
             self._recover(error)
 
     # How it goes on, and ends
@@ -111,10 +114,11 @@ class ChatMode:
     def _recover(self, error: UpstreamError) -> None:
         """Ask for the chat, where nothing was told that a second telling would repeat."""
         reader, room = self._reader, self._room
-        if room.reply.begun or not reader.chat_id:
+        if room.reply.begun or not (reader.chat_id and room.written):
             room.fail(error)
             return
         room.reply.restart()
+        self._looks = True
         self._reader = ChatReader(reader.conversation_id, reader.chat_id)
         ChatLook(room, self._reader, self._conclude, error).look_later()
 
@@ -154,9 +158,11 @@ class ChatMode:
         room.keep(PutObject(key, waiting.written(), WAITING_LIFE_S, self._waiting_version), kept)
 
     def _more(self) -> dict[str, object]:
-        """What OpenAI has no place for."""
-        reader = self._reader
-        more: dict[str, object] = {"chat_id": reader.chat_id, "conversation_id": reader.conversation_id}
+        """What OpenAI has no place for: names that are good for something, and what to ask next."""
+        reader, aim = self._reader, self._room.aim
+        more: dict[str, object] = {"chat_id": reader.chat_id}
+        if aim.mode == "conversation":
+            more["conversation_id"] = aim.conversation_id or DEFAULT_CONVERSATION
         return {**more, "follow_ups": reader.follow_ups} if reader.follow_ups else more
 
 

@@ -86,6 +86,10 @@ class Room(Protocol):
     def reply(self) -> Reply:
         """The answer on its way; what it returns goes to `tell`, or to `finish`."""
 
+    @property
+    def written(self) -> bool:
+        """Whether something was begun at Coze, or may have been."""
+
     def order(self, order: CozeOrder, hearing: Hearing) -> None:
         """Ask something of Coze; one thing at a time. A token is got, and another one where that is refused."""
 

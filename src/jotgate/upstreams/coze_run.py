@@ -23,15 +23,10 @@ from jotgate.core.principals import Principal
 from jotgate.core.problems import render
 from jotgate.core.routes import Upstream
 from jotgate.errors import RequestMalformed, UpstreamError, UpstreamFailed
-from jotgate.gateway.waits import Soon
-from jotgate.ports import Clock, Entropy, Stopping, UpstreamEvents
-from jotgate.services.object_desk import ObjectDesk
+from jotgate.ports import Stopping, UpstreamEvents
 from jotgate.upstreams.coze_call import CozeCall, Line
 from jotgate.upstreams.coze_modes import CozeAnswer, CozeOrder, Hearing, MakeMode, Mode
-
-FAREWELL_S: Final = 10.0
-"""For so long Coze is asked to stop what nobody wants."""
-FAREWELLS_MAX: Final = 1_024
+from jotgate.upstreams.coze_runs import FAREWELL_S, CozeRuns
 
 _JSON: Final = [(b"content-type", b"application/json")]
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -43,78 +38,6 @@ class _Named(Struct, frozen=True):
 
 
 _decode_named: Final = msgspec.json.Decoder(_Named).decode
-
-
-class CozeRuns:
-    """The calls that run at Coze in a worker. Mutable: these, and what is said there for those that have ended."""
-
-    def __init__(self, clock: Clock, entropy: Entropy, soon: Soon) -> None:
-        self.clock: Final = clock
-        self.entropy: Final = entropy
-        self.soon: Final = soon
-        self._objects: ObjectDesk | None = None
-        self.live: Final[set[CozeRun]] = set()
-        self.leaving: Final[set[CozeRun | Farewell]] = set()
-
-    def keep_in(self, objects: ObjectDesk) -> None:
-        """Ask for owned objects there. Before, nothing is known of any."""
-        self._objects = objects
-
-    def keep(self, order: ObjectOrder, then: Callable[[ObjectAnswer | None], None]) -> Callable[[], None]:
-        """Ask something of the owned objects; what is returned lets go of the answer."""
-        if self._objects is not None:
-            return self._objects.ask(order, then)
-        self.soon(lambda: then(None))
-        return _let_go
-
-    def check_deadlines(self) -> None:
-        """Let every run see what time it is. Called a few times a second."""
-        now_s = self.clock.monotonic_s()
-        for run in (*self.live, *self.leaving):
-            run.check(now_s)
-
-    def take_leave(self, order: CozeOrder, session: str, line: Line) -> None:
-        """Ask Coze to stop something, whatever it answers; not if too much is being stopped already."""
-        if len(self.leaving) < FAREWELLS_MAX:
-            farewell = Farewell(self)
-            farewell.call = CozeCall(order, session, line, self.clock, farewell)
-            self.leaving.add(farewell)
-            farewell.call.begin()
-
-
-class Farewell:
-    """Asks Coze to stop something (coze_modes.Hearing). Mutable: the request, until when its answer is waited for."""
-
-    def __init__(self, runs: CozeRuns) -> None:
-        self.call: CozeCall | None = None
-        self._runs = runs
-        self._until_s = runs.clock.monotonic_s() + FAREWELL_S
-
-    def check(self, now_s: float) -> None:
-        """See what time it is."""
-        if now_s > self._until_s:
-            self.ended()
-
-    def answered(self, answer: CozeAnswer) -> None:  # noqa: ARG002 - whatever it says
-        """It stops."""
-        self.ended()
-
-    def heard(self, events: Sequence[CozeEvent]) -> None:
-        """Such an answer has none."""
-
-    def refused(self, fault: CozeFault) -> None:  # noqa: ARG002 - there is nobody to tell
-        """It had ended already, most likely."""
-        self.ended()
-
-    def lost(self, error: UpstreamError) -> None:  # noqa: ARG002 - there is nobody to tell
-        """Nobody knows, and nobody asks again."""
-        self.ended()
-
-    def ended(self) -> None:
-        """It is over."""
-        self._runs.leaving.discard(self)
-        if self.call is not None:
-            self.call.drop()
 
 
 class Matter(Struct, frozen=True):
@@ -288,13 +211,9 @@ class CozeRun:
         self._end_with(*declined(fault))
 
     def fail(self, error: UpstreamError) -> None:
-        """End the call, as it cannot be done; Coze is asked to stop what it has begun."""
-        events, written = self._events, self.written
-        self._stops = True
-        order = self._last_order()
-        self._close()
-        if order is not None:
-            self._runs.take_leave(order, self._session, self._matter.line)
+        """End the call, as it cannot be done."""
+        written = self.written
+        events = self._end()
         if events is not None:
             events.failed(error, written)
 
@@ -339,8 +258,8 @@ class CozeRun:
 
     def _part(self) -> None:
         """Ask Coze to stop, once, when nobody wants more and it is known of what; end where nobody listens."""
-        mode = self._mode
-        if not self._stops or (mode is not None and mode.nascent and self._call is not None):
+        mode, call = self._mode, self._call
+        if not self._stops or (mode is not None and mode.nascent and call is not None and call.written):
             return
         order = self._last_order()
         if self._events is None:
@@ -349,18 +268,25 @@ class CozeRun:
             self._runs.take_leave(order, self._session, self._matter.line)
 
     def _last_order(self) -> CozeOrder | None:
-        """What stops what runs at Coze; said once."""
+        """What stops what runs at Coze, if anything was begun there; said once."""
         mode = self._mode
-        if mode is None or self._told_to_stop:
+        if mode is None or self._told_to_stop or not self.written:
             return None
         self._told_to_stop = True
         return mode.farewell()
 
     def _end_with(self, head: ResponseHead | None, piece: bytes) -> None:
-        events = self._events
-        self._close()
+        events = self._end()
         if events is not None:
             events.received(head, piece, True)
+
+    def _end(self) -> UpstreamEvents | None:
+        """Close, and ask Coze to stop what runs there still; who is to be told the end."""
+        events, order = self._events, self._last_order()
+        self._close()
+        if order is not None:
+            self._runs.take_leave(order, self._session, self._matter.line)
+        return events
 
     def _close(self) -> None:
         call, waiting = self._call, self._waiting
@@ -377,10 +303,6 @@ def declined(fault: RequestMalformed) -> tuple[ResponseHead, bytes]:
     """How a call is answered whose caller has asked wrongly."""
     body = render(fault).body
     return ResponseHead(fault.status, _JSON, len(body)), body
-
-
-def _let_go() -> None:
-    """There is nothing to let go of."""
 
 
 def _ignore(answer: ObjectAnswer | None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from jotgate.core.coze_aims import Aim
 from jotgate.core.coze_sessions import session_of, user_name
 from jotgate.errors import Code
-from tests.coze_stage import (
+from tests.coze_calls import (
     BOT,
     CHAT,
     CONVERSATION,
@@ -37,7 +37,7 @@ def test_a_stream_has_the_role_first_one_id_a_reason_and_the_usage_where_it_is_a
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert [one["choices"][0]["delta"] for one in (second, third)] == [{"content": "Hel"}, {"content": "lo."}]
     assert (last["choices"][0]["delta"], last["choices"][0]["finish_reason"]) == ({}, "stop")
-    assert last["coze"] == {"chat_id": CHAT, "conversation_id": CONVERSATION}
+    assert last["coze"] == {"chat_id": CHAT}
     assert (told["choices"], told["usage"]["total_tokens"]) == ([], 18)
     assert len({one["id"] for one in chunks(caller)}) == 1
     assert {one["model"] for one in chunks(caller)} == {"bot"}
@@ -148,6 +148,18 @@ def test_a_stream_that_breaks_off_ends_in_an_error_and_coze_is_told_to_stop(stag
     assert stage.at_rest()
 
 
+def test_what_a_stream_still_says_after_an_event_that_cannot_be_read_is_not_mixed_in(stage: CozeStage) -> None:
+    caller, _ = stage.chat("Hi", stream=False)
+    stream = stage.coze.last
+    stage.hear(CREATED, delta("Hel"), b"event:conversation.message.delta\ndata:{\n\n")
+    stage.hear(delta("o."), completed(), at=stream)
+    stage.pass_time(1)
+    assert stream.aborted
+    stage.answer({"id": CHAT, "conversation_id": CONVERSATION, "status": "completed", "usage": usage(3, 4)})
+    stage.answer([{"id": "1", "type": "answer", "content": "Hello."}])
+    assert json.loads(caller.body)["choices"][0]["message"]["content"] == "Hello."
+
+
 @pytest.mark.parametrize("broken", [b'event:conversation.message.delta\ndata:{"id":"1","typ\n\n', delta("x")[:25]])
 def test_a_whole_answer_outlives_its_stream_by_asking_for_the_chat(stage: CozeStage, broken: bytes) -> None:
     caller, _ = stage.chat("Hi", stream=False)
@@ -182,6 +194,8 @@ def test_looks_in_vain_are_repeated_and_come_to_an_end(stage: CozeStage) -> None
         stage.pass_time(1)
         stage.answer(code=5000, msg="internal", status=500)
     assert (caller.status, json.loads(caller.body)["error"]["code"]) == (502, "coze_failed")
+    assert stage.coze.targets[-1] == "POST /v3/chat/cancel"
+    stage.answer({"status": "canceled"})
     assert stage.at_rest()
 
 

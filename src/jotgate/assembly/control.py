@@ -221,16 +221,7 @@ async def _serve(
     clock = SystemClock()
     census = Census(clock)
     bus = _open_bus(assignment, keys, reloader, census, others)
-    rooms = Rooms(
-        open_personal_room(keys, bus, clock),
-        open_proof_desk(keys, reloader, bus),
-        open_unit_room(keys, reloader, bus, clock),
-        SightRoom(keys.access, keys.authority.recorder, others.sights),
-        ObjectRoom(keys.access, clock),
-        open_upstream_room(keys, reloader, bus, clock),
-    )
-    bus.answers.serve_sights(rooms.sights)
-    bus.answers.serve_objects(rooms.objects.answer)
+    rooms = _open_rooms(keys, reloader, bus, clock, others)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -297,6 +288,21 @@ def _open_bus(assignment: Assignment, keys: OpenKeys, reloader: Reloader, census
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
     return bus
+
+
+def _open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: SystemClock, others: Others) -> Rooms:
+    """The rooms, which workers may ask over the bus."""
+    rooms = Rooms(
+        open_personal_room(keys, bus, clock),
+        open_proof_desk(keys, reloader, bus),
+        open_unit_room(keys, reloader, bus, clock),
+        SightRoom(keys.access, keys.authority.recorder, others.sights),
+        ObjectRoom(keys.access, clock),
+        open_upstream_room(keys, reloader, bus, clock),
+    )
+    bus.answers.serve_sights(rooms.sights)
+    bus.answers.serve_objects(rooms.objects.answer)
+    return rooms
 
 
 def _build_server(

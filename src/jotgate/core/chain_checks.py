@@ -6,6 +6,7 @@ from typing import Final
 from jotgate.core.chain_entries import ChainEntry, GateEntry, StepEntry
 from jotgate.core.chain_prompts import INSTRUCTIONS, REQUEST, SCHEMA, check_prompt
 from jotgate.core.config import ECHO, RouteEntry, UpstreamEntry
+from jotgate.core.coze_checks import check_steps
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.values import parse_duration_s
 
@@ -34,7 +35,7 @@ def check_chains(
     for path, route in routes.items():
         if len(route.attempts) > 1 and any(one.upstream in chained for one in route.attempts):
             faults.append((f"{path}.attempts", "names a chain beside other attempts; a chain stands alone in a route"))
-    return faults
+    return faults + check_steps(chains, upstreams, routes)
 
 
 def _check_chain(path: str, chain: ChainEntry, plain: Set[str], upstreams: Set[str]) -> Iterator[Fault]:

@@ -149,7 +149,7 @@ class LastError(Struct, frozen=True):
     """Why a chat has failed."""
 
     code: int = 0
-    msg: str = ""
+    msg: str | None = None
 
 
 class _Usage(Struct, frozen=True):
@@ -204,10 +204,8 @@ class Said(Struct, frozen=True):
     """A message of a chat, or a piece of one."""
 
     id: str = ""
-    role: str = ""
-    type: str = ""
-    content: str = ""
-    content_type: str = ""
+    type: str | None = None
+    content: str | None = None
     reasoning_content: str | None = None
 
 

@@ -89,7 +89,7 @@ class ChatReader:
             if said.type != _ANSWER:
                 return _NOTHING
             self._note(said.id)
-            return Told(said.content, said.reasoning_content or "")
+            return Told(said.content or "", said.reasoning_content or "")
         if name == _MESSAGE:
             return self._take_message(decode_said(event.data))
         if name.startswith(_CHAT):
@@ -110,7 +110,7 @@ class ChatReader:
         if said.type != _ANSWER or said.id in self._spoken:
             return _NOTHING
         self._note(said.id)
-        return Told(said.content, said.reasoning_content or "")
+        return Told(said.content or "", said.reasoning_content or "")
 
     def _note(self, message_id: str) -> None:
         self._spoken.add(message_id)

@@ -132,7 +132,7 @@ _NOT_WELL_ITSELF: Final = msgspec.structs.replace(_FAILED, status=502)
 _BUSY_FOR_S: Final = 1
 
 
-def fault_of(number: int, said: str, status: int = 200, retry_after_s: int = 0) -> CozeFault:
+def fault_of(number: int, said: str | None, status: int = 200, retry_after_s: int = 0) -> CozeFault:
     """What a code and a status mean; an unknown code is judged by the status, and under 200 it is a failure of Coze.
 
     `retry_after_s` is for how long Coze has asked to be left alone, 0 where it has not. A failure is told as 500, which
@@ -144,7 +144,7 @@ def fault_of(number: int, said: str, status: int = 200, retry_after_s: int = 0) 
     span_s = retry_after_s or meaning.retry_after_s or (_BUSY_FOR_S if number == BUSY else 0)
     if span_s != meaning.retry_after_s:
         meaning = msgspec.structs.replace(meaning, retry_after_s=span_s)
-    return CozeFault(meaning, number, _safe(said))
+    return CozeFault(meaning, number, _safe(said or ""))
 
 
 def means_token(number: int, status: int) -> bool:

@@ -13,7 +13,7 @@ class Envelope(Struct, frozen=True):
     """One answer. `code` 0: it was done, and `data` is what came of it."""
 
     code: int = 0
-    msg: str = ""
+    msg: str | None = None
     data: Raw = Raw(b"null")
 
 

@@ -77,6 +77,15 @@ def test_an_event_of_a_chat_that_cannot_be_read_is_seen(data: bytes) -> None:
     assert reader.take(said("delta", content="x")).text == "", "text may be missing before it"
 
 
+def test_members_that_are_null_say_nothing() -> None:
+    reader = ChatReader()
+    assert reader.take(said("delta", content=None, reasoning_content=None, role=None)).text == ""
+    assert reader.take(said("completed", type=None, content=None)).text == ""
+    reader.take(CozeEvent("error", b'{"code":4000,"msg":null}'))
+    assert reader.fault is not None
+    assert (reader.unreadable, reader.fault.number) == (False, 4000)
+
+
 def test_events_that_nobody_knows_say_nothing() -> None:
     reader = ChatReader()
     for event in (CozeEvent("PING", b""), CozeEvent("conversation.new", b"{"), CozeEvent("done", b'"[DONE]"')):

@@ -13,7 +13,7 @@ Cancel = Callable[[], None]
 Then = Callable[[TokenFound | TokenLacking], None]
 
 DOUBT_S: Final = 60.0
-"""For so long after a doubtful refusal (4101) the same session's next one is taken at its word."""
+"""For so long after a doubtful refusal (4101) that of the same session's next token is taken at its word."""
 _DOUBTS_MAX: Final = 1_024
 _FOR_EVER: Final = float("inf")
 
@@ -44,20 +44,24 @@ class ExchangedTokens:
         self._tokens = tokens
         self._upstream = upstream
         self._clock = clock
-        self._doubted: OrderedDict[str, float] = OrderedDict()
+        self._doubted: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
 
     def need(self, session: str, then: Then, refused: bytes) -> Cancel | None:
         """As `UpstreamTokens.need`."""
         return self._tokens.need(self._upstream, session, then, refused)
 
-    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:  # noqa: ARG002 - as Credentials
-        """Whether another token is to be got. A token without a right must not be got anew for every call."""
+    def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:
+        """Whether another token is to be got. A token without a right must not be got anew for every call.
+
+        All calls that were under way with the one that was refused first share the one that takes its place.
+        """
         if certain:
             return True
         now_s = self._clock.monotonic_s()
-        if now_s - self._doubted.get(session, -_FOR_EVER) < DOUBT_S:
-            return False
-        self._doubted[session] = now_s
+        doubted, since_s = self._doubted.get(session, (b"", -_FOR_EVER))
+        if now_s - since_s < DOUBT_S:
+            return doubted == token.digest
+        self._doubted[session] = token.digest, now_s
         self._doubted.move_to_end(session)
         if len(self._doubted) > _DOUBTS_MAX:
             self._doubted.popitem(last=False)

@@ -64,6 +64,7 @@ def exchanged(clock: ManualClock) -> ExchangedTokens:
 
 
 TOKEN = TokenFound(Secret("czs_x"), digest_of(Secret("czs_x")), 2e9)
+NEXT = TokenFound(Secret("czs_y"), digest_of(Secret("czs_y")), 2e9)
 
 
 def test_a_refused_token_is_replaced_whenever_coze_says_so_of_it(exchanged: ExchangedTokens) -> None:
@@ -74,10 +75,16 @@ def test_a_doubtful_refusal_gets_another_token_once_a_minute_for_each_session(
     exchanged: ExchangedTokens, clock: ManualClock
 ) -> None:
     assert exchanged.replaces("s", TOKEN, certain=False)
-    assert not exchanged.replaces("s", TOKEN, certain=False)
-    assert exchanged.replaces("other", TOKEN, certain=False)
+    assert not exchanged.replaces("s", NEXT, certain=False)
+    assert exchanged.replaces("other", NEXT, certain=False)
     clock.advance(DOUBT_S + 1)
-    assert exchanged.replaces("s", TOKEN, certain=False)
+    assert exchanged.replaces("s", NEXT, certain=False)
+
+
+def test_calls_that_are_refused_with_the_same_token_share_the_next_one(exchanged: ExchangedTokens) -> None:
+    assert all(exchanged.replaces("s", TOKEN, certain=False) for _ in range(5))
+    assert not exchanged.replaces("s", NEXT, certain=False)
+    assert exchanged.replaces("s", TOKEN, certain=False), "also those that hear of it late"
 
 
 def test_the_settings_say_which_it_is(clock: ManualClock) -> None:

@@ -3,9 +3,13 @@
 import re
 from typing import Final
 
+import msgspec
+
 from jotgate.core.coze_codes import MEANINGS
-from jotgate.core.coze_parameters import IGNORED, REFUSED, USED
+from jotgate.core.coze_parameters import IGNORED, REFUSED, USED, Extension
 from jotgate.core.coze_replies import GATHERED_BYTES_MAX
+from jotgate.core.coze_workflows import RESUMES_MAX, Interrupt
+from jotgate.upstreams.coze_workflow import INTERRUPT_LIFE_S, LOOK_S, MISSES_MAX, QUESTION_MAX
 from tests.docs.pages import pages
 
 _ROW: Final = re.compile(r"^\| (\d+(?:, \d+)*) \| (\d{3}) \| `([a-z_]+)` \| (.*) \|$", re.MULTILINE)
@@ -41,6 +45,27 @@ def test_each_parameter_stands_under_what_becomes_of_it() -> None:
     assert named[0] - {"meta_data"} == USED
     assert named[1] == IGNORED
     assert named[2] - {"none", "auto", "param"} == REFUSED.keys()
+
+
+def test_the_page_says_what_a_workflow_asks_and_how_often_that_is_answered() -> None:
+    section = page().partition("## Workflows")[2].partition("## Errors")[0]
+    call = Interrupt("1/2", 2).tool_call("7")
+    assert f"`{call.name}`" in section
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", section, re.MULTILINE)
+    members = [name for row in rows for name in re.findall(r"`([a-z]+)`", row)]
+    assert members == list(msgspec.json.decode(call.arguments))
+    for number in (1, 2, 5, 7):
+        kind = msgspec.json.decode(Interrupt("1/2", number).tool_call("7").arguments)["kind"]
+        assert f"{number} `{kind}`" in section
+    assert f"{QUESTION_MAX:,} characters" in section
+    assert (RESUMES_MAX, INTERRUPT_LIFE_S, MISSES_MAX, LOOK_S) == (3, 86_400, 5, 1.0)
+    for said in ("three times at most", "for a day", "four times in a row at most", "at most once a second"):
+        assert said in section
+
+
+def test_each_member_of_the_extension_is_explained() -> None:
+    text = page()
+    assert all(f"`{name}`" in text for name in Extension.__struct_fields__)
 
 
 def test_the_bound_of_a_whole_answer_is_that_of_the_decision() -> None:

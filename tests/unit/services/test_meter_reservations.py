@@ -32,8 +32,8 @@ class Told:
         self.short = False
         self.overruns = 0
 
-    def step(self, reservation: Reservation, output_tokens: int, cost: int) -> Extended:
-        raise AssertionError((reservation, output_tokens, cost))
+    def step(self, reservation: Reservation, output_tokens: int, cost: int, *, patient: bool) -> Extended:
+        raise AssertionError((reservation, output_tokens, cost, patient))
 
     def standings(self, plan: Plan) -> tuple[QuotaStanding, ...]:
         raise AssertionError(plan)

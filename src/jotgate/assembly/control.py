@@ -17,6 +17,7 @@ from jotgate.assembly.account_routes import account_routes
 from jotgate.assembly.administration import Offices, open_administration
 from jotgate.assembly.at_start import listening_at
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
+from jotgate.assembly.coze_room import CozeRoom
 from jotgate.assembly.face_tokens import FaceTokens
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
@@ -364,7 +365,10 @@ def _build_server(
                 *oauth_routes(oauth),
                 open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
             ),
-            LoginRoom(keys, reloader).build(parts.families, signers),
+            {
+                **LoginRoom(keys, reloader).build(parts.families, signers),
+                **CozeRoom(rooms.upstreams.tokens, rooms.objects, reloader, clock).build(room.key_set),
+            },
         ),
         metrics=build_metrics(figures),
     )

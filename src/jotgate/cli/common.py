@@ -30,6 +30,7 @@ _OPTIONS: Final = {
     "log_format": "logs.format",
     "open_local": "coze_proxy.open_local",
 }
+_OPEN_PRESET: Final = "coze-proxy"
 
 
 class UsageError(CommandError):
@@ -167,6 +168,9 @@ def sources(arguments: argparse.Namespace) -> "Sources":
     from jotgate.stores.settings import Sources
 
     given = {path: getattr(arguments, name, None) for name, path in _OPTIONS.items()}
+    presets = tuple(dict.fromkeys(getattr(arguments, "preset", None) or ()))
+    if getattr(arguments, "open_local", None) and _OPEN_PRESET not in presets:
+        raise UsageError(f"--open-local says how {_OPEN_PRESET} is served", hint=f"Add --preset {_OPEN_PRESET}")
     file = config_file(arguments)
     return Sources(
         file=file or _usual_config(),
@@ -175,7 +179,7 @@ def sources(arguments: argparse.Namespace) -> "Sources":
         options={path: value for path, value in given.items() if value is not None},
         development=getattr(arguments, "development", False),
         awaited=file is None,
-        presets=tuple(dict.fromkeys(getattr(arguments, "preset", None) or ())),
+        presets=presets,
     )
 
 

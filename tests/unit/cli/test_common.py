@@ -101,3 +101,12 @@ def test_a_wrong_option_gets_the_right_one_and_the_help_of_its_command(line: str
     assert said in caught.value.message
     assert "hush" not in caught.value.message
     assert caught.value.hint == hint
+
+
+def test_open_local_is_for_the_face_that_can_be_open() -> None:
+    words = ["up", "--open-local", "--preset", "prompt-chain"]
+    with pytest.raises(UsageError, match="--open-local says how coze-proxy is served") as caught:
+        sources(build_parser().parse_args(words))
+    assert caught.value.hint == "Add --preset coze-proxy"
+    found = sources(build_parser().parse_args([*words, "--preset", "coze-proxy"]))
+    assert found.options["coze_proxy.open_local"] is True

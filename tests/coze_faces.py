@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,12 +60,17 @@ class CozeFace:
         self.url = url
         self.coze = coze
         self.key = key
+        self._client = httpx.Client(timeout=WITHIN_S, trust_env=False)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
 
     def ask(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
         """One request; an empty key is none."""
         shown = self.key if key is None else key
         headers = {**({"Authorization": f"Bearer {shown}"} if shown else {}), **more.pop("headers", {})}
-        return httpx.request(method, self.url + path, headers=headers, timeout=WITHIN_S, trust_env=False, **more)
+        return self._client.request(method, self.url + path, headers=headers, **more)
 
     def chat(self, key: str | None = None, *, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:
         body = {"model": MODEL, "messages": HELLO, **more}
@@ -103,14 +108,17 @@ class Housed(CozeFace):
         super().__init__(line.split()[-1], coze)
         self.gateway = gateway
         self.place = place
+        self._tokens: dict[tuple[str, ...], str] = {}
         self.key = self.token("ann")
 
     def token(self, subject: str, *scopes: str) -> str:
         """A token; by default one that may do all that the face does."""
+        if (subject, *scopes) in self._tokens:
+            return self._tokens[subject, *scopes]
         words = [word for scope in scopes or ("ai", "upstream:credentials") for word in ("--scope", scope)]
         done = run_command("token", "create", "--subject", subject, *words, data=self.gateway.data)
         assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return self._tokens.setdefault((subject, *scopes), done.stdout.strip())
 
     def write(self, **changes: str | None) -> None:
         """Write `.env`, and have it read."""
@@ -129,7 +137,8 @@ def housed(coze: CozeServer) -> Iterator[Housed]:
         (place / ".env").chmod(0o600)
         gateway = Gateway(place / "data", ("--preset", "coze-proxy"), {"PORT": "0"}, cwd=place)
         try:
-            yield Housed(gateway.start(), place, coze)
+            with closing(Housed(gateway.start(), place, coze)) as found:
+                yield found
         finally:
             gateway.kill()
 

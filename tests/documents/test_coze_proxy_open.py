@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,8 +82,9 @@ class Opened(CozeFace):
 def opened(coze: CozeServer) -> Iterator[Opened]:
     with short_directory() as place:
         environment = {**variables(coze), "PORT": "0", "JOTGATE_DATA": str(place / "data")}
-        with made(f"{code('000', 148).rstrip()} ARGS='--port 0'", environment, place) as (url, said):
-            yield Opened(url, coze, place, said)
+        line = f"{code('000', 148).rstrip()} ARGS='--port 0'"
+        with made(line, environment, place) as (url, said), closing(Opened(url, coze, place, said)) as found:
+            yield found
 
 
 def test_the_line_that_starts_it_serves_and_says_what_it_is(opened: Opened) -> None:

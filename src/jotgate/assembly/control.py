@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,8 +61,10 @@ from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
 from jotgate.core.preset_checks import check_open
+from jotgate.core.presets import Preset
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.token_checks import refresh_rules
+from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
 from jotgate.processes.bus import BusServer
@@ -77,6 +80,7 @@ from jotgate.stores.files import PrivateFiles
 from jotgate.stores.opening import open_store
 from jotgate.stores.price_table import read_price_table
 from jotgate.stores.secret_ages import SecretAges
+from jotgate.stores.settings import Settings
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 from jotgate.telemetry.logs import learn, learn_of, watch_loop
@@ -186,9 +190,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         snapshot = add_faces(snapshot, presets, config, parts)
         snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
         learn_of(snapshot.upstreams, snapshot.all_issuers)
-        learn([one.private_key for one in presets if one.private_key is not None])
+        learn(_further_secrets(settings, presets))
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
-        learn([secret for one in settings.grant_secrets.values() for secret in one.found.values()])
         return Effect(config, snapshot, verifier, book.states, key_sources, tuple(grants.values()))
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
@@ -201,6 +204,12 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     others = Others(issuers, remote, policies, sights, seconds(str(started_with["server.issuer_wait"])))
     uvloop.run(_serve(assignment, directory, keys, reloader, _listen_for_metrics(metrics), others=others))
     keys.close()
+
+
+def _further_secrets(settings: Settings, presets: Sequence[Preset]) -> list[Secret]:
+    """What no log may show of the settings, beside what a snapshot has: it signs, or tokens are got by it."""
+    of_grants = [secret for one in settings.grant_secrets.values() for secret in one.found.values()]
+    return [*of_grants, *(one.private_key for one in presets if one.private_key is not None)]
 
 
 def _listen_for_metrics(metrics: Metrics) -> list[socket.socket]:

@@ -12,7 +12,7 @@ from jotgate.stores.settings import Sources, load_settings
 from jotgate.testing.coze import CozeServer, coze_in_thread
 from jotgate.testing.coze_told import BOT_ID, WORKFLOW_ID
 from jotgate.testing.coze_values import Fault
-from jotgate.testing.running import until
+from jotgate.testing.running import run_command, until
 from tests.coze_faces import (
     HELLO,
     MODEL,
@@ -244,12 +244,19 @@ def test_the_first_lines_work_as_pasted(house: Housed) -> None:
 
 
 def test_every_key_is_looked_at(house: Housed) -> None:
-    """`not-used` opens nothing; a token does, and so does a personal one."""
+    """`not-used` opens nothing; a token does, and a personal one."""
     for key in ("not-used", "anything", ""):
         assert house.ask("GET", "/v1/models", key).status_code == 401
     with pytest.raises(openai.AuthenticationError):
         house.openai("not-used").chat.completions.create(model=MODEL, messages=HELLO)
-    assert house.openai().chat.completions.create(model=MODEL, messages=HELLO).choices[0].message.content
+    owner = run_command("principal", "create", "carol", "--scope", "ai", data=house.gateway.data)
+    assert owner.returncode == 0, owner.stderr
+    personal = run_command(
+        "pat", "create", "--subject", "carol", "--name", "sdk", data=house.gateway.data
+    ).stdout.strip()
+    for key in (house.key, personal):
+        assert house.openai(key).chat.completions.create(model=MODEL, messages=HELLO).choices[0].message.content
+    assert house.ask("GET", "/get_jwt", personal).status_code == 403
 
 
 def _shown(house: Housed) -> str:

@@ -16,7 +16,7 @@ import pytest
 from jotgate.core.coze_proxy_variables import ALIASES
 from jotgate.testing.coze import CozeServer, coze_in_thread
 from jotgate.testing.coze_values import Fault, Reply
-from jotgate.testing.running import clean_environment, run_command, short_directory, until
+from jotgate.testing.running import run_command, short_directory, until
 from tests.coze_faces import (
     HELLO,
     MODEL,
@@ -26,6 +26,7 @@ from tests.coze_faces import (
     banner,
     code_of,
     made,
+    outside_make,
     require_openai,
     run_module,
     try_lines,
@@ -68,7 +69,7 @@ class Opened(CozeFace):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", code("000", line)],
             cwd=ROOT,
-            env=clean_environment({"PORT": self.port}),
+            env=outside_make({"PORT": self.port}),
             capture_output=True,
             text=True,
             timeout=WITHIN_S,

@@ -56,8 +56,8 @@ class CozeProxyRules(Struct, frozen=True, tag="coze-proxy"):
     `default_mode`, `bot_id` and `workflow_id` are taken where a call names none; empty: there is none. `bots` and
     `workflows` are those that callers may name beside these; `ANY`: all. `label` names the session of who names none.
     With `open_local` every caller is the one user of this machine, and no credential is looked at. `has_api_key` and
-    `has_jwt` say what is configured. `pages` are the web pages that may read answers, `credentials` the places beside
-    the Authorization header in which a call may carry its token.
+    `has_jwt` say what is set; where a JWT is, no key is sent. `pages` are the web pages that may read answers,
+    `credentials` the places beside the Authorization header in which a call may carry its token.
     """
 
     default_mode: Mode = "chat"

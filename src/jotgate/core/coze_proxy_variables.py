@@ -30,6 +30,7 @@ NEXT_KEY: Final = ("COZE_JWT_NEXT_KEY_ID", "COZE_JWT_NEXT_PRIVATE_KEY")
 ALIASES: Final = ("gpt-3.5-turbo", "gpt-4")
 """The models of the original: what is asked where nothing is named."""
 _PLACES: Final[Mapping[str, CredentialPlace]] = {"x-api-key": "x-api-key", "api-key": "api-key"}
+_KEYS: Final = frozenset({"credential_env", "credential_file", "credential"})
 _UNUSED: Final = {
     "COZE_BASE_WS_URL": "no WebSocket is opened towards Coze",
     "COZE_SPACE_ID": "nothing here asks Coze for what is in a workspace",
@@ -65,7 +66,7 @@ def read_coze_proxy(
         name=COZE_PROXY,
         listen=listening.address,
         listen_settings=listening.settings,
-        rules=_with_credentials(rules, upstream),
+        rules=_with_credentials(rules, upstream, variables),
         tables={
             "upstreams": [upstream],
             **({"logs": {"level": "debug"}} if read_flag(variables, ("ENABLE_LOGGING",), faults) else {}),
@@ -137,10 +138,11 @@ def _models(rules: CozeProxyRules) -> Iterator[tuple[str, str]]:
     yield from ((name, name) for name in dict.fromkeys([bot, workflow, *listed]) if name)
 
 
-def _with_credentials(rules: CozeProxyRules, upstream: Mapping[str, object]) -> CozeProxyRules:
-    has_jwt = "oauth" in upstream
-    has_key = not has_jwt and not {"credential_env", "credential_file", "credential"}.isdisjoint(upstream)
-    return replace(rules, has_jwt=has_jwt, has_api_key=has_key)
+def _with_credentials(
+    rules: CozeProxyRules, upstream: Mapping[str, object], variables: Mapping[str, str]
+) -> CozeProxyRules:
+    has_key = bool(_text(variables, API_KEY)) or not _KEYS.isdisjoint(upstream)
+    return replace(rules, has_jwt="oauth" in upstream, has_api_key=has_key)
 
 
 def _missing(variables: Mapping[str, str]) -> Iterator[str]:

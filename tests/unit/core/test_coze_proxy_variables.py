@@ -82,7 +82,7 @@ def test_the_audience_is_the_services_host_where_none_is_said() -> None:
 def test_a_jwt_goes_before_an_api_key_and_the_key_is_used_where_there_is_no_jwt() -> None:
     both = read(**USUAL, COZE_API_KEY="pat_1")
     assert "credential_env" not in upstream(both)
-    assert (rules(both).has_jwt, rules(both).has_api_key) == (True, False)
+    assert (rules(both).has_jwt, rules(both).has_api_key) == (True, True)
     key = read(COZE_API_KEY="pat_1", COZE_BOT_ID="7", COZE_JWT_AUD="api.coze.com", COZE_JWT_SESSION_NAME="s")
     assert upstream(key)["credential_env"] == "COZE_API_KEY"
     assert "oauth" not in upstream(key)
@@ -103,7 +103,7 @@ def test_a_jwt_that_is_half_configured_is_said_and_no_api_key_stands_in(lacking:
     (missing,) = preset.missing
     assert missing.startswith(f"JWT configuration not provided: {lacking} must be set too")
     assert {"credential_env", "oauth"}.isdisjoint(upstream(preset))
-    assert not rules(preset).has_api_key
+    assert (rules(preset).has_jwt, rules(preset).has_api_key) == (False, True)
 
 
 def test_a_second_key_pair_overlaps_the_first() -> None:

@@ -4,6 +4,7 @@ The edge has verified who asks, and says so in a field of its own (`core.face_ca
 but health. Whatever is told is the caller's own: the token of a session, and the session, are below the caller.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -32,6 +33,8 @@ from jotgate.errors import (
     TokenMissing,
     Unavailable,
     UpstreamError,
+    UpstreamTimeout,
+    UpstreamTokenUnavailable,
     UpstreamTokenUnconfigured,
 )
 from jotgate.jose.encoding import parse_object
@@ -41,6 +44,8 @@ from jotgate.services.upstream_tokens import Asker, UpstreamTokenKeeper
 
 SESSION_NAME: Final = "sessionName"
 """The parameter of the query, and the member of a body, that names a session below the caller."""
+WITHIN_S: Final = 9.0
+"""Less than the edge waits for control: what Coze has not answered by then is told as Coze's fault, not as ours."""
 CLEARED: Final = "JWT token cleared successfully"
 
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
@@ -157,11 +162,13 @@ class CozeProxyRoutes:
         desk: CozeDesk,
         clock: Clock,
         state: Callable[[], CozeProxyState | None],
+        within_s: float = WITHIN_S,
     ) -> None:
         self._keeper = keeper
         self._desk = desk
         self._clock = clock
         self._state = state
+        self._within_s = within_s
 
     @property
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -181,7 +188,10 @@ class CozeProxyRoutes:
     def _route(self, method: str, path: str, answer: Callable[[_Asks], Awaitable[Struct | CozeFault]]) -> Route:
         async def respond(request: Request) -> Response:
             try:
-                return problem_response(_written(await answer(self._read(request))))
+                async with asyncio.timeout(self._within_s):
+                    return problem_response(_written(await answer(self._read(request))))
+            except TimeoutError:
+                return problem_response(render_coze(_late(path), ""))
             except (RequestError, UpstreamError, Unavailable, TokenMissing, InternalError) as error:
                 return problem_response(render_coze(error, ""))
 
@@ -295,6 +305,12 @@ async def _named(request: Request) -> str:
     if named and not is_label(named):
         raise _no_label(SESSION_NAME)
     return named
+
+
+def _late(path: str) -> UpstreamError:
+    if path.startswith("/v1/"):
+        return UpstreamTimeout("Coze did not answer in time")
+    return UpstreamTokenUnavailable("the token endpoint did not answer in time", retry_after_s=1)
 
 
 def _no_label(param: str) -> RequestMalformed:

@@ -1,5 +1,6 @@
 """What control answers for the Coze proxy: the original's members, of the caller's own session, and no secret."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from jotgate.control.surfaces.coze_proxy import CozeProxyRoutes, CozeProxyState
+from jotgate.control.surfaces.coze_proxy import WITHIN_S, CozeProxyRoutes, CozeProxyState
 from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.coze_sessions import session_of
 from jotgate.core.face_callers import read_caller, write_caller
@@ -24,11 +25,13 @@ RULES: Final = CozeProxyRules(bot_id="7", label="usual", has_jwt=True)
 class House:
     """The face's application in control, as the edge asks it."""
 
-    def __init__(self, rules: CozeProxyRules = RULES, missing: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, rules: CozeProxyRules = RULES, missing: tuple[str, ...] = (), *, within_s: float = WITHIN_S
+    ) -> None:
         self.stage = DeskStage()
         self.state: CozeProxyState | None = CozeProxyState(rules, missing)
         keeping = self.stage.keeping
-        routes = CozeProxyRoutes(keeping.keeper, self.stage.desk, keeping.clock, lambda: self.state).routes
+        routes = CozeProxyRoutes(keeping.keeper, self.stage.desk, keeping.clock, lambda: self.state, within_s).routes
         self.client = TestClient(Starlette(routes=list(routes)), base_url="http://face.example")
 
     def ask(
@@ -133,6 +136,14 @@ def test_a_renewal_that_fails_is_told_although_the_token_of_before_is_good_still
     house.stage.keeping.endpoint.default = lambda number: Unanswered("no connection")  # noqa: ARG005
     assert house.message("/refresh_jwt", "POST") == (503, "Token refresh failed")
     assert house.token() == before
+
+
+def test_an_endpoint_that_does_not_answer_is_told_as_one_before_the_edge_gives_control_up() -> None:
+    with (house := House(within_s=0.02)).client:
+        house.stage.keeping.endpoint.gate = asyncio.Event()
+        assert house.message("/get_jwt") == (503, "Token refresh failed")
+        house.stage.talked(ANN, "first")
+        assert house.ask("/v1/conversations/first/history")[0] == 504
 
 
 def test_every_change_of_a_token_is_recorded_under_who_asked_and_no_token_is(house: House) -> None:

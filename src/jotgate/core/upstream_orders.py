@@ -1,7 +1,7 @@
 """What a command asks of the credentials of upstreams, and what it is told. No secret is ever told."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from jotgate.errors import CommandError
 CredentialKind = Literal["none", "key", "two keys"] | GrantKind
 """What an upstream is sent: nothing, a static key, one of two, or a token that is got by a grant."""
 
-_TOKEN_CHARS_MAX = 8_192
+_TOKEN_CHARS_MAX: Final = 8_192
 
 
 class UpstreamOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.cli import main, upstream
+from jotgate.core.coze_login import REDIRECT
 from jotgate.core.device_login import DeviceCode
 from jotgate.core.upstream_orders import LoginView, TokensView, UpstreamView
 from jotgate.core.values import Secret
@@ -112,6 +113,10 @@ def test_what_cannot_be_done_is_refused_before_anybody_is_asked(
     told = capsys.readouterr()
     assert (told.out, said in told.err) == ("", True), told.err
     assert "  fix  " in told.err
+
+
+def test_the_help_names_the_redirect_that_is_taken() -> None:
+    assert upstream._REDIRECT == REDIRECT
 
 
 def test_all_that_is_known_is_told_and_nothing_that_moves_a_cursor() -> None:

@@ -30,7 +30,7 @@ from jotgate.core.config import (
 from jotgate.core.config_reader import parse
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
@@ -52,6 +52,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "logs": Logs,
     "prompt_chain": PromptChainEntry,
     "api_gateway": ApiGatewayEntry,
+    "coze_proxy": CozeProxyEntry,
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
     "chains": ChainEntry,

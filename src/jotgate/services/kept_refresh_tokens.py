@@ -72,7 +72,7 @@ class StoredRefreshTokens:
                 self._remember(upstream, record)
                 return None
             found = KeptRefreshToken(self._open(record), record.origin, float(record.obtained_at_s))
-            if record.origin != grant.origin or self._is_ours(record):
+            if record.origin != grant.origin or self._is_marked(record):
                 self._remember(upstream, record)
                 return found
             marked = replace(record, under_way_s=int(self._clock.now_s()))
@@ -172,6 +172,10 @@ class StoredRefreshTokens:
             if self._clock.now_s() - record.under_way_s >= UNDER_WAY_S:
                 return record
             await self._pause(_LOOK_S)
+
+    def _is_marked(self, record: UpstreamLogin) -> bool:
+        """Whether it says when it was sent. Alone, the first time of which nothing came stands, whoever it was."""
+        return self._is_ours(record) or (not self._shared and record.under_way_s is not None)
 
     def _is_ours(self, record: UpstreamLogin) -> bool:
         """Whether it was marked here that this one is under way."""

@@ -126,7 +126,11 @@ async def test_a_process_that_ends_before_the_answer_sends_the_same_token_again(
     assert record is not None
     assert record.under_way_s == int(machine.clock.now_s()), "whoever looks sees that it was sent, and when"
     machine.clock.advance(60)
-    assert await restarted(machine).read() == "first"
+    later = restarted(machine)
+    assert await later.read() == "first"
+    assert later.record == record, "the time when it was sent first stays, for whoever looks for what became of it"
+    await later.renew("second")
+    assert await restarted(later).read() == "second"
 
 
 @on_loop

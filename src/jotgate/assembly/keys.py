@@ -54,6 +54,11 @@ class OpenKeys(Struct, frozen=True):
         """The age in seconds of what control knows of the store: of its oldest part."""
         return max(self.feed.age_s, self.revocations.age_s, self.accounts.age_s, self.limits.age_s)
 
+    @property
+    def made_at_s(self) -> int:
+        """When the installation was made (NumericDate)."""
+        return self.authority.made_at_s
+
     def check_fresh(self, limit_s: float) -> None:
         """Refuse to say anything by what control knows when that is older.
 

@@ -101,7 +101,9 @@ def _lay_over(shipped: Tables, variables: Mapping[str, str], rules: CozeProxyRul
     entries = shipped.get("upstreams")
     table: dict[str, object] = dict(entries[0]) if isinstance(entries, list) else {}
     base_url = (_text(variables, "COZE_BASE_URL") or str(table.get("base_url", ""))).rstrip("/")
-    table |= {"base_url": base_url, "models": dict(_models(rules))}
+    table["base_url"] = base_url
+    if models := dict(_models(rules)):
+        table["models"] = models
     if all(_text(variables, name) for name in JWT):
         table["oauth"] = _oauth(variables, base_url)
     elif _text(variables, API_KEY) and not any(_text(variables, name) for name in JWT):

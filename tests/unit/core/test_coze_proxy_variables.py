@@ -13,6 +13,7 @@ from jotgate.core.preset_entries import CozeProxyEntry
 from jotgate.core.presets import Preset
 from jotgate.core.prompt_chain import ANY_ORIGIN, Pages
 from jotgate.stores.presets import find_presets
+from jotgate.stores.settings import Sources, load_settings
 
 JWT: Final = {"COZE_JWT_APP_ID": "app", "COZE_JWT_KEY_ID": "kid", "COZE_JWT_PRIVATE_KEY": "-----BEGIN …"}
 USUAL: Final = {**JWT, "COZE_BOT_ID": "7", "COZE_WORKFLOW_ID": "8"}
@@ -123,7 +124,8 @@ def test_the_mode_that_is_usual_decides_what_the_models_of_the_document_are() ->
 
 def test_what_is_not_configured_must_be_named_and_that_is_said() -> None:
     preset = read(**JWT)
-    assert upstream(preset)["models"] == {}
+    assert "models" not in upstream(preset)
+    assert load_settings(Sources(environment=JWT, presets=("coze-proxy",)), secrets=False).findings == ()
     (warning,) = preset.warnings
     assert warning.startswith("COZE_BOT_ID is not set")
     (warning,) = read(**JWT, COZE_BOT_ID="7", DEFAULT_MODEL_TYPE="workflow").warnings

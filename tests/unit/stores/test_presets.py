@@ -35,7 +35,8 @@ def test_each_preset_comes_with_a_file_that_is_sound_and_starts_where_its_system
     assert found.findings == ()
     (preset,) = found.presets
     assert preset.name == name
-    assert preset.listen == {"prompt-chain": ("127.0.0.1", 8000), "api-gateway": ("127.0.0.1", 3000)}[name]
+    ports = {"prompt-chain": 8000, "api-gateway": 3000, "coze-proxy": 3000}
+    assert preset.listen == ("127.0.0.1", ports[name])
 
 
 def test_presets_come_in_the_order_in_which_they_are_asked_for_each_once() -> None:

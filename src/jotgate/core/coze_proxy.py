@@ -86,7 +86,7 @@ def settle_aim(request: Request, body: Body, rules: CozeProxyRules, routes: Cont
     if "messages" not in body.members:
         raise RequestMalformed("Messages array is required", param="messages")
     request.aim = aim = find_aim(asked, body.model, rules)
-    if aim.alias not in routes and aim.alias == body.model:
+    if not (aim.bot_id or aim.workflow_id) and aim.alias not in routes:
         _require_usual(aim.mode, rules)
     members = without_names(body.members)
     if aim.alias == body.model and len(members) == len(body.members):

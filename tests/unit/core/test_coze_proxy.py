@@ -107,6 +107,8 @@ def test_messages_are_needed() -> None:
 def test_a_model_without_a_route_says_what_is_not_configured_only_where_that_is_why() -> None:
     with pytest.raises(RequestMalformed, match="COZE_BOT_ID is not set"):
         settled({"model": "gpt-3.5-turbo"}, BARE)
+    _, body = settled({"model": "bot:9"}, BARE)
+    assert body["model"] == "bot:9", "it names one"
     _, body = settled({"model": "gpt-5"})
     assert body["model"] == "gpt-5", "admission says that no route carries it"
     _, body = settled({"model": "gpt-4"}, BARE)

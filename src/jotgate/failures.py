@@ -1,15 +1,17 @@
 """What is not the caller's fault: an upstream failed, or the answer cannot be known now."""
 
 from collections.abc import Hashable
+from typing import ClassVar
 
 from jotgate.codes import Code
 from jotgate.fault import JotgateError
 
 
 class UpstreamError(JotgateError):
-    """An upstream, not the caller, is at fault."""
+    """An upstream, not the caller, is at fault. `counts`: it is a failure by which upstreams are judged (breakers)."""
 
     status = 502
+    counts: ClassVar[bool] = True
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -44,9 +46,13 @@ class UpstreamRefused(UpstreamError):
 
 
 class UpstreamTokenError(UpstreamError):
-    """There is no token that the upstream could be sent. Nothing was sent to it. `cause` is safe to be told."""
+    """There is no token that the upstream could be sent. Nothing was sent to it. `cause` is safe to be told.
+
+    It is no fault of the upstream, and perhaps one session's alone.
+    """
 
     cause: str = ""
+    counts = False
 
 
 class UpstreamTokenRefused(UpstreamTokenError):

@@ -27,7 +27,6 @@ from jotgate.errors import (
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
-    UpstreamTokenError,
     UpstreamTorn,
 )
 from jotgate.gateway.admission import Call
@@ -184,7 +183,7 @@ class Relay:
         """Try the next upstream if this one never saw the request, else tell the caller (ports.UpstreamEvents)."""
         if self._settled:
             return
-        if not isinstance(error, UpstreamTokenError):  # No fault of the upstream, and perhaps one session's alone.
+        if error.counts:
             self._note_failure(self._clock.monotonic_s())
         if self._begun or (written and not self.call.route.retry_unsafe) or not self._next(self):
             self._fail(error, "torn" if self._begun else _outcome_of(error))

@@ -185,7 +185,7 @@ class StepRun:
         if self._refusal is not None:
             self._take_refusal(self._refusal, b"", complete=True)
             return
-        self._note_failure()
+        self._note_failure(counts=error.counts)
         self._exchange = None
         self._drop(lost=written)
         self._try_again(error)
@@ -384,8 +384,8 @@ class StepRun:
 
     # How its upstreams stand
 
-    def _note_failure(self) -> None:
-        if self._standing is not None:
+    def _note_failure(self, *, counts: bool = True) -> None:
+        if counts and self._standing is not None:
             self._standing.failed(self._means.clock.monotonic_s())
 
     def _conditions(self, now_s: float) -> list[Condition]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jotgate.core.calls import ResponseHead
-from jotgate.errors import UpstreamTorn, UpstreamUnavailable
+from jotgate.errors import UpstreamTokenRefused, UpstreamTorn, UpstreamUnavailable
 from jotgate.testing.ports import RecordingCaller, ScriptedExchange
 from tests.chaining import DONE, FOUND, SETTINGS, ChainStage, completion, event, usage_event
 
@@ -264,6 +264,16 @@ def test_failures_of_steps_open_the_breaker_that_all_calls_share() -> None:
     plain, _ = stage.begin(b'{"model":"m"}')
     assert plain.status == 503
     assert len(stage.one.exchanges) == before
+    assert stage.at_rest()
+
+
+def test_steps_without_a_token_for_their_upstream_leave_it_in_use() -> None:
+    stage = ChainStage(text=ONE_UPSTREAM.replace("tries = 3", "tries = 1"))
+    for _ in range(10):
+        caller, _ = stage.chain()
+        stage.one.last.fail(UpstreamTokenRefused("there is no token for it"), written=False)
+        assert (caller.status, code_of(caller)) == (502, "upstream_token_refused")
+    assert stage.places["one"].standing.state == "closed"
     assert stage.at_rest()
 
 

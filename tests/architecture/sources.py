@@ -55,11 +55,12 @@ def files() -> list[str]:
     return sorted({path for path in listed if (ROOT / path).is_file()})
 
 
-def sources(*folders: str) -> list[Source]:
-    """The Python files below these folders, all that have some when none is named."""
+def sources(*folders: str) -> Iterator[Source]:
+    """The Python files below these folders, all that have some when none is named; one after the other is read."""
     below = tuple(f"{folder}/" for folder in folders or ("src", "tests", "bench", "tools", "scripts"))
-    paths = [path for path in files() if path.endswith(".py") and path.startswith(below)]
-    return [parse(path, (ROOT / path).read_text("utf-8")) for path in paths]
+    for path in files():
+        if path.endswith(".py") and path.startswith(below):
+            yield parse(path, (ROOT / path).read_text("utf-8"))
 
 
 def _walk() -> Iterator[str]:

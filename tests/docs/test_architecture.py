@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from jotgate.core.operations import OPERATIONS
@@ -30,7 +30,7 @@ def classes(source: Source) -> Iterator[ast.ClassDef]:
     return (node for node in source.tree.body if isinstance(node, ast.ClassDef))
 
 
-def declared_mutable(found: list[Source]) -> set[str]:
+def declared_mutable(found: Iterable[Source]) -> set[str]:
     """Public classes whose own docstring says that they are mutable."""
     return {
         node.name

@@ -133,9 +133,8 @@ def test_a_stream_that_goes_wrong_ends_in_an_error_and_never_in_text(
     server.replies.append(Reply(pieces=_TEXT))
     server.faults.append(Fault(ill=ill, code=5000, after=2))
     said: list[str] = []
-    with pytest.raises(openai.APIError), ask(ann, stream=True) as stream:
-        for chunk in stream:
-            said.append(chunk.choices[0].delta.content or "")
+    with ask(ann, stream=True) as stream, pytest.raises(openai.APIError):
+        said.extend(chunk.choices[0].delta.content or "" for chunk in stream)
     assert "".join(_TEXT).startswith("".join(said))
     assert "".join(said)
 

@@ -11,10 +11,10 @@ from jotgate.core.durable import check_texts
 class UpstreamLogin(Struct, frozen=True, kw_only=True):
     """The refresh token of one upstream, `sealed`; it is good for one client at one token endpoint alone.
 
-    `origin` is `token_grants.LOGIN`, or the digest of the configured refresh token that it descends from. `begun_at_s` is when that
-    began, `obtained_at_s` when this token was got, and `ends_at_s` when it is of no use any more (None: nobody knows).
-    `under_way_s` is when a request with it was begun of which nothing has come yet: it dies on use, so the answer to
-    that request has its successor, or it is still good. None: there is none.
+    `origin` is `token_grants.LOGIN`, or the digest of the configured refresh token that it descends from.
+    `begun_at_s` is when that began, `obtained_at_s` when this token was got, and `ends_at_s` when it is of no use any
+    more (None: nobody knows). `under_way_s` is when a request with it was begun of which nothing has come yet: it
+    dies on use, so the answer to that request has its successor, or it is still good. None: there is none.
     """
 
     upstream: str

@@ -14,6 +14,7 @@ from jotgate.core.coze_aims import MODEL_TYPE
 from jotgate.core.coze_proxy import LACKING_BOT, LACKING_WORKFLOW
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, CREDENTIALS
 from jotgate.core.problems import Problem, challenge_of, further_lines, render
+from jotgate.core.upstream_tokens import NOT_LOGGED_IN
 from jotgate.errors import (
     InternalError,
     JotgateError,
@@ -86,6 +87,8 @@ def _told(error: JotgateError) -> _Error | None:
 
 
 def _of_jwt(error: UpstreamTokenError) -> str:
+    if error.cause.startswith(NOT_LOGGED_IN):
+        return error.message  # No setting is missing: the cause has the command that helps.
     if isinstance(error, UpstreamTokenUnconfigured):
         return NOT_PROVIDED
     if isinstance(error, UpstreamTokenUnavailable):

@@ -21,6 +21,11 @@ CLIENT_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-beare
 _DIGEST_DIGITS: Final = 16
 
 
+def has_sessions(kind: GrantKind) -> bool:
+    """Whether each session has a token of its own; else all have the same."""
+    return kind == "coze"
+
+
 class AssertionKey(Struct, frozen=True):
     """A private key that signs assertions, as PEM (PKCS #8 or PKCS #1), and what the token endpoint knows it by."""
 
@@ -60,7 +65,7 @@ class TokenGrant(Struct, frozen=True, kw_only=True):
     @property
     def isolates(self) -> bool:
         """Whether each session has a token of its own; else all have the same."""
-        return self.kind == "coze"
+        return has_sessions(self.kind)
 
     @property
     def origin(self) -> str:

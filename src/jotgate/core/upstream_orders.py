@@ -8,6 +8,7 @@ from msgspec import Struct
 from jotgate.core.config import UpstreamEntry
 from jotgate.core.token_grants import LOGIN, GrantKind
 from jotgate.core.upstream_logins import UpstreamLogin
+from jotgate.core.upstream_tokens import NOT_LOGGED_IN
 from jotgate.errors import CommandError
 
 CredentialKind = Literal["none", "key", "two keys"] | GrantKind
@@ -100,7 +101,7 @@ class UpstreamView(Struct, frozen=True, kw_only=True):
         if self.credential != "refresh-token" or self.configured:
             return ""
         if self.login is None or self.login.configured:
-            return "nobody has logged in"
+            return NOT_LOGGED_IN
         return self.login.fault
 
 

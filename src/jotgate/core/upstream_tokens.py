@@ -19,6 +19,8 @@ LATEST_S: Final = 5.0
 """In its last seconds a token is not sent: it might end on its way."""
 _BANDS: Final = ((600.0, 30.0), (60.0, 10.0), (float("-inf"), LATEST_S))
 
+NOT_LOGGED_IN: Final = "nobody has logged in"
+"""How the cause begins where tokens come of a login, and there is none."""
 Lack = Literal["unconfigured", "refused", "unreachable", "unknown"]
 """Why there is no token: nothing says how to get one; what is configured was refused, or cannot be used; the token
 endpoint cannot be reached, or says that it cannot answer now; nobody can say, since control does not answer."""

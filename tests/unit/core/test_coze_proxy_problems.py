@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jotgate.core.coze_proxy_problems import render_coze
+from jotgate.core.upstream_tokens import NOT_LOGGED_IN, TokenLacking, lacking_error
 from jotgate.errors import (
     InsufficientScope,
     InternalError,
@@ -37,6 +38,14 @@ def test_the_three_faults_of_the_documents_troubleshooting_are_its_words() -> No
     status, error = told(unavailable)
     assert (status, error["message"]) == (503, "Token refresh failed")
     assert b"Retry-After: 7\r\n" in render_coze(unavailable, "").lines
+
+
+def test_a_login_that_lacks_is_told_with_its_command_since_no_setting_is_missing() -> None:
+    lacking = TokenLacking("unconfigured", f"{NOT_LOGGED_IN} for it; run: jotgate upstream login coze")
+    status, error = told(lacking_error("coze", lacking))
+    assert (status, error["code"], error["type"]) == (503, "upstream_token_unconfigured", "server_error")
+    wanted = "there is no token for the upstream 'coze': nobody has logged in for it; run: jotgate upstream login coze"
+    assert error["message"] == wanted
 
 
 @pytest.mark.parametrize(

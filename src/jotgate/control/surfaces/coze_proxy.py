@@ -24,6 +24,7 @@ from jotgate.core.coze_sessions import is_label, session_of
 from jotgate.core.face_callers import FIELD, FaceCaller, read_caller
 from jotgate.core.principals import Principal
 from jotgate.core.problems import Problem
+from jotgate.core.token_grants import has_sessions
 from jotgate.core.upstream_tokens import HeldToken, TokenStatus
 from jotgate.errors import (
     InternalError,
@@ -47,6 +48,7 @@ SESSION_NAME: Final = "sessionName"
 WITHIN_S: Final = 9.0
 """Less than the edge waits for control: what Coze has not answered by then is told as Coze's fault, not as ours."""
 CLEARED: Final = "JWT token cleared successfully"
+ALL_CLEARED: Final = f"{CLEARED}; it was that of all sessions, since this grant has one token for all"
 
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _encode: Final = msgspec.json.Encoder().encode
@@ -223,7 +225,11 @@ class CozeProxyRoutes:
         if not self._keeper.is_configured(UPSTREAM):
             raise UpstreamTokenUnconfigured("nothing says how a token is got")
         self._keeper.clear(UPSTREAM, session, by=_asker(asks.caller))
-        return _Done(True, CLEARED)
+        return _Done(True, CLEARED if self._has_sessions() else ALL_CLEARED)
+
+    def _has_sessions(self) -> bool:
+        """Whether a token of Coze is one session's alone."""
+        return any(one.upstream == UPSTREAM and has_sessions(one.kind) for one in self._keeper.standings())
 
     async def _session_of(self, asks: _Asks) -> str:
         """The session that the request names, in its query or its body; else that of the head, or of the settings."""

@@ -10,14 +10,16 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from jotgate.control.surfaces.coze_proxy import WITHIN_S, CozeProxyRoutes, CozeProxyState
+from jotgate.control.surfaces.coze_proxy import ALL_CLEARED, WITHIN_S, CozeProxyRoutes, CozeProxyState
 from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.coze_sessions import session_of
 from jotgate.core.face_callers import read_caller, write_caller
 from jotgate.core.principals import Principal
-from jotgate.core.token_exchange import Unanswered
+from jotgate.core.token_exchange import KeptRefreshToken, Unanswered
+from jotgate.core.token_grants import TokenGrant
+from jotgate.core.values import Secret
 from tests.coze_keeping import ANN, BOB, LISTED, DeskStage
-from tests.token_keeping import refused
+from tests.token_keeping import TOKEN_URL, refused
 
 RULES: Final = CozeProxyRules(bot_id="7", label="usual", has_jwt=True)
 
@@ -129,6 +131,22 @@ def test_the_faults_of_the_documents_troubleshooting_are_its_words(house: House)
     house.stage.keeping.keeper.follow(())
     for method, path in (("GET", "/get_jwt"), ("POST", "/refresh_jwt"), ("DELETE", "/clear_jwt")):
         assert house.message(path, method) == (503, "JWT configuration not provided")
+
+
+def test_who_has_to_log_in_is_told_so_and_one_token_is_then_that_of_all_sessions(house: House) -> None:
+    keeping = house.stage.keeping
+    grant = TokenGrant(upstream="coze", kind="refresh-token", dialect="coze", token_url=TOKEN_URL, client_id="app")
+    keeping.keeper.follow((grant,))
+    for method, path in (("GET", "/get_jwt"), ("POST", "/refresh_jwt")):
+        status, message = house.message(path, method)
+        assert status == 503
+        assert message.endswith("nobody has logged in for it; run: jotgate upstream login coze")
+    keeping.kept.kept["coze"] = KeptRefreshToken(Secret("refresh"), grant.origin, 0)
+    mine = house.token(path="/get_jwt?sessionName=mine")
+    assert house.token(BOB, path="/get_jwt?sessionName=work") == mine
+    status, told = house.ask("/clear_jwt?sessionName=work", BOB, "DELETE")
+    assert (status, told["message"]) == (200, ALL_CLEARED)
+    assert house.token(path="/get_jwt?sessionName=mine") != mine
 
 
 def test_a_renewal_that_fails_is_told_although_the_token_of_before_is_good_still(house: House) -> None:

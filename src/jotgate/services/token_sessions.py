@@ -115,14 +115,22 @@ class TokenSession:
 
 
 class TokenAccount:
-    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer."""
+    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer.
 
-    __slots__ = ("failed", "failing_since_s", "fault", "obtained", "obtained_at_s", "rest")
+    `is_told`: the operator was told that it fails, and not yet that it does no more.
+    """
+
+    __slots__ = ("failed", "failing_since_s", "fault", "is_told", "obtained", "obtained_at_s", "rest")
 
     def __init__(self) -> None:
         self.obtained = 0
-        self.obtained_at_s = 0.0
         self.failed = 0
+        self.is_told = False
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Another client, or another endpoint: what befell the one before says nothing of it. It is counted on."""
+        self.obtained_at_s = 0.0
         self.fault = ""
         self.failing_since_s = 0.0
         self.rest = Rest()

@@ -97,6 +97,7 @@ class UpstreamTokenKeeper:
             now = self._grants.get(name)
             if now is None or now.mark != grant.mark:
                 self._forget(name)
+                self._accounts[name].begin_anew()
             elif now != grant:
                 self._try_again(name)
         self._accounts = {name: self._accounts.get(name) or TokenAccount() for name in self._grants}
@@ -238,8 +239,9 @@ class UpstreamTokenKeeper:
         return known.look(now_s) or self._account(grant).rest.look(now_s)
 
     def _account(self, grant: TokenGrant) -> TokenAccount:
-        """What is counted of an upstream; of one that the settings name no more, for nobody."""
-        return self._accounts.get(grant.upstream) or TokenAccount()
+        """What is counted of an upstream; of one that the settings name no more, or otherwise, for nobody."""
+        now = self._grants.get(grant.upstream)
+        return TokenAccount() if now is None or now.mark != grant.mark else self._accounts[grant.upstream]
 
     async def _obtain(
         self, grant: TokenGrant, session: str, known: TokenSession, by: Asker
@@ -275,22 +277,28 @@ class UpstreamTokenKeeper:
             account.rest.over()
             account.obtained += 1
             account.obtained_at_s = self._clock.now_s()
-            self._tell(grant.upstream, account, "")
+            if account is self._accounts.get(grant.upstream):
+                self._tell(grant.upstream, account, "")
             return held
         lacking = _lack(outcome)
         if isinstance(outcome, Unasked):
             return lacking
         self._failures.note(by.actor, {**details, "cause": lacking.cause}, key=grant.upstream)
         account.failed += 1
+        if self._grants.get(grant.upstream) != grant:
+            return _CHANGED  # It says nothing of what is configured now.
         self._tell(grant.upstream, account, lacking.cause)
         resting = account.rest if isinstance(outcome, NotNow) else known.rest
         return resting.begin(lacking, self._chance, now_s)
 
     def _tell(self, upstream: str, account: TokenAccount, fault: str) -> None:
         """Tell the operator what has changed: that it fails, for which reason, or no longer."""
-        if bool(fault) != bool(account.fault):
-            account.failing_since_s = self._clock.now_s() if fault else 0.0
+        if fault and not account.fault:
+            account.failing_since_s, account.is_told = self._clock.now_s(), True
             self._news.failing(upstream, fault)
+        elif account.is_told and not fault:
+            account.failing_since_s, account.is_told = 0.0, False
+            self._news.failing(upstream, "")
         account.fault = fault
 
     def _standing(self, grant: TokenGrant) -> TokenStanding:

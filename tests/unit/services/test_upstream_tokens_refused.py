@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core.token_exchange import Answered, Unanswered
+from jotgate.core.token_grants import TokenGrant
 from jotgate.core.upstream_tokens import TokenFound, TokenLacking, digest_of
 from jotgate.core.values import Secret
 from jotgate.errors import (
@@ -185,6 +186,53 @@ async def test_a_key_that_is_none_is_said_when_a_token_is_wanted() -> None:
     with pytest.raises(UpstreamTokenRefused, match="private key cannot be used"):
         await stage.keeper.held("coze", "s")
     assert stage.endpoint.posts == []
+
+
+@on_loop
+async def test_what_befell_one_endpoint_is_not_told_of_the_one_that_is_configured_in_its_place() -> None:
+    stage = KeeperStage()
+    stage.endpoint.default = lambda _: Unanswered("nobody is there")
+    assert (await stage.lacking("a")).lack == "unreachable"
+    other = replace(coze_grant(), token_url="https://other.example/token")
+    stage.endpoint.default = lambda _: refused("access_deny", 403)
+    stage.keeper.follow([other])
+    (standing,) = stage.keeper.standings()
+    assert (standing.fault, standing.failing_since_s, standing.failed) == ("", 0.0, 1)
+    assert "access_deny" in (await stage.lacking("a")).cause
+    stage.endpoint.default = lambda number: granted(f"czs_{number}")
+    stage.keeper.follow([replace(other, token_url="https://right.example/token")])
+    assert (await stage.token("a")).startswith("czs_")
+    first, second, last = [fault for _, fault in stage.news]
+    assert "nobody is there" in first
+    assert "access_deny" in second
+    assert last == ""
+
+
+@on_loop
+async def test_another_way_to_an_endpoint_ends_the_rest_of_one_that_did_not_answer() -> None:
+    stage = KeeperStage()
+    stage.endpoint.default = lambda _: Unanswered("nobody is there")
+    assert (await stage.lacking("a")).lack == "unreachable"
+    stage.endpoint.default = lambda number: granted(f"czs_{number}")
+    stage.keeper.follow([replace(coze_grant(), timeout_s=20.0)])
+    assert (await stage.token("a")).startswith("czs_")
+
+
+@pytest.mark.parametrize(
+    "corrected", [replace(coze_grant(), timeout_s=20.0), coze_grant(client_id="another")], ids=["same", "another"]
+)
+@on_loop
+async def test_what_comes_late_of_settings_before_makes_nobody_wait(corrected: TokenGrant) -> None:
+    stage = KeeperStage()
+    stage.endpoint.script = [refused("access_deny", 403)]
+    stage.endpoint.gate = asyncio.Event()
+    waiting = asyncio.ensure_future(stage.token())
+    await until(lambda: len(stage.endpoint.posts) == 1)
+    stage.keeper.follow([corrected])
+    stage.endpoint.gate.set()
+    assert (await waiting).startswith("czs_2")
+    assert stage.keeper.standings()[0].fault == ""
+    assert stage.news == []
 
 
 async def _ask(worker: UpstreamTokens, session: str, digest: bytes = b"") -> list[TokenFound | TokenLacking]:

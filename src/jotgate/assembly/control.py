@@ -159,7 +159,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         faults = check_bound(host, config.server, config.tls)
         for one in presets:
             faults += check_bound(one.listen[0], config.server, config.tls, one.listen_settings[0])
-            faults += check_open(one)
+            faults += check_open(one, config.server)
         if faults:
             raise ConfigurationError(faults)
         bound = replace(config, server=replace(config.server, host=host))

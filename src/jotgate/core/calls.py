@@ -36,6 +36,7 @@ class Request(Struct):
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
     `face` names the listener that it came in by, and chooses its world and dialect; empty: the native one.
     `aim` is what it asks of Coze, where a face has settled that (`core.coze_proxy`).
+    `forwarded`: some field of its head is one in which proxies speak of callers, whether that was believed or dropped.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
@@ -56,6 +57,7 @@ class Request(Struct):
     units_by_s: float = 0.0
     face: str = ""
     aim: Aim | None = None
+    forwarded: bool = False
 
 
 class Allowance(Struct, frozen=True):

@@ -16,7 +16,7 @@ def check_presets(presets: Sequence[Preset], config: Config | None, issuers: Map
     `config` None: these have faults of their own, and addresses are not looked at. `issuers` are the sound entries by
     their path.
     """
-    faults = [fault for one in presets for fault in (*one.faults, *check_open(one))]
+    faults = [fault for one in presets for fault in (*one.faults, *check_open(one, config and config.server))]
     faults += [*_check_secrets(presets), *_check_issuers(presets, issuers)]
     return (
         faults if config is None else [*faults, *_check_addresses(presets, config.server, config.tls, config.metrics)]
@@ -70,17 +70,30 @@ def _exposed(preset: Preset) -> str:
     )
 
 
-def check_open(preset: Preset) -> list[Fault]:
-    """The fault of a face that looks at no credential where other machines reach it."""
+def check_open(preset: Preset, server: Server | None) -> list[Fault]:
+    """The faults of a face that looks at no credential where others reach it: by its address, or by a proxy.
+
+    `server` None: the settings have faults of their own, and what they say of proxies is not looked at.
+    """
     host, rules = preset.listen[0], preset.rules
-    if not isinstance(rules, CozeProxyRules) or not rules.open_local or is_loopback(host):
+    if not isinstance(rules, CozeProxyRules) or not rules.open_local:
         return []
-    fault = (
-        f"has the preset '{preset.name}' listen on '{host}', which other machines can reach, and with "
-        "coze_proxy.open_local (--open-local) whoever reaches it may do everything; write 127.0.0.1, or leave "
-        "--open-local out and give callers tokens"
-    )
-    return [(preset.listen_settings[0], fault)]
+    faults: list[Fault] = []
+    if not is_loopback(host):
+        fault = (
+            f"has the preset '{preset.name}' listen on '{host}', which other machines can reach, and with "
+            "coze_proxy.open_local (--open-local) whoever reaches it may do everything; write 127.0.0.1, or leave "
+            "--open-local out and give callers tokens"
+        )
+        faults.append((preset.listen_settings[0], fault))
+    if server is not None and (server.behind_proxy or server.trusted_proxies):
+        setting = "server.behind_proxy" if server.behind_proxy else "server.trusted_proxies"
+        fault = (
+            f"says that others reach this machine by a proxy, and at the preset '{preset.name}' with "
+            "coze_proxy.open_local (--open-local) whoever reaches it may do everything; leave one of them out"
+        )
+        faults.append((setting, fault))
+    return faults
 
 
 def _check_secrets(presets: Iterable[Preset]) -> list[Fault]:

@@ -101,7 +101,7 @@ class Proxies:
         """Take from a request what it says of its caller: `peer` becomes the caller's if a trusted proxy says so.
 
         So does `certificate`: that of a proxy's connection is the proxy's own. What may not be believed is dropped from
-        the header fields. Returns whether a trusted proxy sent the request.
+        the header fields; that there was any is noted (`forwarded`). Returns whether a trusted proxy sent the request.
         """
         headers = request.headers
         trusted = self.trusts(request.peer)
@@ -112,7 +112,9 @@ class Proxies:
         for name in headers.keys() - self.harmless:
             if not _speaks_for_callers(name):
                 self._remember(name)
-            elif not trusted or not self._is_believed(name):
+                continue
+            request.forwarded = True
+            if not trusted or not self._is_believed(name):
                 del headers[name]
         if trusted:
             request.peer = self._find_caller(headers, request.peer)

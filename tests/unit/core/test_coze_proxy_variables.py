@@ -6,9 +6,11 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
+from jotgate.core.config import Server
+from jotgate.core.config_reader import read as read_settings
 from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.coze_proxy_variables import read_coze_proxy
-from jotgate.core.preset_checks import check_open
+from jotgate.core.preset_checks import check_open, check_presets
 from jotgate.core.preset_entries import CozeProxyEntry
 from jotgate.core.presets import Preset
 from jotgate.core.prompt_chain import ANY_ORIGIN, Pages
@@ -193,11 +195,27 @@ def test_an_upstream_of_the_operators_own_stands_in_its_place() -> None:
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "gateway.example"])
 def test_an_open_face_listens_on_loopback_alone(host: str) -> None:
     preset = read_with(OPEN, **USUAL, HOST=host)
-    ((path, fault),) = check_open(preset)
+    ((path, fault),) = check_open(preset, Server())
     assert path == "HOST"
     assert "--open-local" in fault
-    assert check_open(read_with(OPEN, **USUAL, HOST="::1")) == []
-    assert check_open(read(**USUAL, HOST=host)) == []
+    assert check_open(read_with(OPEN, **USUAL, HOST="::1"), Server()) == []
+    assert check_open(read(**USUAL, HOST=host), Server()) == []
+
+
+@pytest.mark.parametrize(
+    ("server", "setting"),
+    [
+        (Server(behind_proxy=True, trusted_proxies=("127.0.0.1",)), "server.behind_proxy"),
+        (Server(trusted_proxies=("127.0.0.1",)), "server.trusted_proxies"),
+    ],
+)
+def test_an_open_face_has_no_proxy_before_it(server: Server, setting: str) -> None:
+    settings = {setting.partition(".")[2]: getattr(server, setting.partition(".")[2]), "trusted_proxies": ["127.0.0.1"]}
+    reading = read_settings({"server": settings})
+    ((path, fault),) = check_presets([read_with(OPEN, **USUAL)], reading.config, reading.issuers)
+    assert (path, "--open-local" in fault) == (setting, True)
+    assert [path for path, _ in check_open(read_with(OPEN, **USUAL), server)] == [setting]
+    assert check_open(read(**USUAL), server) == []
 
 
 def test_the_file_of_the_preset_alone_says_which_service() -> None:

@@ -125,12 +125,21 @@ class CozeProxySurface:
         return answer
 
     def _require_here(self, request: Request) -> None:
-        """Refuse what a web page of elsewhere sends: any page that is open in a browser of this machine reaches us.
+        """Refuse what is not of this machine, and what a web page of elsewhere sends: a browser lets any page reach us.
+
+        A proxy on this machine would make everybody a caller of this machine: what came through one is refused.
 
         Raises:
-            OriginRefused: it calls us by another name than this machine's, or comes from a page that is not listed.
+            OriginRefused: it is of another machine, or came through a proxy; it calls us by another name than this
+                machine's, or comes from a page that is not listed.
         """
         headers = request.headers
+        if request.forwarded or b"via" in headers or not is_loopback(request.peer):
+            raise OriginRefused(
+                "this listener is open to its own machine alone, and the request is of another one, or a proxy passed "
+                "it on",
+                hint="Start jotgate without --open-local, and give callers tokens, where a proxy is before it",
+            )
         host = headers.get(b"host", b"")
         if not is_loopback(_host_of(host)):
             raise OriginRefused(

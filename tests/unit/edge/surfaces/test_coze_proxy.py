@@ -15,6 +15,7 @@ from jotgate.core.policy_values import Policy, PolicySet
 from jotgate.core.prompt_chain import Pages
 from jotgate.core.routes import Attempt, Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
+from jotgate.edge.proxies import Proxies
 from jotgate.edge.surfaces.coze_proxy import CozeProxySurface
 from jotgate.errors import JotgateError
 from jotgate.gateway.passage import ControlDoor
@@ -318,6 +319,34 @@ def test_an_open_face_refuses_web_pages_of_elsewhere(headers: dict[str, bytes]) 
     house = House(OPEN)
     assert error(house.ask(get(b"/refresh_jwt", b"POST", **headers))) == (403, "origin_refused")
     assert error(house.chat(b"", None, **headers)) == (403, "origin_refused")
+    assert not house.control.exchanges
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["forwarded", "x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "x_real_ip", "x_client_ip", "via"],
+)
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)])
+def test_an_open_face_refuses_what_a_proxy_passed_on(field: str, trusted: tuple[str, ...]) -> None:
+    house = House(OPEN)
+    for asked in (get(b"/get_jwt", **{field: b"203.0.113.9"}), get(b"/health", **{field: b"203.0.113.9"})):
+        Proxies(trusted, "x-forwarded").hear(asked)
+        asked.peer = "127.0.0.1"
+        assert error(house.ask(asked)) == (403, "origin_refused")
+    assert not house.control.exchanges
+    unmarked = House()
+    asked = get(b"/health", **{field: b"203.0.113.9"})
+    Proxies(trusted, "x-forwarded").hear(asked)
+    unmarked.ask(asked)
+    assert unmarked.control.exchanges, "a face with tokens takes it"
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1", "2001:db8::1", "", "unix"])
+def test_an_open_face_refuses_who_is_not_of_this_machine(peer: str) -> None:
+    house = House(OPEN)
+    asked = get(b"/get_jwt")
+    asked.peer = peer
+    assert error(house.ask(asked)) == (403, "origin_refused")
     assert not house.control.exchanges
 
 

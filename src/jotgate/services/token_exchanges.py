@@ -94,27 +94,34 @@ class TokenExchanges:
         return outcome
 
     async def _once(self, grant: TokenGrant, session: str) -> Outcome:
-        try:
-            if grant.kind == "refresh-token":
-                return await self._refresh(grant)
-            if grant.keys:
-                return await self._assert(grant, session)
-        except KeyRefused as refusal:
-            return Declined(f"the private key cannot be used: {refusal.message}")
+        if grant.kind == "refresh-token":
+            return await self._refresh(grant)
+        if grant.keys:
+            return await self._assert(grant, session)
         return await self._ask(grant)
 
     async def _assert(self, grant: TokenGrant, session: str) -> Outcome:
-        """Try the key that was taken last, and where it is not taken any more the other one. Raises KeyRefused."""
+        """Try the key that was taken last, and where it is not taken any more, or is none, the other one."""
         first = self.key_in_use(grant)
         order = [*grant.keys[first:], *grant.keys[:first]]
-        outcome: Outcome = Unasked("no key is configured")
-        for place, key in enumerate(order):
-            outcome = await self._ask(grant, assertion=self._sign(grant, key, session))
+        refusals: list[Declined] = []
+        for key in order:
+            outcome = await self._try_key(grant, key, session)
             if isinstance(outcome, Handout):
                 self._taken[grant.upstream] = key.key_id
-            if not (isinstance(outcome, Declined) and outcome.for_key and place + 1 < len(order)):
+            if not isinstance(outcome, Declined):
+                return outcome
+            refusals.append(outcome)
+            if not outcome.for_key:
                 break
-        return outcome
+        return _declined_all(grant, order, refusals)
+
+    async def _try_key(self, grant: TokenGrant, key: AssertionKey, session: str) -> Outcome:
+        try:
+            assertion = self._sign(grant, key, session)
+        except KeyRefused as refusal:
+            return Declined(f"the private key cannot be used: {refusal.message}", for_key=True)
+        return await self._ask(grant, assertion=assertion)
 
     def _sign(self, grant: TokenGrant, key: AssertionKey, session: str) -> Secret:
         known = self._keys.get((key, grant.algorithm))
@@ -190,3 +197,11 @@ class TokenExchanges:
         if grant.kind == "refresh-token" and grant.origin == LOGIN:
             cause += f"; log in again: jotgate upstream login {grant.upstream}"
         return Declined(cause, outcome.for_key)
+
+
+def _declined_all(grant: TokenGrant, order: list[AssertionKey], refusals: list[Declined]) -> Declined:
+    """Why no key is taken: where two were tried, what was said of each, by its name."""
+    if len(refusals) == 1:
+        return refusals[0]
+    named = [f"key '{key.key_id}': {one.cause}" for key, one in zip(order, refusals, strict=True)]
+    return Declined("; ".join(named), for_key=all(one.for_key for one in refusals))

@@ -24,6 +24,7 @@ _BASE = "/api/permission/oauth2"
 _LOGIN = TokenGrant(
     upstream="coze", kind="refresh-token", dialect="coze", token_url="https://api.coze.example/t", client_id="c"
 )
+_NO_KEY = AssertionKey(Secret("-----BEGIN PRIVATE KEY-----\nno\n"), "none")
 _CONFIGURED = replace(_LOGIN, refresh_token=Secret("configured"))
 
 
@@ -138,6 +139,30 @@ async def test_of_two_key_pairs_the_one_that_coze_has_is_taken() -> None:
         server.drop_key(key_id)
         assert isinstance(await exchanges.run(grant, ""), Declined)
         assert len(server.exchanges) == asked + 3
+
+
+@on_loop
+async def test_a_key_that_is_none_keeps_nobody_from_the_next_one() -> None:
+    async with coze() as (server, exchanges, _):
+        key_id, pem = server.add_key()
+        grant = grant_at(server, _NO_KEY, AssertionKey(Secret(pem), key_id))
+        for _ in range(2):  # A control process that begins anew knows nothing of the one that was taken.
+            assert isinstance(await exchanges.run(grant, ""), Handout)
+        assert ([one.key_id for one in server.exchanges], exchanges.key_in_use(grant)) == ([key_id, key_id], 1)
+        server.drop_key(key_id)
+        outcome = await exchanges.run(grant, "")
+        assert isinstance(outcome, Declined)
+        assert "private key cannot be used" in outcome.cause
+
+
+@on_loop
+async def test_a_next_key_that_is_none_hides_nothing_of_what_was_said_of_the_first() -> None:
+    async with coze() as (server, exchanges, _):
+        grant = grant_at(server, AssertionKey(Secret(server.private_key_pem), "unregistered"), _NO_KEY)
+        outcome = await exchanges.run(grant, "")
+        assert isinstance(outcome, Declined)
+        assert "key 'unregistered': the token endpoint answered 401" in outcome.cause
+        assert "key 'none': the private key cannot be used" in outcome.cause
 
 
 @on_loop

@@ -106,6 +106,8 @@ def test_somebody_logs_in_calls_by_it_before_and_behind_a_start_and_logs_out(
     assert b"jotgate upstream login coze" in lacking.body
     told = run_command("upstream", "status", "coze", "--config", str(config), data=data)
     assert (told.returncode, "nobody has logged in" in told.stdout) == (1, True)
+    looked = run_command("doctor", "--config", str(config), data=data)
+    assert (looked.returncode, "fix  Log in: jotgate upstream login coze" in looked.stdout) == (1, True), looked.stdout
 
     said = log_in(coze, data, config)
     answer = chat(call(gateway, token))

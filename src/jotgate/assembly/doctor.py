@@ -8,7 +8,7 @@ import os
 import resource
 import socket
 import stat
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
@@ -22,6 +22,8 @@ from jotgate.core.config import Config, Server, seconds
 from jotgate.core.issuer_checks import way_of
 from jotgate.core.issuer_compiler import iss_of
 from jotgate.core.status import Status, elsewhere, is_elsewhere
+from jotgate.core.upstream_orders import UpstreamAnswer
+from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.errors import AddressUnavailable, JotgateError
 from jotgate.processes.sockets import listen_tcp
 from jotgate.stores.directory import DataDirectory
@@ -49,10 +51,14 @@ class Check(Struct, frozen=True):
 
 
 Ask = Callable[[], Status | None]
+AskUpstreams = Callable[[], UpstreamAnswer | None]
 
 
-def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Check]:
-    """Every check, in the order in which a reader wants them. `ask` finds the running control, or None."""
+def examine(directory: DataDirectory, sources: Sources, ask: Ask, ask_upstreams: AskUpstreams) -> Iterator[Check]:
+    """Every check, in the order in which a reader wants them.
+
+    `ask` finds the running control, or None; `ask_upstreams` what that says of the credentials of its upstreams.
+    """
     settings = check_all(directory, sources)
     running, control = _find_control(directory, ask)
     silent = running is None and control.state == "fault"
@@ -68,8 +74,9 @@ def examine(directory: DataDirectory, sources: Sources, ask: Ask) -> Iterator[Ch
         if not silent:  # The address would look as if another program had taken it.
             yield check_address(config.server, running)
             yield from check_name(config.server, running)
+        yield from check_faces(settings, running)
         yield from check_issuers(settings, running)
-        yield from check_upstream_tokens(settings, running)
+        yield from check_upstream_tokens(settings, running, _find_lacks(running, ask_upstreams))
         yield from check_upstreams(settings, config)
 
 
@@ -241,26 +248,60 @@ def check_issuers(settings: Settings, running: Status | None) -> Iterator[Check]
             yield Check(f"issuer {state.name}", "ok", text)
 
 
-def check_upstream_tokens(settings: Settings, running: Status | None) -> Iterator[Check]:
-    """How control gets the tokens of upstreams, as it says itself; a token is got by nobody else."""
-    config = settings.config
-    for entry in () if config is None else config.upstreams:
-        if entry.oauth is None:
-            continue
-        name, by = f"tokens {entry.name}", f'by the grant "{entry.oauth.grant}"'
-        found = (
-            None if running is None else next((x for x in running.upstream_tokens if x.upstream == entry.name), None)
-        )
-        if found is None:
-            yield Check(name, "unknown", f"{by}; nothing runs that has got any", "Start it: jotgate up")
-        elif found.fault:
-            fix = "Look at [upstreams.oauth], and at what the authorization server knows of this client"
-            yield Check(name, "fault", f"{by}: {found.fault}", fix)
-        elif found.second:
-            text = f"{by}, with the key {found.key_id}: the first one is not taken any more"
-            yield Check(name, "ok", text, "Write it to private_key_env and key_id, and take the other out")
+def check_faces(settings: Settings, running: Status | None) -> Iterator[Check]:
+    """What a face lacks without which a part of it answers 503: of those that run, else of those that were named."""
+    lacks = {one.name: list(one.missing) for one in settings.presets}
+    if running is not None:
+        lacks |= {one.name: one.missing for one in running.faces}
+    for name, missing in lacks.items():
+        if missing:
+            fix = "Set it in .env or the environment: docs/systems/README.md"
+            yield Check(f"face {name}", "fault", "; ".join(missing), fix)
         else:
-            yield Check(name, "ok", f"{by}; {found.obtained} got, {found.failed} exchanges failed")
+            yield Check(f"face {name}", "ok", "nothing is missing")
+
+
+def _find_lacks(running: Status | None, ask: AskUpstreams) -> dict[str, str] | None:
+    """Why upstreams can be sent no token, by their names; None: control did not say."""
+    try:
+        answer = None if running is None else ask()
+    except JotgateError:
+        return None
+    return None if answer is None else {one.name: one.lack for one in answer.upstreams}
+
+
+def check_upstream_tokens(
+    settings: Settings, running: Status | None, lacks: Mapping[str, str] | None
+) -> Iterator[Check]:
+    """How control gets the tokens of upstreams, as it says itself; a token is got by nobody else.
+
+    Those of presets are told too, which the settings here need not name. `lacks` is why there is none, by upstream;
+    None: that is not known.
+    """
+    entries = () if settings.config is None else settings.config.upstreams
+    grants: dict[str, str] = {one.name: one.oauth.grant for one in entries if one.oauth is not None}
+    standings = {} if running is None else {one.upstream: one for one in running.upstream_tokens}
+    for name in dict.fromkeys((*grants, *standings)):
+        standing = standings.get(name)
+        grant = grants[name] if standing is None else standing.kind
+        lack = None if lacks is None else lacks.get(name)
+        yield _check_tokens(f"tokens {name}", f'by the grant "{grant}"', standing, lack)
+
+
+def _check_tokens(name: str, by: str, standing: TokenStanding | None, lack: str | None) -> Check:
+    if standing is None:
+        return Check(name, "unknown", f"{by}; nothing runs that has got any", "Start it: jotgate up")
+    if standing.fault:
+        fix = "Look at its [upstreams.oauth], or the preset's variables, and at what the server knows of this client"
+        return Check(name, "fault", f"{by}: {standing.fault}", fix)
+    if lack:
+        return Check(name, "fault", f"{by}: {lack}", f"Log in: jotgate upstream login {standing.upstream}")
+    if lack is None and standing.kind == "refresh-token":
+        return Check(name, "unknown", f"{by}; control does not say whether somebody has logged in", "Run this again")
+    if standing.second:
+        text = f"{by}, with the key {standing.key_id}: the first one is not taken any more"
+        return Check(name, "ok", text, "Write it to private_key_env and key_id, and take the other out")
+    return Check(name, "ok", f"{by}; {standing.obtained} got, {standing.failed} exchanges failed")
 
 
 def check_upstreams(settings: Settings, config: Config) -> Iterator[Check]:

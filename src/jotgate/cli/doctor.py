@@ -10,6 +10,7 @@ from jotgate.cli.common import (
     EXIT_OK,
     add_config_option,
     add_data_option,
+    add_preset_option,
     add_server_options,
     data_directory,
     say_next,
@@ -28,11 +29,12 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser(
         "doctor",
         help="find out what is wrong",
-        description="Look at the clock, limits, files, settings, control, the address and each upstream. Nothing is "
-        "changed. Give it the options of 'jotgate up'. Exit status 0: no fault; 1: each is told.",
+        description="Look at the clock, limits, files, settings, control, the address, faces and upstreams. Nothing "
+        "is changed. Give it the options of 'jotgate up'. Exit status 0: no fault; 1: each is told.",
     )
     add_data_option(parser)
     add_server_options(parser)
+    add_preset_option(parser)
     add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     parser.set_defaults(run=doctor)
@@ -43,11 +45,18 @@ def doctor(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from jotgate.assembly.doctor import examine
-    from jotgate.cli.operator import find_status
+    from jotgate.cli.operator import ask_if_running, find_status
+    from jotgate.core.upstream_orders import UpstreamAnswer, UpstreamOrder
     from jotgate.stores.directory import DataDirectory
 
     directory = DataDirectory(data_directory(arguments))
-    checks = examine(directory, sources(arguments), lambda: find_status(directory))
+    listing = UpstreamOrder(action="list")
+    checks = examine(
+        directory,
+        sources(arguments),
+        lambda: find_status(directory),
+        lambda: ask_if_running(directory, "/upstreams", listing, UpstreamAnswer),
+    )
     if arguments.json:
         found = list(checks)
         sound = not any(check.state == "fault" for check in found)

@@ -9,6 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.assembly.doctor import (
+    AskUpstreams,
+    Check,
+    check_faces,
     check_files,
     check_name,
     check_open_files,
@@ -21,7 +24,8 @@ from jotgate.assembly.doctor import (
 from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, Server, UpstreamEntry
 from jotgate.core.routes import Proxy, Reach
-from jotgate.core.status import Status
+from jotgate.core.status import FaceState, Status
+from jotgate.core.upstream_orders import UpstreamAnswer, UpstreamView
 from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.core.values import Secret
 from jotgate.errors import CommandError
@@ -91,7 +95,7 @@ def test_an_address_is_not_called_taken_when_control_is_there_and_silent(tmp_pat
     def ask() -> Status | None:
         raise CommandError("it did not answer within 10 s")
 
-    checks = list(examine(DataDirectory(tmp_path / "data"), Sources(), ask))
+    checks = list(examine(DataDirectory(tmp_path / "data"), Sources(), ask, lambda: None))
     assert [one.text for one in checks if one.name == "control"] == ["it did not answer within 10 s"]
     assert not [one for one in checks if one.name == "address"]
 
@@ -172,13 +176,61 @@ def test_how_tokens_for_upstreams_are_got_is_told_by_what_control_says(tmp_path:
         (replace(well, fault="no route"), "fault", "no route"),
         (replace(well, key_id="next", second=True), "ok", "the first one is not taken any more"),
     ):
-        (found,) = check_upstream_tokens(settings, replace(running, upstream_tokens=[standing]))
+        (found,) = check_upstream_tokens(settings, replace(running, upstream_tokens=[standing]), {"u": ""})
         assert (found.name, found.state) == ("tokens u", state)
         assert said in found.text
         assert found.fix or standing is well
-    (unknown,) = check_upstream_tokens(settings, None)
+    (unknown,) = check_upstream_tokens(settings, None, {})
     assert unknown.state == "unknown"
     assert [one.name for one in check_upstreams(settings, settings.require())] == []
+
+
+def test_the_upstream_of_a_preset_that_runs_is_told_though_the_settings_here_do_not_name_it(tmp_path: Path) -> None:
+    settings = load_settings(Sources(file=_with_grant(tmp_path), environment={"SECRET": "s"}))
+    failing = TokenStanding("coze", "coze", sessions=0, obtained=0, failed=1, fault="the private key cannot be used")
+    running = replace(status("http://127.0.0.1:8080", "http://127.0.0.1:8080"), upstream_tokens=[failing])
+    own, found = check_upstream_tokens(settings, running, {})
+    assert (own.name, own.state) == ("tokens u", "unknown")
+    assert (found.name, found.state) == ("tokens coze", "fault")
+    assert "the private key cannot be used" in found.text
+
+
+def test_a_login_that_lacks_is_a_fault_with_its_command(tmp_path: Path) -> None:
+    running = replace(
+        status("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        upstream_tokens=[TokenStanding("coze", "refresh-token", sessions=0, obtained=0, failed=0)],
+    )
+    lacking = UpstreamAnswer([UpstreamView(name="coze", kind="coze", credential="refresh-token")], running=True)
+
+    def report(ask_upstreams: AskUpstreams) -> Check:
+        checks = examine(DataDirectory(tmp_path / "data"), Sources(), lambda: running, ask_upstreams)
+        return next(one for one in checks if one.name == "tokens coze")
+
+    found = report(lambda: lacking)
+    assert (found.state, found.fix) == ("fault", "Log in: jotgate upstream login coze")
+    assert "nobody has logged in" in found.text
+
+    def silent() -> UpstreamAnswer | None:
+        raise CommandError("it did not answer within 10 s")
+
+    for ask in (silent, lambda: None):
+        assert report(ask).state == "unknown", "what cannot be known is not called good"
+    logged_in = replace(lacking, upstreams=[replace(lacking.upstreams[0], configured=True)])
+    assert report(lambda: logged_in).state == "ok"
+
+
+def test_what_a_face_lacks_is_a_fault_whether_it_runs_or_not(tmp_path: Path) -> None:
+    file = tmp_path / "jotgate.toml"
+    file.touch()
+    half = Sources(file=file, environment={"COZE_JWT_APP_ID": "1105"}, presets=("coze-proxy",))
+    (idle,) = check_faces(load_settings(half), None)
+    assert (idle.name, idle.state) == ("face coze-proxy", "fault")
+    assert "COZE_JWT_KEY_ID" in idle.text
+    running = status("http://127.0.0.1:1", "http://127.0.0.1:1")
+    for missing, state in ((["COZE_JWT_KEY_ID must be set"], "fault"), ([], "ok")):
+        face = FaceState("coze-proxy", "http://127.0.0.1:3000", missing)
+        (found,) = check_faces(load_settings(Sources(file=file)), replace(running, faces=[face]))
+        assert (found.name, found.state) == ("face coze-proxy", state)
 
 
 def _with_grant(directory: Path) -> Path:

@@ -28,6 +28,11 @@ _RETRY_S: Final = 1
 _RETRY_MAX_S: Final = 300
 _NOT_NOW: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOT_NOW_WORDS: Final = frozenset({"temporarily_unavailable", "server_error", "internal_error", "slow_down"})
+_OF_ALL_WORDS: Final = frozenset(
+    {"invalid_grant", "invalid_scope", "unsupported_grant_type", "access_deny", "access_denied"}
+)
+"""What is wrong with a client, its key or what it may ask for, whichever session it asks for (RFC 6749 s5.2)."""
+_OF_ONE_STATUSES: Final = frozenset({400, 422})
 _OTHER_KEY_WORDS: Final = frozenset({"invalid_client", "unauthorized_client"})
 
 
@@ -77,10 +82,14 @@ class Handout(Struct, frozen=True):
 
 
 class Declined(Struct, frozen=True):
-    """A no. `cause` is safe; `for_key`: another key or secret of the same client may be taken."""
+    """A no. `cause` is safe; `for_key`: another key or secret of the same client may be taken.
+
+    `for_session`: it may be about what was asked for one session, and says nothing of others.
+    """
 
     cause: str
     for_key: bool = False
+    for_session: bool = False
 
 
 class NotNow(Struct, frozen=True):
@@ -121,7 +130,9 @@ def read_answer(answered: Answered, grant: TokenGrant, asked_s: float) -> Handou
         cause = f"the token endpoint answered {answered.status}, {refused.cause}"
         if answered.status in _NOT_NOW or refused.error in _NOT_NOW_WORDS:
             return NotNow(cause, _retry_after_s(answered.retry_after))
-        return Declined(cause, for_key=refused.error in _OTHER_KEY_WORDS or answered.status == 401)
+        for_key = refused.error in _OTHER_KEY_WORDS or answered.status == 401
+        for_session = answered.status in _OF_ONE_STATUSES and refused.error not in _OF_ALL_WORDS and not for_key
+        return Declined(cause, for_key, for_session)
     token = text_of(found, "access_token")
     if not _is_token(token):
         return Declined("the token endpoint's answer has no access_token that could be sent")

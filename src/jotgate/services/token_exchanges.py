@@ -114,7 +114,7 @@ class TokenExchanges:
             refusals.append(outcome)
             if not outcome.for_key:
                 break
-        return _declined_all(grant, order, refusals)
+        return _declined_all(order, refusals)
 
     async def _try_key(self, grant: TokenGrant, key: AssertionKey, session: str) -> Outcome:
         try:
@@ -196,12 +196,14 @@ class TokenExchanges:
             return NotNow(cause, outcome.retry_after_s)
         if grant.kind == "refresh-token" and grant.origin == LOGIN:
             cause += f"; log in again: jotgate upstream login {grant.upstream}"
-        return Declined(cause, outcome.for_key)
+        return Declined(cause, outcome.for_key, outcome.for_session)
 
 
-def _declined_all(grant: TokenGrant, order: list[AssertionKey], refusals: list[Declined]) -> Declined:
+def _declined_all(order: list[AssertionKey], refusals: list[Declined]) -> Declined:
     """Why no key is taken: where two were tried, what was said of each, by its name."""
     if len(refusals) == 1:
         return refusals[0]
     named = [f"key '{key.key_id}': {one.cause}" for key, one in zip(order, refusals, strict=True)]
-    return Declined("; ".join(named), for_key=all(one.for_key for one in refusals))
+    return Declined(
+        "; ".join(named), for_key=all(one.for_key for one in refusals), for_session=refusals[-1].for_session
+    )

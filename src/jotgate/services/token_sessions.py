@@ -30,8 +30,12 @@ class Rest:
         self._lacking: TokenLacking | None = None
 
     def begin(self, lacking: TokenLacking, chance: Chance, now_s: float) -> TokenLacking:
-        """Rest from now on (monotonic), for longer each time; what is said has the time in it."""
-        self.times += 1
+        """Rest from now on (monotonic), for longer each time; what is said has the time in it.
+
+        Those who fail together, before it rests or while it does, are one time.
+        """
+        if now_s >= self._end_s:
+            self.times += 1
         span_s = max(lacking.retry_after_s, chance.shorten(min(REST_MAX_S, 2.0 ** min(self.times, _DOUBLINGS_MAX))))
         self._end_s = now_s + span_s
         self._lacking = replace(lacking, retry_after_s=max(1, round(span_s)))
@@ -115,7 +119,7 @@ class TokenSession:
 
 
 class TokenAccount:
-    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer.
+    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer, or refused the client.
 
     `is_told`: the operator was told that it fails, and not yet that it does no more.
     """

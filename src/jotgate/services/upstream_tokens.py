@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jotgate.core.token_exchange import Handout, NotNow
+from jotgate.core.token_exchange import Declined, Handout, NotNow
 from jotgate.core.token_grants import TokenGrant
 from jotgate.core.upstream_tokens import (
     NO_REFUSAL,
@@ -288,7 +288,8 @@ class UpstreamTokenKeeper:
         if self._grants.get(grant.upstream) != grant:
             return _CHANGED  # It says nothing of what is configured now.
         self._tell(grant.upstream, account, lacking.cause)
-        resting = account.rest if isinstance(outcome, NotNow) else known.rest
+        of_one = isinstance(outcome, Handout) or (isinstance(outcome, Declined) and outcome.for_session)
+        resting = known.rest if of_one else account.rest
         return resting.begin(lacking, self._chance, now_s)
 
     def _tell(self, upstream: str, account: TokenAccount, fault: str) -> None:

@@ -121,6 +121,44 @@ async def test_an_endpoint_that_is_gone_is_not_asked_for_each_session_in_turn() 
     assert len(stage.endpoint.posts) <= TRIES * EXCHANGES_MAX
 
 
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [(refused("invalid_client"), 1), (refused("access_deny", 403), 1), (refused("invalid_request", 400), 3)],
+    ids=["client", "app", "session"],
+)
+@on_loop
+async def test_what_is_wrong_with_the_client_is_not_asked_for_each_session_in_turn(
+    answer: Answered, asked: int
+) -> None:
+    stage = KeeperStage()
+    good = await stage.token("before")
+    stage.endpoint.default = lambda _: answer
+    for session in ("a", "b", "c"):
+        assert (await stage.lacking(session)).lack == "refused"
+    assert len(stage.endpoint.posts) == 1 + asked
+    assert await stage.token("before") == good
+    stage.endpoint.default = lambda number: granted(f"czs_{number}")
+    stage.clock.advance(REST_MAX_S)
+    assert (await stage.token("d")).startswith("czs_")
+
+
+@on_loop
+async def test_a_key_that_is_none_is_read_for_no_further_session_in_a_while() -> None:
+    stage = KeeperStage(coze_grant("coze", replace(KEY, private_key=Secret("-----BEGIN PRIVATE KEY-----\nno\n"))))
+    for session in ("a", "b", "c"):
+        assert "private key cannot be used" in (await stage.lacking(session)).cause
+    assert stage.keeper.standings()[0].failed == 1
+
+
+@on_loop
+async def test_many_sessions_that_fail_together_make_a_rest_no_longer() -> None:
+    stage = KeeperStage()
+    stage.endpoint.default = lambda _: refused("invalid_client")
+    await asyncio.gather(*(stage.lacking(str(number)) for number in range(EXCHANGES_MAX)))
+    assert len(stage.endpoint.posts) == EXCHANGES_MAX
+    assert (await stage.lacking("another")).retry_after_s <= 2
+
+
 @on_loop
 async def test_a_moment_without_an_endpoint_fails_nobody() -> None:
     stage = KeeperStage()

@@ -64,6 +64,19 @@ def test_weak_000_1_nobody_without_a_token_gets_anything(house: Housed) -> None:
     assert house.ask("GET", "/health", "").status_code == SERVED
 
 
+def test_weak_000_1_no_reload_opens_a_face_that_asks_for_tokens(house: Housed) -> None:
+    settings = house.place / "jotgate.toml"
+    settings.write_text("[coze_proxy]\nopen_local = true\n")
+    try:
+        house.gateway.reload()
+        assert code_of(house.ask("GET", "/get_jwt", "")) == (401, "token_missing")
+        assert house.ask("GET", "/health", "").json()["mode"] == "tokens"
+        assert "coze_proxy.open_local has changed; that takes effect when jotgate is started" in house.gateway.errors
+    finally:
+        settings.write_text("")
+        house.gateway.reload()
+
+
 def test_weak_000_1_what_somebody_has_is_nobody_elses(house: Housed) -> None:
     assert house.chat(headers={"x-conversation-id": "mine"}).status_code == SERVED
     bob = house.token("bob")

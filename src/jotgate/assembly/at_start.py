@@ -3,9 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from jotgate.core.config import Config
-from jotgate.core.faces import Address
+from jotgate.core.config_checks import check_bound
+from jotgate.core.coze_proxy import CozeProxyRules, opened
+from jotgate.core.faults import Fault
+from jotgate.core.preset_checks import check_open
 from jotgate.core.presets import Preset
+from jotgate.errors import ConfigurationError
 
 _AT_START: Final = (
     "server.host",
@@ -27,6 +33,9 @@ _AT_START: Final = (
     "logs.format",
 )
 
+OPEN_LOCAL: Final = "coze_proxy.open_local"
+"""Whether the face that may be open is: no running gateway is opened by a change of its settings."""
+
 AtStart = Mapping[str, str | int]
 """Their values by path."""
 
@@ -37,13 +46,36 @@ def at_start(config: Config, presets: Iterable[Preset] = ()) -> AtStart:
     for path in _AT_START:
         section, _, name = path.partition(".")
         found[path] = getattr(getattr(config, section), name)
-    return found | {_listen_of(one.name): f"{one.listen[0]} {one.listen[1]}" for one in presets}
+    for one in presets:
+        found[_listen_of(one.name)] = f"{one.listen[0]} {one.listen[1]}"
+        if isinstance(one.rules, CozeProxyRules):
+            found[OPEN_LOCAL] = int(one.rules.open_local)
+    return found
 
 
-def listening_at(started: AtStart, preset: Preset) -> Address:
-    """Where a preset's face listens since the start, whatever its variables say now."""
+def standing_since(started: AtStart, presets: Iterable[Preset], config: Config) -> list[Preset]:
+    """The presets as they stand since the start, under settings that are read later.
+
+    Raises:
+        ConfigurationError: others would reach one in the clear, or one that looks at no credential.
+    """
+    standing = [_as_started(started, one) for one in presets]
+    faults: list[Fault] = []
+    for one in standing:
+        faults += check_bound(one.listen[0], config.server, config.tls, one.listen_settings[0])
+        faults += check_open(one, config.server)
+    if faults:
+        raise ConfigurationError(faults)
+    return standing
+
+
+def _as_started(started: AtStart, preset: Preset) -> Preset:
+    """A preset that listens where it did, and asks for credentials if it did, whatever its settings say now."""
     host, _, port = str(started[_listen_of(preset.name)]).partition(" ")
-    return host, int(port)
+    preset, rules = replace(preset, listen=(host, int(port))), preset.rules
+    if not isinstance(rules, CozeProxyRules):
+        return preset
+    return replace(preset, rules=opened(rules, open_local=bool(started[OPEN_LOCAL])))
 
 
 def at_urls(urls: Mapping[str, str]) -> AtStart:

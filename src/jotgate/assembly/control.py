@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from jotgate import __version__
 from jotgate.assembly.account_routes import account_routes
 from jotgate.assembly.administration import Offices, open_administration
-from jotgate.assembly.at_start import listening_at
+from jotgate.assembly.at_start import standing_since
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
 from jotgate.assembly.coze_room import CozeRoom
 from jotgate.assembly.face_tokens import FaceTokens
@@ -60,7 +60,6 @@ from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
-from jotgate.core.preset_checks import check_open
 from jotgate.core.presets import Preset
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.token_checks import refresh_rules
@@ -155,13 +154,9 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
     def prepare(found: Loaded, version: int) -> Effect:
         config = found.settings.require()
         check_name(directory, config)
-        presets = [replace(one, listen=listening_at(started_with, one)) for one in found.settings.presets]
-        faults = check_bound(host, config.server, config.tls)
-        for one in presets:
-            faults += check_bound(one.listen[0], config.server, config.tls, one.listen_settings[0])
-            faults += check_open(one, config.server)
-        if faults:
+        if faults := check_bound(host, config.server, config.tls):
             raise ConfigurationError(faults)
+        presets = standing_since(started_with, found.settings.presets, config)
         bound = replace(config, server=replace(config.server, host=host))
         own = open_once(found)
         kept = policies.read(found.settings, own.feed.picture.policies)

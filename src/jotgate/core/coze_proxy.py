@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from jotgate.core.calls import Body, Request
 from jotgate.core.coze_aims import (
@@ -22,7 +23,7 @@ from jotgate.core.coze_aims import (
 )
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, CREDENTIALS
 from jotgate.core.principals import Principal
-from jotgate.core.prompt_chain import Pages
+from jotgate.core.prompt_chain import ANY_ORIGIN, Pages
 from jotgate.core.routes import Attempt, CredentialPlace, Route
 from jotgate.errors import RequestMalformed
 
@@ -71,6 +72,15 @@ class CozeProxyRules(Struct, frozen=True, tag="coze-proxy"):
     has_jwt: bool = False
     pages: Pages = Pages()
     credentials: tuple[CredentialPlace, ...] = ()
+
+
+def opened(rules: CozeProxyRules, *, open_local: bool) -> CozeProxyRules:
+    """The same rules for a face that is open, or is not, whatever they say themselves.
+
+    Pages of every origin are for none that is open, as where its settings are read.
+    """
+    pages = Pages() if open_local and ANY_ORIGIN in rules.pages.origins else rules.pages
+    return replace(rules, open_local=open_local, pages=pages)
 
 
 def settle_aim(request: Request, body: Body, rules: CozeProxyRules, routes: Container[str]) -> Body:

@@ -66,10 +66,12 @@ def authorize(principal: Principal, operation: str, model: str) -> Decision:
 def refusal_of(decision: Deny) -> PermissionRefused:
     """How a caller is told no."""
     if decision.reason == "scope":
+        # An operation that faces alone have is no scope that a token can be made with.
+        enough = decision.wanted if decision.wanted in SCOPES else ALL_OPERATIONS_SCOPE
         return InsufficientScope(
-            decision.wanted,
+            enough,
             f"the token's scopes do not cover {decision.wanted}",
-            hint=f"Create a token with --scope {decision.wanted}",
+            hint=f"Create a token with --scope {enough}",
         )
     if decision.reason == "model":
         return ModelNotPermitted("the token's 'models' claim does not name this model")

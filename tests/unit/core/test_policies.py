@@ -9,7 +9,8 @@ from jotgate.core.operations import METRICS, OPERATIONS
 from jotgate.core.policies import Allow, Decision, Deny, Policies, authorize, refusal_of
 from jotgate.core.policy_values import Policy
 from jotgate.core.principals import Principal
-from jotgate.errors import Code, PolicyDenied
+from jotgate.core.scopes import scope_fault
+from jotgate.errors import Code, InsufficientScope, PolicyDenied
 from tests.callers import NAME, NOW_S, principal
 
 
@@ -184,6 +185,25 @@ def test_an_origin_that_is_too_long_to_be_read_is_taken_for_any() -> None:
     child = replace(principal(), origins=("subject sha256 0123abcd",))
     assert isinstance(decide(child, REST, deny("p", subjects=("bob",))), Deny)
     assert isinstance(decide(child, REST, deny("p", roles=("x",))), Allow)
+
+
+@pytest.mark.parametrize(
+    ("operation", "enough"),
+    [
+        ("models", "models"),
+        ("metrics", "metrics"),
+        ("upstream:credentials", "upstream:credentials"),
+        ("conversations", "ai"),
+        ("workflows", "ai"),
+    ],
+)
+def test_a_scope_that_lacks_is_told_as_one_that_a_token_can_be_made_with(operation: str, enough: str) -> None:
+    wants = Deny("scope", operation)
+    told = refusal_of(wants)
+    assert isinstance(told, InsufficientScope)
+    assert (told.scope, told.hint) == (enough, f"Create a token with --scope {enough}")
+    assert operation in told.message
+    assert scope_fault(enough) == ""
 
 
 def test_a_caller_is_told_the_reason_and_never_the_name() -> None:

@@ -42,9 +42,9 @@ def build_public(key_set: Callable[[], KeySetDocument], *routes: BaseRoute, face
 async def _refuse(face: str, request: Request, exception: Exception) -> Response:
     refusal: JotgateError = UnknownOperation("this path is not one that jotgate serves")
     if isinstance(exception, HTTPException) and exception.status_code == MethodRefused.status:
-        posts = "POST" in (exception.headers or {}).get("Allow", "GET")
-        allowed = ("POST", "this path takes POST only") if posts else ("GET, HEAD", "this path takes GET only")
-        refusal = MethodRefused(*allowed)
+        taken = sorted((exception.headers or {}).get("Allow", "GET").split(", "))
+        named = " and ".join(method for method in taken if method != "HEAD")
+        refusal = MethodRefused(", ".join(taken), f"this path takes {named} only")
     return problem_response(render_at(_path(request), refusal, accept=_accept(request), face=face))
 
 

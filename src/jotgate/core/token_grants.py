@@ -38,9 +38,9 @@ class TokenGrant(Struct, frozen=True, kw_only=True):
 
     `dialect` is how its token endpoint is asked: in forms (RFC 6749), or as Coze has it. `keys` are one or two: the
     second is tried where the first is refused as `invalid_client`, or is none. `audience` and `subject` are what an
-    assertion says; empty: what is usual for its kind. `scope` is a text of scopes, or Coze's JSON object. `session` is the name of the
-    session of whoever comes without one, and `device_id` and `custom_consumer` stand in Coze's session context. Times
-    are in seconds: a token is asked for that lives for `duration_s`, where that can be asked for.
+    assertion says; empty: what is usual for its kind. `scope` is a text of scopes, or Coze's JSON object. `session` is
+    the name of the session of whoever comes without one, and `device_id` and `custom_consumer` stand in Coze's session
+    context. Times are in seconds: a token is asked for that lives for `duration_s`, where that can be asked for.
     """
 
     upstream: str

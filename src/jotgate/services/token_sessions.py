@@ -119,9 +119,10 @@ class TokenSession:
 
 
 class TokenAccount:
-    """What is counted of one upstream. Mutable. `rest` is that of an endpoint that did not answer, or refused the client.
+    """What is counted of one upstream. Mutable.
 
-    `is_told`: the operator was told that it fails, and not yet that it does no more.
+    `rest` is that of an endpoint that did not answer, or refused the client. `is_told`: the operator was told that it
+    fails, and not yet that it does no more.
     """
 
     __slots__ = ("failed", "failing_since_s", "fault", "is_told", "obtained", "obtained_at_s", "rest")

@@ -93,7 +93,7 @@ def settle_aim(request: Request, body: Body, rules: CozeProxyRules, routes: Cont
         RequestMalformed: there are no messages; or what is named contradicts itself, or is neither named nor set.
     """
     asked = read_asked(request.headers, body.members)
-    if "messages" not in body.members:
+    if _is_empty(body.members.get("messages")):
         raise RequestMalformed("Messages array is required", param="messages")
     request.aim = aim = find_aim(asked, body.model, rules)
     if not (aim.bot_id or aim.workflow_id) and aim.alias not in routes:
@@ -103,6 +103,11 @@ def settle_aim(request: Request, body: Body, rules: CozeProxyRules, routes: Cont
         return body
     members["model"] = Raw(_encode(aim.alias))
     return Body(members, _encode(members), aim.alias, body.stream)
+
+
+def _is_empty(messages: Raw | None) -> bool:
+    """Whether a body's messages are none: left out, null, or an empty list."""
+    return messages is None or bytes(messages).translate(None, b" \t\r\n") in (b"null", b"[]")
 
 
 def find_aim(asked: Asked, model: str, rules: CozeProxyRules) -> Aim:

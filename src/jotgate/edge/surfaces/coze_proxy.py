@@ -33,6 +33,7 @@ _BELOW: Final = (_ONE_MODEL, _CONVERSATIONS + b"/", _WORKFLOWS + b"/")
 # No request to control is long.
 _CONTROL_BODY_BYTES: Final = 65_536
 _TARGET_MAX: Final = 256
+_NO_STORE: Final = b"Cache-Control: no-store\r\n"
 _OWNED_BY: Final = "coze-proxy"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -175,7 +176,10 @@ class CozeProxySurface:
 
 
 class _Heading:
-    """A caller whose answers get the lines for web pages, if there are any (ports.Caller)."""
+    """A caller whose answers get the lines for web pages, if there are any, and may not be kept (ports.Caller).
+
+    What an upstream says of keeping its answer is passed on to nobody: who else may read it is not its to know.
+    """
 
     def __init__(self, caller: Caller, lines: bytes) -> None:
         self._caller = caller
@@ -185,10 +189,18 @@ class _Heading:
         self.abort = caller.abort
 
     def respond(self, status: int, lines: bytes, body: bytes) -> None:
-        self._caller.respond(status, self._lines + lines, body)
+        self._caller.respond(status, self._lines + _not_kept(lines), body)
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
-        self._caller.start(status, self._lines + lines, length, piece)
+        self._caller.start(status, self._lines + _not_kept(lines), length, piece)
+
+
+def _not_kept(lines: bytes) -> bytes:
+    """Header lines that say that the answer may not be kept, in place of what they say of that."""
+    if _NO_STORE in lines:
+        return lines
+    rest = (line for line in lines.splitlines(keepends=True) if not line.lower().startswith(b"cache-control:"))
+    return b"".join(rest) + _NO_STORE
 
 
 def _host_of(field: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from jotgate.core.calls import Request
+from jotgate.core.calls import Request, ResponseHead
 from jotgate.core.coze_aims import Aim
 from jotgate.core.coze_proxy import COZE_PROXY, CozeProxyRules
 from jotgate.core.face_callers import FaceCaller, read_caller
@@ -145,6 +145,22 @@ def test_what_control_answers_is_passed_on_and_recorded_under_the_callers_name()
     assert (record.operation, record.subject, record.status) == ("upstream:credentials", "alice", 200)
 
 
+@pytest.mark.parametrize("said", [[], [(b"cache-control", b"public, max-age=60")]])
+def test_no_answer_may_be_kept_by_who_passes_it_on(said: list[tuple[bytes, bytes]]) -> None:
+    house = House()
+    whole, stream = house.chat(bearer()), house.chat(bearer(), {"stream": True})
+    head = ResponseHead(200, [(b"content-type", b"application/json"), *said], 2)
+    house.upstream.exchanges[0].tell(head, b"{}", complete=True)
+    head = ResponseHead(200, [(b"content-type", b"text/event-stream"), *said], None)
+    house.upstream.exchanges[1].tell(head, b"data: {}\n\n", complete=False)
+    answered = [whole, stream, house.chat(), house.ask(get(b"/v1/models", authorization=bearer()))]
+    for caller in answered:
+        assert [line for line in caller.lines.split(b"\r\n") if line.lower().startswith(b"cache-control")] == [
+            b"Cache-Control: no-store"
+        ]
+    assert [caller.status for caller in answered] == [200, 200, 401, 200]
+
+
 @pytest.mark.parametrize(
     "path",
     [b"/", b"/v2", b"/metrics", b"/v1/usage", b"/v1/embeddings", b"/v1/completions", b"/oauth/token", b"/get_jwt/"],
@@ -226,8 +242,9 @@ def test_a_call_that_says_nothing_sensible_is_refused_by_code(
     assert error(House().chat(bearer(), body, **headers)) == (400, code)
 
 
-def test_a_call_without_messages_is_told_so() -> None:
-    asked = request(b'{"model":"gpt-4"}', host=b"localhost", authorization=bearer())
+@pytest.mark.parametrize("members", ["", ',"messages":[]', ',"messages": [ \n\t] ', ',"messages": null'])
+def test_a_call_without_messages_is_told_so(members: str) -> None:
+    asked = request(b'{"model":"gpt-4"%b}' % members.encode(), host=b"localhost", authorization=bearer())
     caller = House().ask(asked)
     assert error(caller) == (400, "missing_messages")
     assert json.loads(caller.body)["error"]["message"] == "Messages array is required"

@@ -54,8 +54,8 @@ def test_weak_000_1_nobody_without_a_token_gets_anything(house: Housed) -> None:
         for method, path in paths:
             assert house.ask(method, path, key).status_code == 401
         assert house.chat(key).status_code == 401
-    message = said(house.ask("GET", "/get_jwt", ""))[1]
-    assert "jotgate token create --subject me --scope ai --scope upstream:credentials" in message
+        message = said(house.ask("GET", "/get_jwt", key))[1]
+        assert "jotgate token create --subject me --scope ai --scope upstream:credentials" in message
     chats_alone = house.token("ann", "ai")
     assert house.chat(chats_alone).status_code == SERVED
     for method, path in paths[:3]:

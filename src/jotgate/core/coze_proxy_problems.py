@@ -20,6 +20,7 @@ from jotgate.errors import (
     JotgateError,
     RecordMissing,
     RequestMalformed,
+    TokenError,
     TokenMissing,
     UnknownOperation,
     UpstreamTokenError,
@@ -32,6 +33,8 @@ NOT_REFRESHED: Final = "Failed to refresh JWT token"
 REFRESH_FAILED: Final = "Token refresh failed"
 MAKE_TOKEN: Final = f"jotgate token create --subject me --scope {ALL_OPERATIONS_SCOPE} --scope {CREDENTIALS}"
 """The command whose token may do all that this face does."""
+_MAKE: Final = "jotgate token create"
+"""What the hint names of a refused token that this installation can make anew."""
 
 _CODES: Final[Mapping[str, str]] = {
     "messages": "missing_messages",
@@ -57,7 +60,7 @@ class _Envelope(Struct, frozen=True):
 
 def render_coze(error: JotgateError, request_id: str) -> Problem:
     """The refusal as callers of this face read it (`core.problems.Dialect`)."""
-    told = _told(error)
+    told = _told(error, request_id)
     if told is None:
         return render(error, request_id)
     lines = _LINES
@@ -67,7 +70,7 @@ def render_coze(error: JotgateError, request_id: str) -> Problem:
     return Problem(error.status, lines + further_lines(error), _encode(_Envelope(told)))
 
 
-def _told(error: JotgateError) -> _Error | None:
+def _told(error: JotgateError, request_id: str) -> _Error | None:
     """What is told in words of this face; None: nothing is."""
     if isinstance(error, UpstreamTokenError):
         return _Error(_of_jwt(error), "server_error", error.code)
@@ -80,10 +83,14 @@ def _told(error: JotgateError) -> _Error | None:
     if isinstance(error, RequestMalformed) and error.param in _CODES:
         text = f"{error.message}. {error.hint}." if error.hint else error.message
         return _Error(text, "invalid_request_error", _CODES[error.param], error.param)
-    if isinstance(error, TokenMissing):
-        text = f"{error.message}. Make a token with: {MAKE_TOKEN}"
-        return _Error(text, "authentication_error", error.code)
+    if isinstance(error, TokenError) and _MAKE in error.hint:
+        return _Error(_of_token(error, request_id), "authentication_error", error.code)
     return None
+
+
+def _of_token(error: TokenError, request_id: str) -> str:
+    text = f"{error.message}. Make a token with: {MAKE_TOKEN}"
+    return text if isinstance(error, TokenMissing) or not request_id else f"{text} (request {request_id})"
 
 
 def _of_jwt(error: UpstreamTokenError) -> str:

@@ -13,6 +13,9 @@ from jotgate.errors import (
     JotgateError,
     RecordMissing,
     RequestMalformed,
+    TokenError,
+    TokenExpired,
+    TokenMalformed,
     TokenMissing,
     UnknownModel,
     UnknownOperation,
@@ -82,6 +85,20 @@ def test_who_comes_without_a_token_is_told_how_one_is_made() -> None:
     assert "jotgate token create --subject me --scope ai --scope upstream:credentials" in message
     scope = InsufficientScope("upstream:credentials", "the token's scopes do not cover upstream:credentials")
     assert render_coze(scope, "").status == 403
+
+
+@pytest.mark.parametrize("kind", [TokenMalformed, TokenExpired])
+def test_who_comes_with_a_token_that_is_none_is_told_the_same_command(kind: type[TokenError]) -> None:
+    """An SDK that was given the original's `not-used`, say."""
+    problem = render_coze(kind("the token is no token"), "req-1")
+    assert b'error="invalid_token"' in problem.lines
+    message = json.loads(problem.body)["error"]["message"]
+    assert message == (
+        "the token is no token. Make a token with: "
+        "jotgate token create --subject me --scope ai --scope upstream:credentials (request req-1)"
+    )
+    foreign = kind("the token is no token", hint=TokenError.foreign_hint)
+    assert "jotgate token create" not in told(foreign)[1]["message"]
 
 
 def test_all_else_is_told_as_natively() -> None:

@@ -13,13 +13,17 @@ LABEL_MAX: Final = 128
 DEFAULT_LABEL: Final = "default"
 """The label of a call that brings none."""
 
+_NO_TEXT: Final = "\N{REPLACEMENT CHARACTER}"
 _SESSION: Final = "coze session"
 _USER: Final = "coze user"
 
 
 def is_label(text: str) -> bool:
-    """Whether a text may name a session below its caller: 1 to 128 printable characters."""
-    return 0 < len(text) <= LABEL_MAX and text.isprintable()
+    """Whether a text may name a session below its caller: 1 to 128 printable characters.
+
+    U+FFFD is none: it stands for bytes that were no text, and unlike ones would name one session.
+    """
+    return 0 < len(text) <= LABEL_MAX and text.isprintable() and _NO_TEXT not in text
 
 
 def session_name(issuer: str, tenant: str, subject: str, label: str) -> str:

@@ -102,6 +102,9 @@ def test_weak_000_3_a_session_is_below_its_caller_and_nobody_names_another_ones(
     [
         ("/get_jwt?sessionName=" + "s" * 129, b"", ""),
         ("/get_jwt?sessionName=a%07b", b"", ""),
+        ("/get_jwt?sessionName=%ff", b"", ""),
+        ("/get_jwt?sessionName=%EF%BF%BD", b"", ""),
+        ("/v1/conversations", b"", "a\ufffd"),
         ("/get_jwt?sessionName=a&sessionName=b", b"", ""),
         ("/get_jwt?sessionName=a", b'{"sessionName":"b"}', ""),
         ("/get_jwt", b'{"sessionName":7}', ""),

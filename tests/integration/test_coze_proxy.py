@@ -13,7 +13,7 @@ import pytest
 from jotgate.testing.coze import CozeServer, coze_in_thread
 from jotgate.testing.coze_told import WORKFLOW_ID
 from jotgate.testing.coze_values import Interrupt, Reply, Workflow
-from jotgate.testing.running import until
+from jotgate.testing.running import run_command, until
 from tests.coze_faces import (
     HELLO,
     MODEL,
@@ -75,6 +75,19 @@ def test_weak_000_1_no_reload_opens_a_face_that_asks_for_tokens(house: Housed) -
     finally:
         settings.write_text("")
         house.gateway.reload()
+
+
+def test_commands_know_the_upstream_that_the_preset_brings(house: Housed) -> None:
+    login = run_command("upstream", "login", "coze", data=house.gateway.data)
+    assert login.returncode == 1
+    assert "nobody logs in for the upstream 'coze': its credential is 'coze'" in login.stderr
+    assert "write an [[upstreams]] of this name into jotgate.toml" in login.stderr
+    house.write(COZE_JWT_APP_ID="1999")
+    assert house.ask("POST", "/refresh_jwt").status_code == 502
+    looked = run_command("doctor", data=house.gateway.data)
+    assert looked.returncode == 1
+    assert '✗ tokens coze: by the grant "coze": ' in looked.stdout
+    assert "✓ face coze-proxy: nothing is missing" in looked.stdout
 
 
 def test_weak_000_1_what_somebody_has_is_nobody_elses(house: Housed) -> None:

@@ -5,13 +5,23 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from jotgate.cli.common import EXIT_FAILED, EXIT_OK, UsageError, add_config_option, add_data_option, say_next, sources
+from jotgate.cli.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    UsageError,
+    add_config_option,
+    add_data_option,
+    data_directory,
+    say_next,
+    sources,
+)
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
+    from jotgate.assembly.upstream_login import Login
     from jotgate.cli.operator import Offline
     from jotgate.core.device_login import DeviceCode
     from jotgate.core.upstream_orders import LoginView, TokensView, UpstreamAnswer, UpstreamOrder, UpstreamView
@@ -20,6 +30,10 @@ if TYPE_CHECKING:
 _HEAD: Final = ["NAME", "KIND", "CREDENTIAL", "EXPIRES", "LAST EXCHANGE", "STATE"]
 _REDIRECT: Final = "http://127.0.0.1:8765/callback"
 _MINUTE_S: Final = 60
+_OWN: Final = (
+    "To log in for it, write an [[upstreams]] of this name into jotgate.toml, which stands in place of a preset's, "
+    'with grant = "refresh-token" and the client_id of your app in [upstreams.oauth] (docs/upstream-credentials.md)'
+)
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -123,7 +137,7 @@ def tell(arguments: argparse.Namespace) -> int:
 
 def log_in(arguments: argparse.Namespace) -> int:
     """Log in, and have the refresh token kept."""
-    from jotgate.assembly.upstream_login import log_in_by_browser, log_in_by_device, prepare
+    from jotgate.assembly.upstream_login import log_in_by_browser, log_in_by_device
     from jotgate.core.coze_login import check_workspace, read_redirect
     from jotgate.core.upstream_orders import UpstreamOrder
 
@@ -134,7 +148,7 @@ def log_in(arguments: argparse.Namespace) -> int:
         check_workspace(arguments.workspace)
     except CommandError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    login = prepare(sources(arguments), arguments.name, arguments.workspace)
+    login = _prepare(arguments)
     _check_agreed(arguments, login.client_id, login.token_url)
     token: Secret
     if arguments.pkce:
@@ -198,15 +212,46 @@ def _find(answer: "UpstreamAnswer", name: str) -> "UpstreamView":
     return found
 
 
+def _prepare(arguments: argparse.Namespace) -> "Login":
+    """What is needed to log in. Raises CommandError as `prepare`, and with what the running control knows of it."""
+    from jotgate.assembly.upstream_login import prepare
+    from jotgate.cli.operator import ask_if_running
+    from jotgate.core.upstream_orders import UpstreamAnswer, UpstreamOrder
+    from jotgate.stores.directory import DataDirectory
+
+    try:
+        return prepare(sources(arguments), arguments.name, arguments.workspace)
+    except CommandError as refusal:
+        directory, listing = DataDirectory(data_directory(arguments)), UpstreamOrder(action="list")
+        answer = ask_if_running(directory, "/upstreams", listing, UpstreamAnswer)
+        raise (_refusal_of(answer, arguments.name) if answer else None) or refusal from None
+
+
+def _refusal_of(answer: "UpstreamAnswer", name: str) -> CommandError | None:
+    """Why nobody logs in for what the running jotgate has, of a preset perhaps; None: for no such reason."""
+    found = answer.find(name)
+    if found is None or not found.url:
+        return None
+    if found.credential != "refresh-token":
+        others = [one.name for one in answer.upstreams if one.credential == "refresh-token" and not one.configured]
+        used = f"nobody logs in for the upstream '{plain(name)}': its credential is '{found.credential}'"
+        return CommandError(used, hint=f"Name one of: {', '.join(map(plain, others))}" if others else _OWN)
+    return None if found.configured else _other_settings(name)
+
+
 def _check_agreed(arguments: argparse.Namespace, client_id: str, token_url: str) -> None:
     """Refuse before anybody logs in what would be refused behind it."""
     answer = _ask(arguments)
     found = answer.find(arguments.name)
     if found is None or (found.client_id, found.token_url) != (client_id, token_url):
-        raise CommandError(
-            f"the running jotgate has other settings for the upstream '{plain(arguments.name)}' than this command",
-            hint="Give this command the same --config; 'jotgate status' says when jotgate has read its own",
-        )
+        raise _other_settings(arguments.name)
+
+
+def _other_settings(name: str) -> CommandError:
+    return CommandError(
+        f"the running jotgate has other settings for the upstream '{plain(name)}' than this command",
+        hint="Give this command the same --config; 'jotgate status' says when jotgate has read its own",
+    )
 
 
 def _tell_code(code: "DeviceCode", *, opens: bool) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jotgate.cli import main, upstream
 from jotgate.core.coze_login import REDIRECT
 from jotgate.core.device_login import DeviceCode
-from jotgate.core.upstream_orders import LoginView, TokensView, UpstreamView
+from jotgate.core.upstream_orders import LoginView, TokensView, UpstreamAnswer, UpstreamView
 from jotgate.core.values import Secret
 
 LOGIN: Final = LoginView("app", "https://api.coze.com/token", False, 1_700_000_000, 1_700_000_900, 1_702_592_900, None)
@@ -113,6 +113,24 @@ def test_what_cannot_be_done_is_refused_before_anybody_is_asked(
     told = capsys.readouterr()
     assert (told.out, said in told.err) == ("", True), told.err
     assert "  fix  " in told.err
+
+
+def test_what_the_running_jotgate_has_of_a_preset_is_not_called_unknown() -> None:
+    of_preset = replace(COZE, credential="coze", login=None)
+    refusal = upstream._refusal_of(UpstreamAnswer([of_preset], running=True), "coze")
+    assert refusal is not None
+    assert refusal.message == "nobody logs in for the upstream 'coze': its credential is 'coze'"
+    assert "in place of a preset's" in refusal.hint
+    beside = UpstreamAnswer([of_preset, replace(COZE, name="other")], running=True)
+    refusal = upstream._refusal_of(beside, "coze")
+    assert refusal is not None
+    assert refusal.hint == "Name one of: other"
+    refusal = upstream._refusal_of(beside, "other")
+    assert refusal is not None
+    assert "other settings" in refusal.message
+    assert upstream._refusal_of(beside, "nowhere") is None
+    assert upstream._refusal_of(UpstreamAnswer([UpstreamView(name="coze")]), "coze") is None, "it is named by nobody"
+    assert upstream._refusal_of(UpstreamAnswer([replace(COZE, configured=True)]), "coze") is None
 
 
 def test_the_help_names_the_redirect_that_is_taken() -> None:

@@ -47,7 +47,15 @@ def test_a_user_is_the_same_in_all_sessions_and_by_all_tokens_of_a_subject() -> 
 
 @pytest.mark.parametrize(
     ("text", "good"),
-    [("", False), ("a", True), ("a" * LABEL_MAX, True), ("a" * (LABEL_MAX + 1), False), ("a\n", False), ("ü b", True), ("a\ufffd", False)],
+    [
+        ("", False),
+        ("a", True),
+        ("a" * LABEL_MAX, True),
+        ("a" * (LABEL_MAX + 1), False),
+        ("a\n", False),
+        ("ü b", True),
+        ("a\ufffd", False),
+    ],
 )
 def test_labels_are_bounded_and_printable(text: str, good: bool) -> None:
     assert is_label(text) is good

@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from jotgate.control.answers import problem_response
 from jotgate.core.coze_codes import CozeFault
@@ -141,6 +143,17 @@ class _Workflows(Struct, frozen=True):
     sessions: list[_WorkflowSession]
 
 
+class _SentRoute(Route):
+    """A route of the path as it was sent: an encoded slash (`%2F`) is part of a name, and no border."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        sent = bytes(scope["raw_path"]).decode("latin-1")
+        match, found = super().matches({**scope, "path": sent})
+        if match is not Match.NONE:
+            found["path_params"] = {name: unquote(value) for name, value in found["path_params"].items()}
+        return match, found
+
+
 class _Asks:
     """Who asks what. Made for each request."""
 
@@ -197,7 +210,7 @@ class CozeProxyRoutes:
             except (RequestError, UpstreamError, Unavailable, TokenMissing, InternalError) as error:
                 return problem_response(render_coze(error, ""))
 
-        return Route(path, respond, methods=[method])
+        return _SentRoute(path, respond, methods=[method])
 
     def _read(self, request: Request) -> _Asks:
         state = self._state()

@@ -1,5 +1,6 @@
 """The surface of the Coze proxy: which of its paths is whose, and from where it may be asked (preset `coze-proxy`)."""
 
+import re
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,7 +30,8 @@ _CONVERSATIONS: Final = b"/v1/conversations"
 _WORKFLOWS: Final = b"/v1/workflows/sessions"
 _JWT: Final = frozenset({b"/get_jwt", b"/refresh_jwt", b"/clear_jwt"})
 _SERVED: Final = _JWT | {_CHAT, _MODELS, _CONVERSATIONS, _WORKFLOWS}
-_BELOW: Final = (_ONE_MODEL, _CONVERSATIONS + b"/", _WORKFLOWS + b"/")
+# What stands below: one name, as it was sent, in which an encoded slash is none; of a conversation its history too.
+_BELOW: Final = re.compile(rb"/v1/(?:models/.*|conversations/[^/]+(?:/history)?|workflows/sessions/[^/]+)", re.DOTALL)
 # No request to control is long.
 _CONTROL_BODY_BYTES: Final = 65_536
 _TARGET_MAX: Final = 256
@@ -116,7 +118,7 @@ class CozeProxySurface:
         path = request.path
         if path == _HEALTH and (self._open_local or b"authorization" not in request.headers):
             return self._health(request)
-        if path not in _SERVED and path != _HEALTH and not path.startswith(_BELOW):
+        if path not in _SERVED and path != _HEALTH and _BELOW.fullmatch(path) is None:
             raise UnknownOperation(f"Unknown endpoint: {_shown(request)}")
         if path != _CHAT:
             request.body_bytes_max = _CONTROL_BODY_BYTES

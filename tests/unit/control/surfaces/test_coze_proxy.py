@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
@@ -238,6 +239,21 @@ def test_conversations_are_told_with_the_originals_members(house: House) -> None
     assert house.ask("/v1/conversations/first", method="DELETE") == (200, {"success": True})
     status, told = house.ask("/v1/conversations/first/history")
     assert (status, told["error"]["code"]) == (404, "session_not_found")
+
+
+def test_a_name_with_a_slash_is_one_name_where_the_slash_is_encoded(house: House) -> None:
+    for name in ("a/b", "a/history", "né %2F"):
+        house.stage.talked(ANN, name)
+        sent = "/v1/conversations/" + quote(name, safe="")
+        house.stage.plays(LISTED)
+        status, told = house.ask(sent + "/history")
+        assert (status, told["session"]["id"]) == (200, name)
+        house.stage.plays({"code": 0, "data": {}})
+        assert house.ask(sent, method="DELETE") == (200, {"success": True})
+    house.stage.interrupted(ANN, "call/1")
+    assert house.ask("/v1/workflows/sessions/call%2F1")[1]["session"]["id"] == "call/1"
+    house.stage.talked(ANN, "a/b")
+    assert house.client.get("/v1/conversations/a/b/history").status_code == 404
 
 
 def test_what_coze_refuses_is_told_as_its_error(house: House) -> None:

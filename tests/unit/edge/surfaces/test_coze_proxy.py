@@ -126,7 +126,13 @@ def test_weak_000_1_the_live_token_is_for_who_has_the_scope_for_it(method: bytes
 
 @pytest.mark.parametrize(
     "path",
-    [b"/v1/conversations", b"/v1/conversations/c/history", b"/v1/workflows/sessions", b"/v1/workflows/sessions/s"],
+    [
+        b"/v1/conversations",
+        b"/v1/conversations/c/history",
+        b"/v1/workflows/sessions",
+        b"/v1/workflows/sessions/s",
+        b"/v1/conversations/a%2Fb/history",
+    ],
 )
 def test_weak_000_1_what_is_kept_of_callers_is_told_to_callers_and_control_is_told_to_whom(path: bytes) -> None:
     house = House()
@@ -163,7 +169,23 @@ def test_no_answer_may_be_kept_by_who_passes_it_on(said: list[tuple[bytes, bytes
 
 @pytest.mark.parametrize(
     "path",
-    [b"/", b"/v2", b"/metrics", b"/v1/usage", b"/v1/embeddings", b"/v1/completions", b"/oauth/token", b"/get_jwt/"],
+    [
+        b"/",
+        b"/v2",
+        b"/metrics",
+        b"/v1/usage",
+        b"/v1/embeddings",
+        b"/v1/completions",
+        b"/oauth/token",
+        b"/get_jwt/",
+        b"/v1/conversations/",
+        b"/v1/conversations/a/b",
+        b"/v1/conversations/a/b/history",
+        b"/v1/conversations/a/history/",
+        b"/v1/conversations//history",
+        b"/v1/workflows/sessions/",
+        b"/v1/workflows/sessions/a/b",
+    ],
 )
 def test_all_other_paths_are_unknown_to_everybody(path: bytes) -> None:
     for headers in ({}, {"authorization": bearer()}):

@@ -9,7 +9,8 @@ from jotgate.core.coze_codes import MEANINGS
 from jotgate.core.coze_parameters import IGNORED, REFUSED, USED, Extension
 from jotgate.core.coze_replies import GATHERED_BYTES_MAX
 from jotgate.core.coze_workflows import RESUMES_MAX, Interrupt
-from jotgate.upstreams.coze_workflow import INTERRUPT_LIFE_S, LOOK_S, MISSES_MAX, QUESTION_MAX
+from jotgate.upstreams.coze_workflow import ON_ITS_WAY_S
+from jotgate.upstreams.coze_workflow_runs import INTERRUPT_LIFE_S, LOOK_S, MISSES_MAX, QUESTION_MAX
 from tests.docs.pages import pages
 
 _ROW: Final = re.compile(r"^\| (\d+(?:, \d+)*) \| (\d{3}) \| `([a-z_]+)` \| (.*) \|$", re.MULTILINE)
@@ -59,7 +60,8 @@ def test_the_page_says_what_a_workflow_asks_and_how_often_that_is_answered() -> 
         assert f"{number} `{kind}`" in section
     assert f"{QUESTION_MAX:,} characters" in section
     assert (RESUMES_MAX, INTERRUPT_LIFE_S, MISSES_MAX, LOOK_S) == (3, 86_400, 5, 1.0)
-    for said in ("three times at most", "for a day", "four times in a row at most", "at most once a second"):
+    assert f"until {ON_ITS_WAY_S} s past `first_byte_timeout`" in section
+    for said in ("three times at most", "for a day, and once", "four times in a row at most", "at most once a second"):
         assert said in section
 
 

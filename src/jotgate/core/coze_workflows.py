@@ -117,12 +117,16 @@ class Interrupt(Struct, frozen=True):
 
 
 class OpenInterrupt(Struct, frozen=True):
-    """What is kept of an interrupt for whoever may answer it; `answers` counts how often that was tried."""
+    """What is kept of an interrupt for whoever may answer it; `answers` counts how often that was tried.
+
+    Until `busy_until_s` (seconds since the epoch) an answer is on its way, and no other is sent.
+    """
 
     workflow_id: str
     event_id: str
     kind: int
     answers: int = 0
+    busy_until_s: int = 0
 
     def write(self) -> bytes:
         """It as it is kept."""

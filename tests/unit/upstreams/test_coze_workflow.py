@@ -8,7 +8,7 @@ from jotgate.core.coze_events import CozeEvent
 from jotgate.core.coze_sessions import user_name
 from jotgate.errors import UpstreamTorn, UpstreamUnavailable
 from jotgate.upstreams.coze_modes import CozeOrder
-from jotgate.upstreams.coze_workflow import LOOK_S, MISSES_MAX
+from jotgate.upstreams.coze_workflow_runs import LOOK_S, MISSES_MAX
 from tests.coze_stage import ANN, USAGE, WORKFLOW, Stage, Store, ask
 
 # Which way a run takes

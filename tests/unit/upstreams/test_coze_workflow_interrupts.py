@@ -4,11 +4,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from jotgate.core.coze_codes import fault_of
 from jotgate.core.coze_workflows import RESUMES_MAX
 from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamTorn
-from jotgate.upstreams.coze_workflow import INTERRUPT_LIFE_S, QUESTION_MAX
-from tests.coze_stage import AIM, ANN, ASKED, USAGE, WORKFLOW, Late, Stage, Store, ask, reply_to
+from jotgate.upstreams.coze_workflow import ON_ITS_WAY_S
+from jotgate.upstreams.coze_workflow_runs import INTERRUPT_LIFE_S, QUESTION_MAX
+from tests.coze_stage import AIM, ANN, ASKED, UPSTREAM, USAGE, WORKFLOW, Late, Stage, Store, ask, reply_to
 
 
 def interrupted(store: Store, *, stream: bool = True, principal: Principal = ANN) -> Stage:
@@ -148,6 +150,57 @@ def test_a_question_that_is_asked_anew_goes_on_counting_its_answers() -> None:
         stage.settle()
         assert stage.tool_call.id == call_id
     assert Stage(reply_to(call_id), store).declined is not None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [("Message", {"content": "Hi "}), ("Interrupt", {"interrupt_data": {"event_id": "e2", "type": 2}}), ("Done", {})],
+)
+def test_an_answer_that_coze_has_taken_is_the_last(event: tuple[str, object]) -> None:
+    store = Store()
+    call_id = interrupted(store).tool_call.id
+    taken = Stage(reply_to(call_id, stream=True), store)
+    taken.hear(("PING", {}), event)
+    taken.settle()
+    assert store.interrupts_of(ANN) == (event[0] == "Interrupt")  # The one that was asked then.
+    again = Stage(reply_to(call_id), store)
+    assert again.orders == []
+    assert again.declined is not None
+    assert "no workflow waits" in again.declined.message
+
+
+def test_no_answer_is_sent_beside_one_of_which_nothing_is_heard_yet() -> None:
+    store = Store()
+    call_id = interrupted(store).tool_call.id
+    Stage(reply_to(call_id), store)
+    for span_s in (0.0, UPSTREAM.first_byte_timeout_s):
+        store.clock.advance(span_s)
+        second = Stage(reply_to(call_id), store)
+        assert second.orders == []
+        assert second.fault is not None
+        assert second.fault.meaning.code == "coze_interrupt_taken"
+    store.clock.advance(ON_ITS_WAY_S)  # Its worker is gone.
+    assert len(Stage(reply_to(call_id), store).orders) == 1
+
+
+@pytest.mark.parametrize("way", ["refused", "event", "ended", "unread", "no stream"])
+def test_an_answer_that_did_not_get_through_may_be_given_again(way: str) -> None:
+    store = Store()
+    call_id = interrupted(store).tool_call.id
+    stage = Stage(reply_to(call_id, stream=True), store)
+    stage.hear(("PING", {}))
+    if way == "refused":
+        stage.ear.refused(fault_of(5000, ""))
+    elif way == "event":
+        stage.hear(("Error", {"error_code": 5000, "error_message": ""}))
+    elif way == "unread":
+        stage.hear(("Message", []))
+    elif way == "no stream":
+        stage.answer()
+    else:
+        stage.ear.ended()
+    assert stage.over
+    assert len(Stage(reply_to(call_id), store).orders) == 1
 
 
 def test_of_two_answers_at_once_one_goes_on() -> None:

@@ -199,7 +199,7 @@ class CozeRun:
     def refuse(self, fault: CozeFault) -> None:
         """End the call with what Coze has refused: with a status, or with an error in the stream."""
         if self._begun:
-            self.fail(UpstreamFailed(fault.message))
+            self.fail(UpstreamFailed(fault.message.rstrip(".")))  # A full stop is set where it is told.
             return
         body, headers = fault.body(), list(_JSON)
         if fault.meaning.retry_after_s:

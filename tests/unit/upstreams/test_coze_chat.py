@@ -228,6 +228,12 @@ def test_an_error_event_is_an_error(stage: CozeStage, said: dict[str, object], s
     assert (caller.status, json.loads(caller.body)["error"]["code"]) == (status, code)
 
 
+def test_what_coze_says_amid_a_stream_ends_in_one_full_stop(stage: CozeStage) -> None:
+    caller, _ = stage.chat("Hi")
+    stage.hear(CREATED, delta("Hel"), event("error", {"code": 5000, "msg": "Internal error."}), DONE, complete=True)
+    assert chunks(caller)[-1]["error"]["message"].endswith("Coze's code 5000): Internal error.")
+
+
 def test_a_chat_cancelled_at_coze_is_no_answer(stage: CozeStage) -> None:
     caller, _ = stage.chat("Hi")
     stage.hear(CREATED, delta("Hel"), chat_event("canceled"), DONE, complete=True)

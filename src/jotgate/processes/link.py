@@ -93,7 +93,7 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are ones without saying so
-        self.writer = FrameWriter(self.transport.write)
+        self.writer = FrameWriter(self._write)
 
     def data_received(self, data: bytes) -> None:
         begun_s = time.thread_time()
@@ -106,6 +106,11 @@ class _Stream(asyncio.Protocol):
                 self._received(read_from_control(payload))
         except (ValueError, msgspec.DecodeError):  # UnicodeDecodeError is a ValueError
             self.transport.abort()
+
+    def _write(self, data: bytes) -> None:
+        """Whatever is to be answered, or confirmed, goes to the next control process once more."""
+        if not self.transport.is_closing():  # uvloop's raise RuntimeError when they are closed
+            self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         if not self.lost.done():

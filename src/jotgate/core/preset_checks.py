@@ -16,7 +16,8 @@ def check_presets(presets: Sequence[Preset], config: Config | None, issuers: Map
     `config` None: these have faults of their own, and addresses are not looked at. `issuers` are the sound entries by
     their path.
     """
-    faults = [fault for one in presets for fault in (*one.faults, *check_open(one, config and config.server))]
+    server = None if config is None else config.server
+    faults = [fault for one in presets for fault in (*one.faults, *check_open(one, server))]
     faults += [*_check_secrets(presets), *_check_issuers(presets, issuers)]
     return (
         faults if config is None else [*faults, *_check_addresses(presets, config.server, config.tls, config.metrics)]

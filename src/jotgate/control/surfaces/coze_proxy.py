@@ -14,7 +14,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Match
+from starlette.routing import Route as WebRoute  # Ours are `core.routes.Route`.
 from starlette.types import Scope
 
 from jotgate.control.answers import problem_response
@@ -143,7 +144,7 @@ class _Workflows(Struct, frozen=True):
     sessions: list[_WorkflowSession]
 
 
-class _SentRoute(Route):
+class _SentRoute(WebRoute):
     """A route of the path as it was sent: an encoded slash (`%2F`) is part of a name, and no border."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -189,7 +190,7 @@ class CozeProxyRoutes:
     def routes(self) -> tuple[BaseRoute, ...]:
         """The paths of the face that control answers."""
         return (
-            Route("/health", self._answer_health, methods=["GET"]),
+            WebRoute("/health", self._answer_health, methods=["GET"]),
             self._route("GET", "/get_jwt", self._get_jwt),
             self._route("POST", "/refresh_jwt", self._refresh_jwt),
             self._route("DELETE", "/clear_jwt", self._clear_jwt),
@@ -200,7 +201,7 @@ class CozeProxyRoutes:
             self._route("GET", "/v1/workflows/sessions/{name}", self._tell_workflow),
         )
 
-    def _route(self, method: str, path: str, answer: Callable[[_Asks], Awaitable[Struct | CozeFault]]) -> Route:
+    def _route(self, method: str, path: str, answer: Callable[[_Asks], Awaitable[Struct | CozeFault]]) -> WebRoute:
         async def respond(request: Request) -> Response:
             try:
                 async with asyncio.timeout(self._within_s):

@@ -1,112 +1,17 @@
-"""The surface of the Coze proxy: what is whose, who may have what, and what --open-local lets in and what not."""
+"""The surface of the Coze proxy: what is whose, and who may have what."""
 
 import json
-from typing import Any, Final
 
 import pytest
 from msgspec.structs import replace
 
-from jotgate.core.calls import Request, ResponseHead
+from jotgate.core.calls import ResponseHead
 from jotgate.core.coze_aims import Aim
-from jotgate.core.coze_proxy import COZE_PROXY, CozeProxyRules
-from jotgate.core.face_callers import FaceCaller, read_caller
-from jotgate.core.faces import Face
-from jotgate.core.policy_values import Policy, PolicySet
+from jotgate.core.face_callers import FaceCaller
+from jotgate.core.policy_values import Policy
 from jotgate.core.prompt_chain import Pages
-from jotgate.core.routes import Attempt, Route, Upstream
-from jotgate.core.snapshot import Limits, Snapshot
-from jotgate.edge.proxies import Proxies
-from jotgate.edge.surfaces.coze_proxy import CozeProxySurface
-from jotgate.errors import JotgateError
-from jotgate.gateway.passage import ControlDoor
-from jotgate.gateway.pipeline import Gateway
-from jotgate.gateway.records import CallRecorder
-from jotgate.gateway.world import Place, build_world
-from jotgate.ports import CallerEvents
-from jotgate.testing.ports import ManualClock, MemoryTrail, RecordingCaller, ScriptedPort, at_once
-from tests.callers import NAME, issuer_of, make_issuer, request
-
-RULES: Final = CozeProxyRules(bot_id="7", workflow_id="8", label="usual", has_jwt=True)
-OPEN: Final = replace(RULES, open_local=True)
-BODY: Final = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "Hello!"}]}
-ISSUER: Final = make_issuer()
-ALIASES: Final = {"gpt-3.5-turbo": "bot:7", "gpt-4": "bot:7", "bot:7": "bot:7", "workflow:8": "workflow:8"}
-
-
-class House:
-    """The surface of the face, with a gateway whose upstream and control answer by hand."""
-
-    def __init__(self, rules: CozeProxyRules = RULES, *policies: Policy, missing: tuple[str, ...] = ()) -> None:
-        self.clock = ManualClock()
-        self.trail = MemoryTrail()
-        self.upstream = ScriptedPort()
-        self.control = ScriptedPort()
-        issuer = issuer_of(ISSUER)
-        face = Face(
-            name=COZE_PROXY,
-            listen=("127.0.0.1", 3000),
-            issuers=(issuer,),
-            rules=rules,
-            routes=tuple(Route(alias, (Attempt("coze", model),)) for alias, model in ALIASES.items()),
-            missing=missing,
-        )
-        door = ControlDoor(self.control, self.clock)
-        recorder = CallRecorder(clock=self.clock, trail=self.trail, instance="w")
-        self.gateway = Gateway(clock=self.clock, recorder=recorder, instance="w", soon=at_once, control=door)
-        upstream = Upstream("coze", "openai", "http://127.0.0.1:1")
-        snapshot = Snapshot(
-            version=1,
-            issuers=(issuer,),
-            upstreams=(upstream,),
-            routes=(),
-            faces=(face,),
-            limits=Limits(max_staleness_s=60),
-            policies=PolicySet(policies) if policies else PolicySet(),
-        )
-        self.gateway.swap(build_world(snapshot, {"coze": Place(upstream, self.upstream)}, None))
-        self.surface = CozeProxySurface(face, self.gateway, door)
-
-    def ask(self, asked: Request) -> RecordingCaller:
-        asked.face = COZE_PROXY
-        caller = RecordingCaller()
-        try:
-            answer = self.surface.open(asked)
-        except JotgateError as refusal:
-            self.surface.refuse(asked, refusal, caller)
-        else:
-            answer(caller)
-        return caller
-
-    def chat(self, token: bytes = b"", body: dict[str, object] | None = None, **headers: bytes) -> RecordingCaller:
-        fields = {"host": b"localhost:3000", **({"authorization": token} if token else {}), **headers}
-        return self.ask(request(json.dumps({**BODY, **(body or {})}).encode(), **fields))
-
-    @property
-    def told(self) -> FaceCaller | None:
-        """Who control was told asks, in the newest request to it."""
-        lines = dict(line.split(b": ", 1) for line in self.control.last.outbound.lines.split(b"\r\n") if line)
-        return read_caller(lines.get(b"x-jotgate-caller", b"").decode())
-
-    @property
-    def aim(self) -> Aim | None:
-        events = self.upstream.last._events
-        assert isinstance(events, CallerEvents)
-        return events.request.aim
-
-
-def bearer(scope: str = "ai", **claims: Any) -> bytes:
-    return b"Bearer " + ISSUER.token(scope=scope, **claims)
-
-
-def error(caller: RecordingCaller) -> tuple[int, str]:
-    return caller.status, json.loads(caller.body)["error"]["code"]
-
-
-def get(path: bytes, method: bytes = b"GET", **headers: bytes) -> Request:
-    return request(method=method, path=path, **{"host": b"localhost:3000", **headers})
-
-
-JWT: Final = ((b"GET", b"/get_jwt"), (b"POST", b"/refresh_jwt"), (b"DELETE", b"/clear_jwt"))
+from tests.callers import NAME, request
+from tests.coze_surfaces import ALIASES, BODY, JWT, RULES, House, bearer, error, get
 
 
 @pytest.mark.parametrize(("method", "path"), JWT)
@@ -291,115 +196,6 @@ def test_health_is_for_everybody_and_tells_who_comes_with_a_token_of_the_own_ses
     house.ask(get(b"/health", authorization=bearer()))
     assert house.told == FaceCaller(NAME, "", "alice")
     assert house.ask(get(b"/health", b"POST")).status == 405
-
-
-# --open-local
-
-
-@pytest.mark.parametrize("token", [b"", b"Bearer not-used", b"Basic x", b"Bearer a, Bearer b"])
-def test_an_open_face_looks_at_no_credential_and_all_callers_are_one(token: bytes) -> None:
-    house = House(OPEN)
-    house.chat(token)
-    assert house.upstream.last.outbound.body
-    house.upstream.last.answer(200, b"{}")
-    assert (house.trail.only.subject, house.trail.only.issuer) == ("local", "jotgate:open-local")
-    for method, path in (*JWT, (b"GET", b"/v1/conversations"), (b"GET", b"/health")):
-        house.ask(get(path, method, **({"authorization": token} if token else {})))
-        assert house.told == FaceCaller("jotgate:open-local", "", "local")
-
-
-def test_a_call_at_an_open_face_is_not_cut_for_want_of_a_token() -> None:
-    house = House(OPEN)
-    caller = house.chat()
-    for _ in range(3):
-        house.clock.advance(1)
-        house.gateway.control_seen()
-        house.gateway.check_deadlines()
-    assert caller.state == "waiting"
-    house.upstream.last.answer(200, b"{}")
-    assert caller.status == 200
-
-
-@pytest.mark.parametrize(
-    "host", [b"localhost:3000", b"127.0.0.1:3000", b"[::1]:3000", b"LOCALHOST", b"127.8.8.8", b"localhost"]
-)
-def test_an_open_face_is_called_by_its_machines_names(host: bytes) -> None:
-    house = House(OPEN)
-    house.chat(host=host)
-    assert len(house.upstream.exchanges) == 1
-
-
-@pytest.mark.parametrize(
-    "host",
-    [b"", b"evil.example", b"evil.example:3000", b"127.0.0.1.evil.example", b"192.0.2.1", b"[::2]", b"[", b"\xff"],
-)
-def test_an_open_face_refuses_a_name_that_a_page_made_lead_here(host: bytes) -> None:
-    house = House(OPEN)
-    for asked in (get(b"/get_jwt", host=host), get(b"/health", host=host), get(b"/v1/models", b"OPTIONS", host=host)):
-        assert error(house.ask(asked)) == (403, "origin_refused")
-    assert error(house.chat(host=host)) == (403, "origin_refused")
-    assert not house.control.exchanges
-    assert not house.upstream.exchanges
-    assert len(house.trail.records) == 4, "it is recorded"
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"origin": b"https://evil.example"},
-        {"origin": b"null"},
-        {"origin": b"http://localhost:5173"},
-        {"origin": b"http://127.0.0.1:3000"},
-        {"sec_fetch_site": b"cross-site"},
-        {"sec_fetch_site": b"cross-site", "sec_fetch_mode": b"no-cors"},
-    ],
-)
-def test_an_open_face_refuses_web_pages_of_elsewhere(headers: dict[str, bytes]) -> None:
-    house = House(OPEN)
-    assert error(house.ask(get(b"/refresh_jwt", b"POST", **headers))) == (403, "origin_refused")
-    assert error(house.chat(b"", None, **headers)) == (403, "origin_refused")
-    assert not house.control.exchanges
-
-
-@pytest.mark.parametrize(
-    "field",
-    ["forwarded", "x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "x_real_ip", "x_client_ip", "via"],
-)
-@pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)])
-def test_an_open_face_refuses_what_a_proxy_passed_on(field: str, trusted: tuple[str, ...]) -> None:
-    house = House(OPEN)
-    for asked in (get(b"/get_jwt", **{field: b"203.0.113.9"}), get(b"/health", **{field: b"203.0.113.9"})):
-        Proxies(trusted, "x-forwarded").hear(asked)
-        asked.peer = "127.0.0.1"
-        assert error(house.ask(asked)) == (403, "origin_refused")
-    assert not house.control.exchanges
-    unmarked = House()
-    asked = get(b"/health", **{field: b"203.0.113.9"})
-    Proxies(trusted, "x-forwarded").hear(asked)
-    unmarked.ask(asked)
-    assert unmarked.control.exchanges, "a face with tokens takes it"
-
-
-@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1", "2001:db8::1", "", "unix"])
-def test_an_open_face_refuses_who_is_not_of_this_machine(peer: str) -> None:
-    house = House(OPEN)
-    asked = get(b"/get_jwt")
-    asked.peer = peer
-    assert error(house.ask(asked)) == (403, "origin_refused")
-    assert not house.control.exchanges
-
-
-def test_an_open_face_lets_in_pages_of_its_own_and_those_that_are_listed() -> None:
-    house = House(replace(OPEN, pages=Pages(("http://localhost:5173",), methods=("GET", "DELETE"))))
-    own = house.chat(origin=b"http://localhost:3000", sec_fetch_site=b"same-origin")
-    listed = house.chat(origin=b"http://localhost:5173", sec_fetch_site=b"cross-site")
-    assert len(house.upstream.exchanges) == 2
-    house.upstream.last.answer(200, b"{}")
-    assert b"Access-Control-Allow-Origin: http://localhost:5173" in listed.lines
-    assert own.state == "waiting"
-    preflight = get(b"/clear_jwt", b"OPTIONS", origin=b"http://localhost:5173", access_control_request_method=b"DELETE")
-    answered = house.ask(preflight)
-    assert (answered.status, b"DELETE" in answered.lines) == (204, True)
 
 
 def test_weak_000_2_a_page_that_is_not_listed_reads_nothing() -> None:

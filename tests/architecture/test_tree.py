@@ -38,6 +38,7 @@ def found() -> Mapping[str, list[Finding]]:
     return findings
 
 
+@pytest.mark.timeout(240)  # Whichever comes first reads the whole tree, on a machine that may be busy.
 @pytest.mark.parametrize("rule", EACH_FILE, ids=lambda rule: rule.__name__)
 def test_every_file_keeps(rule: Rule) -> None:
     wrong = unlisted(rule, found()[rule.__name__])

@@ -1,7 +1,6 @@
 """`jotgate client`, `principal`, `tenant` and `admin` by themselves: what they say, and what their exit codes mean."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,7 @@ def run(data: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command on DATA, on which no jotgate runs: exit code, stdout, stderr."""
 
     def call(*words: str) -> tuple[int, str, str]:
-        mask = os.umask(0o077)
-        try:
-            code = main(list(words))
-        finally:
-            os.umask(mask)
+        code = main(list(words))
         said = capsys.readouterr()
         return code, said.out, said.err
 

@@ -29,11 +29,7 @@ def run(data: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command on DATA: exit code, stdout, stderr."""
 
     def call(*options: str) -> tuple[int, str, str]:
-        mask = os.umask(0o077)
-        try:
-            code = main(["migrate", "--data", str(data), *options])
-        finally:
-            os.umask(mask)
+        code = main(["migrate", "--data", str(data), *options])
         said = capsys.readouterr()
         return code, said.out, said.err
 

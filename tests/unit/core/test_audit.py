@@ -39,7 +39,7 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps face"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
@@ -82,12 +82,16 @@ def test_every_field_of_a_row_comes_back() -> None:
     assert found == {
         name: getattr(full_call(), name)
         for name in FINAL_FIELDS[CallRecord].split()
-        if name not in ("refused", "charged", "actor", "steps")
+        if name not in ("refused", "charged", "actor", "steps", "face")
     }
 
 
 def test_who_acts_comes_back() -> None:
     assert json.loads(encode(msgspec.structs.replace(call(1), actor="robot7")))["actor"] == "robot7"
+
+
+def test_the_face_that_a_request_came_in_by_comes_back() -> None:
+    assert json.loads(encode(msgspec.structs.replace(call(1), face="coze-proxy")))["face"] == "coze-proxy"
 
 
 def test_the_steps_of_a_chain_come_back_in_order() -> None:

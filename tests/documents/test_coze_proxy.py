@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from jotgate.jose.keys import generate, signing_key_to_pem
+from jotgate.services.token_exchanges import TRIES
 from jotgate.stores.settings import Sources, load_settings
 from jotgate.testing.coze import CozeServer, coze_in_thread
 from jotgate.testing.coze_told import BOT_ID, WORKFLOW_ID
@@ -208,7 +209,7 @@ def test_token_refresh_failed(house: Housed) -> None:
     assert said(answer) == (503, "Token refresh failed")
     assert int(answer.headers["retry-after"]) >= 1
     house.write()
-    house.coze.faults.append(Fault(path="/api/permission/oauth2/token", status=500))
+    house.coze.faults += [Fault(path="/api/permission/oauth2/token", status=500)] * TRIES
     answer = house.ask("POST", "/refresh_jwt")
     assert said(answer) == (503, "Token refresh failed")
 

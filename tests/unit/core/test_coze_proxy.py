@@ -24,7 +24,7 @@ def aim(model: str = "gpt-4", rules: CozeProxyRules = RULES, **asked: str) -> Ai
 def settled(
     body: Mapping[str, object], rules: CozeProxyRules = RULES, head: Mapping[bytes, bytes] | None = None
 ) -> tuple[Request, Mapping[str, object]]:
-    raw = json.dumps({"messages": [], **body}).encode()
+    raw = json.dumps({"messages": [1], **body}).encode()
     request = Request(b"POST", b"/v1/chat/completions", b"", dict(head or {}), "127.0.0.1", 0.0, raw)
     found = settle_aim(request, read_body(raw), rules, {"gpt-4"})
     assert json.loads(found.compact)["model"] == found.model == json.loads(bytes(found.members["model"]))
@@ -82,11 +82,11 @@ def test_what_contradicts_itself_or_is_nowhere_is_refused(
 
 def test_the_body_goes_on_with_the_alias_and_without_what_named_it() -> None:
     request, body = settled({"model": "gpt-4", "x-bot-id": "9", "temperature": 1})
-    assert body == {"messages": [], "model": "bot:9", "temperature": 1}
+    assert body == {"messages": [1], "model": "bot:9", "temperature": 1}
     assert request.aim is not None
     assert request.aim.alias == "bot:9"
     request, body = settled({"model": "gpt-4"}, head={b"x-session-name": b"mine"})
-    assert body == {"messages": [], "model": "gpt-4"}
+    assert body == {"messages": [1], "model": "gpt-4"}
     assert request.aim == Aim("chat", label="mine", alias="gpt-4")
 
 

@@ -85,7 +85,8 @@ lock: ## Write requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for n
 	  compile --extra postgresql -o requirements/postgresql.txt; \
 	  compile --extra valkey -o requirements/valkey.txt; \
 	  compile --extra fastapi -o requirements/fastapi.txt; \
-	  compile --extra fastapi --extra postgresql --extra valkey --group dev --group peers -o requirements/dev.txt
+	  compile --extra grpc -o requirements/grpc.txt; \
+	  compile --extra fastapi --extra grpc --extra postgresql --extra valkey --group dev --group peers -o requirements/dev.txt
 
 # The stamp holds the directory it was made for: an environment does not survive a move of its tree, and is then
 # made from nothing.

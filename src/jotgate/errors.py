@@ -47,8 +47,11 @@
     │       ├── OriginRefused           403; a cookie from a page that may not send it
     │       ├── RequestMalformed · BodyTooLarge · HeadersTooLarge · EncodingRefused · RequestLate
     │       │   └── ChainCallRefused    … is none that a chain or a step's upstream takes; an UpstreamError too
+    │       │   └── McpMalformed        … is no message of MCP
+    │       ├── McpHeaderMismatch · McpVersionUnsupported · McpSessionUnknown   400, 400, 404; of MCP clients
     │       ├── TooManyConnections      429; one address has its share
     │       ├── UnknownOperation · MethodRefused · UnknownModel
+    │       │   └── McpMethodUnknown    … a method of MCP
     │       ├── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
     │       ├── PreconditionRequired · MediaTypeRefused             428, 415; of the admin API
     │       └── IdempotencyMismatch · IdempotencyPending · SecretShown  422, 409, 409; of the admin API
@@ -67,8 +70,12 @@
     │   ├── QuotaUnavailable            what is left of a quota cannot be known
     │   │   └── UnitsUnresolved         … yet: control has been asked
     │   ├── StoreUnavailable            the store does not answer
+    │   ├── KongUnavailable             Kong's Admin API is out of reach or fails
+    │   │   └── KongTimeout             … did not answer in time (504)
     │   ├── IssuanceHeld                a token would be refused: what it is met by was revoked a moment ago
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
+    ├── KongRefused                     502; Kong refuses what jotgate asks of its Admin API
+    │   └── KongConflict                … 409; it has that name or key already, and not of jotgate
     └── InternalError                   500; the only wrapper of the unexpected
 
 `message` says what and why and is safe for the caller. `hint` says what to do next. `debug` never leaves the
@@ -86,6 +93,10 @@ from jotgate.failures import (
     ControlUnreachable,
     IssuanceHeld,
     IssuerUnavailable,
+    KongConflict,
+    KongRefused,
+    KongTimeout,
+    KongUnavailable,
     NotReady,
     ProofUnmarked,
     QuotaUnavailable,
@@ -107,6 +118,14 @@ from jotgate.failures import (
     UpstreamUnavailable,
 )
 from jotgate.fault import Evidence, JotgateError
+from jotgate.mcp_refusals import (
+    McpHeaderMismatch,
+    McpMalformed,
+    McpMethodUnknown,
+    McpSessionUnknown,
+    McpToolUnapproved,
+    McpVersionUnsupported,
+)
 from jotgate.oauth_refusals import (
     AuthorizationDetailsRefused,
     BindingRequired,
@@ -216,7 +235,17 @@ __all__ = [
     "KeyRefused",
     "KeyUnknown",
     "KeyUnpublished",
+    "KongConflict",
+    "KongRefused",
+    "KongTimeout",
+    "KongUnavailable",
     "LogoutRefused",
+    "McpHeaderMismatch",
+    "McpMalformed",
+    "McpMethodUnknown",
+    "McpSessionUnknown",
+    "McpToolUnapproved",
+    "McpVersionUnsupported",
     "MediaTypeRefused",
     "MethodRefused",
     "ModelNotPermitted",

@@ -34,6 +34,7 @@ _RINGS_0_AND_1: Final = (
     "src/jotgate/errors.py",
     "src/jotgate/failures.py",
     "src/jotgate/fault.py",
+    "src/jotgate/mcp_refusals.py",
     "src/jotgate/quota_refusals.py",
     "src/jotgate/refusals.py",
     "src/jotgate/jose/",

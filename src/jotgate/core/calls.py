@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.coze_aims import Aim
+from jotgate.core.decisions import PathRule
 from jotgate.core.possession import Possession
 from jotgate.errors import RequestMalformed
 
@@ -36,6 +37,7 @@ class Request(Struct):
     token came with the scheme DPoP. `stale`: what was revoked is not known, and it goes on only if a policy lets it.
     `face` names the listener that it came in by, and chooses its world and dialect; empty: the native one.
     `aim` is what it asks of Coze, where a face has settled that (`core.coze_proxy`).
+    `asked` is the rule of what a proxy asks about, where one does: then the request is the one that the proxy holds.
     `forwarded`: some field of its head is one in which proxies speak of callers, whether that was believed or dropped.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
@@ -58,6 +60,7 @@ class Request(Struct):
     face: str = ""
     aim: Aim | None = None
     forwarded: bool = False
+    asked: PathRule | None = None
 
 
 class Allowance(Struct, frozen=True):
@@ -128,9 +131,9 @@ def read_body(raw: bytes) -> Body:
         ) from None
     compact = _encode(members)
     if len(raw) != len(compact) and members:
-        _require_unique(raw, members)
-    if _opens_beyond(BODY_DEPTH_MAX, raw):
-        _require_shallow(raw)
+        require_unique(raw, members)
+    if opens_beyond(BODY_DEPTH_MAX, raw):
+        require_shallow(raw)
     stream = members.get("stream")
     return Body(members, compact, _model(members), False if stream is None else _flag(stream))
 
@@ -168,7 +171,7 @@ def _flag(raw: Raw) -> bool:
     raise RequestMalformed("'stream' is neither true nor false", param="stream")
 
 
-def _require_unique(raw: bytes, members: dict[str, Raw]) -> None:
+def require_unique(raw: bytes, members: dict[str, Raw]) -> None:
     """Refuse repeated members. Called when the compact form is shorter than the body: white space, or a repeat.
 
     A dict keeps a repeated name at its first place with its last value, so a walk over the body in the dict's order
@@ -207,7 +210,7 @@ def _repeated() -> RequestMalformed:
     return RequestMalformed("a member of the body's top level stands twice", hint="Send each member once")
 
 
-def _opens_beyond(limit: int, raw: bytes) -> bool:
+def opens_beyond(limit: int, raw: bytes) -> bool:
     """Whether more than `limit` brackets open, be it within strings. `find` passes long prompts by faster."""
     if len(raw) <= _SHORT_BYTES:
         return raw.count(b"[") + raw.count(b"{") > limit
@@ -222,7 +225,8 @@ def _opens_beyond(limit: int, raw: bytes) -> bool:
     return False
 
 
-def _require_shallow(raw: bytes) -> None:
+def require_shallow(raw: bytes) -> None:
+    """Refuse what is nested deeper than `BODY_DEPTH_MAX`. Raises RequestMalformed."""
     brackets = _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS)
     depth = 0
     for bracket in brackets:

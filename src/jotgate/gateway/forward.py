@@ -10,10 +10,8 @@ from typing import Final
 
 from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.attempts import Condition, choose
-from jotgate.core.calls import Outbound, write_body
 from jotgate.errors import Unavailable, UpstreamBusy, UpstreamSuspended
 from jotgate.gateway.admission import Call
-from jotgate.gateway.headers import lines_to_upstream
 from jotgate.gateway.metered import MeteredRelay
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.standing import Waiting
@@ -114,16 +112,7 @@ def _wait(relay: Relay, clock: Clock) -> None:
 
 def _send(relay: Relay, index: int, place: Place, clock: Clock) -> None:
     call = relay.call
-    request = call.request
-    outbound = Outbound(
-        operation=call.operation.name,
-        method=request.method,
-        target=request.path,
-        lines=lines_to_upstream(request.headers, request.request_id),
-        body=write_body(call.body, call.route.attempts[index].model),
-        stream=call.body.stream,
-        allowance=call.body.allowance,
-    )
+    outbound = relay.outbound(index)
     relay.attempt = index
     relay.tried |= 1 << index
     standing = place.standing

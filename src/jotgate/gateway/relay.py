@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from jotgate.core.audit import Charge, Outcome, StepUse
-from jotgate.core.calls import Request, ResponseHead
+from jotgate.core.calls import Outbound, Request, ResponseHead, write_body
 from jotgate.core.chain_answers import total_usage
 from jotgate.core.dialects import render_at
 from jotgate.core.principals import Principal
-from jotgate.core.problems import render
+from jotgate.core.problems import Problem, render
 from jotgate.core.sse import UNKNOWN, StreamTap, UnaryTap, read_usage
 from jotgate.errors import (
     ControlStale,
@@ -30,7 +30,13 @@ from jotgate.errors import (
     UpstreamTorn,
 )
 from jotgate.gateway.admission import Call
-from jotgate.gateway.headers import content_type, has_coding, lines_to_caller, request_id_line
+from jotgate.gateway.headers import (
+    content_type,
+    has_coding,
+    lines_to_caller,
+    lines_to_upstream,
+    request_id_line,
+)
 from jotgate.gateway.live_calls import Watch
 from jotgate.gateway.standing import Standing
 from jotgate.gateway.world import Place
@@ -262,6 +268,19 @@ class Relay:
             self._note_failure(now_s)
             self._time_out("the upstream fell silent for longer than the idle deadline")
 
+    def outbound(self, index: int) -> Outbound:
+        """The request as the upstream of this attempt is sent it."""
+        call, request = self.call, self.call.request
+        return Outbound(
+            operation=call.operation.name,
+            method=request.method,
+            target=request.path,
+            lines=lines_to_upstream(request.headers, request.request_id),
+            body=write_body(call.body, call.route.attempts[index].model),
+            stream=call.body.stream,
+            allowance=call.body.allowance,
+        )
+
     # How it ends
 
     def _begin(self, head: ResponseHead, piece: bytes, complete: bool) -> bool:
@@ -279,13 +298,7 @@ class Relay:
             return False
         self.status = head.status
         self.streams = content_type(head.headers) == EVENT_STREAM
-        if self.streams:
-            self._tap = StreamTap()
-        elif complete:
-            self.usage = read_usage(piece)
-        else:
-            self._tap = UnaryTap()
-        lines = lines_to_caller(head.headers, self.call.request.request_id)
+        lines = self._listen(head, piece, complete)
         if complete:
             self._caller.respond(head.status, lines, piece)
         else:
@@ -294,6 +307,16 @@ class Relay:
             self._tellable = self.streams and head.length is None and not has_coding(head.headers)
             self._caller.start(head.status, lines, head.length, piece)
         return True
+
+    def _listen(self, head: ResponseHead, piece: bytes, complete: bool) -> bytes:
+        """Begin to read the usage alongside; the header lines for the caller."""
+        if self.streams:
+            self._tap = StreamTap()
+        elif complete:
+            self.usage = read_usage(piece)
+        else:
+            self._tap = UnaryTap()
+        return lines_to_caller(head.headers, self.call.request.request_id)
 
     def _goes_elsewhere(self, head: ResponseHead, standing: Standing) -> bool:
         """Take down what this head says of the upstream; whether another one is asked instead."""
@@ -313,20 +336,24 @@ class Relay:
     def _fail(self, error: JotgateError, outcome: Outcome) -> None:
         self.code = error.code
         self.debug = error.debug
-        request = self.call.request
-        request_id, about = request.request_id, self.call.world.metadata_url
-        problem = render(error, request_id, about)  # In a stream all are told alike: its events are those of OpenAI.
+        problem = self._render(error)
         if not self._begun:
-            if request.face:
-                problem = render_at(request.path, error, request_id, face=request.face)
             self.status = problem.status
-            self._caller.respond(problem.status, request_id_line(request_id) + problem.lines, problem.body)
+            lines = request_id_line(self.call.request.request_id) + problem.lines
+            self._caller.respond(problem.status, lines, problem.body)
         else:
             if self._tellable:
                 # The answer may have broken off within a line: the empty line ends whatever event that was.
                 self._caller.write(b"\n\ndata: %b\n\n" % problem.body)
             self._caller.abort()
         self._finish(outcome)
+
+    def _render(self, error: JotgateError) -> Problem:
+        """How the caller is told of an error; in a stream all are told alike: its events are those of OpenAI."""
+        request = self.call.request
+        if request.face and not self._begun:
+            return render_at(request.path, error, request.request_id, face=request.face)
+        return render(error, request.request_id, self.call.world.metadata_url)
 
     def _abort_exchange(self) -> None:
         if self.exchange is not None:

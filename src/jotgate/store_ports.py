@@ -21,6 +21,7 @@ from jotgate.core.durable import (
 )
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
+from jotgate.core.kong_credentials import CredentialCounts, KongCredential, TakenAs
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
@@ -329,11 +330,69 @@ class UpstreamLogins(Protocol):
         """Forget the one of an upstream, whatever its version; whether it was there."""
 
 
+class KongLedger(Protocol):
+    """The credentials that Kong is to have, each a row, and the outbox of what Kong is to be told.
+
+    A row goes `wanted` → `held` → `unwanted` → `gone`, or from `wanted` to `unwanted` at once; never back. All raise
+    StoreUnavailable.
+    """
+
+    def take_credential(self, record: KongCredential, most: int) -> TakenAs:
+        """Keep a new one, as `wanted`; durable when this returns.
+
+        Not done, and said why: its consumer has a living token of its name, or some credential that is not gone has its
+        key; a living one of its consumer is another subject's; or its consumer has `most` living ones.
+        """
+
+    def kong_credential(self, credential_id: str) -> KongCredential | None:
+        """The one with this id, whatever its state."""
+
+    def named_credential(self, consumer: str, token_name: str) -> KongCredential | None:
+        """The living one of this consumer with this name."""
+
+    def credentials_of(self, consumer: str, after: str, limit: int) -> Sequence[KongCredential]:
+        """The first `limit` living ones of a consumer by id, behind `after`."""
+
+    def credentials_for(self, subject: str, after: str, limit: int) -> Sequence[KongCredential]:
+        """The same for a subject."""
+
+    def credential_page(self, after: str, limit: int) -> Sequence[KongCredential]:
+        """The first `limit` that are not gone by id, behind `after`; all consumers'."""
+
+    def pending_credentials(self, wanted_before_s: int, limit: int) -> Sequence[KongCredential]:
+        """At most `limit` that Kong is to be rid of, longest waiting first.
+
+        These are the unwanted, those that came to be `wanted` before this second and were never held: their minting was
+        cut short, and nobody has their tokens.
+        """
+
+    def count_credentials(self) -> CredentialCounts:
+        """How many there are that are held."""
+
+    def hold_credentials(self, ids: Sequence[str], now_s: int) -> int:
+        """Say that Kong has these; returns how many were `wanted` until now. The others stay as they are."""
+
+    def unwant_credentials(self, ids: Sequence[str], now_s: int) -> int:
+        """Say that Kong is to be rid of these, and erase their secrets; returns how many were living until now."""
+
+    def forsake_credentials(self, ids: Sequence[str], now_s: int) -> int:
+        """Say that Kong is rid of these; returns how many were `unwanted` until now. The others stay as they are."""
+
+    def expire_credentials(self, now_s: int, limit: int) -> int:
+        """Unwant at most `limit` held ones whose tokens have ended by now; returns how many."""
+
+    def drop_credentials(self, gone_before_s: int, limit: int) -> int:
+        """Forget at most `limit` that were gone before this second; returns how many."""
+
+
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
 
     def mark(self, mark: Mark, now_s: int) -> Mark | None:
         """Keep a mark; None when it was not there, or had ended by `now_s`, and the one that stands otherwise."""
+
+    def marks_of(self, kind: str, after: str, limit: int) -> Sequence[Mark]:
+        """The first `limit` of a kind that are kept, by handle, behind `after`."""
 
     def fill_mark(self, kind: str, handle: str, content: bytes) -> None:
         """Put a content to a mark that is kept; nothing when there is none."""
@@ -360,6 +419,7 @@ class Store(
     LedgerRecords,
     OwnedObjects,
     UpstreamLogins,
+    KongLedger,
     Marks,
     Protocol,
 ):

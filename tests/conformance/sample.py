@@ -32,6 +32,7 @@ from jotgate.core.durable import (
 )
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.kong_credentials import CredentialState, KongCredential
 from jotgate.core.ledger import LeaseAsk
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.logins import Login
@@ -210,6 +211,22 @@ UPSTREAM_LOGIN: Final = UpstreamLogin(
     ends_at_s=4_000_000_000,
     under_way_s=47,
 )
+KONG_CREDENTIAL: Final = KongCredential(
+    credential_id="6a0d5f1c-8f0e-4a52-9d0c-2f6f1a1b2c3d",
+    key="k \u2603",
+    consumer="john_doe",
+    consumer_id="0c0d5f1c-8f0e-4a52-9d0c-2f6f1a1b2c3d",
+    subject="sub-1",
+    token_name="my_token",
+    algorithm="HS256",
+    public_key_pem=None,
+    sealed=b"\x00sealed\xff",
+    created_at_s=48,
+    expires_at_s=4_000_000_000,
+    state=CredentialState.WANTED,
+    changed_at_s=49,
+    description="for the notebook",
+)
 
 
 def fill(store: Store) -> None:
@@ -227,6 +244,7 @@ def fill(store: Store) -> None:
     store.add_issuances([ORIGINATED])
     store.put_owned_object(OBJECT, 10)
     store.put_upstream_login(UPSTREAM_LOGIN)
+    store.take_credential(KONG_CREDENTIAL, 1)
 
 
 def fill_logins(store: Store) -> None:

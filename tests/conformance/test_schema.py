@@ -166,6 +166,10 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
         assert store.upstream_logins() == ()
         store.put_upstream_login(sample.UPSTREAM_LOGIN)
     assert store.upstream_logins() == (structs.replace(sample.UPSTREAM_LOGIN, version=1),)
+    if revision < "0010":
+        assert store.credential_page("", 10) == ()
+        store.take_credential(sample.KONG_CREDENTIAL, 1)
+    assert store.credential_page("", 10) == (sample.KONG_CREDENTIAL,)
     store.close()
 
 

@@ -17,6 +17,7 @@ from jotgate.core.durable import (
 from jotgate.stores.memory_accounts import MemoryAccounts
 from jotgate.stores.memory_endless_tokens import MemoryEndlessTokens
 from jotgate.stores.memory_families import MemoryFamilies
+from jotgate.stores.memory_kong_credentials import MemoryKongCredentials
 from jotgate.stores.memory_limits import MemoryLimits
 from jotgate.stores.memory_objects import MemoryObjects
 from jotgate.stores.memory_policies import MemoryPolicies
@@ -31,6 +32,7 @@ class MemoryStore(
     MemoryPolicies,
     MemoryObjects,
     MemoryUpstreamLogins,
+    MemoryKongCredentials,
 ):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 

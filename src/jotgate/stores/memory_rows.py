@@ -10,6 +10,7 @@ from jotgate.core.accounts import AccountKind, AnyAccount, PersonalToken
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.ledger_records import Lease, MeterAccount, Place
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
@@ -40,6 +41,7 @@ class Rows:
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
     upstream_logins: dict[str, UpstreamLogin] = field(default_factory=dict)
     upstream_logins_version: int = 0
+    kong_credentials: dict[str, KongCredential] = field(default_factory=dict)
     objects: dict[ObjectKey, OwnedObject] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -295,6 +295,42 @@ UPSTREAM_LOGINS: Final = Table(
     Column("under_way_s", BigInteger),
     Column("version", BigInteger, nullable=False),
 )
+
+_LIVING: Final = text("state IN ('wanted', 'held')")
+_KNOWN: Final = text("state <> 'gone'")
+
+KONG_CREDENTIALS: Final = Table(
+    "jotgate_kong_credentials",
+    METADATA,
+    Column("credential_id", _TEXT, primary_key=True),
+    Column("key", _TEXT, nullable=False),
+    Column("consumer", _TEXT, nullable=False),
+    Column("consumer_id", _TEXT, nullable=False),
+    Column("subject", _TEXT, nullable=False),
+    Column("token_name", _TEXT, nullable=False),
+    Column("algorithm", _TEXT, nullable=False),
+    Column("public_key_pem", _TEXT),
+    Column("sealed", LargeBinary),
+    Column("created_at_s", BigInteger, nullable=False),
+    Column("expires_at_s", BigInteger, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("changed_at_s", BigInteger, nullable=False),
+    Column("description", _TEXT, nullable=False),
+    Index(
+        "jotgate_kong_credentials_name",
+        "consumer",
+        "token_name",
+        unique=True,
+        sqlite_where=_LIVING,
+        postgresql_where=_LIVING,
+    ),
+    Index("jotgate_kong_credentials_key", "key", unique=True, sqlite_where=_KNOWN, postgresql_where=_KNOWN),
+    Index("jotgate_kong_credentials_consumer", "consumer", "credential_id"),
+    Index("jotgate_kong_credentials_subject", "subject", "credential_id"),
+    Index("jotgate_kong_credentials_state", "state", "changed_at_s"),
+    Index("jotgate_kong_credentials_end", "state", "expires_at_s"),
+)
+"""What Kong is to have, and what it is to be rid of."""
 
 POLICIES: Final = Table(
     "jotgate_policies",

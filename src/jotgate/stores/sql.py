@@ -25,6 +25,7 @@ from jotgate.stores.schema import COUNTERS, FACTS, ISSUANCES, ISSUERS, KEYS, REV
 from jotgate.stores.sql_accounts import SqlAccounts
 from jotgate.stores.sql_endless_tokens import SqlEndlessTokens
 from jotgate.stores.sql_families import SqlFamilies
+from jotgate.stores.sql_kong_credentials import SqlKongCredentials
 from jotgate.stores.sql_ledger import SqlLedger
 from jotgate.stores.sql_limits import SqlLimits
 from jotgate.stores.sql_objects import SqlObjects
@@ -59,6 +60,7 @@ class SqlStore(
     SqlPolicies,
     SqlObjects,
     SqlUpstreamLogins,
+    SqlKongCredentials,
 ):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 

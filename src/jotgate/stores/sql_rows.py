@@ -31,6 +31,7 @@ from jotgate.core.accounts import AccountChange, ClientRecord, PersonalToken, Pr
 from jotgate.core.durable import Issuance, IssuerRecord, KeyRecord, Mark, Revocation
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, RefreshRecord
+from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.ledger_records import Lease, MeterAccount
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import OwnedObject
@@ -46,6 +47,7 @@ from jotgate.stores.schema import (
     ISSUANCES,
     ISSUERS,
     KEYS,
+    KONG_CREDENTIALS,
     LEASES,
     LEDGER,
     LIMITS,
@@ -76,6 +78,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     Mark: MARKS,
     OwnedObject: OBJECTS,
     UpstreamLogin: UPSTREAM_LOGINS,
+    KongCredential: KONG_CREDENTIALS,
     PolicyRecord: POLICIES,
     LimitRecord: LIMITS,
     MeterAccount: LEDGER,

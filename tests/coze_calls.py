@@ -23,8 +23,8 @@ from jotgate.services.owned_objects import carry_out
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.ports import RecordingCaller, ScriptedExchange
 from jotgate.upstreams.coze import CozeUpstream
-from jotgate.upstreams.coze_credentials import Cancel, Then
 from jotgate.upstreams.coze_runs import CozeRuns
+from jotgate.upstreams.credentials import Cancel, Then
 from tests.callers import request
 from tests.metering import TICK_S, USUAL, Chance, MeteredStage
 
@@ -62,7 +62,7 @@ class ScriptedConnections:
 
 
 class ScriptedTokens:
-    """Tokens by session (coze_credentials.Credentials): a new one whenever one was refused, unless there is none.
+    """Tokens by session (credential_sources.Credentials): a new one whenever one was refused, unless there is none.
 
     `lacking` is told in place of the next. `held`: nobody is told anything until `release`.
     """

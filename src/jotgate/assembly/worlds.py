@@ -22,8 +22,8 @@ from jotgate.services.revocation import RevokedSet
 from jotgate.telemetry.logs import note_upstream
 from jotgate.upstreams.chain import ChainRuns, ChainUpstream, Scene
 from jotgate.upstreams.coze import reach_coze
-from jotgate.upstreams.coze_credentials import credentials_of
 from jotgate.upstreams.coze_runs import CozeRuns
+from jotgate.upstreams.credential_sources import credentials_of
 from jotgate.upstreams.credentialed import CredentialedUpstream
 from jotgate.upstreams.credentials import UpstreamTokens, ask_nobody
 from jotgate.upstreams.echo import EchoUpstream

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,8 @@ from jotgate.cli.common import (
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.outcomes import may_be_done
+from jotgate.cli.records import plain
+from jotgate.cli.tables import print_table, time_text
 from jotgate.cli.token_holders import told_of_tenant
 from jotgate.errors import Code, CommandError, JotgateError
 
@@ -192,13 +193,6 @@ def print_json(content: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
-def plain(text: str) -> str:
-    """A name for a terminal."""
-    from jotgate.cli.records import plain as shown
-
-    return shown(text)
-
-
 def _list(
     arguments: argparse.Namespace, noun: "Noun", row: Callable[[Mapping[str, Any]], list[str]], head: Sequence[str]
 ) -> int:
@@ -215,23 +209,11 @@ def _list(
     if arguments.json:
         print_json({f"{noun}s": found})
     else:
-        _print_table([row(one) for one in found], head)
+        print_table([row(one) for one in found], head)
     sys.stdout.flush()
     if not found and not arguments.json:
         say_next(f"jotgate {noun} create NAME", arguments)
     return EXIT_OK
-
-
-def _print_table(rows: list[list[str]], head: Sequence[str]) -> None:
-    """Aligned below a head on a terminal, else one line an account with tabs."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in cells))
-        return
-    cells = [list(head), *cells]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(head))]
-    for row in cells:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
 def _show(arguments: argparse.Namespace, noun: "Noun") -> int:
@@ -280,7 +262,7 @@ def _role(role: Mapping[str, Any]) -> str:
 
 def moment(at_s: int) -> str:
     """A NumericDate as RFC 3339 has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s)) if at_s else "-"
+    return time_text(at_s) if at_s else "-"
 
 
 def _switch(arguments: argparse.Namespace, noun: "Noun") -> int:

@@ -18,6 +18,7 @@ from jotgate.cli.common import (
     say_next,
 )
 from jotgate.cli.outcomes import may_be_done
+from jotgate.cli.tables import print_table, time_text
 from jotgate.errors import CommandError, DirectoryRefused
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jotgate.core.key_orders import KeyAnswer, KeyOrder, KeyView
 
 _MATERIAL_BYTES_MAX: Final = 65_536
+_HEAD: Final = ("KEY ID", "ALGORITHM", "STATE", "WHEN", "PRIVATE PART")
 _LOOK_S: Final = 0.2
 _GRACE_S: Final = 15.0
 _KID: Final = "key ID, as 'jotgate key list' shows it (write -- before one that begins with '-')"
@@ -122,7 +124,7 @@ def show(arguments: argparse.Namespace) -> int:
         keys = [msgspec.structs.asdict(key) for key in answer.keys]
         sys.stdout.write(json.dumps({"keys": keys}, indent=2) + "\n")
     else:
-        _print_table([_row(key) for key in answer.keys])
+        print_table([_row(key) for key in answer.keys], _HEAD)
     sys.stdout.flush()
     return EXIT_OK
 
@@ -140,7 +142,7 @@ def rotate(arguments: argparse.Namespace) -> int:
     if ahead_s is None:
         return _follow(arguments, answer)
     key = answer.find(answer.kid)
-    when = "" if key is None or key.signs_from_s is None else f" and signs from {_time(key.signs_from_s)} on"
+    when = "" if key is None or key.signs_from_s is None else f" and signs from {time_text(key.signs_from_s)} on"
     sys.stdout.write(f"{answer.kid} is published{when}\n")
     sys.stdout.flush()
     if not answer.running:
@@ -162,7 +164,8 @@ def retire(arguments: argparse.Namespace) -> int:
 
     answer = _ask(arguments, KeyOrder(action="retire", kid=arguments.kid))
     key = answer.find(answer.kid)
-    until = "" if key is None or key.verifies_until_s is None else f" and verifies until {_time(key.verifies_until_s)}"
+    end_s = None if key is None else key.verifies_until_s
+    until = "" if end_s is None else f" and verifies until {time_text(end_s)}"
     sys.stdout.write(f"{answer.kid} is retired{until}\n")
     sys.stdout.flush()
     say_next("jotgate key list", arguments)
@@ -180,7 +183,7 @@ def revoke(arguments: argparse.Namespace) -> int:
     sys.stdout.write(f"{answer.kid} is revoked: what it signed is refused\n")
     signing = next((key for key in answer.keys if key.state == "active"), None)
     if signing is not None and signing.activated_at_s is not None:
-        sys.stdout.write(f"{signing.kid} signs since {_time(signing.activated_at_s)}\n")
+        sys.stdout.write(f"{signing.kid} signs since {time_text(signing.activated_at_s)}\n")
     sys.stdout.flush()
     if answer.running and not answer.settled:
         sys.stderr.write(f"  note  not every worker has confirmed it; all do within {answer.patience_s:g} s\n")
@@ -266,10 +269,10 @@ def _follow(arguments: argparse.Namespace, answer: "KeyAnswer") -> int:
 def _tell_rotation(answer: "KeyAnswer", kid: str) -> None:
     key = answer.find(kid)
     if key is not None and key.activated_at_s is not None:
-        sys.stdout.write(f"{kid} signs since {_time(key.activated_at_s)}\n")
+        sys.stdout.write(f"{kid} signs since {time_text(key.activated_at_s)}\n")
         for one in answer.keys:
             if one.state == "retired" and one.retired_at_s == key.activated_at_s and one.verifies_until_s is not None:
-                sys.stdout.write(f"{one.kid} verifies until {_time(one.verifies_until_s)}\n")
+                sys.stdout.write(f"{one.kid} verifies until {time_text(one.verifies_until_s)}\n")
     sys.stdout.flush()
 
 
@@ -335,27 +338,12 @@ def _new_file(path: Path) -> Iterator[int]:
 
 def _row(key: "KeyView") -> list[str]:
     moments = {
-        "pending": "signs by hand" if key.signs_from_s is None else f"signs from {_time(key.signs_from_s)}",
-        "active": f"since {_time(key.activated_at_s)}",
-        "retired": f"until {_time(key.verifies_until_s)}",
+        "pending": "signs by hand" if key.signs_from_s is None else f"signs from {time_text(key.signs_from_s)}",
+        "active": f"since {time_text(key.activated_at_s)}",
+        "retired": f"until {time_text(key.verifies_until_s)}",
     }
     private = "here" if key.private else "damaged" if key.private_fault else "not here"
-    return [key.kid, key.algorithm, key.state, moments.get(key.state, f"since {_time(key.ended_at_s)}"), private]
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    """Aligned below a head on a terminal, else one line a key with tabs."""
-    if not sys.stdout.isatty():
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
-        return
-    rows = [["KEY ID", "ALGORITHM", "STATE", "WHEN", "PRIVATE PART"], *rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
-
-
-def _time(at_s: int | None) -> str:
-    return "?" if at_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
+    return [key.kid, key.algorithm, key.state, moments.get(key.state, f"since {time_text(key.ended_at_s)}"), private]
 
 
 def _span(answer: "KeyAnswer") -> str:

@@ -17,6 +17,7 @@ from jotgate.cli.common import (
 )
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.limit_options import add_limit_options, limits_of
+from jotgate.cli.tables import print_table, time_text
 from jotgate.cli.token_orders import pages
 from jotgate.errors import CommandError
 
@@ -153,7 +154,7 @@ def roll(arguments: argparse.Namespace) -> int:
     )
     (token,) = answer.tokens
     if token.previous_until_s:
-        sys.stderr.write(f"  note  the secret before it counts until {_time(token.previous_until_s)}\n")
+        sys.stderr.write(f"  note  the secret before it counts until {time_text(token.previous_until_s)}\n")
     return _hand_out(arguments, answer)
 
 
@@ -165,7 +166,7 @@ def show(arguments: argparse.Namespace) -> int:
         tokens = [token for answer in pages(partial(_ask_page, arguments)) for token in answer.tokens]
         sys.stdout.write(msgspec.json.encode({"tokens": tokens}).decode() + "\n")
     else:
-        _print_table([_row(token) for answer in pages(partial(_ask_page, arguments)) for token in answer.tokens])
+        print_table([_row(token) for answer in pages(partial(_ask_page, arguments)) for token in answer.tokens], _HEAD)
     sys.stdout.flush()
     return EXIT_OK
 
@@ -223,7 +224,7 @@ def _hand_out(arguments: argparse.Namespace, answer: "PersonalAnswer") -> int:
     else:
         sys.stdout.write(answer.secret + "\n")
     sys.stdout.flush()
-    sys.stderr.write(f"  note  this is shown once, and counts until {_time(token.expires_at_s)}\n")
+    sys.stderr.write(f"  note  this is shown once, and counts until {time_text(token.expires_at_s)}\n")
     say_next(f"jotgate pat list --subject {token.subject}", arguments, " shows when it was used")
     return EXIT_OK
 
@@ -266,31 +267,16 @@ def _row(token: "PersonalView") -> list[str]:
         token.name,
         " ".join(token.scopes),
         "all" if token.models is None else " ".join(token.models) or "none",
-        _time(token.expires_at_s),
+        time_text(token.expires_at_s),
         _ago(token.last_used_at_s) if token.last_used_at_s else "never",
         token.last_used_from or "-",
         token.id,
     ]
 
 
-def _print_table(rows: list[list[str]]) -> None:
-    """Aligned below a head on a terminal, else one line a token with tabs."""
-    if not sys.stdout.isatty():
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
-        return
-    rows = [_HEAD, *rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
-
-
-def _time(at_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))
-
-
 def _ago(at_s: int) -> str:
     if not sys.stdout.isatty():
-        return _time(at_s)
+        return time_text(at_s)
     past_s = max(0, int(time.time()) - at_s)
     for unit_s, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
         if past_s >= unit_s:

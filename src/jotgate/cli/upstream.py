@@ -18,6 +18,7 @@ from jotgate.cli.common import (
 from jotgate.cli.confirming import add_yes_option, confirm
 from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.records import plain
+from jotgate.cli.tables import print_table, time_text
 from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json(answer)
     else:
-        _print_table([_row(one) for one in answer.upstreams])
+        print_table([_row(one) for one in answer.upstreams], _HEAD)
         sys.stdout.flush()
         say_next("jotgate upstream status", arguments)
     return EXIT_OK
@@ -276,7 +277,7 @@ def _open(url: str, *, opens: bool) -> None:
 
 
 def _impact(found: "UpstreamView", login: "LoginView") -> str:
-    what = f"the refresh token of the upstream '{found.name}', got {_time(login.obtained_at_s)}, would be erased"
+    what = f"the refresh token of the upstream '{found.name}', got {time_text(login.obtained_at_s)}, would be erased"
     if login.configured:
         return f"{what}; the one that the settings name is dead by now, so a new one has to be named there"
     return f"{what}; calls get 503 until somebody logs in again" if found.url else what
@@ -306,17 +307,17 @@ def _state(one: "UpstreamView") -> str:
 def _expiry(one: "UpstreamView") -> str:
     """That of the refresh token where there is one, since access tokens are renewed by themselves."""
     if one.login is not None and one.login.ends_at_s is not None:
-        return _time(one.login.ends_at_s)
+        return time_text(one.login.ends_at_s)
     if one.tokens is not None and one.tokens.expires_in_s is not None:
-        return _time(int(time.time()) + one.tokens.expires_in_s)
+        return time_text(int(time.time()) + one.tokens.expires_in_s)
     return "-"
 
 
 def _last_exchange(one: "UpstreamView") -> str:
     if one.tokens is not None and one.tokens.fault:
-        return f"failing since {_time(one.tokens.failing_since_s)}"
+        return f"failing since {time_text(one.tokens.failing_since_s)}"
     obtained_s = max(one.tokens.last_obtained_s if one.tokens else 0, one.login.obtained_at_s if one.login else 0)
-    return _time(obtained_s) if obtained_s else "-"
+    return time_text(obtained_s) if obtained_s else "-"
 
 
 def _describe(one: "UpstreamView", *, running: bool) -> str:
@@ -338,43 +339,28 @@ def _describe(one: "UpstreamView", *, running: bool) -> str:
 
 def _login_rows(login: "LoginView") -> list[tuple[str, str]]:
     origin = "the one that the settings name" if login.configured else "a login"
-    until = "" if login.ends_at_s is None else f", good until about {_time(login.ends_at_s)} unless it is used"
+    until = "" if login.ends_at_s is None else f", good until about {time_text(login.ends_at_s)} unless it is used"
     rows = [
-        ("refresh", f"of {origin}, since {_time(login.begun_at_s)}"),
-        ("", f"this one since {_time(login.obtained_at_s)}{until}"),
+        ("refresh", f"of {origin}, since {time_text(login.begun_at_s)}"),
+        ("", f"this one since {time_text(login.obtained_at_s)}{until}"),
     ]
     if login.under_way_s is not None:
-        rows.append(("", f"sent {_time(login.under_way_s)}, and nothing has come of it yet"))
+        rows.append(("", f"sent {time_text(login.under_way_s)}, and nothing has come of it yet"))
     return rows
 
 
 def _token_rows(tokens: "TokensView") -> list[tuple[str, str]]:
     now_s = int(time.time())
     if tokens.expires_in_s is not None:
-        rows = [("token", f"{'good' if tokens.is_valid else 'over'}, ends {_time(now_s + tokens.expires_in_s)}")]
+        rows = [("token", f"{'good' if tokens.is_valid else 'over'}, ends {time_text(now_s + tokens.expires_in_s)}")]
     else:
         rows = [("token", "none yet: one is got with the next call")]
     if tokens.sessions > 1:
         rows.append(("sessions", str(tokens.sessions)))
     if tokens.key_id:
         rows.append(("key", f"{plain(tokens.key_id)}{', the second one' if tokens.second else ''}"))
-    last = f", last {_time(tokens.last_obtained_s)}" if tokens.last_obtained_s else ""
+    last = f", last {time_text(tokens.last_obtained_s)}" if tokens.last_obtained_s else ""
     rows.append(("exchanges", f"{tokens.obtained} done{last}, {tokens.failed} failed"))
     if tokens.fault:
-        rows.append(("fault", f"since {_time(tokens.failing_since_s)}: {plain(tokens.fault)}"))
+        rows.append(("fault", f"since {time_text(tokens.failing_since_s)}: {plain(tokens.fault)}"))
     return rows
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    """Aligned below a head on a terminal, else one line an upstream with tabs."""
-    if not sys.stdout.isatty():
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
-        return
-    rows = [_HEAD, *rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
-
-
-def _time(at_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_s))

@@ -6,14 +6,13 @@ same. No cookie, no credential, no proxy of the environment; of a redirect, the 
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urljoin
 
 import httpx2
 
-from jotgate.control.web_places import LOCATION_CHARS, Place, PlaceRefused, make_context
+from jotgate.control.web_places import LOCATION_CHARS, Contexts, Place, PlaceRefused, send_first
 from jotgate.core.key_fetches import Failed, Get, Got, Unchanged
 from jotgate.core.reach import PUBLIC_WAY, Way
 
@@ -27,10 +26,10 @@ _LOOK_UP_S: Final = 5.0
 
 
 class KeyWeb:
-    """The web as issuers' keys are fetched from it (ports.KeyFetch). Mutable: the TLS contexts made, by their roots."""
+    """The web as issuers' keys are fetched from it (ports.KeyFetch)."""
 
     def __init__(self) -> None:
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: Final = Contexts()
 
     async def get(self, get: Get) -> Got | Unchanged | Failed:
         """Do one conditional GET, redirects included."""
@@ -72,36 +71,18 @@ class KeyWeb:
 
     async def _ask(self, place: Place, way: Way, addresses: list[str], get: Get) -> Got | Unchanged | str:
         """What the first address that can be connected to answers; a text is where it redirects to."""
-        context = await self._context(get.roots) if place.secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = await self._contexts.of(place, get.roots)
         transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
         timeout = httpx2.Timeout(get.timeout_s, connect=get.timeout_s / len(addresses))
         async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=timeout) as client:
-            response = await _connect(client, place, addresses, get)
+            headers = _headers(place, get)
+            response = await send_first(
+                client, place, (client.build_request("GET", place.at(one), headers=headers) for one in addresses)
+            )
             try:
                 return await _read(place, way, get, response)
             finally:
                 await response.aclose()
-
-    async def _context(self, roots: str) -> ssl.SSLContext:
-        """TLS 1.2 at least, with these roots or the machine's; loading those takes long, and is done on a thread."""
-        known = self._contexts.get(roots)
-        if known is None:
-            known = await asyncio.to_thread(make_context, roots)
-            self._contexts[roots] = known
-        return known
-
-
-async def _connect(client: httpx2.AsyncClient, place: Place, addresses: list[str], get: Get) -> httpx2.Response:
-    """The head of what the first address answers that can be connected to."""
-    fault: httpx2.TransportError | None = None
-    for address in addresses:
-        extensions = {"sni_hostname": place.host} if place.secure else {}
-        request = client.build_request("GET", place.at(address), headers=_headers(place, get), extensions=extensions)
-        try:
-            return await client.send(request, stream=True)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            fault = error
-    raise fault or PlaceRefused(f"'{place.host}' has no address")
 
 
 def _headers(place: Place, get: Get) -> dict[str, str]:

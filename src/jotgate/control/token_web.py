@@ -6,12 +6,11 @@ checked for the name. No redirect is followed, nothing of the environment is use
 """
 
 import asyncio
-import ssl
 from typing import Final
 
 import httpx2
 
-from jotgate.control.web_places import Place, PlaceRefused, make_context
+from jotgate.control.web_places import Contexts, Place, PlaceRefused, send_first
 from jotgate.core.routes import Proxy
 from jotgate.core.token_exchange import Answered, Post, Unanswered
 from jotgate.core.values import Secret
@@ -25,7 +24,7 @@ class TokenWeb:
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         """`bytes_max` bounds an answer."""
         self._bytes_max = bytes_max
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: Final = Contexts()
 
     async def post(self, post: Post) -> Answered | Unanswered:
         """Do one POST."""
@@ -42,7 +41,7 @@ class TokenWeb:
 
     async def _post(self, post: Post) -> Answered:
         place = Place(post.url, None)
-        context = await self._context(post.reach.roots) if place.secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = await self._contexts.of(place, post.reach.roots)
         proxy = None if post.reach.proxy is None else _proxy(post.reach.proxy)
         transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy)
         # Whoever goes through a proxy has the proxy find the address.
@@ -54,14 +53,6 @@ class TokenWeb:
                 return await _read(response, self._bytes_max)
             finally:
                 await response.aclose()
-
-    async def _context(self, roots: str) -> ssl.SSLContext:
-        """Loading roots takes long, and is done on a thread."""
-        known = self._contexts.get(roots)
-        if known is None:
-            known = await asyncio.to_thread(make_context, roots)
-            self._contexts[roots] = known
-        return known
 
 
 def _proxy(proxy: Proxy) -> httpx2.Proxy:
@@ -75,7 +66,6 @@ def _proxy(proxy: Proxy) -> httpx2.Proxy:
 
 async def _send(client: httpx2.AsyncClient, place: Place, urls: list[httpx2.URL], post: Post) -> httpx2.Response:
     """The head of what the first of these answers that can be connected to."""
-    fault: httpx2.TransportError | None = None
     headers = {
         "Host": place.authority,
         "Content-Type": post.content_type,
@@ -86,15 +76,9 @@ async def _send(client: httpx2.AsyncClient, place: Place, urls: list[httpx2.URL]
     }
     if post.authorization is not None:
         headers["Authorization"] = post.authorization.reveal()
-    for url in urls:
-        extensions = {"sni_hostname": place.host} if place.secure else {}
-        body = post.body.reveal().encode()
-        request = client.build_request("POST", url, content=body, headers=headers, extensions=extensions)
-        try:
-            return await client.send(request, stream=True)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            fault = error
-    raise fault or PlaceRefused(f"'{place.host}' has no address")
+    body = post.body.reveal().encode()
+    requests = (client.build_request("POST", url, content=body, headers=headers) for url in urls)
+    return await send_first(client, place, requests)
 
 
 async def _read(response: httpx2.Response, bytes_max: int) -> Answered:

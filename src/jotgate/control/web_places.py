@@ -7,6 +7,7 @@ nothing. The certificate is checked for the name all the same.
 import asyncio
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Final
 
 import httpx2
@@ -67,6 +68,44 @@ class Place:
     def at(self, address: str) -> httpx2.URL:
         """The URL with the address in the place of the name."""
         return httpx2.URL(self.url).copy_with(host=address)
+
+
+class Contexts:
+    """What TLS connections to places are made with. Mutable: those made, by their roots."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, ssl.SSLContext] = {}
+
+    async def of(self, place: Place, roots: str) -> ssl.SSLContext:
+        """TLS 1.2 at least, with these roots or the machine's; loading those takes long, and is done on a thread.
+
+        Raises:
+            PlaceRefused: they are none.
+        """
+        if not place.secure:
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        known = self._made.get(roots)
+        if known is None:
+            known = self._made[roots] = await asyncio.to_thread(make_context, roots)
+        return known
+
+
+async def send_first(client: httpx2.AsyncClient, place: Place, requests: Iterable[httpx2.Request]) -> httpx2.Response:
+    """The head of what the first of these requests, one for each address, is answered that can be connected.
+
+    Raises:
+        httpx2.TransportError: none can.
+        PlaceRefused: there is none.
+    """
+    fault: httpx2.TransportError | None = None
+    for request in requests:
+        if place.secure:
+            request.extensions["sni_hostname"] = place.host
+        try:
+            return await client.send(request, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            fault = error
+    raise fault or PlaceRefused(f"'{place.host}' has no address")
 
 
 def make_context(roots: str) -> ssl.SSLContext:

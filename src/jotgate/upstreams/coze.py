@@ -12,11 +12,11 @@ from jotgate.errors import RequestMalformed, UpstreamError, UpstreamUnavailable
 from jotgate.ports import CallerEvents, Stopping, UpstreamEvents, UpstreamExchange
 from jotgate.upstreams.coze_call import Connections, Line
 from jotgate.upstreams.coze_chat_starts import make_chat
-from jotgate.upstreams.coze_credentials import Credentials, credentials_of
 from jotgate.upstreams.coze_modes import Mode, Room
 from jotgate.upstreams.coze_run import CozeRun, Matter, declined
 from jotgate.upstreams.coze_runs import CozeRuns
 from jotgate.upstreams.coze_workflow import WorkflowMode
+from jotgate.upstreams.credential_sources import Credentials, credentials_of
 from jotgate.upstreams.credentials import UpstreamTokens
 from jotgate.upstreams.openai import endpoint_of
 from jotgate.upstreams.transport import Pool

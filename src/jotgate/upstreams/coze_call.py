@@ -18,8 +18,9 @@ from jotgate.core.upstream_tokens import NO_REFUSAL, TokenFound, TokenLacking, l
 from jotgate.errors import UpstreamError, UpstreamTimeout, UpstreamTorn
 from jotgate.gateway.headers import content_type, has_coding
 from jotgate.ports import Clock, UpstreamEvents, UpstreamExchange
-from jotgate.upstreams.coze_credentials import Cancel, Credentials
 from jotgate.upstreams.coze_modes import CozeAnswer, CozeOrder, Hearing
+from jotgate.upstreams.credential_sources import Credentials
+from jotgate.upstreams.credentials import Cancel
 
 _EVENTS: Final = b"text/event-stream"
 _OK: Final = 200

@@ -4,6 +4,7 @@ It streams from Coze also where the caller wants a whole answer. Where that stre
 the chat is asked for until it has ended (at most once a second), so that its answer is not lost.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -28,7 +29,7 @@ UNKNOWN_STORE: Final = CozeFault(
 )
 
 
-class ChatMode:
+class ChatMode(ABC):
     """One chat (coze_modes.Mode and Hearing). Mutable: what was heard of it, and whether it was asked for.
 
     How it begins is its heirs' (`upstreams.coze_chat_starts`).
@@ -42,11 +43,11 @@ class ChatMode:
         self._kept = False  # it waits for its caller, who knows
         self._looks = False  # it is asked for, and its stream is not listened to any more
 
+    @abstractmethod
     def start(self) -> None:
         """Begin."""
-        raise NotImplementedError
 
-    def over(self) -> None:
+    def over(self) -> None:  # noqa: B027 - most have nothing to do then
         """The chat has ended well, and its answer is about to be told."""
 
     # What the run asks (coze_modes.Mode)

@@ -11,7 +11,7 @@ from jotgate.core.routes import Upstream
 from jotgate.core.upstream_tokens import NO_REFUSAL, TokenFound, TokenLacking, lacking_error
 from jotgate.errors import UpstreamError
 from jotgate.ports import Stopping, UpstreamEvents, UpstreamExchange
-from jotgate.upstreams.coze_credentials import Credentials
+from jotgate.upstreams.credential_sources import Credentials
 from jotgate.upstreams.credentials import Cancel, Soon
 from jotgate.upstreams.openai import OpenAIUpstream
 

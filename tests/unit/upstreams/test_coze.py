@@ -7,8 +7,8 @@ from jotgate.core.routes import HEALTH, HealthCheck, Proxy, Reach, Upstream
 from jotgate.core.values import Secret
 from jotgate.testing.ports import ManualClock, at_once
 from jotgate.upstreams.coze import CozeUpstream
-from jotgate.upstreams.coze_credentials import StaticKeys
 from jotgate.upstreams.coze_runs import CozeRuns
+from jotgate.upstreams.credential_sources import StaticKeys
 from tests.coze_calls import CozeStage, ScriptedConnections
 from tests.metering import Chance
 

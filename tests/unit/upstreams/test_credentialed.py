@@ -11,7 +11,7 @@ from jotgate.core.values import Secret
 from jotgate.errors import UpstreamTokenRefused
 from jotgate.testing.ports import ManualClock
 from jotgate.testing.upstream import Gate, UpstreamServer, unary
-from jotgate.upstreams.coze_credentials import credentials_of
+from jotgate.upstreams.credential_sources import credentials_of
 from jotgate.upstreams.credentialed import CredentialedUpstream
 from jotgate.upstreams.credentials import UpstreamTokens
 from jotgate.upstreams.openai import OpenAIUpstream

@@ -71,7 +71,7 @@ class CorsSurface:
 
     def refuse(self, request: Request, refusal: JotgateError, caller: Caller) -> None:
         """Tell the caller no, so that a page can read why."""
-        self._inner.refuse(request, refusal, _Heading(caller, self._lines_for(request)))
+        self._inner.refuse(request, refusal, Headed(caller, self._lines_for(request)))
 
     def _lines_for(self, request: Request) -> bytes:
         """What the answer says of who may read it."""
@@ -80,7 +80,7 @@ class CorsSurface:
         return self._lines.get(request.headers.get(b"origin", b""), _VARY)
 
 
-class _Heading:
+class Headed:
     """A caller whose answers get further header lines (ports.Caller)."""
 
     def __init__(self, caller: Caller, lines: bytes) -> None:
@@ -98,7 +98,7 @@ class _Heading:
 
 
 def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:
-    return answer(_Heading(caller, lines))
+    return answer(Headed(caller, lines))
 
 
 def _allowance(request: Request, origin: bytes) -> bytes:

@@ -13,7 +13,7 @@ from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.faces import Face
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.operations import CREDENTIALS, Operation
-from jotgate.edge.surfaces.cors import answer_preflight
+from jotgate.edge.surfaces.cors import Headed, answer_preflight
 from jotgate.edge.surfaces.prompt_chain_pages import PageLines
 from jotgate.errors import JotgateError, MethodRefused, NotReady, OriginRefused, UnknownOperation
 from jotgate.gateway.admission import Shown
@@ -177,24 +177,17 @@ class CozeProxySurface:
         return answer(_Heading(caller, self._pages.of_answer(request)))
 
 
-class _Heading:
-    """A caller whose answers get the lines for web pages, if there are any, and may not be kept (ports.Caller).
+class _Heading(Headed):
+    """A caller whose answers get the lines for web pages, if there are any, and may not be kept.
 
     What an upstream says of keeping its answer is passed on to nobody: who else may read it is not its to know.
     """
 
-    def __init__(self, caller: Caller, lines: bytes) -> None:
-        self._caller = caller
-        self._lines = lines
-        self.write = caller.write
-        self.end = caller.end
-        self.abort = caller.abort
-
     def respond(self, status: int, lines: bytes, body: bytes) -> None:
-        self._caller.respond(status, self._lines + _not_kept(lines), body)
+        super().respond(status, _not_kept(lines), body)
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
-        self._caller.start(status, self._lines + _not_kept(lines), length, piece)
+        super().start(status, _not_kept(lines), length, piece)
 
 
 def _not_kept(lines: bytes) -> bytes:

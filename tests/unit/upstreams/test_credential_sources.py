@@ -8,7 +8,7 @@ from jotgate.core.routes import Upstream
 from jotgate.core.upstream_tokens import NO_REFUSAL, TokenFound, TokenLacking, digest_of
 from jotgate.core.values import Secret
 from jotgate.testing.ports import ManualClock, at_once
-from jotgate.upstreams.coze_credentials import DOUBT_S, Credentials, ExchangedTokens, StaticKeys, credentials_of
+from jotgate.upstreams.credential_sources import DOUBT_S, Credentials, ExchangedTokens, StaticKeys, credentials_of
 from jotgate.upstreams.credentials import UpstreamTokens, ask_nobody
 
 ONE, OTHER = Secret("pat_one"), Secret("pat_other")

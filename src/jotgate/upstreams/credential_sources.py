@@ -1,19 +1,15 @@
-"""The tokens that Coze is sent: those that control gets, one for each session, or the static keys of the settings."""
+"""Where the credentials of one upstream come from: from control, one for each session, or from the settings."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from jotgate.core.routes import Upstream
 from jotgate.core.upstream_tokens import TokenFound, TokenLacking, digest_of
 from jotgate.ports import Clock
-from jotgate.upstreams.credentials import UpstreamTokens
-
-Cancel = Callable[[], None]
-Then = Callable[[TokenFound | TokenLacking], None]
+from jotgate.upstreams.credentials import Cancel, Then, UpstreamTokens
 
 DOUBT_S: Final = 60.0
-"""For so long after a doubtful refusal (4101) that of the same session's next token is taken at its word."""
+"""For so long after a doubtful refusal (Coze's 4101) that of the same session's next token is taken at its word."""
 _DOUBTS_MAX: Final = 1_024
 _FOR_EVER: Final = float("inf")
 
@@ -25,16 +21,16 @@ class Credentials(Protocol):
         """As `UpstreamTokens.need`."""
 
     def replaces(self, session: str, token: TokenFound, *, certain: bool) -> bool:
-        """Whether there may be another token in place of one that Coze refused.
+        """Whether there may be another token in place of one that the upstream refused.
 
-        Not `certain`: Coze may have meant the token's rights, which another one would have no more of.
+        Not `certain`: it may have meant the token's rights, which another one would have no more of.
         """
 
     def refuse(self, session: str, token: TokenFound) -> None:
-        """Give nobody this token any more: Coze refused it, and whoever sent it asks for no other."""
+        """Give nobody this token any more: it was refused, and whoever sent it asks for no other."""
 
     def took(self, token: TokenFound) -> None:
-        """Coze has taken this token."""
+        """The upstream has taken this token."""
 
 
 class ExchangedTokens:

@@ -30,6 +30,7 @@
     │   ├── PermissionRefused           403; the principal is known and may not
     │   │   ├── InsufficientScope       RFC 6750 s3.1 insufficient_scope
     │   │   ├── ModelNotPermitted       the token's `models` claim does not name the model
+    │   │   ├── McpToolUnapproved       the operator has not approved a tool as it is now
     │   │   └── PolicyDenied            a policy of the operator refuses, or none allows
     │   ├── QuotaExceeded               429; a quota has not so much left
     │   ├── PriceUnknown                403; a limit in money meets the call, whose model has no price

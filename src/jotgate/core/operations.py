@@ -12,7 +12,9 @@ METRICS: Final = "metrics"
 """No AI call: `ai` does not cover it."""
 CREDENTIALS: Final = "upstream:credentials"
 """Having a token of an upstream itself, renewing and clearing it: an operation of a face. `ai` does not cover it."""
-BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS})
+DECIDE: Final = "decide"
+"""Passing where a proxy asks whether a request may pass (`core.decisions`). `ai` does not cover it."""
+BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS, DECIDE})
 """The operations that `ai` does not cover."""
 USAGE: Final = "usage"
 """What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
@@ -42,7 +44,17 @@ OPERATIONS: Final = (
     Operation(METRICS, b"GET", b"/metrics", False),
     Operation(USAGE, b"GET", b"/v1/usage", False),
 )
-SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS}) | {row.name for row in OPERATIONS} - {USAGE}
+KONG_OPERATIONS: Final = (
+    Operation("kong.tokens.create", b"POST", b"/generate-token-auto", False),
+    Operation("kong.tokens.auto", b"POST", b"/auto-generate-consumer", False),
+    Operation("kong.tokens.operator", b"POST", b"/create-consumer", False),
+    Operation("kong.tokens.list", b"GET", b"/my-tokens", False),
+    Operation("kong.tokens.delete", b"DELETE", b"/my-tokens/", False),
+    Operation("kong.consumers", b"GET", b"/consumers", False),
+    Operation("kong.me", b"GET", b"/me", False),
+)
+"""What the face of the Kong auth service has, and nobody else (`core.kong_auth`)."""
+SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS, DECIDE}) | {row.name for row in OPERATIONS} - {USAGE}
 
 _BY_PATH: Final = {row.path: row for row in OPERATIONS}
 PATHS: Final = _BY_PATH.keys()

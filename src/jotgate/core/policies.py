@@ -15,7 +15,9 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.circumstances import Circumstances
 from jotgate.core.conditions import Conditions
 from jotgate.core.heredity import HASHED, actor_name, actor_names, bindings_of, read_inherited
-from jotgate.core.operations import ALL_OPERATIONS_SCOPE, BEYOND_AI, SCOPES
+from jotgate.core.mcp_operations import OPERATIONS as MCP_OPERATIONS
+from jotgate.core.mcp_tools import may_use, read_label, read_scope, server_route
+from jotgate.core.operations import ALL_OPERATIONS_SCOPE, BEYOND_AI, DECIDE, SCOPES
 from jotgate.core.policy_values import ANYTHING, Policy
 from jotgate.core.principals import Principal
 from jotgate.core.routes import EndedTokens
@@ -54,7 +56,17 @@ UNALLOWED: Final = Deny("policy")
 
 
 def authorize(principal: Principal, operation: str, model: str) -> Decision:
-    """Decide by the token alone whether it may run the operation on the model (empty: the operation names none)."""
+    """Decide by the token alone whether it may run the operation on the model (empty: the operation names none).
+
+    Of `DECIDE` the name is a path rule's, which says itself what scopes it takes (`core.decisions`). Of what is asked
+    of MCP servers it is a tool's, or the server's alone: a token needs some scope of that, and `core.mcp_tools` says
+    which one for what.
+    """
+    if operation == DECIDE:
+        return ALLOW
+    if operation in MCP_OPERATIONS:
+        denied = may_use(principal.scopes, read_label(model)[0], "any")
+        return ALLOW if denied is None else Deny("scope", denied.scopes[0])
     scopes = principal.scopes
     if operation not in scopes and (ALL_OPERATIONS_SCOPE not in scopes or operation in BEYOND_AI):
         return Deny("scope", operation)
@@ -67,7 +79,8 @@ def refusal_of(decision: Deny) -> PermissionRefused:
     """How a caller is told no."""
     if decision.reason == "scope":
         # An operation that faces alone have is no scope that a token can be made with.
-        enough = decision.wanted if decision.wanted in SCOPES else ALL_OPERATIONS_SCOPE
+        known = decision.wanted in SCOPES or read_scope(decision.wanted) is not None
+        enough = decision.wanted if known else ALL_OPERATIONS_SCOPE
         return InsufficientScope(
             enough,
             f"the token's scopes do not cover {decision.wanted}",
@@ -99,10 +112,10 @@ _EXPANDED: Final = {
     ADMIN_ALL: ADMIN_SCOPES,
 }
 _Field = Literal[
-    "subjects", "clients", "actors", "tenants", "models", "routes", "roles", "issuers", "scopes", "operations"
+    "subjects", "clients", "actors", "tenants", "tools", "models", "routes", "roles", "issuers", "scopes", "operations"
 ]
 _FIELDS: Final[tuple[_Field, ...]] = (
-    "subjects", "clients", "actors", "tenants", "models", "routes", "roles", "issuers", "scopes", "operations",
+    "subjects", "clients", "actors", "tenants", "tools", "models", "routes", "roles", "issuers", "scopes", "operations",
 )  # fmt: skip
 """By what a policy is found, that first which tells most apart."""
 
@@ -154,11 +167,21 @@ class Policies:
         """Whether one of them allows something while what was revoked is not known."""
 
     def verdict(self, principal: Principal, operation: str, model: str) -> Verdict:
-        """What they say of the principal, an operation, and the model that a call names (empty: none)."""
+        """What they say of the principal, an operation, and the model that a call names (empty: none).
+
+        Of `DECIDE` that is the name of a path rule, and stands for its route; of what is asked of MCP servers that of a
+        tool, or of a server, whose route it is.
+        """
         bound = authorize(principal, operation, model)
         if isinstance(bound, Deny):
             return Verdict(bound)
-        own = _traits(principal, operation, model, model if model in self._aliases else "")
+        if operation == DECIDE:
+            own = _traits(principal, operation, "", model)
+        elif operation in MCP_OPERATIONS:
+            server, tool = read_label(model)
+            own = _traits(principal, operation, "", server_route(server), tool=model if tool else "")
+        else:
+            own = _traits(principal, operation, model, model if model in self._aliases else "")
         whole = _whole(own, principal)
         denies = allows = 0
         for place in self._candidates(whole):
@@ -252,7 +275,7 @@ class _Traits(Struct, frozen=True):
         return any(value in patterns or value.startswith(heads) for value in self.values[field])
 
 
-def _traits(principal: Principal, operation: str, model: str, route: str) -> _Traits:
+def _traits(principal: Principal, operation: str, model: str, route: str, *, tool: str = "") -> _Traits:
     scopes = principal.scopes.union(*(_EXPANDED[one] for one in principal.scopes & _EXPANDED.keys()))
     return _Traits(
         {
@@ -261,6 +284,7 @@ def _traits(principal: Principal, operation: str, model: str, route: str) -> _Tr
             # Those before the current one allow nothing (RFC 8693 s4.1).
             "actors": {actor_name(one, principal.issuer) for one in principal.actors[:1]},
             "tenants": {principal.tenant or DEFAULT_TENANT},
+            "tools": _some(tool),
             "models": _some(model),
             "routes": _some(route),
             "roles": principal.roles,
@@ -288,8 +312,6 @@ def _whole(own: _Traits, principal: Principal) -> _Traits:
 
 def _speaks_of(policy: Policy, traits: _Traits) -> bool:
     """Whether a policy is about a principal and a call, whatever the circumstances are."""
-    if policy.tools:
-        return False  # No call of now names a tool.
     for field in _FIELDS:
         patterns: tuple[str, ...] = getattr(policy, field)
         if patterns and not traits.meet(field, patterns):

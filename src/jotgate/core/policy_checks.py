@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from jotgate.core.faults import Fault, advice, shown
-from jotgate.core.operations import CREDENTIALS, OPERATIONS
+from jotgate.core.mcp_operations import OPERATIONS as MCP_OPERATIONS
+from jotgate.core.operations import CREDENTIALS, DECIDE, KONG_OPERATIONS, OPERATIONS
 from jotgate.core.policy_entries import DAYS, PolicyEntry, WindowEntry
 from jotgate.core.policy_values import ANYTHING, DAY_MINUTES, Origin, Policy, Window
 from jotgate.core.values import parse_duration_s
@@ -17,7 +18,7 @@ MEMBERS_MAX: Final = 20_000
 """So many members may the lists of all of them have together: a worker takes all at one go."""
 _CHARS_MAX: Final = 256
 _MAPPED_BITS: Final = 96  # stand before an IPv4 address in IPv6 (RFC 4291 s2.5.5.2)
-_NAMES: Final = sorted({row.name for row in OPERATIONS} | {CREDENTIALS})
+_NAMES: Final = sorted({row.name for row in (*OPERATIONS, *KONG_OPERATIONS)} | {CREDENTIALS, DECIDE} | MCP_OPERATIONS)
 PATTERNS: Final = (
     "subjects",
     "clients",

@@ -34,3 +34,4 @@ class QuotaEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     operations: _Patterns = ()
     routes: _Patterns = ()
     models: _Patterns = ()
+    tools: _Patterns = ()

@@ -24,6 +24,7 @@ _SETTLED_BY: Final[Mapping[Level, frozenset[Trait]]] = {
     "tenant": frozenset({"tenants"}),
     "route": frozenset({"routes", "models"}),
     "model": frozenset({"routes", "models"}),
+    "tool": frozenset({"routes", "tools"}),
     "token": frozenset({"subjects"}),
 }
 """Which members are the same for all calls of one holder: a rule by them speaks of all its calls, or of none."""
@@ -64,6 +65,7 @@ def _rule(entry: QuotaEntry) -> QuotaRule:
         operations=entry.operations,
         routes=entry.routes,
         models=entry.models,
+        tools=entry.tools,
     )
 
 

@@ -12,7 +12,7 @@ from jotgate.core.quotas import Level, Meter, Quota
 from jotgate.core.spenders import Spending, Trait
 
 TRAITS: Final[tuple[Trait, ...]] = (
-    "subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models",
+    "subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models", "tools",
 )  # fmt: skip
 """By what rules tell calls apart."""
 
@@ -36,6 +36,7 @@ class QuotaRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operations: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 def speaks_of(rule: QuotaRule, spending: Spending) -> bool:

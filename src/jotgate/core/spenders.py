@@ -15,13 +15,16 @@ from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.heredity import read_inherited
 from jotgate.core.issuers import Issuer
 from jotgate.core.limit_texts import write_limit
+from jotgate.core.mcp_operations import OPERATIONS as MCP_OPERATIONS
+from jotgate.core.mcp_tools import read_label, server_route
 from jotgate.core.meters import meter_of
+from jotgate.core.operations import DECIDE
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.principals import Principal
 from jotgate.core.quotas import Level, Limit, Meter, Quota, Spender
 from jotgate.core.revocations import ancestor_handle, token_handle
 
-Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models"]
+Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models", "tools"]
 """The members of a rule."""
 
 _NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, PERSONAL_CLIENT_ID})
@@ -107,10 +110,19 @@ def _subject(spender: Spender, around: Surroundings) -> _Subject:
 
 
 def spending_of(spender: Spender, model: str, operation: str, around: Surroundings) -> Spending:
-    """A call of somebody. `model` is the one that it names; empty: none."""
+    """A call of somebody. `model` is the one that it names; empty: none. Of `DECIDE` it is the path rule's name.
+
+    Of what is asked of MCP servers it is that of a tool, or of a server, whose route it is.
+    """
     inherited = read_inherited(spender.origins)
     had = inherited.values
-    route = model if model in around.aliases else ""
+    route = model if operation == DECIDE or model in around.aliases else ""
+    tool = ""
+    if operation == DECIDE:
+        model = ""
+    elif operation in MCP_OPERATIONS:
+        server, named = read_label(model)
+        route, tool, model = server_route(server), model if named else "", ""
     tenant = spender.tenant or DEFAULT_TENANT
     subject = _subject(spender, around)
     local = subject.local
@@ -123,6 +135,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "operations": {operation},
         "routes": _some(route),
         "models": _some(model),
+        "tools": _some(tool),
     }
     tokens = (spender.token, *spender.ancestors)
     clients = [one for one in (spender.client_id, *sorted(had["clients"])) if one not in _NO_CLIENTS]
@@ -133,6 +146,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "tenant": {one: one for one in (tenant, *sorted(had["tenants"]))},
         "route": {route: route} if route else {},
         "model": {model: model} if model else {},
+        "tool": {tool: tool} if tool else {},
     }
     return Spending(
         values,

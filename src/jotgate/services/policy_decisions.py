@@ -7,13 +7,17 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from jotgate.core.circumstances import Circumstances
+from jotgate.core.mcp_operations import OPERATIONS as MCP_OPERATIONS
+from jotgate.core.operations import DECIDE
 from jotgate.core.policies import Decision, Policies, Verdict
 from jotgate.core.policy_values import UTC_NAME, PolicySet
 from jotgate.core.principals import Principal
 
 _GENERATIONS: Final = 2
-_KINDS_MAX: Final = 64
-"""So many kinds of call are remembered of one principal."""
+_KINDS_MAX: Final = 256
+"""So many kinds of call are remembered of one principal: a list of tools asks about each."""
+_NAMED_OTHERWISE: Final = MCP_OPERATIONS | {DECIDE}
+"""What these are about is not the model of a route."""
 
 
 class _Known:
@@ -57,7 +61,7 @@ class PolicyDesk:
         return self.policies.settle(verdict, principal, Circumstances(address, now_s))
 
     def _find(self, principal: Principal, operation: str, model: str) -> Verdict:
-        if model and model not in self._aliases:
+        if model and model not in self._aliases and operation not in _NAMED_OTHERWISE:
             return self.policies.verdict(principal, operation, model)  # Callers make up as many such as they like.
         known = self._known(principal)
         kind = (operation, model)

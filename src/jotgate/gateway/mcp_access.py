@@ -1,0 +1,94 @@
+"""Whether a caller may do something at an MCP server: the same rule for what lists show and for what is called.
+
+The token's scopes bound it; within them the policies decide, by the operation, the tool and the server. A tool is one
+that its operator has approved as it is.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from jotgate.core.calls import Request
+from jotgate.core.mcp_operations import TOOLS_CALL, McpMethod
+from jotgate.core.mcp_pins import Known, shown
+from jotgate.core.mcp_tools import Tool, ToolDeny, may_call, may_use, tool_label
+from jotgate.core.policies import ALLOW, Allow, Deny, refusal_of
+from jotgate.core.principals import Principal
+from jotgate.errors import ControlStale, InsufficientScope, McpToolUnapproved, PermissionRefused
+from jotgate.gateway.world import World
+
+
+class Access(Struct, frozen=True):
+    """A request at a server, whose it is, and the one world and time (NumericDate) that it is decided in."""
+
+    request: Request
+    principal: Principal
+    world: World
+    server: str
+    now_s: float
+
+
+def permit_method(access: Access, method: McpMethod) -> Allow:
+    """Whether something may be asked of a server that names no tool; the list of tools may be asked with any scope.
+
+    Raises:
+        PermissionRefused: the scopes do not cover it, or policies refuse it.
+        ControlStale: what was revoked is not known, and no policy lets it go on without.
+    """
+    denied = may_use(access.principal.scopes, access.server, method.need)
+    if denied is not None:
+        raise _lacking(denied, method.operation)
+    return _decide(access, method.operation, access.server)
+
+
+def permit_tool(access: Access, name: str, known: Known) -> Allow:
+    """Whether a tool may be called. What nobody knows is refused as what the scopes do not cover, if they do not.
+
+    Raises:
+        PermissionRefused: the scopes do not cover it, policies refuse it, or it is not approved as it is.
+        ControlStale: as for `permit_method`.
+    """
+    pin = known.get(name)
+    denied = may_call(access.principal.scopes, access.server, name, read_only=pin is not None and pin.read_only)
+    if denied is not None:
+        raise _lacking(denied, f"the tool '{tool_label(access.server, name)}'")
+    allowed = _decide(access, TOOLS_CALL, tool_label(access.server, name))
+    if pin is not None and pin.hidden:
+        raise McpToolUnapproved(f"the tool '{tool_label(access.server, name)}' is not approved as it is now")
+    return allowed
+
+
+def show_tools(access: Access, tools: Iterable[Tool], known: Known) -> list[Tool]:
+    """Those of a server's tools that the caller may call, by name."""
+    return sorted((tool for tool in shown(tools, known) if _is_shown(access, tool.name, known)), key=_name_of)
+
+
+def _is_shown(access: Access, name: str, known: Known) -> bool:
+    try:
+        permit_tool(access, name, known)
+    except (PermissionRefused, ControlStale):
+        return False
+    return True
+
+
+def _name_of(tool: Tool) -> str:
+    return tool.name
+
+
+def _decide(access: Access, operation: str, named: str) -> Allow:
+    desk = access.world.desk
+    if desk is None:
+        return ALLOW
+    decision = desk.decide(access.principal, operation, named, access.request.peer, access.now_s)
+    if isinstance(decision, Deny):
+        raise refusal_of(decision)
+    if access.request.stale and not decision.stale:
+        raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
+    return decision
+
+
+def _lacking(denied: ToolDeny, what: str) -> InsufficientScope:
+    scopes = " ".join(denied.scopes)
+    return InsufficientScope(
+        scopes, f"the token's scopes do not cover {what}", hint=f"Get a token with the scope {scopes}"
+    )

@@ -185,6 +185,34 @@ class UpstreamSuspended(Unavailable):
     code = Code.UPSTREAM_SUSPENDED
 
 
+class KongUnavailable(Unavailable):
+    """Kong's Admin API cannot be reached, or fails; what was asked may have been done, and may be asked again."""
+
+    code = Code.KONG_UNAVAILABLE
+    default_hint = "Try again in a moment"
+
+
+class KongTimeout(KongUnavailable):
+    """It did not answer in time."""
+
+    code = Code.KONG_TIMEOUT
+    status = 504
+
+
+class KongRefused(JotgateError):
+    """Kong refuses what jotgate asks of its Admin API, or answers what it should not; asking again is of no use."""
+
+    code = Code.KONG_REFUSED
+    status = 502
+
+
+class KongConflict(KongRefused):
+    """Kong has something of that name, or with that key, which is not jotgate's, or is another user's."""
+
+    code = Code.KONG_CONFLICT
+    status = 409
+
+
 class QuotaUnavailable(Unavailable):
     """What is left of a quota that meets the call cannot be known now, and nothing is held of it."""
 

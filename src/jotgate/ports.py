@@ -12,6 +12,8 @@ from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.durable import Issuance, KeyRecord
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.key_fetches import Failed, Get, Got, KeptSet, Unchanged
+from jotgate.core.kong_admin import KongAnswer, KongAsk
+from jotgate.core.kong_credentials import KongConsumer, KongCredential, PlacedConsumer
 from jotgate.core.principals import Principal
 from jotgate.core.token_exchange import Answered, KeptRefreshToken, Post, Unanswered
 from jotgate.core.values import Secret
@@ -239,6 +241,29 @@ class TokenEndpoint(Protocol):
 
     async def post(self, post: Post) -> Answered | Unanswered:
         """Do one POST; no redirect is followed."""
+
+
+class KongAdmin(Protocol):
+    """Kong's Admin API, over a connection that is kept."""
+
+    async def ask(self, ask: KongAsk) -> KongAnswer:
+        """Send one request; whatever Kong answers is an answer. Raises KongUnavailable, KongTimeout."""
+
+
+class KongGate(Protocol):
+    """Kong, as one token is put there and taken away; each may be done again.
+
+    All raise KongUnavailable, KongRefused.
+    """
+
+    async def put_consumer(self, consumer: KongConsumer) -> PlacedConsumer:
+        """Have Kong know a consumer. Raises KongConflict: it knows one that is not ours, or is another user's."""
+
+    async def put_credential(self, credential: KongCredential, secret: Secret | None) -> None:
+        """Have Kong take what this has signed; `secret` as Kong has it. Raises KongConflict: another has its key."""
+
+    async def delete_credential(self, credential_id: str) -> None:
+        """Have Kong take it no more; it may be gone already."""
 
 
 class KeptRefreshTokens(Protocol):

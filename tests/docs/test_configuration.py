@@ -28,6 +28,7 @@ from jotgate.core.config import (
     UpstreamEntry,
 )
 from jotgate.core.config_reader import parse
+from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
 from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
@@ -53,6 +54,8 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "prompt_chain": PromptChainEntry,
     "api_gateway": ApiGatewayEntry,
     "coze_proxy": CozeProxyEntry,
+    "kong": KongEntry,
+    "kong_consumers": KongConsumerEntry,
     "upstreams": UpstreamEntry,
     "routes": RouteEntry,
     "chains": ChainEntry,

@@ -10,11 +10,14 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jotgate.core.chain_entries import ChainEntry
+from jotgate.core.decision_entries import DecisionsEntry
 from jotgate.core.edge import CertificateField
+from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.listen_texts import read_listen
+from jotgate.core.mcp_entries import McpEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
@@ -164,11 +167,13 @@ class KeysEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokensEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tokens]`: how long refresh tokens live."""
+    """`[tokens]`: how long refresh tokens live, and whether access tokens stand in status lists."""
 
     refresh_grace: Leeway = "10s"
     refresh_idle: Span = "30d"
     refresh_life: Span = "90d"
+    status_lists: Annotated[bool, Meta(description="true or false")] = False
+    status_list_ttl: Span = "60s"
 
 
 class DpopEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -331,10 +336,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     tokens: TokensEntry = TokensEntry()
     dpop: DpopEntry = DpopEntry()
     metrics: Metrics = Metrics()
+    decisions: DecisionsEntry = DecisionsEntry()
     logs: Logs = Logs()
+    mcp: McpEntry = McpEntry()
     prompt_chain: PromptChainEntry = PromptChainEntry()
     api_gateway: ApiGatewayEntry = ApiGatewayEntry()
     coze_proxy: CozeProxyEntry = CozeProxyEntry()
+    kong_auth: KongAuthEntry = KongAuthEntry()
+    kong: KongEntry = KongEntry()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
     chains: tuple[ChainEntry, ...] = ()
@@ -342,6 +351,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     policies: tuple[PolicyEntry, ...] = ()
     quotas: tuple[QuotaEntry, ...] = ()
     prices: tuple[PriceEntry, ...] = ()
+    kong_consumers: tuple[KongConsumerEntry, ...] = ()
 
 
 def seconds(span: str) -> int:

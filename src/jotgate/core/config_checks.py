@@ -23,10 +23,13 @@ from jotgate.core.config import (
     seconds,
 )
 from jotgate.core.coze_checks import check_coze
-from jotgate.core.edge_checks import check_cors, check_proxies, check_tls
+from jotgate.core.decision_entries import DecisionsEntry, check_paths
+from jotgate.core.edge_checks import check_asking_proxies, check_cors, check_proxies, check_tls
 from jotgate.core.faults import Fault, advice, beside, shown
 from jotgate.core.hint_checks import check_hints
 from jotgate.core.key_checks import check_keys
+from jotgate.core.kong_checks import check_kong
+from jotgate.core.kong_entries import KongEntry
 from jotgate.core.listen_texts import is_loopback, takes_from
 from jotgate.core.oauth_checks import check_oauth
 from jotgate.core.operations import SCOPES
@@ -68,6 +71,11 @@ def check_section(section: Struct) -> list[Fault]:
             return check_tokens(section)
         case DpopEntry():
             return check_dpop(section)
+        case DecisionsEntry():
+            faults = _check_public_url(section.public_url, "decisions.public_url")
+            return faults + check_asking_proxies(section.proxies) + check_paths(section)
+        case KongEntry():
+            return check_kong(section)
     return []
 
 
@@ -209,13 +217,13 @@ def _check_server(server: Server) -> list[Fault]:
     return faults + check_proxies(server)
 
 
-def _check_public_url(url: str) -> list[Fault]:
+def _check_public_url(url: str, path: str = "server.public_url") -> list[Fault]:
     if not url:
         return []
     fault = _url_fault(url)
     if not fault and urlsplit(url).path:
         fault = 'has a path; write scheme, host and port alone, such as "https://gateway.example"'
-    return [("server.public_url", fault)] if fault else []
+    return [(path, fault)] if fault else []
 
 
 def _url_fault(url: str) -> str:

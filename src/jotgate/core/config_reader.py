@@ -10,8 +10,11 @@ from jotgate.core.chain_checks import check_chains
 from jotgate.core.chain_entries import ChainEntry, read_chains
 from jotgate.core.config import AttemptEntry, Config, Cors, IssuerEntry, Metrics, RouteEntry, Server, Tls, UpstreamEntry
 from jotgate.core.config_checks import check_exposure, check_listeners, check_section, check_upstream, check_upstreams
+from jotgate.core.decision_entries import with_paths
 from jotgate.core.faults import Fault, shown
 from jotgate.core.issuer_reader import read_issuers
+from jotgate.core.kong_checks import read_kong_consumers
+from jotgate.core.mcp_entries import mcp_servers, read_mcp
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.policy_reader import read_policies
@@ -25,6 +28,10 @@ from jotgate.errors import ConfigurationError
 _STORE_SECRET: Final = (
     'is a secret, and none may stand in this file; write password_env = "NAME" of an environment variable, or '
     'password_file = "PATH"'
+)
+_KONG_SECRET: Final = (
+    'is a secret, and none may stand in this file; write token_env = "NAME" of an environment variable, or '
+    'token_file = "PATH"'
 )
 _LITERAL_SECRET: Final = (
     'is a secret, and none may stand in this file; write credential_env = "NAME" of an environment variable, '
@@ -77,8 +84,13 @@ def read(document: Mapping[str, object]) -> Reading:
     faults = unknown("", document, [field.name for field in fields])
     content: dict[str, object] = {}
     for field in fields:
-        if isinstance(field.type, type) and issubclass(field.type, Struct):
-            section = read_table(field.type, document.get(field.name, {}), field.name, faults)
+        if field.name == "mcp":
+            content["mcp"] = read_mcp(document.get("mcp", {}), faults)
+        elif isinstance(field.type, type) and issubclass(field.type, Struct):
+            table = document.get(field.name, {})
+            if field.name == "decisions":
+                table = with_paths(table, faults)
+            section = read_table(field.type, table, field.name, faults)
             if section is not None:
                 faults += check_section(section)
                 content[field.name] = section
@@ -106,6 +118,7 @@ def read(document: Mapping[str, object]) -> Reading:
     content["policies"] = tuple(policies.values())
     quotas = read_quotas(document.get("quotas", []), faults)
     content["quotas"] = tuple(quotas.values())
+    content["kong_consumers"] = tuple(read_kong_consumers(document.get("kong_consumers", []), faults).values())
     server, tls = content.get("server"), content.get("tls")
     if isinstance(server, Server):
         faults += check_bounds(upstreams, server.workers)
@@ -133,13 +146,15 @@ def find_literal_secrets(document: Mapping[str, object], *, development: bool = 
         *([] if development else _passwords_in(document)),
         *_secrets_in("upstreams", document.get("upstreams"), refused, _LITERAL_SECRET),
         *_secrets_in("issuers", document.get("issuers"), SHARED_SECRETS, _SHARED_SECRET),
-        *_secrets_of_grants(document.get("upstreams")),
+        *_secrets_of_grants("upstreams", document.get("upstreams")),
+        *_secrets_in("mcp.servers", mcp_servers(document), refused, _LITERAL_SECRET),
+        *_secrets_of_grants("mcp.servers", mcp_servers(document)),
     ]
 
 
-def _secrets_of_grants(upstreams: object) -> list[Fault]:
+def _secrets_of_grants(name: str, upstreams: object) -> list[Fault]:
     return [
-        (f"upstreams[{index}].oauth.{setting}", _GRANT_SECRET)
+        (f"{name}[{index}].oauth.{setting}", _GRANT_SECRET)
         for index, item in enumerate(upstreams if isinstance(upstreams, list) else [])
         if isinstance(item, Mapping) and isinstance(table := item.get("oauth"), Mapping)
         for setting in sorted(GRANT_SECRETS & table.keys())
@@ -147,11 +162,11 @@ def _secrets_of_grants(upstreams: object) -> list[Fault]:
 
 
 def _passwords_in(document: Mapping[str, object]) -> list[Fault]:
-    tables = {name: document.get(name) for name in ("store", "hints")}
+    refused = (("store.password", _STORE_SECRET), ("hints.password", _STORE_SECRET), ("kong.token", _KONG_SECRET))
     return [
-        (f"{name}.password", _STORE_SECRET)
-        for name, table in tables.items()
-        if isinstance(table, Mapping) and "password" in table
+        (path, fault)
+        for path, fault in refused
+        if isinstance(table := document.get(path.partition(".")[0]), Mapping) and path.partition(".")[2] in table
     ]
 
 

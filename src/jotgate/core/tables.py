@@ -21,8 +21,8 @@ SHARED_SECRETS: Final = LITERAL_SECRETS | {"client_secret", "jwt_secret", "previ
 GRANT_SECRETS: Final = SHARED_SECRETS | {"private_key", "next_private_key", "refresh_token"}
 """The same, of the grant of an upstream."""
 
-_HIDDEN: Final = SECRETS | {"password"}
-_SECRETS_BY_TABLE: Final = {"upstreams[": LITERAL_SECRETS, "issuers[": SHARED_SECRETS}
+_HIDDEN: Final = SECRETS | {"password", "token"}
+_SECRETS_BY_TABLE: Final = {"upstreams[": LITERAL_SECRETS, "mcp.servers[": LITERAL_SECRETS, "issuers[": SHARED_SECRETS}
 
 _Struct = TypeVar("_Struct", bound=Struct)
 

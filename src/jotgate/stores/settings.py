@@ -34,6 +34,7 @@ from jotgate.stores.addresses import check_driver
 from jotgate.stores.credentials import read_secret
 from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
+from jotgate.stores.kong import KongWay, read_kong_way
 from jotgate.stores.named_files import warn_of_readers
 from jotgate.stores.presets import find_presets
 from jotgate.stores.prompts import read_prompts
@@ -81,8 +82,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     for `[store]`, `[hints]` and `[keys]`; `zones` are the rules of the time zones that policies name, `prompts` the
     texts of chains' prompt files, by what the settings call these. `origins` says for each path that is not at its
     default what decided it. `files` are those that were read or would have been, and `secret_files` those of them that
-    hold secrets. `text` is what stands in the file: a secret, as it may hold some. `brought` are the names of those
-    entries that came of `presets`.
+    hold secrets. `kong` is what `[kong]` leads to. `text` is what stands in the file: a secret, as it may hold some.
+    `brought` are the names of those entries that came of `presets`.
     """
 
     config: Config | None
@@ -105,6 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     brought: Names = {}
     other_credentials: Mapping[str, Secret] = {}
     grant_secrets: Mapping[str, GrantSecrets] = {}
+    kong: KongWay = KongWay()
 
     def find(self, path: str, fault: str) -> Finding:
         """A fault of a setting, with the place where it was decided."""
@@ -168,8 +170,10 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     watched += [*ways.files, *(file for way in issuers for file in way.files)]
     secret_files = [*ways.secret_files, *(file for way in issuers for file in way.secret_files)]
     own = _read_own(laid.document, environment.values, base)
-    secret_files += own.secret_files
-    faults += [fault for fault in own.faults if fault[0] not in refused]
+    kong = read_kong_way(_texts_of(laid.document, "kong"), environment.values, base) if secrets else KongWay()
+    secret_files += (*own.secret_files, *kong.secret_files)
+    watched += kong.files
+    faults += [fault for fault in (*own.faults, *kong.faults) if fault[0] not in refused]
     faults += check_driver(_texts_of(laid.document, "hints").get("url", ""))
     prompts = read_prompts(reading.chains, base)
     faults += prompts.faults
@@ -184,6 +188,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         credentials=ways.credentials,
         other_credentials=ways.other_credentials,
         grant_secrets=ways.grant_secrets,
+        kong=kong,
         reaches=ways.reaches,
         issuers=tuple(way.found for way in issuers),
         store_password=own.store_password,

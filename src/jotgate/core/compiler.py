@@ -11,11 +11,13 @@ from jotgate.core.chain_compiler import chain_routes, chain_upstream, compile_ch
 from jotgate.core.chains import Chain
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
 from jotgate.core.config import ECHO, Config, RouteEntry, UpstreamEntry, seconds
+from jotgate.core.decision_entries import compile_decisions
 from jotgate.core.edge import Edge, TlsMaterial
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.listen_texts import is_loopback
+from jotgate.core.mcp_compiler import compile_mcp, mcp_upstream
 from jotgate.core.policy_values import PolicySet
 from jotgate.core.preset_tables import Names, native_part
 from jotgate.core.price_entries import PriceFinder, price_finder
@@ -32,7 +34,8 @@ class Materials(Struct, frozen=True):
     """What a configuration names and does not hold. Credentials, grants and `reaches` are by upstream name.
 
     `prices` is the table of what is known of prices. `prompts` are the texts of the prompt files, by their setting.
-    `brought` are the names of what stands in the configuration on behalf of presets.
+    `brought` are the names of what stands in the configuration on behalf of presets. `mcp_session_key` seals the
+    sessions of MCP clients.
     """
 
     credentials: Mapping[str, Secret] = {}
@@ -44,6 +47,7 @@ class Materials(Struct, frozen=True):
     brought: Names = {}
     other_credentials: Mapping[str, Secret] = {}
     grants: Mapping[str, TokenGrant] = {}
+    mcp_session_key: Secret | None = None
 
 
 _NONE: Final = Materials()
@@ -61,6 +65,10 @@ def compile_snapshot(
             Upstream(ECHO, "echo"),
             *(_upstream(entry, materials) for entry in config.upstreams),
             *map(chain_upstream, config.chains),
+            *(
+                mcp_upstream(entry, materials.credentials, materials.reaches, materials.grants)
+                for entry in config.mcp.servers
+            ),
         ),
         routes=price_routes(
             compile_routes(native_part(config, materials.brought)), config, materials.prices, materials.prompts
@@ -70,6 +78,8 @@ def compile_snapshot(
         policies=materials.policies,
         quotas=compile_quotas(config.quotas),
         chains=compile_chains(config, materials.prices, materials.prompts),
+        decisions=compile_decisions(config.decisions),
+        mcp=compile_mcp(config.mcp, materials.mcp_session_key),
     )
 
 

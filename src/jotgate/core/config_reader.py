@@ -83,14 +83,12 @@ def read(document: Mapping[str, object]) -> Reading:
     fields = msgspec.structs.fields(Config)
     faults = unknown("", document, [field.name for field in fields])
     content: dict[str, object] = {}
+    document = with_paths(document, faults)
     for field in fields:
         if field.name == "mcp":
             content["mcp"] = read_mcp(document.get("mcp", {}), faults)
         elif isinstance(field.type, type) and issubclass(field.type, Struct):
-            table = document.get(field.name, {})
-            if field.name == "decisions":
-                table = with_paths(table, faults)
-            section = read_table(field.type, table, field.name, faults)
+            section = read_table(field.type, document.get(field.name, {}), field.name, faults)
             if section is not None:
                 faults += check_section(section)
                 content[field.name] = section

@@ -31,6 +31,11 @@ _Span = Annotated[
 _Count = Annotated[int, Meta(description="a whole number from 0 to 100000", ge=0, le=100_000)]
 
 
+def upstream_name(server: str) -> str:
+    """What a server is called among the upstreams."""
+    return f"mcp:{server}"
+
+
 class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[mcp.servers]]`: one MCP server, at a `url` or as a child process with a `command`."""
 
@@ -72,7 +77,7 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def upstream(self) -> str:
         """The name under which it stands among the upstreams; no entry of `[[upstreams]]` can have it."""
-        return f"mcp:{self.name}"
+        return upstream_name(self.name)
 
 
 class McpEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +115,12 @@ def _read_servers(value: object, faults: list[Fault]) -> dict[str, McpServerEntr
             faults += check_server(path, entry)
             entries[path] = entry
     return entries
+
+
+def mcp_servers(document: Mapping[str, object]) -> object:
+    """What a document has as the tables of its servers, with faults or without."""
+    table = document.get("mcp")
+    return table.get("servers") if isinstance(table, Mapping) else None
 
 
 def _with_oauth(path: str, server: object, faults: list[Fault]) -> object:

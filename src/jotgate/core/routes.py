@@ -81,7 +81,8 @@ class Upstream(Struct, frozen=True):
     """One place that answers AI calls.
 
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
-    (scheme, host, port and path prefix such as `/v1`); "coze" is Coze's API there; "chain" asks others (`core.chains`).
+    (scheme, host, port and path prefix such as `/v1`); "coze" is Coze's API there; "chain" asks others (`core.chains`);
+    "mcp" is an MCP server at that URL or, without one, a child of control.
     `ceiling_field` is where it takes the ceiling of a chat completion whose caller set none.
 
     It is told a static `credential`, or `other_credential` where that is refused with 401; or, if `exchanged`, a token
@@ -90,7 +91,7 @@ class Upstream(Struct, frozen=True):
     """
 
     name: str
-    kind: Literal["openai", "echo", "chain", "coze"]
+    kind: Literal["openai", "echo", "chain", "coze", "mcp"]
     base_url: str = ""
     credential: Secret | None = None
     connect_timeout_s: float = 5.0

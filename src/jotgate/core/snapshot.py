@@ -9,9 +9,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from jotgate.core.chains import Chain
+from jotgate.core.decisions import DecisionRules
 from jotgate.core.edge import Edge
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
+from jotgate.core.mcp_servers import McpRules
 from jotgate.core.policy_values import PolicySet
 from jotgate.core.quota_rules import QuotaRule
 from jotgate.core.routes import Route, Upstream
@@ -54,7 +56,8 @@ class Snapshot(Struct, frozen=True):
     The first of `issuers` is this installation. No two have the same `iss`, and at most one has none. `metered`: limits
     exist beside those that tokens bring, so that control must be asked which of them a call meets. `faces` are the
     listeners beside the native one, each with issuers and routes of its own; `upstreams` are those of all. Each of
-    `chains` is what the upstream of its name does. `made_at_s` is when the installation was made (NumericDate).
+    `chains` is what the upstream of its name does. `decisions` None: no proxy is told any. `made_at_s` is when the
+    installation was made (NumericDate).
     """
 
     version: int
@@ -69,6 +72,8 @@ class Snapshot(Struct, frozen=True):
     faces: tuple[Face, ...] = ()
     chains: tuple[Chain, ...] = ()
     made_at_s: int = 0
+    decisions: DecisionRules | None = None
+    mcp: McpRules = McpRules()
 
     @property
     def all_issuers(self) -> tuple[Issuer, ...]:

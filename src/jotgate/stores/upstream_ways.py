@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from jotgate.core.faults import Fault
+from jotgate.core.mcp_entries import mcp_servers, upstream_name
 from jotgate.core.oauth_checks import GrantSecrets
 from jotgate.core.routes import Reach
 from jotgate.core.values import Secret
@@ -74,13 +75,17 @@ def read_upstream_ways(document: Mapping[str, object], variables: Mapping[str, s
 
 
 def _upstreams_of(document: Mapping[str, object]) -> Iterator[tuple[str, str, Mapping[str, str], Mapping[str, str]]]:
-    """The named upstreams, those with faults too: path, name, what is text in each, and in the table of its grant."""
-    entries = document.get("upstreams")
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        table = entry if isinstance(entry, Mapping) else {}
-        texts = _texts(table)
-        if "name" in texts:
-            yield f"upstreams[{index}]", texts["name"], texts, _texts(table.get("oauth"))
+    """The named upstreams, those with faults too: path, name, what is text in each, and in the table of its grant.
+
+    MCP servers are among them, under the names that they have among upstreams.
+    """
+    for where, entries in (("upstreams", document.get("upstreams")), ("mcp.servers", mcp_servers(document))):
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            table = entry if isinstance(entry, Mapping) else {}
+            texts = _texts(table)
+            if "name" in texts:
+                name = texts["name"] if where == "upstreams" else upstream_name(texts["name"])
+                yield f"{where}[{index}]", name, texts, _texts(table.get("oauth"))
 
 
 def _texts(table: object) -> Mapping[str, str]:

@@ -1,0 +1,69 @@
+"""Turns `[mcp]` into what a snapshot has of it: the servers, and the upstreams by which they are reached."""
+
+from collections.abc import Mapping
+
+from jotgate.core.config import UpstreamEntry, seconds
+from jotgate.core.mcp_entries import McpEntry, McpServerEntry
+from jotgate.core.mcp_servers import McpRules, McpServer
+from jotgate.core.routes import Bounds, Reach, Upstream
+from jotgate.core.token_grants import TokenGrant
+from jotgate.core.values import Secret
+
+
+def compile_mcp(entry: McpEntry, session_key: Secret | None) -> McpRules:
+    """The servers as workers know them."""
+    return McpRules(
+        servers=tuple(
+            McpServer(
+                name=one.name,
+                upstream=one.upstream,
+                era=one.era,
+                local=bool(one.command),
+                message_bytes=one.message_bytes,
+                tools_ttl_s=seconds(one.tools_ttl),
+            )
+            for one in entry.servers
+        ),
+        keep_alive_s=seconds(entry.keep_alive),
+        session_key=session_key,
+    )
+
+
+def mcp_upstream(
+    entry: McpServerEntry,
+    credentials: Mapping[str, Secret],
+    reaches: Mapping[str, Reach],
+    grants: Mapping[str, TokenGrant],
+) -> Upstream:
+    """The upstream of a server; one without a base URL is a child of control. The mappings are by its name."""
+    needed = entry.proxy or entry.ca_file
+    grant = grants.get(entry.upstream)
+    return Upstream(
+        name=entry.upstream,
+        kind="mcp",
+        base_url=entry.url,
+        credential=credentials.get(entry.upstream),
+        # An entry that asks for tokens and has no grant gets none: it is never sent without a credential.
+        exchanged=entry.oauth is not None,
+        token_mark="" if grant is None else grant.mark,
+        connect_timeout_s=seconds(entry.connect_timeout),
+        first_byte_timeout_s=seconds(entry.first_byte_timeout),
+        idle_timeout_s=seconds(entry.idle_timeout),
+        total_timeout_s=seconds(entry.total_timeout),
+        # Where a proxy or roots of its own are asked for, a missing reach is an error and never the direct way.
+        reach=reaches[entry.upstream] if needed else Reach(),
+        bounds=Bounds(
+            concurrent=entry.max_concurrent, queued=entry.queue_length, queue_s=seconds(entry.queue_timeout)
+        ),
+    )
+
+
+def granted_upstreams(entry: McpEntry) -> tuple[UpstreamEntry, ...]:
+    """The servers that tokens are got for, as `core.grant_compiler` knows upstreams."""
+    return tuple(
+        UpstreamEntry(
+            name=one.upstream, kind="openai", base_url=one.url, oauth=one.oauth, proxy=one.proxy, ca_file=one.ca_file
+        )
+        for one in entry.servers
+        if one.oauth is not None
+    )

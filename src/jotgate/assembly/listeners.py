@@ -1,14 +1,18 @@
 """All listeners of a worker: the native one, and one for each face, in the order of the sockets that it inherited."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from jotgate.assembly.faces import SURFACES
 from jotgate.assembly.listening import Listener, Service
 from jotgate.core.snapshot import Snapshot
 from jotgate.edge.http1.guard import SWEEP_INTERVAL_S, sweep
-from jotgate.edge.http1.listener import OpenConnection
+from jotgate.edge.http1.listener import Application, OpenConnection
+from jotgate.edge.proxies import Proxies
+from jotgate.edge.surfaces.decisions import DecisionSurface
 from jotgate.edge.surfaces.native import NativeSurface
+from jotgate.gateway.decisions import DecisionDesk
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Clock
@@ -72,7 +76,19 @@ class Listeners:
 
     def _services(self, snapshot: Snapshot) -> Iterator[tuple[str, Service]]:
         """What each listener serves by a snapshot, by the name of its face."""
-        yield "", Service(self._native, snapshot.edge, snapshot.limits)
+        yield "", Service(self._native, snapshot.edge, snapshot.limits, "", self._decisions(snapshot))
         for face in snapshot.faces:
             surface = SURFACES[face.name](face, self._gateway, self._control)
             yield face.name, Service(surface, face.edge, snapshot.limits, face.name)
+
+    def _decisions(self, snapshot: Snapshot) -> Callable[[Application], Application] | None:
+        """What answers proxies that ask for decisions; None: nobody may."""
+        rules = snapshot.decisions
+        if rules is None:
+            return None
+        return partial(
+            DecisionSurface,
+            desk=DecisionDesk(self._gateway, rules),
+            proxies=Proxies(rules.proxies, "x-forwarded"),
+            certificate_field=snapshot.edge.certificate_field,
+        )

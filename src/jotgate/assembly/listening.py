@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -25,13 +26,15 @@ _log: Final = logging.getLogger(__name__)
 class Service(Struct, frozen=True):
     """What a listener serves by one snapshot: an application, how it treats those who connect, and its limits.
 
-    `face` is the name of the face that it is of; empty: of none.
+    `face` is the name of the face that it is of; empty: of none. `outermost` puts another application around all of it,
+    which sees requests as they were sent; None: none is.
     """
 
     application: NamingApplication
     edge: Edge
     limits: Limits
     face: str = ""
+    outermost: Callable[[Application], Application] | None = None
 
 
 class Listener:
@@ -92,7 +95,8 @@ class Listener:
         around.limits = service.limits
         around.heads = HeadWriter(self._clock, hsts=edge.hsts)
         around.proxies = Proxies(edge.trusted_proxies, edge.forwarded_fields, edge.certificate_field)
-        around.application = ProxiedSurface(_within(service), around)
+        application: Application = ProxiedSurface(_within(service), around)
+        around.application = application if service.outermost is None else service.outermost(application)
         self._newest = edge.tls
 
     async def _show_newest(self) -> None:

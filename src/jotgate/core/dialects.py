@@ -8,6 +8,7 @@ from jotgate.core.api_gateway import API_GATEWAY
 from jotgate.core.api_gateway_problems import render_code
 from jotgate.core.coze_proxy import COZE_PROXY
 from jotgate.core.coze_proxy_problems import render_coze
+from jotgate.core.decisions import DECISIONS
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problem_details import PROBLEM_TYPE, render_details
 from jotgate.core.problems import Dialect, Problem, render
@@ -24,6 +25,7 @@ OF_FACES: Final[Mapping[str, Dialect]] = {
     PROMPT_CHAIN: render_detail,
     API_GATEWAY: render_code,
     COZE_PROXY: render_coze,
+    DECISIONS: render,
 }
 """The dialect of each face, by its name: whatever is refused there is told in it."""
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,11 @@ def check_proxies(server: Server) -> list[Fault]:
     if server.client_certificate_field and not server.trusted_proxies:
         faults.append(("server.client_certificate_field", f"needs {path}: nobody else is believed what it says"))
     return faults
+
+
+def check_asking_proxies(proxies: Iterable[str]) -> list[Fault]:
+    """The faults of `decisions.proxies`."""
+    return [("decisions.proxies", f"holds {shown(text)}; {fault}") for text in proxies if (fault := _network(text))]
 
 
 def check_tls(tls: Tls) -> list[Fault]:

@@ -21,19 +21,19 @@ class RouteExpectation(Struct, frozen=True):
 def unmet(expectation: RouteExpectation, principal: Principal, now_s: float) -> ClaimRefused | None:
     """How a token falls short of what a route expects at `now_s` (seconds since the epoch); None: it does not."""
     if expectation.audiences and expectation.audiences.isdisjoint(principal.audiences):
-        text = "the token is not for an audience that this model's route takes"
+        text = "the token is not for an audience that is taken here"
         return _refusal("aud", text, sorted(expectation.audiences), sorted(principal.audiences))
     if expectation.token_types and principal.token_type not in expectation.token_types:
-        text = "the token is of another kind ('typ') than this model's route takes"
+        text = "the token is of another kind ('typ') than is taken here"
         return _refusal("typ", text, sorted(expectation.token_types), principal.token_type or None)
     if expectation.age_s is None:
         return None
     issued_at_s = principal.issued_at_s
     if issued_at_s is None:
-        return _refusal("iat", "the token does not say when it was issued, and this model's route wants to know")
+        return _refusal("iat", "the token does not say when it was issued, which is asked here")
     if now_s - issued_at_s < expectation.age_s:
         return None
-    text = f"the token was issued more than {expectation.age_s} seconds ago, which this model's route does not take"
+    text = f"the token was issued more than {expectation.age_s} seconds ago, which is not taken here"
     return _refusal("iat", text, f"more than {now_s - expectation.age_s:.3f}", issued_at_s)
 
 

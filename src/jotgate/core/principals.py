@@ -64,6 +64,20 @@ class Principal(Struct, frozen=True, gc=False):
     limits: tuple[TokenLimit, ...] = ()
 
 
+NOBODY: Final = Principal(
+    issuer="",
+    subject="",
+    client_id="",
+    token_id="",
+    kid="",
+    scopes=frozenset(),
+    models=None,
+    expires_at_s=0.0,
+    not_before_s=0.0,
+)
+"""For what is recorded of a request whose caller is not known."""
+
+
 class Verified(Struct, frozen=True):
     """What is told of a token that is good: whom it speaks for, and the face at which alone; empty: natively."""
 

@@ -70,7 +70,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Proxies:
-    """The trusted proxies. Mutable: it remembers of some addresses whether they are trusted, and names of fields.
+    """The trusted proxies. Mutable: it remembers some addresses, whether they are trusted, and names of fields.
 
     `harmless` holds names of header fields by which no proxy speaks for a caller: a request that has no others is as
     it was sent, and most have the same few.
@@ -84,6 +84,7 @@ class Proxies:
         self.harmless: set[bytes] = set()
         self._family = family
         self._trusted: dict[str, bool] = {}
+        self._callers: dict[tuple[bytes, str], str] = {}
 
     def trusts(self, peer: str) -> bool:
         """Whether this address is a trusted proxy's."""
@@ -119,6 +120,16 @@ class Proxies:
         if trusted:
             request.peer = self._find_caller(headers, request.peer)
         return trusted
+
+    def find_caller(self, chain: bytes, peer: str) -> str:
+        """The caller by an X-Forwarded-For field of a trusted proxy, which `peer` is; of the last such it is known."""
+        known = self._callers.get((chain, peer))
+        if known is None:
+            known = self._find_caller({b"x-forwarded-for": chain}, peer)
+            if len(self._callers) >= _REMEMBERED:
+                self._callers.clear()
+            self._callers[chain, peer] = known
+        return known
 
     def _find_caller(self, headers: dict[bytes, bytes], peer: str) -> str:
         if self._family == "forwarded":

@@ -77,8 +77,10 @@ class MeteredPlain:
         quotas = self._calls.quotas
         if quotas is None:
             raise QuotaUnavailable(NO_METERING)
+        asked = opened.request.asked
+        path = "" if asked is None else asked.name
         reservation = quotas.metering.reserve(
-            opened.principal, "", opened.operation.name, _ONE_REQUEST, self._clock.monotonic_s()
+            opened.principal, path, opened.operation.name, _ONE_REQUEST, self._clock.monotonic_s()
         )
         return partial(self._run, run, opened, reservation)
 

@@ -12,8 +12,7 @@ from typing import Final
 
 from jotgate.core.calls import Request
 from jotgate.core.dialects import render_at
-from jotgate.core.operations import OF_CONTROL, Operation, find_operation
-from jotgate.core.principals import Principal
+from jotgate.core.principals import NOBODY, Principal
 from jotgate.core.proof_times import Sight
 from jotgate.errors import (
     AuditUnavailable,
@@ -27,12 +26,14 @@ from jotgate.errors import (
 )
 from jotgate.gateway.admission import Call, admit, authenticate
 from jotgate.gateway.cuts import Cuts
+from jotgate.gateway.decision_answers import DecisionAnswers
+from jotgate.gateway.finding import Answerers
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.metered_calls import MeteredCalls
 from jotgate.gateway.metered_plain import Answering, MeteredPlain
 from jotgate.gateway.passage import ControlDoor
-from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, PlainAnswers, find_own
+from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, PlainAnswers
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
@@ -67,9 +68,7 @@ class Gateway:
         control: ControlDoor | None = None,
     ) -> None:
         self._clock = clock
-        self._plain = PlainAnswers(recorder, control)
         self._recorder = recorder
-        self._of_faces: dict[tuple[str, bytes], FaceOperation] = {}
         self.attempts: Final = FailedAttempts(clock) if control is None else control.attempts
         self._instance = instance
         self._world: World | None = None
@@ -82,7 +81,9 @@ class Gateway:
         self._token_waits: TokenWaits | None = None
         self._proof_waits: ProofWaits | None = None
         self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
-        self._counted: Final = MeteredPlain(clock, self, recorder.trail, self.metered)
+        counted = MeteredPlain(clock, self, recorder.trail, self.metered)
+        plain = PlainAnswers(recorder, control)
+        self._answerers: Final = Answerers(plain, counted, DecisionAnswers(recorder), self._forward)
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -157,7 +158,7 @@ class Gateway:
 
     def serve(self, face: str, operations: Iterable[FaceOperation]) -> None:
         """Let a face have these operations beside those of the table; said again, they take the place of the same."""
-        self._of_faces.update({(face, one.operation.path): one for one in operations})
+        self._answerers.serve(face, operations)
 
     def name(self, request: Request) -> str:
         """The caller's request id if it is one, else the next of this worker's own."""
@@ -184,16 +185,17 @@ class Gateway:
             world = self.fresh_world()
         except ControlStale:
             world = self._stale_world(request)
+        anyone = None
         if request.face:
             world = world.of(request.face)
-            operation, answer = self._find_at_face(request)
-            if world.anyone is not None:
-                return self._let_in(request, operation, answer, world, since_s)
+            operation, answer = self._answerers.find_at_face(request)
+            anyone = NOBODY if request.asked is not None and request.asked.public else world.anyone
         else:
-            operation = find_operation(request.method, request.path)
-            answer = self._forward if operation.forwarded else self._plain_answer(operation)
+            operation, answer = self._answerers.find(request)
         request.operation = operation.name
-        now_s = self._clock.now_s()
+        now_s, fresh_s = self._clock.now_s(), since_s + _JUDGED_FOR_S
+        if anyone is not None:  # No credential is looked at.
+            return partial(self._answer, answer, Opened(request, world, operation, anyone, now_s, fresh_s))
         try:
             principal = authenticate(request, operation, world, now_s)
         except KeyUnpublished as refusal:
@@ -211,41 +213,7 @@ class Gateway:
                 raise
             request.stale = False
             return self._proof_waits.join(request, refusal)
-        fresh_s = since_s + _JUDGED_FOR_S
         return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
-
-    def _let_in(
-        self, request: Request, operation: Operation, answer: Answering, world: World, since_s: float
-    ) -> Answer:
-        """What answers a request at a face that looks at no credential: all are one principal's there."""
-        assert world.anyone is not None
-        request.operation = operation.name
-        opened = Opened(request, world, operation, world.anyone, self._clock.now_s(), since_s + _JUDGED_FOR_S)
-        return partial(self._answer, answer, opened)
-
-    def _plain_answer(self, operation: Operation) -> Answering:
-        return self._plain.by_control if operation.name in OF_CONTROL else self._plain.models
-
-    def _find_at_face(self, request: Request) -> tuple[Operation, Answering]:
-        """The operation that a request for a face asks for, one of its own or of the table, and what answers it."""
-        own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
-        if own is not None:
-            return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))
-        operation = find_operation(request.method, request.path)
-        return operation, self._forward if operation.forwarded else partial(self._count, self._plain_answer(operation))
-
-    def _count(self, run: Answering, opened: Opened, caller: Caller) -> Running | None:
-        """Have a request of a face answered by `run`, which counts as one request where a quota meets it."""
-        if opened.world.metered or opened.principal.limits:
-            return self._counted.answer(run, opened, caller)
-        return run(opened, caller)
-
-    def _find_above(self, request: Request) -> FaceOperation | None:
-        """The operation of a face that has all below its path, and among that what is asked for."""
-        for (face, path), own in self._of_faces.items():
-            if face == request.face and path.endswith(b"/") and request.path.startswith(path):
-                return own
-        return None
 
     def _stale_world(self, request: Request) -> World:
         """The world for a request that goes on only if a policy lets it although what was revoked is not known.

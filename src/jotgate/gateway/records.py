@@ -6,23 +6,11 @@ from msgspec import Struct
 
 from jotgate.core.audit import CallRecord
 from jotgate.core.calls import Request
-from jotgate.core.principals import Principal
+from jotgate.core.principals import NOBODY, Principal
 from jotgate.errors import JotgateError, PolicyDenied, QuotaExceeded
 from jotgate.gateway.relay import Relay
 from jotgate.ports import Clock, Journal, Trail
 from jotgate.services.tally import Tally
-
-_NOBODY: Final = Principal(
-    issuer="",
-    subject="",
-    client_id="",
-    token_id="",
-    kid="",
-    scopes=frozenset(),
-    models=None,
-    expires_at_s=0.0,
-    not_before_s=0.0,
-)
 
 
 class _Plain(Struct, frozen=True):
@@ -70,7 +58,8 @@ class CallRecorder:
                 )
             )
             return
-        self._append_plain(request, principal or _NOBODY, _Plain(status, policy=_policy_of(refusal)), refusal)
+        plain = _Plain(status, "" if request.asked is None else request.asked.name, policy=_policy_of(refusal))
+        self._append_plain(request, principal or NOBODY, plain, refusal)
 
     def answered(
         self,

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
+from jotgate.core.decisions import DECISIONS
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
 from jotgate.core.principals import Principal
@@ -93,7 +94,7 @@ class World(Struct, frozen=True):
     @property
     def verifiers(self) -> tuple[Verifier, ...]:
         """The verifier of this world, and those of its faces."""
-        return (self.verifier, *(one.verifier for one in self.faces.values()))
+        return tuple(dict.fromkeys((self.verifier, *(one.verifier for one in self.faces.values()))))
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
@@ -157,10 +158,15 @@ def build_world(
         desk=_desk_for(snapshot, previous),
         metered=snapshot.metered,
     )
-    if not snapshot.faces:
+    if not snapshot.faces and snapshot.decisions is None:
         return world
     known = {} if previous is None else previous.faces
-    return replace(world, faces={one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces})
+    faces = {one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces}
+    if snapshot.decisions is not None:
+        # What proxies ask about is decided as calls are; only that it came by another name, and by a header alone.
+        url = snapshot.decisions.public_url or world.own_issuer
+        faces[DECISIONS] = replace(world, own_issuer=url, credentials=CredentialRules())
+    return replace(world, faces=faces)
 
 
 def _build_face(face: Face, world: World, previous: World | None) -> World:

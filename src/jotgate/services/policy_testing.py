@@ -8,7 +8,7 @@ from jotgate.core.circumstances import Circumstances
 from jotgate.core.expectations import unmet
 from jotgate.core.faults import advice, shown
 from jotgate.core.lineage import Actor, Confirmation
-from jotgate.core.operations import BEYOND_AI, CREDENTIALS, OPERATIONS, USAGE
+from jotgate.core.operations import BEYOND_AI, CREDENTIALS, DECIDE, OPERATIONS, USAGE
 from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, TriedCall
 from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
@@ -17,7 +17,7 @@ from jotgate.core.routes import Route
 from jotgate.errors import ConfigurationError, JotgateError, UnknownModel
 from jotgate.services.policy_decisions import open_policies
 
-OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - {USAGE} | {CREDENTIALS})
+OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - {USAGE} | {CREDENTIALS, DECIDE})
 _LISTING: Final = "models"
 _FORWARDED: Final = frozenset(row.name for row in OPERATIONS if row.forwarded)
 _METHODS: Final[Mapping[str, Confirmation]] = {
@@ -36,12 +36,12 @@ class CallTester:
     def test(self, principal: Principal, operation: str, model: str, now: Circumstances) -> PolicyFinding:
         """What would be decided of a call of a principal. Raises ConfigurationError: there is no such call."""
         _check(operation, model, now.address)
-        route = self._routes.get(model)
+        route = None if operation == DECIDE else self._routes.get(model)
         decision = self._decide(principal, operation, model, now)
         if isinstance(decision, Deny):
             return self._refused(refusal_of(decision), decision.policy, principal, operation, model)
         name = decision.policy or SHIPPED.name
-        if model and route is None:
+        if model and route is None and operation != DECIDE:
             return self._refused(UnknownModel("no route carries this model"), "", principal, operation, model)
         if route is not None and route.expects is not None:
             refusal = unmet(route.expects, principal, now.now_s)
@@ -133,7 +133,7 @@ def _check(operation: str, model: str, address: str) -> None:
         raise ConfigurationError([("operation", f"is {shown(operation)}; {advice(operation, OPERATION_NAMES)}")])
     if operation in _FORWARDED and not model:
         raise ConfigurationError([("model", f"is missing, and a call of '{operation}' names one")])
-    if operation in BEYOND_AI and model:
+    if operation in BEYOND_AI - {DECIDE} and model:
         raise ConfigurationError([("model", f"is there, and a call of '{operation}' names none")])
     if not _is_address(address):
         raise ConfigurationError([("address", f"is {shown(address)}; write an IP address such as 192.0.2.1")])

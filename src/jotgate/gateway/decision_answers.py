@@ -1,0 +1,69 @@
+"""Answers what proxies ask: a request whose token is good is let pass or not, and the upstream is told who calls."""
+
+from typing import Final
+
+from jotgate.core.decisions import IDENTITY_FIELDS, PathRule, identity_lines
+from jotgate.core.principals import Principal
+from jotgate.errors import InsufficientScope
+from jotgate.gateway.admission import expect, permit
+from jotgate.gateway.headers import request_id_line
+from jotgate.gateway.plain_answers import Opened
+from jotgate.gateway.records import CallRecorder
+from jotgate.ports import Caller
+
+_OK: Final = 200
+_KEPT_NOWHERE: Final = b"Cache-Control: no-store\r\n"
+_NO_IDENTITY: Final = IDENTITY_FIELDS[-1].encode("ascii") + b":\r\n"
+_LINES_MAX: Final = 8_192
+
+
+class DecisionAnswers:
+    """Those of one worker. Mutable: the lines that tell of the principals which passed last, in two generations."""
+
+    def __init__(self, recorder: CallRecorder) -> None:
+        self._recorder = recorder
+        self._young: dict[int, tuple[Principal, bytes]] = {}
+        self._old: dict[int, tuple[Principal, bytes]] = {}
+
+    def answer(self, opened: Opened, caller: Caller) -> None:
+        """Let a request pass whose caller may have it, and record that.
+
+        Raises:
+            InsufficientScope: its token has not the scopes that the path's rule asks for.
+            ClaimRefused: its token is not such as the rule expects; it has its evidence.
+            PermissionRefused, ControlStale: as for a call (`admission.permit`).
+        """
+        request, principal = opened.request, opened.principal
+        rule = request.asked
+        assert rule is not None, "the face's requests have one"
+        policy = "" if rule.public else _permit(opened, rule)
+        caller.respond(_OK, request_id_line(request.request_id) + self._lines(principal), b"")
+        self._recorder.answered(request, principal, status=_OK, model=rule.name, bytes_out=0, policy=policy)
+
+    def _lines(self, principal: Principal) -> bytes:
+        found = self._young.get(id(principal))
+        if found is not None and found[0] is principal:
+            return found[1]
+        if len(self._young) >= _LINES_MAX:
+            self._old, self._young = self._young, {}
+        found = self._old.get(id(principal))
+        if found is None or found[0] is not principal:
+            found = (principal, _KEPT_NOWHERE + identity_lines(principal) + _NO_IDENTITY)
+        self._young[id(principal)] = found
+        return found[1]
+
+
+def _permit(opened: Opened, rule: PathRule) -> str:
+    """Refuse who may not pass; the policy that lets one pass although what was revoked is not known."""
+    request, principal, world = opened.request, opened.principal, opened.world
+    if not principal.scopes.issuperset(rule.scopes):
+        wanted = " ".join(rule.scopes)
+        raise InsufficientScope(
+            wanted,
+            f"the token's scopes do not cover this path, which takes {wanted}",
+            hint=f"Get a token with {'this scope' if len(rule.scopes) == 1 else 'these scopes'}",
+        )
+    if rule.expects is not None:
+        expect(request, principal, rule.expects, world, opened.now_s)
+    allowed = permit(request, principal, opened.operation, world, opened.now_s, model=rule.name)
+    return allowed.policy if request.stale else ""

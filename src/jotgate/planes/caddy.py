@@ -1,0 +1,55 @@
+"""The configuration by which Caddy asks jotgate: `forward_auth`, in the order in which it is written.
+
+Outside of `route` Caddy sorts directives, and would take out what callers wrote after it has put in what jotgate said.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+
+# The fields of the question that only the other styles of it read, or that no caller may write.
+_UNASKED: Final = ("X-Original-*", "Forwarded", "Cookie")
+
+
+def print_caddy(facts: Facts, wish: Wish) -> Printed:
+    """A site for a Caddyfile."""
+    text = "\n".join(_lines(facts, endpoint(facts.gate), endpoint(wish.upstream), wish)) + "\n"
+    return Printed((PrintedFile("Caddyfile", text),), "caddy run --config FILE --adapter caddyfile")
+
+
+def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iterator[str]:
+    listen = endpoint(wish.listen)
+    yield f"http://:{listen.port} {{"
+    yield f"\tbind {listen.host}"
+    yield "\troute {"
+    yield "\t\t# What callers write of themselves; some upstreams read '_' as '-'."
+    for name in ("x-jot-*", "x_jot_*", "x-jot_*", "x_jot-*"):
+        yield f"\t\trequest_header -{name}"
+    yield "\t\t# A field that Connection names would not be passed on, and so not what jotgate says."
+    yield "\t\t@unsaid header_regexp Connection (?i)x[-_]jot"
+    yield "\t\trespond @unsaid 400"
+    yield ""
+    yield f"\t\tforward_auth {gate.origin} {{"
+    yield f"\t\t\turi {facts.forward_path}"
+    for name in _UNASKED:
+        yield f"\t\t\theader_up -{name}"
+    yield f"\t\t\tcopy_headers {' '.join(facts.identity)}"
+    yield from _reached(gate, wish.roots)
+    yield "\t\t}"
+    yield f"\t\treverse_proxy {upstream.origin} {{"
+    if not wish.keep_token:
+        yield "\t\t\theader_up -Authorization"
+        yield "\t\t\theader_up -DPoP"
+    yield "\t\t\tflush_interval -1"
+    yield from _reached(upstream, wish.roots)
+    yield "\t\t}"
+    yield "\t}"
+    yield "}"
+
+
+def _reached(whom: Endpoint, roots: str) -> Iterator[str]:
+    if whom.tls and roots:
+        yield "\t\t\ttransport http {"
+        yield f'\t\t\t\ttls_trust_pool file "{roots}"'
+        yield "\t\t\t}"

@@ -1,0 +1,121 @@
+"""The configuration by which HAProxy verifies tokens with `jwt_verify`, and asks jotgate of what it let pass.
+
+HAProxy fetches no keys: each stands in a file beside the configuration. It asks nobody by itself: a little Lua does.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from jotgate.core.claims import ACCESS_TOKEN_TYPE
+from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, PublicKey, Wish, endpoint
+from jotgate.planes.haproxy_question import print_question
+
+_VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
+_TOLD: Final = {"X-Jot-Subject": "sub", "X-Jot-Client": "client_id", "X-Jot-Tenant": "tenant", "X-Jot-Scopes": "scope"}
+_INVALID: Final = 'Bearer error=\\"invalid_token\\"'
+
+
+def print_haproxy(facts: Facts, wish: Wish) -> Printed:
+    """A whole configuration, its keys, and the question; they name one another below `wish.folder`.
+
+    Raises:
+        ValueError: HAProxy knows the algorithm of none of the keys, and nobody is to be asked.
+    """
+    keys = [key for key in facts.keys if key.algorithm in _VERIFIES]
+    if wish.offline and len(keys) < len(facts.keys):
+        raise ValueError(
+            "HAProxy verifies RS256 to ES512 alone, and a key of this installation is of another algorithm"
+        )
+    text = "\n".join(_lines(facts, wish, keys)) + "\n"
+    files = [PrintedFile("haproxy.cfg", text), *(PrintedFile(_file(key), key.pem) for key in keys)]
+    if not wish.offline:
+        files.append(PrintedFile("jotgate.lua", print_question(facts)))
+    return Printed(tuple(files), "haproxy -c -f FILE, then start or reload it")
+
+
+def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
+    upstream, listen = endpoint(wish.upstream), endpoint(wish.listen)
+    yield "global"
+    if not wish.offline:
+        yield f'  lua-load "{wish.folder}/jotgate.lua"'
+        if endpoint(facts.gate).tls and wish.roots:
+            yield f'  httpclient.ssl.ca-file "{wish.roots}"'
+    yield ""
+    yield "defaults"
+    yield "  mode http"
+    yield "  timeout connect 5s"
+    yield "  timeout client 1m"
+    yield "  timeout server 15m"
+    yield "  timeout tunnel 1h"
+    yield ""
+    yield "frontend jotgate"
+    yield f"  bind {listen.address}"
+    yield "  # Some upstreams read '_' as '-'."
+    yield "  option http-restrict-req-hdr-names delete"
+    yield "  # What callers write of themselves."
+    yield "  http-request del-header x-jot- -m beg"
+    yield "  http-request set-var(txn.jot_token) http_auth_bearer"
+    yield from _verifying(facts, wish, keys)
+    if wish.offline:
+        for field, claim in _TOLD.items():
+            yield f"  http-request set-header {field} %[var(txn.jot_token),jwt_payload_query('$.{claim}')]"
+    else:
+        yield "  http-request lua.jotgate"
+    if not wish.keep_token:
+        yield "  http-request del-header Authorization"
+        yield "  http-request del-header DPoP"
+    yield "  http-request set-header X-Forwarded-For %[src]"
+    yield "  # Clocks that differ make good tokens expired: 'jotgate plane haproxy check' compares them."
+    yield "  http-after-response set-header Date %[date(),http_date] unless { res.hdr(Date) -m found }"
+    yield "  default_backend jotgate_protected"
+    yield ""
+    yield "backend jotgate_protected"
+    yield f"  server protected {upstream.address}{_tls(upstream, wish.roots)}"
+
+
+def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
+    """What is refused without asking; where jotgate is asked, that is what the key that it names has not signed."""
+    yield "  http-request set-var(txn.jot_kid) var(txn.jot_token),jwt_header_query('$.kid')"
+    yield "  http-request set-var(txn.jot_now) date()"
+    yield "  http-request set-var(txn.jot_left) var(txn.jot_token),jwt_payload_query('$.exp','int'),sub(txn.jot_now)"
+    for key in keys:
+        verified = f'jwt_verify("{key.algorithm}","{wish.folder}/{_file(key)}")'
+        here = f"{{ var(txn.jot_kid) -m str {key.kid} }}"
+        yield f"  http-request set-var(txn.jot_good) var(txn.jot_token),{verified} if {here}"
+    kids = " ".join(key.kid for key in keys)
+    if not wish.offline:
+        if kids:
+            ours = f"{{ var(txn.jot_kid) -m str {kids} }}"
+            yield f"  {_deny()} if {ours} !{{ var(txn.jot_good) -m int 1 }}"
+            yield f"  {_deny()} if {ours} {{ var(txn.jot_left) -m int le -{facts.leeway_s} }}"
+        return
+    yield '  http-request deny status 401 hdr WWW-Authenticate "Bearer" unless { var(txn.jot_token) -m found }'
+    yield f"  {_deny()} unless {{ var(txn.jot_good) -m int 1 }}"
+    yield f"  {_deny()} unless {{ var(txn.jot_left) -m int gt -{facts.leeway_s} }}"
+    yield f"  {_deny()} unless {{ var(txn.jot_token),jwt_header_query('$.typ') -m str -i {ACCESS_TOKEN_TYPE} }}"
+    yield f"  {_deny()} unless {{ var(txn.jot_token),jwt_payload_query('$.iss') -m str {facts.issuer} }}"
+    audience = "var(txn.jot_token),jwt_payload_query('$.aud')"
+    names = " ".join(facts.audiences)
+    listed = " ".join(f"'\"{name}\"'" for name in facts.audiences)
+    yield f"  {_deny()} unless {{ {audience} -m str {names} }} || {{ {audience} -m sub {listed} }}"
+    for scope in facts.scopes:
+        held = f"var(txn.jot_token),jwt_payload_query('$.scope') -m reg '(^| ){re.escape(scope)}( |$)'"
+        yield f"  {_deny()} unless {{ {held} }}"
+    yield "  # A token that is bound to a key would be taken from whoever has it."
+    yield f"  {_deny()} if {{ var(txn.jot_token),jwt_payload_query('$.cnf') -m found }}"
+
+
+def _deny() -> str:
+    return f'http-request deny status 401 hdr WWW-Authenticate "{_INVALID}"'
+
+
+def _tls(upstream: Endpoint, roots: str) -> str:
+    if not upstream.tls:
+        return ""
+    return f' ssl verify required ca-file "{roots or "@system-ca"}" sni str({upstream.host}) verifyhost {upstream.host}'
+
+
+def _file(key: PublicKey) -> str:
+    return f"{key.kid}.pem"

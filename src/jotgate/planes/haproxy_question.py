@@ -1,0 +1,70 @@
+"""The Lua by which HAProxy asks jotgate whether a request may pass; it refuses whatever it cannot ask about."""
+
+import json
+from typing import Final
+
+from jotgate.planes.facts import Facts, endpoint
+
+_TEXT: Final = """\
+-- Asks jotgate whether a request may pass, and tells the upstream who calls.
+local GATE = @gate@
+local FIELDS = { @fields@ }
+local SHOWN = { "authorization", "dpop", "origin", "access-control-request-method", "traceparent" }
+local TOLD = { "www-authenticate", "retry-after", "content-type", "cache-control", "allow", "x-request-id" }
+
+-- The first of a field's values; headers are lists that begin with 0.
+local function first(headers, name)
+  local values = headers[name]
+  return values and values[0]
+end
+
+local function refuse(txn, status, headers, body)
+  local reply = txn:reply()
+  reply:set_status(status)
+  for name, value in pairs(headers) do
+    reply:add_header(name, value)
+  end
+  reply:set_body(body)
+  txn:done(reply)
+end
+
+core.register_action("jotgate", { "http-req" }, function(txn)
+  local headers = txn.http:req_get_headers()
+  local asked = {
+    ["x-forwarded-method"] = { txn.sf:method() },
+    ["x-forwarded-uri"] = { txn.sf:pathq() },
+    ["x-forwarded-host"] = { first(headers, "host") or "" },
+    ["x-forwarded-for"] = { txn.sf:src() },
+    ["x-forwarded-proto"] = { txn.sf:ssl_fc() == 1 and "https" or "http" },
+  }
+  for _, name in ipairs(SHOWN) do
+    local value = first(headers, name)
+    if value then asked[name] = { value } end
+  end
+  local answer = core.httpclient():get{ url = GATE, headers = asked, timeout = 15000 }
+  local status = answer and answer.status or 0
+  if status == 200 then
+    for _, name in ipairs(FIELDS) do
+      local value = first(answer.headers, name)
+      if value and value ~= "" then txn.http:req_set_header(name, value) end
+    end
+    return
+  end
+  if status < 400 or status > 599 then
+    refuse(txn, 503, { ["retry-after"] = "1", ["cache-control"] = "no-store" }, "")
+    return
+  end
+  local told = {}
+  for _, name in ipairs(TOLD) do
+    told[name] = first(answer.headers, name)
+  end
+  refuse(txn, status, told, answer.body or "")
+end, 0)
+"""
+
+
+def print_question(facts: Facts) -> str:
+    """The file."""
+    fields = ", ".join(json.dumps(name.lower()) for name in facts.identity)
+    gate = json.dumps(f"{endpoint(facts.gate).origin}{facts.forward_path}")
+    return _TEXT.replace("@gate@", gate).replace("@fields@", fields)

@@ -1,0 +1,55 @@
+"""The configuration by which Traefik asks jotgate: ForwardAuth, for its file provider."""
+
+from typing import Final
+
+from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.yaml import Value, to_yaml
+
+# All that is sent with the question beside what Traefik itself says of the request.
+_SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent")
+_IDENTITY: Final = "(?i)^x[-_]jot[-_]"
+"""Fields that match are taken out of the request, and those that match of the answer put in; some upstreams read '_' as
+'-'."""
+
+
+def print_traefik(facts: Facts, wish: Wish) -> Printed:
+    """A file for the file provider; its entry point is called `jotgate`."""
+    gate, upstream = endpoint(facts.gate), endpoint(wish.upstream)
+    hidden: dict[str, Value] = {} if wish.keep_token else {"Authorization": "", "DPoP": ""}
+    asking: dict[str, Value] = {
+        "address": f"{gate.origin}{facts.forward_path}",
+        "trustForwardHeader": False,
+        "authRequestHeaders": _SHOWN,
+        "authResponseHeadersRegex": _IDENTITY,
+    }
+    if gate.tls and wish.roots:
+        asking["tls"] = {"ca": wish.roots}
+    middlewares: dict[str, Value] = {"jotgate-ask": {"forwardAuth": asking}}
+    if hidden:
+        middlewares["jotgate-hide"] = {"headers": {"customRequestHeaders": hidden}}
+    router: dict[str, Value] = {
+        "entryPoints": ["jotgate"],
+        "rule": "PathPrefix(`/`)",
+        "middlewares": list(middlewares),
+        "service": "jotgate-protected",
+    }
+    http: dict[str, Value] = {
+        "routers": {"jotgate": router},
+        "middlewares": middlewares,
+        "services": {"jotgate-protected": {"loadBalancer": _balancer(upstream, wish.roots)}},
+    }
+    if upstream.tls and wish.roots:
+        http["serversTransports"] = {"jotgate-protected": {"rootCAs": [wish.roots]}}
+    start = f"traefik --entryPoints.jotgate.address={endpoint(wish.listen).address} --providers.file.filename=FILE"
+    return Printed((PrintedFile("jotgate.yml", to_yaml({"http": http})),), start)
+
+
+def _balancer(upstream: Endpoint, roots: str) -> dict[str, Value]:
+    balancer: dict[str, Value] = {
+        "servers": [{"url": upstream.origin}],
+        "passHostHeader": True,
+        "responseForwarding": {"flushInterval": "1ms"},
+    }
+    if upstream.tls and roots:
+        balancer["serversTransport"] = "jotgate-protected"
+    return balancer

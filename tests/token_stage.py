@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from jotgate.control.oauth import OAuthDesk, oauth_routes
 from jotgate.control.public import build_public
+from jotgate.control.status_lists import status_list_route
 from jotgate.core.accounts import Account, ClientRecord, GrantName, PrincipalRecord, SecretDigest
 from jotgate.core.audit import EventRecord
 from jotgate.core.client_proofs import ASSERTION_TYPE
@@ -23,6 +24,7 @@ from jotgate.core.metadata import documents
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.proof_times import ProofRules
 from jotgate.core.refresh import RefreshRules
+from jotgate.core.status_lists import StatusRules
 from jotgate.errors import AuditUnavailable, ControlStale
 from jotgate.gateway.world import build_verifier
 from jotgate.jose import jws
@@ -44,6 +46,7 @@ from jotgate.services.proof_desk import ProofDesk
 from jotgate.services.recorder import Recorder
 from jotgate.services.refusal_log import RefusalLog
 from jotgate.services.revocation import PAGE, RevokedSet, Revoker
+from jotgate.services.status_lists import StatusLists, StatusPlaces
 from jotgate.services.token_returns import TokenReturns
 from jotgate.services.token_service import Grant, TokenService
 from jotgate.store_ports import Store
@@ -128,13 +131,27 @@ class TokenStage:
         self.revoked = RevokedSet()
         self.own = msgspec.structs.replace(issuer_of(self.keys), algorithms=(self.keys.key.algorithm.name,))
         self.verifier = build_verifier((self.own,), 1_000, revoked=self.revoked)
+        self.signers = StoreSigner(self.keys.key, self.store)
+        self.status_rules = StatusRules(on=False, ttl_s=60, life_s=120)
         self.issuer = TokenIssuer(
             issuer=NAME,
-            signers=StoreSigner(self.keys.key, self.store),
+            signers=self.signers,
             clock=self.clock,
             entropy=Chance(),
             recorder=self.recorder,
             issuable=Issuable(self.revoked, lambda: self.own.leeway_s, self.store.knows_zone),
+            places=StatusPlaces(
+                self.access, issuer=NAME, entropy=Chance(), clock=self.clock, rules=lambda: self.status_rules
+            ),
+        )
+        self.lists = StatusLists(
+            self.access,
+            self.revoked,
+            issuer=NAME,
+            sign=self.signers.sign_until,
+            clock=self.clock,
+            rules=lambda: self.status_rules,
+            leeway_s=lambda: self.own.leeway_s,
         )
         self.refresh_rules = RefreshRules()
         self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)
@@ -187,7 +204,11 @@ class TokenStage:
     def http(self) -> TestClient:
         """Who asks over HTTP; a fault inside is a 500, as for anybody."""
         if self._browser is None:
-            application = build_public(lambda: publish(self.own, self.clock.now_s(), 300), *oauth_routes(self.desk))
+            application = build_public(
+                lambda: publish(self.own, self.clock.now_s(), 300),
+                *oauth_routes(self.desk),
+                status_list_route(self.lists, self._check_fresh),
+            )
             self._browser = TestClient(application, base_url=NAME, raise_server_exceptions=False)
         return self._browser
 

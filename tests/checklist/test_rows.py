@@ -21,6 +21,7 @@ ROWS: Final = {
     "RI": (1,),
     "RT": range(1, 7),
     "RV": range(1, 11),
+    "SL": range(1, 7),
     "TE": range(1, 9),
     "TX": range(1, 11),
 }

@@ -104,3 +104,13 @@ def test_a_mark_that_is_renewed_meanwhile_is_not_forgotten(store: Store) -> None
 def test_texts_are_kept_as_they_are(store: Store, text: str) -> None:
     assert store.mark(Mark("jti", text, 100), 1) is None
     assert store.mark(Mark("jti", text, 200), 1) == Mark("jti", text, 100)
+
+
+def test_marks_of_a_kind_are_listed_by_handle_page_by_page(store: Store) -> None:
+    for handle in ("000010", "000002", "000007"):
+        store.mark(Mark("list 1", handle, 100, handle.encode()), 1)
+    store.mark(Mark("list 2", "000003", 100), 1)
+    first = store.marks_of("list 1", "", 2)
+    assert [(one.handle, one.content) for one in first] == [("000002", b"000002"), ("000007", b"000007")]
+    assert [one.handle for one in store.marks_of("list 1", "000007", 2)] == ["000010"]
+    assert tuple(store.marks_of("list 3", "", 2)) == ()

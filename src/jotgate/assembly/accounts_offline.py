@@ -49,7 +49,7 @@ def _desk(authority: Authority, config: Config, others: Callable[[], Sequence[Is
 
     access = DirectAccess(authority.store)
     return AccountDesk(
-        tokens=authority.tokens(access, nobody, authority.issuable(config)),
+        tokens=authority.tokens(access, nobody, config),
         access=access,
         recorder=authority.recorder,
         clock=SystemClock(),

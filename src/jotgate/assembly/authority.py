@@ -16,6 +16,8 @@ from jotgate.core.compiler import compile_issuer
 from jotgate.core.config import Config, seconds
 from jotgate.core.durable import KeyRing
 from jotgate.core.key_life import own_keys
+from jotgate.core.status_lists import StatusRules
+from jotgate.core.token_checks import status_rules
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
 from jotgate.gateway.world import build_verifier
@@ -30,6 +32,7 @@ from jotgate.services.keyring import KeyEvent, Keyring
 from jotgate.services.recorder import Recorder
 from jotgate.services.revocation import load_revocations
 from jotgate.services.signing import StoredSigners
+from jotgate.services.status_lists import StatusPlaces
 from jotgate.services.verifier import Verifier
 from jotgate.store_ports import Facts, Store
 from jotgate.stores.directory import DataDirectory
@@ -63,17 +66,26 @@ class Authority(Struct, frozen=True):
     log: SegmentWriter
     recorder: Recorder
 
-    def tokens(
-        self, access: StoreAccess, published: Callable[[str], Awaitable[None]], issuable: Issuable
-    ) -> TokenIssuer:
-        """What issues access tokens; `published` is for `StoredSigners`."""
-        return self.tokens_of(ACCESS_TOKEN, self.signers(access, published), issuable)
+    def tokens(self, access: StoreAccess, published: Callable[[str], Awaitable[None]], config: Config) -> TokenIssuer:
+        """What issues access tokens by these settings and by what the store has now; `published` as for `signers`.
 
-    def signers(self, access: StoreAccess, published: Callable[[str], Awaitable[None]]) -> Signers:
+        Raises StoreUnavailable.
+        """
+        rules = status_rules(config)
+        places = self.places(access, lambda: rules)
+        return self.tokens_of(ACCESS_TOKEN, self.signers(access, published), self.issuable(config), places)
+
+    def places(self, access: StoreAccess, rules: Callable[[], StatusRules]) -> StatusPlaces:
+        """What gives access tokens their places in status lists."""
+        return StatusPlaces(access, issuer=self.issuer_url, entropy=SystemEntropy(), clock=SystemClock(), rules=rules)
+
+    def signers(self, access: StoreAccess, published: Callable[[str], Awaitable[None]]) -> StoredSigners:
         """Who signs with the keys of this installation; `published` is for `StoredSigners`."""
         return StoredSigners(access, self.parts, SystemClock(), LocalSigner, published)
 
-    def tokens_of(self, form: TokenForm, signers: Signers, issuable: Issuable) -> TokenIssuer:
+    def tokens_of(
+        self, form: TokenForm, signers: Signers, issuable: Issuable, places: StatusPlaces | None = None
+    ) -> TokenIssuer:
         """What issues tokens of some form."""
         return TokenIssuer(
             issuer=self.issuer_url,
@@ -82,6 +94,7 @@ class Authority(Struct, frozen=True):
             entropy=SystemEntropy(),
             recorder=self.recorder,
             issuable=issuable,
+            places=places,
         ).in_form(form)
 
     def issuable(self, config: Config) -> Issuable:

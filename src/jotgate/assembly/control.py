@@ -38,6 +38,7 @@ from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.sight_room import SightRoom
 from jotgate.assembly.sources import unpack
+from jotgate.assembly.status_room import StatusRoom
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
@@ -332,7 +333,8 @@ def _build_server(
     knows_zone = keys.authority.store.knows_zone
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
     signers = keys.authority.signers(keys.access, room.await_workers)
-    tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable)
+    statuses = StatusRoom(keys, reloader, signers)
+    tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable, statuses.places)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
@@ -366,6 +368,7 @@ def _build_server(
                 figures,
                 usage_route(verify, quota_room.usage),
                 *oauth_routes(oauth),
+                statuses.route,
                 open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
             ),
             {

@@ -72,7 +72,7 @@ async def _narrow(authority: Authority, config: Config, order: NarrowOrder) -> I
     narrower = Narrower(
         tokens=PresentedTokens(verify, lambda: verifier.federation, OwnTokens(lambda: verifier, clock), issuer_url),
         access=access,
-        issuer=authority.tokens(access, published, authority.issuable(config)),
+        issuer=authority.tokens(access, published, config),
         recorder=authority.recorder,
         clock=clock,
     )

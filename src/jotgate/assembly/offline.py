@@ -33,7 +33,7 @@ def issue(directory: DataDirectory, sources: Sources, request: TokenRequest) -> 
         """No worker of this machine runs that would have to know the key."""
 
     with opened(directory, sources) as (authority, config):
-        tokens = authority.tokens(DirectAccess(authority.store), published, authority.issuable(config))
+        tokens = authority.tokens(DirectAccess(authority.store), published, config)
         return asyncio.run(tokens.issue(request.grant(tokens.issuer), actor=CLI_CLIENT_ID))
 
 

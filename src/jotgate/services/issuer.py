@@ -1,15 +1,18 @@
 """Issues access tokens under the installation's name, and records each before it is handed out."""
 
 from copy import copy
+from functools import partial
 from typing import Final
 
-from jotgate.core.claims import ACCESS_TOKEN, AccessGrant, Issued, TokenForm
+from jotgate.core.claims import ACCESS_TOKEN, ACCESS_TOKEN_TYPE, AccessGrant, Issued, TokenForm
 from jotgate.core.durable import Issuance
+from jotgate.core.status_lists import status_names
 from jotgate.core.token_limits import limit_lines
 from jotgate.jose import jws, jwt
 from jotgate.ports import Clock, Entropy, Signers
 from jotgate.services.issuable import Issuable
 from jotgate.services.recorder import Recorder
+from jotgate.services.status_lists import StatusPlaces
 
 _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be negligible
 
@@ -17,7 +20,8 @@ _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be 
 class TokenIssuer:
     """Makes tokens of one form, and has them signed by whoever signs at that moment.
 
-    Whatever the form says, they are tokens of this installation: by its name they are kept, and revoked.
+    Whatever the form says, they are tokens of this installation: by its name they are kept, and revoked. `places` are
+    those of access tokens (RFC 9068) in status lists; None: they have none.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class TokenIssuer:
         entropy: Entropy,
         recorder: Recorder,
         issuable: Issuable,
+        places: StatusPlaces | None = None,
     ) -> None:
         self._issuer = issuer
         self._signers = signers
@@ -36,6 +41,7 @@ class TokenIssuer:
         self._entropy = entropy
         self._recorder = recorder
         self._issuable = issuable
+        self._places = places
         self.form = ACCESS_TOKEN
 
     def in_form(self, form: TokenForm) -> "TokenIssuer":
@@ -87,6 +93,10 @@ class TokenIssuer:
         signer = await self._signers.signer(expires_at_s, row)
         self._issuable.check_key(self._issuer, signer.key.kid, now_s)
         claims = self.form.claims(grant, self._issuer, token_id, now_s)
+        if self._places is not None and self.form.typ == ACCESS_TOKEN_TYPE:
+            kid = signer.key.kid
+            names = partial(status_names, self._issuer, grant, token_id, kid, now_s)
+            claims |= await self._places.claim(names, expires_at_s)
         signing_input = jwt.prepare(claims, self.form.typ, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)
         self._recorder.record(

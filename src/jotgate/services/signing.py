@@ -75,7 +75,16 @@ class StoredSigners:
             store.add_issuances([row(record.kid)])
             return record
 
-        record = await self._access.run(reserve)
+        return await self._signer_of(await self._access.run(reserve))
+
+    async def sign_until(self, expires_at_s: int) -> Signer:
+        """Whoever signs now what ends then and is no token that is kept. Raises as above."""
+        parts, clock = self._parts, self._clock
+        return await self._signer_of(
+            await self._access.run(lambda store: Keyring(store, parts, clock).reserve(expires_at_s))
+        )
+
+    async def _signer_of(self, record: KeyRecord) -> Signer:
         await self._published(record.kid)
         if self._held is None or self._held.key.kid != record.kid:
             private = await self._access.run(lambda _: self._parts.find(record))

@@ -108,6 +108,12 @@ class MemoryFamilies(MemoryRows):
             self._rows.marks[mark.kind, mark.handle] = mark
             return None
 
+    def marks_of(self, kind: str, after: str, limit: int) -> Sequence[Mark]:
+        """Those of a kind, by handle."""
+        with self._lock:
+            found = [one for one in self._rows.marks.values() if one.kind == kind and one.handle > after]
+        return tuple(sorted(found, key=lambda one: one.handle))[:limit]
+
     def fill_mark(self, kind: str, handle: str, content: bytes) -> None:
         """Put a content to a mark."""
         with self._lock:

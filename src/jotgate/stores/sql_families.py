@@ -144,6 +144,12 @@ class SqlFamilies(SqlRows):
             # A conflict locks the row, so the one that stands is still there.
             return one(connection, _MARK, Mark, of_kind=mark.kind, sought=mark.handle)
 
+    def marks_of(self, kind: str, after: str, limit: int) -> Sequence[Mark]:
+        """Those of a kind, by handle."""
+        chosen = select(MARKS).where(MARKS.c.kind == kind, MARKS.c.handle > after)
+        with reading(self._engine) as connection:
+            return every(connection, chosen.order_by(MARKS.c.handle).limit(limit), Mark)
+
     def fill_mark(self, kind: str, handle: str, content: bytes) -> None:
         """Put a content to a mark."""
         same = and_(MARKS.c.kind == kind, MARKS.c.handle == handle)

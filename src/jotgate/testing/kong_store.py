@@ -39,9 +39,11 @@ class KongStore:
 
     def find(self, entity: Entity, key: str) -> Row | None:
         """The row that a path means: by its ID, else by the field that stands for it."""
-        if is_uuid(key):
-            return self.get(entity.name, key)
-        found = self._unique.get((entity.name, entity.key, key))
+        return self.get(entity.name, key) if is_uuid(key) else self.by_key(entity, key)
+
+    def by_key(self, entity: Entity, value: str) -> Row | None:
+        """The row with this value of the field that stands for its ID."""
+        found = self._unique.get((entity.name, entity.key, value))
         return None if found is None else self._rows[entity.name][found]
 
     def owned(self, entity: Entity, field: str, parent_id: str) -> list[Row]:

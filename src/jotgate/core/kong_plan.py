@@ -79,7 +79,7 @@ def make_plan(aims: KongAims, wanted: WantedKong, found: FoundKong, *, plugins: 
     notes: list[str] = []
     at_kong = {one.credential_id: one for one in found.credentials}
     names = {one.consumer_id: one.username for one in found.consumers}
-    changes += [_delete_credential(at_kong[one], names) for one in sorted(wanted.unwanted) if one in at_kong]
+    changes += [_delete_found(at_kong[one], names) for one in sorted(wanted.unwanted) if one in at_kong]
     if plugins:
         changes += _plan_plugins(aims, found, places, notes)
     changes += _plan_consumers(aims, usernames, found.consumers, notes)
@@ -89,9 +89,7 @@ def make_plan(aims: KongAims, wanted: WantedKong, found: FoundKong, *, plugins: 
     return KongPlan(
         changes=tuple(sorted(changes, key=lambda change: change.phase)),
         gone=tuple(sorted(wanted.unwanted - at_kong.keys())),
-        strangers=tuple(
-            _delete_credential(one, names, 4) for one in found.credentials if one.credential_id not in known
-        ),
+        strangers=tuple(_delete_found(one, names, 4) for one in found.credentials if one.credential_id not in known),
         notes=tuple(notes),
     )
 
@@ -118,15 +116,21 @@ def put_consumer(username: str, custom_id: str, tag: str) -> KongAsk:
     return ask("PUT", f"/consumers/{segment(consumer_id(username))}", body)
 
 
-def _delete_credential(credential: FoundCredential, names: Mapping[str, str], phase: Phase = 0) -> KongChange:
+def delete_credential(credential_id: str, owner: str = "", phase: Phase = 0) -> KongChange:
+    """The change by which Kong takes a credential no more. `owner` is for people."""
     return KongChange(
         phase=phase,
         verb="delete",
         what="credential",
-        name=f"{names.get(credential.consumer_id, credential.consumer_id)}/{credential.credential_id}",
-        ask=ask("DELETE", f"/jwts/{segment(credential.credential_id)}"),
-        credential_id=credential.credential_id,
+        name=f"{owner}/{credential_id}" if owner else credential_id,
+        ask=ask("DELETE", f"/jwts/{segment(credential_id)}"),
+        credential_id=credential_id,
     )
+
+
+def _delete_found(credential: FoundCredential, names: Mapping[str, str], phase: Phase = 0) -> KongChange:
+    owner = names.get(credential.consumer_id, credential.consumer_id)
+    return delete_credential(credential.credential_id, owner, phase)
 
 
 def _plan_consumers(

@@ -1,5 +1,7 @@
 """Every seam to the durable state of an installation, as narrow Protocols; `ports` has what is asked of an event loop.
 
+What is kept of places outside stands in `outward_store_ports`.
+
 Each call is a transaction of its own, from any thread, and may wait for the database. A `put` is a compare-and-set on
 the version in its record: None says that somebody else was first, so read again and decide anew.
 """
@@ -27,7 +29,7 @@ from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies, PolicyRecord
 from jotgate.core.quotas import Level, Meter
-from jotgate.core.upstream_logins import UpstreamLogin
+from jotgate.outward_store_ports import KongLedger, McpToolRecords, UpstreamLogins
 
 
 class Facts(Protocol):
@@ -311,80 +313,6 @@ class OwnedObjects(Protocol):
         """Forget at most `limit` that had expired at this second; returns how many."""
 
 
-class UpstreamLogins(Protocol):
-    """The refresh tokens of upstreams, sealed. All raise StoreUnavailable."""
-
-    def upstream_login(self, upstream: str) -> UpstreamLogin | None:
-        """The one of the upstream of this name."""
-
-    def upstream_logins(self) -> Sequence[UpstreamLogin]:
-        """All of them, by the upstream's name: no more than there are, or were, upstreams."""
-
-    def put_upstream_login(self, record: UpstreamLogin) -> int | None:
-        """Keep one if it still has the version in `record` (0: there is none); durable when this returns.
-
-        Returns its new version, which none had before; None when somebody else was first.
-        """
-
-    def drop_upstream_login(self, upstream: str) -> bool:
-        """Forget the one of an upstream, whatever its version; whether it was there."""
-
-
-class KongLedger(Protocol):
-    """The credentials that Kong is to have, each a row, and the outbox of what Kong is to be told.
-
-    A row goes `wanted` → `held` → `unwanted` → `gone`, or from `wanted` to `unwanted` at once; never back. All raise
-    StoreUnavailable.
-    """
-
-    def take_credential(self, record: KongCredential, most: int) -> TakenAs:
-        """Keep a new one, as `wanted`; durable when this returns.
-
-        Not done, and said why: its consumer has a living token of its name, or some credential that is not gone has its
-        key; a living one of its consumer is another subject's; or its consumer has `most` living ones.
-        """
-
-    def kong_credential(self, credential_id: str) -> KongCredential | None:
-        """The one with this id, whatever its state."""
-
-    def named_credential(self, consumer: str, token_name: str) -> KongCredential | None:
-        """The living one of this consumer with this name."""
-
-    def credentials_of(self, consumer: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """The first `limit` living ones of a consumer by id, behind `after`."""
-
-    def credentials_for(self, subject: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """The same for a subject."""
-
-    def credential_page(self, after: str, limit: int) -> Sequence[KongCredential]:
-        """The first `limit` that are not gone by id, behind `after`; all consumers'."""
-
-    def pending_credentials(self, wanted_before_s: int, limit: int) -> Sequence[KongCredential]:
-        """At most `limit` that Kong is to be rid of, longest waiting first.
-
-        These are the unwanted, those that came to be `wanted` before this second and were never held: their minting was
-        cut short, and nobody has their tokens.
-        """
-
-    def count_credentials(self) -> CredentialCounts:
-        """How many there are that are held."""
-
-    def hold_credentials(self, ids: Sequence[str], now_s: int) -> int:
-        """Say that Kong has these; returns how many were `wanted` until now. The others stay as they are."""
-
-    def unwant_credentials(self, ids: Sequence[str], now_s: int) -> int:
-        """Say that Kong is to be rid of these, and erase their secrets; returns how many were living until now."""
-
-    def forsake_credentials(self, ids: Sequence[str], now_s: int) -> int:
-        """Say that Kong is rid of these; returns how many were `unwanted` until now. The others stay as they are."""
-
-    def expire_credentials(self, now_s: int, limit: int) -> int:
-        """Unwant at most `limit` held ones whose tokens have ended by now; returns how many."""
-
-    def drop_credentials(self, gone_before_s: int, limit: int) -> int:
-        """Forget at most `limit` that were gone before this second; returns how many."""
-
-
 class Marks(Protocol):
     """Things that count once, such as the `jti` of an assertion, for all machines. All raise StoreUnavailable."""
 
@@ -420,6 +348,7 @@ class Store(
     OwnedObjects,
     UpstreamLogins,
     KongLedger,
+    McpToolRecords,
     Marks,
     Protocol,
 ):

@@ -36,6 +36,7 @@ from jotgate.core.kong_credentials import CredentialState, KongCredential
 from jotgate.core.ledger import LeaseAsk
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.logins import Login
+from jotgate.core.mcp_pins import ToolPin
 from jotgate.core.meters import meter_of
 from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
@@ -211,6 +212,21 @@ UPSTREAM_LOGIN: Final = UpstreamLogin(
     ends_at_s=4_000_000_000,
     under_way_s=47,
 )
+USER_LOGIN: Final = structs.replace(
+    UPSTREAM_LOGIN, upstream="mcp:files", holder="corp/Ann's \u2603", fault="it was withdrawn", faulted_at_s=52
+)
+TOOL_PIN: Final = ToolPin(
+    server="files",
+    tool="write",
+    digest="5f" * 32,
+    definition=b'{"name":"write"}\x00\xff',
+    read_only=False,
+    pinned_at_s=50,
+    pinned_by="Ann's \u2603",
+    seen="6f" * 32,
+    seen_definition=b"{}",
+    seen_at_s=51,
+)
 KONG_CREDENTIAL: Final = KongCredential(
     credential_id="6a0d5f1c-8f0e-4a52-9d0c-2f6f1a1b2c3d",
     key="k \u2603",
@@ -245,6 +261,13 @@ def fill(store: Store) -> None:
     store.put_owned_object(OBJECT, 10)
     store.put_upstream_login(UPSTREAM_LOGIN)
     store.take_credential(KONG_CREDENTIAL, 1)
+    fill_mcp(store)
+
+
+def fill_mcp(store: Store) -> None:
+    """Keep one of everything that came with revision 0011."""
+    store.put_tool_pins(0, [TOOL_PIN])
+    store.put_upstream_login(USER_LOGIN)
 
 
 def fill_logins(store: Store) -> None:

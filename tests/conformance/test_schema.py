@@ -17,6 +17,7 @@ from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
 from jotgate.core.durable import IssuanceQuery, Versions
 from jotgate.core.families import FoundFamily
 from jotgate.core.ledger import Balance
+from jotgate.core.mcp_pins import KeptPins
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.errors import Code, StoreRefused
 from jotgate.store_ports import Store
@@ -135,7 +136,7 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     assert found == (*issuances, sample.ISSUANCES[0])
     numbered = tuple(structs.replace(row, number=index + 1) for index, row in enumerate(sample.REVOCATIONS))
     assert store.revocations_after(0, 10) == numbered
-    came = [0 if revision < first else last for first, last in (("0002", 4), ("0003", 1), ("0004", 1))]
+    came = [0 if revision < first else last for first, last in (("0002", 4), ("0003", 1), ("0004", 1), ("0011", 1))]
     assert store.versions() == Versions(1, 1, 2, *came)
     if revision < "0002":
         assert store.accounts_after(0, 10) == ()
@@ -165,11 +166,17 @@ def test_a_database_of_every_revision_is_migrated_with_all_that_it_holds(address
     if revision < "0009":
         assert store.upstream_logins() == ()
         store.put_upstream_login(sample.UPSTREAM_LOGIN)
-    assert store.upstream_logins() == (structs.replace(sample.UPSTREAM_LOGIN, version=1),)
+    assert store.upstream_login("coze") == structs.replace(sample.UPSTREAM_LOGIN, version=1)
     if revision < "0010":
         assert store.credential_page("", 10) == ()
         store.take_credential(sample.KONG_CREDENTIAL, 1)
     assert store.credential_page("", 10) == (sample.KONG_CREDENTIAL,)
+    if revision < "0011":
+        assert store.tool_pins() == KeptPins()
+        sample.fill_mcp(store)
+    assert store.tool_pins() == KeptPins(1, (structs.replace(sample.TOOL_PIN, version=1),))
+    kept = store.upstream_login("mcp:files", sample.USER_LOGIN.holder)
+    assert kept == structs.replace(sample.USER_LOGIN, version=2)
     store.close()
 
 

@@ -26,6 +26,19 @@ def test_one_comes_back_as_it_was_kept(store: Store) -> None:
     assert (store.upstream_login("Coze"), store.upstream_login("")) == (None, None)
 
 
+def test_those_of_one_upstream_for_different_callers_know_nothing_of_one_another(store: Store) -> None:
+    ours, hers = put(store, FIRST), put(store, replace(FIRST, holder="ann", fault="withdrawn", faulted_at_s=9))
+    assert store.upstream_login("coze") == ours
+    assert store.upstream_login("coze", "ann") == hers
+    assert store.upstream_login("coze", "Ann") is None
+    assert store.upstream_logins() == (ours, hers)
+    assert store.drop_upstream_login("coze")
+    assert store.upstream_logins() == (hers,)
+    assert store.put_upstream_login(replace(hers, fault="")) is not None
+    assert not store.drop_upstream_login("coze", "bob")
+    assert store.drop_upstream_login("coze", "ann")
+
+
 def test_only_whoever_knows_the_newest_replaces_it(store: Store) -> None:
     first = put(store, FIRST)
     second = put(store, replace(first, sealed=b"second", under_way_s=None))

@@ -188,6 +188,7 @@ class Versions(Struct, frozen=True):
     accounts: int = 0
     policies: int = 0
     limits: int = 0
+    mcp_tools: int = 0
 
 
 class Mark(Struct, frozen=True):

@@ -46,6 +46,13 @@ class ToolPin(Struct, frozen=True, kw_only=True):
         return not self.digest or bool(self.seen)
 
 
+class KeptPins(Struct, frozen=True):
+    """All that the store knows of tools. `version` grows with each change of any; 0: there never was one."""
+
+    version: int = 0
+    pins: tuple[ToolPin, ...] = ()
+
+
 class KnownTool(Struct, frozen=True):
     """What a worker needs to know of a tool: what it is pinned as, and what has come instead, as in a `ToolPin`."""
 
@@ -61,6 +68,14 @@ class KnownTool(Struct, frozen=True):
 
 Known = Mapping[str, KnownTool]
 """What is known of a server's tools, by their names."""
+
+
+def known_of(pins: Iterable[ToolPin]) -> Mapping[str, Known]:
+    """What workers are told of these, by the names of the servers."""
+    found: dict[str, dict[str, KnownTool]] = {}
+    for pin in pins:
+        found.setdefault(pin.server, {})[pin.tool] = KnownTool(pin.digest, pin.read_only, pin.seen)
+    return found
 
 
 def unseen(tools: Iterable[Tool], known: Known) -> list[Tool]:

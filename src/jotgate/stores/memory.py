@@ -19,6 +19,7 @@ from jotgate.stores.memory_endless_tokens import MemoryEndlessTokens
 from jotgate.stores.memory_families import MemoryFamilies
 from jotgate.stores.memory_kong_credentials import MemoryKongCredentials
 from jotgate.stores.memory_limits import MemoryLimits
+from jotgate.stores.memory_mcp_tools import MemoryMcpTools
 from jotgate.stores.memory_objects import MemoryObjects
 from jotgate.stores.memory_policies import MemoryPolicies
 from jotgate.stores.memory_upstream_logins import MemoryUpstreamLogins
@@ -33,6 +34,7 @@ class MemoryStore(
     MemoryObjects,
     MemoryUpstreamLogins,
     MemoryKongCredentials,
+    MemoryMcpTools,
 ):
     """Keeps everything in this process (store_ports.Store). Mutable: all of that; a lock makes each call whole."""
 
@@ -161,6 +163,7 @@ class MemoryStore(
                 rows.accounts_version,
                 rows.policies.version,
                 rows.limits_version,
+                rows.mcp_tools_version,
             )
 
     def close(self) -> None:

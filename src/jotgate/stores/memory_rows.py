@@ -13,6 +13,7 @@ from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.ledger_records import Lease, MeterAccount, Place
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.mcp_pins import ToolPin
 from jotgate.core.owned_objects import ObjectKey, OwnedObject
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.core.quotas import Level
@@ -39,9 +40,11 @@ class Rows:
     families: dict[str, Family] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshRecord] = field(default_factory=dict)
     lineages: dict[str, list[bytes]] = field(default_factory=dict)  # the digests of a family's tokens, by generation
-    upstream_logins: dict[str, UpstreamLogin] = field(default_factory=dict)
+    upstream_logins: dict[tuple[str, str], UpstreamLogin] = field(default_factory=dict)  # by upstream and holder
     upstream_logins_version: int = 0
     kong_credentials: dict[str, KongCredential] = field(default_factory=dict)
+    mcp_tools: dict[tuple[str, str], ToolPin] = field(default_factory=dict)  # by server and tool
+    mcp_tools_version: int = 0
     objects: dict[ObjectKey, OwnedObject] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     policies: KeptPolicies = field(default_factory=partial(KeptPolicies, 0, ()))

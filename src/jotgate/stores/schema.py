@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData
 
 from jotgate.stores.packing import Packed
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """All revisions of the schema, oldest first. A start compares with these, so that it need not load Alembic."""
 
 SCHEMA_REVISION: Final = REVISIONS[-1]
@@ -282,9 +282,10 @@ OBJECTS: Final = Table(
 )
 
 UPSTREAM_LOGINS: Final = Table(
-    "jotgate_upstream_logins",
+    "jotgate_logins",
     METADATA,
     Column("upstream", _TEXT, primary_key=True),
+    Column("holder", _TEXT, primary_key=True),
     Column("origin", _TEXT, nullable=False),
     Column("client_id", _TEXT, nullable=False),
     Column("token_url", _TEXT, nullable=False),
@@ -294,7 +295,26 @@ UPSTREAM_LOGINS: Final = Table(
     Column("ends_at_s", BigInteger),
     Column("under_way_s", BigInteger),
     Column("version", BigInteger, nullable=False),
+    Column("fault", _TEXT, nullable=False),
+    Column("faulted_at_s", BigInteger),
 )
+
+MCP_TOOLS: Final = Table(
+    "jotgate_mcp_tools",
+    METADATA,
+    Column("server", _TEXT, primary_key=True),
+    Column("tool", _TEXT, primary_key=True),
+    Column("digest", _TEXT, nullable=False),
+    Column("definition", LargeBinary, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("pinned_at_s", BigInteger, nullable=False),
+    Column("pinned_by", _TEXT, nullable=False),
+    Column("seen", _TEXT, nullable=False),
+    Column("seen_definition", LargeBinary, nullable=False),
+    Column("seen_at_s", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+"""What was approved of the tools of MCP servers, and what has come instead."""
 
 _LIVING: Final = text("state IN ('wanted', 'held')")
 _KNOWN: Final = text("state <> 'gone'")

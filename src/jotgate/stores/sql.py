@@ -28,6 +28,7 @@ from jotgate.stores.sql_families import SqlFamilies
 from jotgate.stores.sql_kong_credentials import SqlKongCredentials
 from jotgate.stores.sql_ledger import SqlLedger
 from jotgate.stores.sql_limits import SqlLimits
+from jotgate.stores.sql_mcp_tools import SqlMcpTools
 from jotgate.stores.sql_objects import SqlObjects
 from jotgate.stores.sql_personal_tokens import SqlPersonalTokens
 from jotgate.stores.sql_policies import SqlPolicies
@@ -61,6 +62,7 @@ class SqlStore(
     SqlObjects,
     SqlUpstreamLogins,
     SqlKongCredentials,
+    SqlMcpTools,
 ):
     """Keeps everything in a database whose schema is the newest (ports.Store); `stores.opening` sees to that."""
 

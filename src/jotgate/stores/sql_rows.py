@@ -34,6 +34,7 @@ from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.ledger_records import Lease, MeterAccount
 from jotgate.core.limit_records import LimitRecord
+from jotgate.core.mcp_pins import ToolPin
 from jotgate.core.owned_objects import OwnedObject
 from jotgate.core.policy_values import PolicyRecord
 from jotgate.core.upstream_logins import UpstreamLogin
@@ -52,6 +53,7 @@ from jotgate.stores.schema import (
     LEDGER,
     LIMITS,
     MARKS,
+    MCP_TOOLS,
     OBJECTS,
     PERSONAL_TOKENS,
     POLICIES,
@@ -79,6 +81,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
     OwnedObject: OBJECTS,
     UpstreamLogin: UPSTREAM_LOGINS,
     KongCredential: KONG_CREDENTIALS,
+    ToolPin: MCP_TOOLS,
     PolicyRecord: POLICIES,
     LimitRecord: LIMITS,
     MeterAccount: LEDGER,
@@ -86,7 +89,7 @@ TABLES: Final[Mapping[type[Struct], Table]] = {
 }
 """Where each record is kept; the columns have the names of its members."""
 
-Counter = Literal["keys", "issuers", "revocations", "accounts", "policies", "limits", "upstream_logins"]
+Counter = Literal["keys", "issuers", "revocations", "accounts", "policies", "limits", "upstream_logins", "mcp_tools"]
 Cells = tuple[object, ...]
 Record = TypeVar("Record", bound=Struct)
 

@@ -16,6 +16,7 @@ _ALGORITHM: Final = "HS256"
 _SECRET: Final = "JWT_SECRET_KEY"
 _HELLO: Final = '{"model":"gpt-3.5-turbo","messages":[{"role":"user","content":"Hello!"}]}'
 _JOHN: Final = '{"sub":"user_123","name":"John Doe","email":"john@example.com","roles":["user","api_access"]}'
+_MY_TOKEN: Final = '{"token_name": "my_token"}'
 _ALL_OF_COZE: Final = ("--scope", "ai", "--scope", "upstream:credentials")
 OPEN: Final = (
     "OPEN: it looks at no credential (--open-local). Whoever can reach this machine's loopback is its one user "
@@ -72,6 +73,12 @@ def _coze_proxy(face: "ServedFace", command: Command) -> Sequence[str]:
     )
 
 
+def _kong_auth(face: "ServedFace", command: Command) -> Sequence[str]:  # noqa: ARG001 - its tokens are Casdoor's
+    """The line of the document, with a token of Casdoor."""
+    token = '-H "Authorization: Bearer $CASDOOR_TOKEN" -H "Content-Type: application/json"'
+    return (f"-X POST {face.url}/generate-token-auto {token} -d {shlex.quote(_MY_TOKEN)}",)
+
+
 def _is_open(face: "ServedFace") -> bool:
     return bool(getattr(face.preset.rules, "open_local", False))
 
@@ -86,6 +93,6 @@ def _first(value: object) -> str:
 
 
 EXAMPLES: "Final[Mapping[str, Callable[[ServedFace, Command], Sequence[str]]]]" = MappingProxyType(
-    {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway, "coze-proxy": _coze_proxy}
+    {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway, "coze-proxy": _coze_proxy, "kong-auth": _kong_auth}
 )
 """What stands behind `curl` in each line, by the name of the preset."""

@@ -9,6 +9,8 @@ from jotgate.core.api_gateway_problems import render_code
 from jotgate.core.coze_proxy import COZE_PROXY
 from jotgate.core.coze_proxy_problems import render_coze
 from jotgate.core.decisions import DECISIONS
+from jotgate.core.kong_auth import KONG_AUTH
+from jotgate.core.kong_auth_problems import render_kong
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problem_details import PROBLEM_TYPE, render_details
 from jotgate.core.problems import Dialect, Problem, render
@@ -25,6 +27,7 @@ OF_FACES: Final[Mapping[str, Dialect]] = {
     PROMPT_CHAIN: render_detail,
     API_GATEWAY: render_code,
     COZE_PROXY: render_coze,
+    KONG_AUTH: render_kong,
     DECISIONS: render,
 }
 """The dialect of each face, by its name: whatever is refused there is told in it."""

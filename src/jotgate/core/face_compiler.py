@@ -14,6 +14,7 @@ from jotgate.core.edge import Edge
 from jotgate.core.faces import Face
 from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
+from jotgate.core.kong_auth import KongAuthRules, let_in
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.preset_tables import face_part, names_in
 from jotgate.core.presets import Preset
@@ -87,6 +88,8 @@ def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:
         return (parts.issuers[OURS],)  # Its callers have tokens of this installation.
     if isinstance(preset.rules, ApiGatewayRules):
         return tuple(made_here(one, parts.issuers[OURS].issuer) for one in found)
+    if isinstance(preset.rules, KongAuthRules):
+        return tuple(let_in(one, preset.rules.organization) for one in found)
     return found
 
 

@@ -10,10 +10,11 @@ from jotgate.core.api_gateway import ApiGatewayRules
 from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.edge import Edge
 from jotgate.core.issuers import Issuer
+from jotgate.core.kong_auth import KongAuthRules
 from jotgate.core.prompt_chain import PromptChainRules
 from jotgate.core.routes import Route
 
-FaceRules = PromptChainRules | ApiGatewayRules | CozeProxyRules
+FaceRules = PromptChainRules | ApiGatewayRules | CozeProxyRules | KongAuthRules
 """What the surface of a face decides and answers by, tagged with the preset's name."""
 
 Address = tuple[str, int]

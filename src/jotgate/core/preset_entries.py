@@ -51,4 +51,24 @@ class CozeProxyEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     workflows: _Ids = ()
 
 
-PresetEntry = PromptChainEntry | ApiGatewayEntry | CozeProxyEntry
+class KongAuthEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[kong_auth]`: the preset `kong-auth`. `listen` goes before HOST and PORT.
+
+    A token is signed with `algorithm`. With `key_is_token_name` Kong's credential has the token's name as its key, and
+    no two users have tokens of one name. A user has `tokens_max` tokens; `admin_roles` may see all consumers.
+    """
+
+    listen: _Listen = ""
+    algorithm: Annotated[
+        Literal["HS256", "ES256", "RS256", "EdDSA"],
+        Meta(description='"HS256", "ES256", "RS256" or "EdDSA"'),
+    ] = "HS256"
+    key_is_token_name: Annotated[bool, Meta(description="true or false")] = False
+    tokens_max: Annotated[int, Meta(description="a whole number from 1 to 10000", ge=1, le=10_000)] = 100
+    admin_roles: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...],
+        Meta(description='a list of roles in quotes, such as ["admin"]', max_length=64),
+    ] = ("admin",)
+
+
+PresetEntry = PromptChainEntry | ApiGatewayEntry | CozeProxyEntry | KongAuthEntry

@@ -113,6 +113,15 @@ def signing_key_to_pem(key: SigningKey) -> bytes:
     return key.primitive.pem()
 
 
+def verification_key_to_pem(key: VerificationKey) -> bytes:
+    """The public key in PEM (SubjectPublicKeyInfo), for readers of no JWK.
+
+    Raises:
+        KeyRefused: an HMAC key has no such form.
+    """
+    return key.primitive.public_pem()
+
+
 def signing_key_from_jwk(jwk: Mapping[str, object]) -> SigningKey:
     """Read a private JWK, or an `oct` one with a `kid`, whose `kty`, `crv` and `alg` name one algorithm.
 

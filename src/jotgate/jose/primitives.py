@@ -43,6 +43,10 @@ class Verifier(Protocol):
         """The required members of the public JWK; KeyRefused where no public form exists."""
         ...
 
+    def public_pem(self) -> bytes:
+        """The public key in PEM (SubjectPublicKeyInfo); KeyRefused where no public form exists."""
+        ...
+
 
 class Signer(Protocol):
     """A key that signs with one algorithm."""
@@ -105,6 +109,9 @@ class EcVerifier:
             "x": _text(point.x.to_bytes(size)),
             "y": _text(point.y.to_bytes(size)),
         }
+
+    def public_pem(self) -> bytes:
+        return _spki(self._key)
 
 
 @final
@@ -203,6 +210,9 @@ class RsaVerifier:
         numbers = self._key.public_numbers()
         return {"e": _minimal(numbers.e), "kty": "RSA", "n": _minimal(numbers.n)}
 
+    def public_pem(self) -> bytes:
+        return _spki(self._key)
+
 
 @final
 class RsaSigner:
@@ -248,6 +258,9 @@ class OkpVerifier:
 
     def public_members(self) -> dict[str, str]:
         return {"crv": str(self._row.crv), "kty": "OKP", "x": _text(self._key.public_bytes_raw())}
+
+    def public_pem(self) -> bytes:
+        return _spki(self._key)
 
 
 @final
@@ -304,6 +317,9 @@ class HmacKey:
     def public_members(self) -> dict[str, str]:
         raise KeyRefused("an HMAC key has no public form")
 
+    def public_pem(self) -> bytes:
+        raise KeyRefused("an HMAC key has no public form")
+
     def pem(self) -> bytes:
         raise KeyRefused("an HMAC key has no PEM form")
 
@@ -314,6 +330,10 @@ def _pkcs8(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSA
         format=serialization.PrivateFormat.PKCS8,
         encryption_algorithm=serialization.NoEncryption(),
     )
+
+
+def _spki(key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _text(raw: bytes) -> str:

@@ -27,6 +27,8 @@ _CHORES: Final[tuple[_Chore, ...]] = (
     lambda store, now_s: store.drop_personal_tokens(now_s - _SHOWN_S, BATCH),
     lambda store, now_s: store.drop_endless_tokens(now_s - _UNSEEN_S, ENDLESS_MAX, BATCH),
     lambda store, now_s: store.drop_owned_objects(now_s - CLOCKS_S, BATCH),
+    lambda store, now_s: store.expire_credentials(now_s - CLOCKS_S, BATCH),
+    lambda store, now_s: store.drop_credentials(now_s - _SHOWN_S, BATCH),
     # Of these the store's own clock says what has ended.
     lambda store, _: store.drop_leases(BATCH),
     lambda store, _: store.drop_windows(BATCH),

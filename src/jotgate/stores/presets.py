@@ -13,8 +13,10 @@ from jotgate.core.api_gateway_variables import read_api_gateway
 from jotgate.core.coze_proxy import COZE_PROXY
 from jotgate.core.coze_proxy_variables import read_coze_proxy
 from jotgate.core.faults import Fault
+from jotgate.core.kong_auth import KONG_AUTH
+from jotgate.core.kong_auth_variables import read_kong_auth
 from jotgate.core.overlay import overlay
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
 from jotgate.core.preset_tables import Underlaid, lay_under
 from jotgate.core.presets import Preset, Tables
 from jotgate.core.prompt_chain import PROMPT_CHAIN
@@ -59,6 +61,10 @@ def _coze_proxy(variables: Mapping[str, str], shipped: Tables, own: Tables) -> P
     return read_coze_proxy(variables, shipped, _entry(CozeProxyEntry, own, "coze_proxy"), own)
 
 
+def _kong_auth(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
+    return read_kong_auth(variables, shipped, _entry(KongAuthEntry, own, "kong_auth"), own)
+
+
 def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
     """The operator's table; one with faults, which are found again with all others, counts as if it were empty."""
     passed: list[Fault] = []
@@ -66,6 +72,6 @@ def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
 
 
 READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
-    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway, COZE_PROXY: _coze_proxy}
+    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway, COZE_PROXY: _coze_proxy, KONG_AUTH: _kong_auth}
 )
 """What reads each preset, by its name: the variables, its file, the operator's document."""

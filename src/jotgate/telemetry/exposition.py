@@ -63,25 +63,25 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
         "jotgate_requests_total",
         "counter",
         "Requests that have ended, by operation, class of status and outcome.",
-        _sums((_request_labels(row), row.count) for row in rows),
+        sum_samples((_request_labels(row), row.count) for row in rows),
     )
     yield Family(
         "jotgate_refusals_total",
         "counter",
         "Requests that were told no, by error code.",
-        _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "refused"),
+        sum_samples(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "refused"),
     )
     yield Family(
         "jotgate_cuts_total",
         "counter",
         "Running calls that were cut as their token ended or may have, or their quota was spent, by error code.",
-        _sums(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "cut"),
+        sum_samples(({"code": row.label.code}, row.count) for row in rows if row.label.outcome == "cut"),
     )
     yield Family(
         "jotgate_tokens_total",
         "counter",
         "Tokens as the upstreams counted them, in prompts (in) and answers (out).",
-        _sums(
+        sum_samples(
             ({"upstream": row.label.upstream, "direction": direction}, count)
             for row in rows
             if row.label.upstream
@@ -102,7 +102,7 @@ def _counted(counts: Counts) -> Iterator[Family | HistogramFamily]:
         "jotgate_upstream_attempts_total",
         "counter",
         "Attempts at upstreams, by how they ended; passed_over: the next upstream was tried instead.",
-        _sums(_attempts(counts)),
+        sum_samples(_attempts(counts)),
     )
     yield Family(
         "jotgate_verifications_total",
@@ -123,7 +123,7 @@ def _limited(counts: QuotaCounts) -> Iterator[Family]:
         "jotgate_quota_refusals_total",
         "counter",
         "Calls that were refused or cut as a quota was spent, by what it counts by, and what of.",
-        _sums((label._asdict(), count) for label, count in counts.refused),
+        sum_samples((label._asdict(), count) for label, count in counts.refused),
     )
     yield Family(
         "jotgate_quota_overrun_tokens_total",
@@ -234,7 +234,7 @@ def _attempts(counts: Counts) -> Iterator[tuple[Labels, int]]:
         yield {"upstream": upstream, "outcome": "passed_over"}, count
 
 
-def _sums(parts: Iterable[tuple[Labels, int]]) -> list[tuple[Labels, float]]:
+def sum_samples(parts: Iterable[tuple[Labels, int]]) -> list[tuple[Labels, float]]:
     """One sample for each set of labels, in a stable order."""
     sums: dict[tuple[tuple[str, str], ...], int] = {}
     for labels, count in parts:
@@ -243,13 +243,21 @@ def _sums(parts: Iterable[tuple[Labels, int]]) -> list[tuple[Labels, float]]:
     return [(dict(key), sums[key]) for key in sorted(sums)]
 
 
+def add_histograms(parts: Iterable[tuple[Labels, Histogram]]) -> list[tuple[Labels, Histogram]]:
+    """One histogram for each set of labels, in a stable order."""
+    found: dict[tuple[tuple[str, str], ...], Histogram] = {}
+    for labels, one in parts:
+        key = tuple(labels.items())
+        known = found.get(key, Histogram(_NO_BUCKETS, 0))
+        found[key] = Histogram(add_buckets(known.buckets, one.buckets), known.sum_us + one.sum_us)
+    return [(dict(key), found[key]) for key in sorted(found)]
+
+
 def _histograms(parts: Iterable[tuple[str, tuple[int, ...], int]]) -> list[tuple[Labels, Histogram]]:
     """One histogram for each operation."""
-    found: dict[str, Histogram] = {}
-    for operation, buckets, sum_us in parts:
-        known = found.get(operation, Histogram(_NO_BUCKETS, 0))
-        found[operation] = Histogram(add_buckets(known.buckets, buckets), known.sum_us + sum_us)
-    return [({"operation": operation or _UNKNOWN}, found[operation]) for operation in sorted(found)]
+    return add_histograms(
+        ({"operation": operation or _UNKNOWN}, Histogram(buckets, sum_us)) for operation, buckets, sum_us in parts
+    )
 
 
 def _lines(family: Family | HistogramFamily) -> Iterator[str]:

@@ -9,22 +9,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from jotgate.control.answers import problem_response
+from jotgate.control.json_bodies import read_members
 from jotgate.control.senders import sender_of
 from jotgate.core.api_gateway_problems import refresh_refused, refresh_required, render_code
 from jotgate.core.logins import CLIENT_MEMBERS
 from jotgate.core.oauth_form import Form
 from jotgate.core.problems import Problem
-from jotgate.errors import (
-    EncodingRefused,
-    GrantRefused,
-    MediaTypeRefused,
-    OAuthRefused,
-    RequestError,
-    RequestMalformed,
-    TokenMalformed,
-    Unavailable,
-)
-from jotgate.jose.encoding import parse_object
+from jotgate.errors import GrantRefused, OAuthRefused, RequestError, Unavailable
 from jotgate.services.logins import Logins
 
 LOGIN_PATH: Final = "/api/auth/login"
@@ -40,13 +31,13 @@ def api_gateway_routes(logins: Logins, check: Callable[[], None]) -> tuple[BaseR
     """
 
     async def log_in(request: Request) -> Problem:
-        members = await _read(request)
+        members = await read_members(request)
         check()
         proof = Form({name: (text,) for name in CLIENT_MEMBERS if (text := _text(members.get(name)))})
         return _answer(await logins.log_in(members, proof, sender_of(request)))
 
     async def refresh(request: Request) -> Problem:
-        token = _text((await _read(request)).get("refreshToken"))
+        token = _text((await read_members(request)).get("refreshToken"))
         if not token:
             return refresh_required()
         check()
@@ -66,22 +57,6 @@ def _post(path: str, answer: Callable[[Request], Awaitable[Problem]]) -> Route:
             return problem_response(render_code(error))
 
     return Route(path, respond, methods=["POST"])
-
-
-async def _read(request: Request) -> dict[str, object]:
-    """The members of the body, which is one strict JSON object; an empty body has none."""
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise EncodingRefused("the body has a Content-Encoding")
-    body = await request.body()
-    if not body:
-        return {}
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise MediaTypeRefused("the body is not of the type application/json")
-    try:
-        return parse_object(body, "body")
-    except TokenMalformed as fault:
-        raise RequestMalformed(fault.message, hint="Send one JSON object in UTF-8") from None
 
 
 def _text(value: object) -> str:

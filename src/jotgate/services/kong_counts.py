@@ -1,0 +1,68 @@
+"""Counts what is done for the users of the Kong auth service, and what is asked of Kong for it."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, TypeVar
+
+from jotgate.core.kong_credentials import KongConsumer, KongCredential, PlacedConsumer
+from jotgate.core.values import Secret
+from jotgate.errors import JotgateError
+from jotgate.ports import Clock, KongGate
+
+TokenType = Literal["custom", "auto", "operator"]
+"""Who a token was made for, and how: a user who asks for one, or for all that is needed; whomever an admin names."""
+
+_Result = TypeVar("_Result")
+_DONE: Final = "ok"
+
+
+class KongCounts:
+    """The counts of one control process. Mutable: they only grow.
+
+    `calls` has the requests to Kong by what they do, the method and the outcome: `ok`, or an error's code.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: Final[Counter[TokenType]] = Counter()
+        self.deleted = 0
+        self.consumers = 0
+        self.calls: Final[Counter[tuple[str, str, str]]] = Counter()
+        self.calls_us: Final[Counter[str]] = Counter()
+        """For how many microseconds Kong was waited for, by what was done."""
+
+
+class CountedGate:
+    """A gate to Kong whose requests are counted (ports.KongGate)."""
+
+    def __init__(self, gate: KongGate, counts: KongCounts, clock: Clock) -> None:
+        self._gate = gate
+        self._counts = counts
+        self._clock = clock
+
+    async def put_consumer(self, consumer: KongConsumer) -> PlacedConsumer:
+        """Have Kong know a consumer."""
+        placed = await self.counted("consumers", "PUT", lambda: self._gate.put_consumer(consumer))
+        self._counts.consumers += placed.created
+        return placed
+
+    async def put_credential(self, credential: KongCredential, secret: Secret | None) -> None:
+        """Have Kong take a token."""
+        await self.counted("jwt", "PUT", lambda: self._gate.put_credential(credential, secret))
+
+    async def delete_credential(self, credential_id: str) -> None:
+        """Have Kong take it no more."""
+        await self.counted("jwt", "DELETE", lambda: self._gate.delete_credential(credential_id))
+
+    async def counted(self, endpoint: str, method: str, ask: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Do what `ask` does, and count it. Raises as that."""
+        begun_s, outcome = self._clock.monotonic_s(), "cancelled"
+        try:
+            found = await ask()
+            outcome = _DONE
+        except JotgateError as refusal:
+            outcome = refusal.code
+            raise
+        finally:
+            self._counts.calls[endpoint, method, outcome] += 1
+            self._counts.calls_us[endpoint] += int((self._clock.monotonic_s() - begun_s) * 1_000_000)
+        return found

@@ -63,13 +63,18 @@ def read_question(style: Style, method: bytes, target: tuple[bytes, bytes], head
     """What is asked about, of the request by which it is asked: its method, path and query, and header fields.
 
     Raises:
-        RequestMalformed: the proxy does not say so, or says it twice.
+        RequestMalformed: the proxy does not say so, or says it as two kinds of proxies do.
     """
     chain = headers.get(b"x-forwarded-for", b"")
     if not chain:
         raise _unsaid("the caller's address", b"x-forwarded-for")
     if style == "prefixed":
         return Question(method, target[0][len(EXT_AUTHZ) :], target[1], _host(headers.get(b"host", b"")), chain)
+    if style == "nginx" and any(name in headers for name in _WRITTEN["forwarded"][:2]):
+        # Caddy asks with its caller's query unless it is told not to: who writes `style=nginx` there would be believed.
+        raise RequestMalformed(
+            "fields of Caddy or Traefik come with style=nginx, and who asks is not known", hint=_REMEDY
+        )
     names = _WRITTEN[style]
     asked = headers.get(names[0], b"")
     if not _METHOD.fullmatch(asked):

@@ -93,7 +93,7 @@ def compile_decisions(entry: DecisionsEntry) -> DecisionRules | None:
     if not entry.proxies:
         return None
     paths = entry.paths or (PathEntry(name="all"),)
-    return DecisionRules(proxies=entry.proxies, paths=tuple(map(_rule, paths)), public_url=entry.public_url.rstrip("/"))
+    return DecisionRules(proxies=entry.proxies, paths=tuple(map(_rule, paths)), public_url=entry.public_url)
 
 
 def _rule(entry: PathEntry) -> PathRule:

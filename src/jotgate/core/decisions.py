@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.expectations import RouteExpectation
+from jotgate.core.identity_tokens import IdentityRules
 from jotgate.core.operations import DECIDE, Operation
 from jotgate.core.principals import Principal
 from jotgate.errors import MethodRefused, PolicyDenied, RequestMalformed
@@ -42,7 +43,7 @@ STATUS_FIELD: Final = "X-Jot-Status"
 # Printable ASCII (RFC 3986 has no other signs in a path); what else stands there, servers read in many ways.
 _PATH: Final = re.compile(rb"/[!-~]*")
 # So much is a path that all read alike: no escape, no parameter, no segment that is empty or begins with a dot.
-_PLAIN: Final = re.compile(rb"(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+_PLAIN: Final = re.compile(rb"/|(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 _ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_TWICE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _DANGEROUS: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
@@ -72,12 +73,14 @@ class PathRule(Struct, frozen=True, kw_only=True):
 class DecisionRules(Struct, frozen=True, kw_only=True):
     """`[decisions]`: who may ask, and what is answered.
 
-    `proxies` are networks. `public_url` is the URL that callers know the proxy by, for proofs of possession.
+    `proxies` are networks. `public_url` is the URL that callers know the proxy by, for proofs of possession. `identity`
+    is what the last of `IDENTITY_FIELDS` says; None: nothing.
     """
 
     proxies: tuple[str, ...]
     paths: tuple[PathRule, ...]
     public_url: str = ""
+    identity: IdentityRules | None = None
 
 
 class Asked(Struct, frozen=True, kw_only=True):

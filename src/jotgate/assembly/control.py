@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
-from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate import __version__
@@ -27,24 +26,19 @@ from jotgate.assembly.loading import Loaded
 from jotgate.assembly.login_room import LoginRoom
 from jotgate.assembly.means import Opener, means_at_start
 from jotgate.assembly.narrowing import narrowing_routes
-from jotgate.assembly.object_room import ObjectRoom
-from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.policies import PolicyReader
 from jotgate.assembly.policy_room import PolicyRoom
-from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.quota_room import QuotaRoom
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
-from jotgate.assembly.sight_room import SightRoom
+from jotgate.assembly.rooms import Others, Rooms, open_rooms
 from jotgate.assembly.sources import unpack
 from jotgate.assembly.status_room import StatusRoom
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
 from jotgate.assembly.token_service import build_oauth, open_parts
-from jotgate.assembly.unit_room import UnitRoom, open_unit_room
 from jotgate.assembly.upkeep import keep_tidy
-from jotgate.assembly.upstream_logins import UpstreamRoom, open_upstream_room
 from jotgate.control.faces import by_face
 from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
@@ -73,7 +67,6 @@ from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.issuable import Issuable
 from jotgate.services.key_seeking import SeekingVerifier
-from jotgate.services.proof_desk import ProofDesk
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -84,48 +77,6 @@ from jotgate.stores.settings import Settings
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import CONTENT_TYPE, expose
 from jotgate.telemetry.logs import learn, learn_of, watch_loop
-
-
-class Others(Struct, frozen=True):
-    """Who is trusted beside this installation, their keys, how long the first of them are waited for; and policies.
-
-    `sights` are those of their tokens that never expire and that control has taken itself.
-    """
-
-    issuers: Issuers
-    keys: RemoteKeys
-    policies: PolicyReader
-    sights: EndlessSights
-    wait_s: float
-
-
-class Rooms(Struct, frozen=True):
-    """Who answers workers: of personal tokens, DPoP proofs, quotas, owned objects and upstreams' tokens.
-
-    Whom they tell of sights stands among them.
-    """
-
-    personal: PersonalRoom
-    proofs: ProofDesk
-    units: UnitRoom
-    sights: SightRoom
-    objects: ObjectRoom
-    upstreams: UpstreamRoom
-
-    async def keep(self, keys: OpenKeys) -> None:
-        """Do what recurs, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.personal.keep())
-            group.create_task(self.units.keep())
-            group.create_task(self.sights.keep())
-            group.create_task(keep_watch(self.proofs, keys))
-            group.create_task(self.upstreams.keep())
-
-    async def settle(self) -> None:
-        """Keep what workers said last."""
-        await self.personal.keep_uses()
-        await self.sights.keep_sights()
-        await self.units.settle()
 
 
 def run(assignment: Assignment, opener: Opener = open_store) -> None:
@@ -226,7 +177,7 @@ async def _serve(
     clock = SystemClock()
     census = Census(clock)
     bus = _open_bus(assignment, keys, reloader, census, others)
-    rooms = _open_rooms(keys, reloader, bus, clock, others)
+    rooms = open_rooms(keys, reloader, bus, clock, others)
     room = KeyRoom(keys, reloader, bus, clock)
     reporter = Reporter(
         url=assignment.url,
@@ -293,21 +244,6 @@ def _open_bus(assignment: Assignment, keys: OpenKeys, reloader: Reloader, census
     bus.follow(keys.revocations.revoked)
     keys.revocations.begin(bus.revoke)
     return bus
-
-
-def _open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: SystemClock, others: Others) -> Rooms:
-    """The rooms, which workers may ask over the bus."""
-    rooms = Rooms(
-        open_personal_room(keys, bus, clock),
-        open_proof_desk(keys, reloader, bus),
-        open_unit_room(keys, reloader, bus, clock),
-        SightRoom(keys.access, keys.authority.recorder, others.sights),
-        ObjectRoom(keys.access, clock),
-        open_upstream_room(keys, reloader, bus, clock),
-    )
-    bus.answers.serve_sights(rooms.sights)
-    bus.answers.serve_objects(rooms.objects.answer)
-    return rooms
 
 
 def _build_server(

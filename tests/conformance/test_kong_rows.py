@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jotgate.testing.kong import Kong, kong_in_thread
 from jotgate.testing.kong_told import DOCUMENT_CONFIG
 from jotgate.testing.kong_values import Row
-from tests.kong_stage import SECRET, KongCalls, encoded, escaped, forged, minted
+from tests.kong_calls import SECRET, KongCalls, encoded, escaped, forged, minted
 
 YEAR_S: Final = 31_536_000
 INVALID: Final = 'Bearer error="invalid_token"'

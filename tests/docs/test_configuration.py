@@ -31,7 +31,7 @@ from jotgate.core.config_reader import parse
 from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
@@ -54,6 +54,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "prompt_chain": PromptChainEntry,
     "api_gateway": ApiGatewayEntry,
     "coze_proxy": CozeProxyEntry,
+    "kong_auth": KongAuthEntry,
     "kong": KongEntry,
     "kong_consumers": KongConsumerEntry,
     "upstreams": UpstreamEntry,

@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from jotgate.core.calls import Request
 from jotgate.core.problems import render
 from jotgate.core.snapshot import Limits
+from jotgate.core.websocket_handshake import grant_lines
 from jotgate.edge.accepting import Acceptor
 from jotgate.edge.http1.guard import GuardedConnection, sweep
 from jotgate.edge.http1.listener import OpenConnection, Surroundings
 from jotgate.edge.http1.responses import HeadWriter
 from jotgate.errors import JotgateError, TokenMissing
 from jotgate.ports import Answer, Caller, Running
+from jotgate.socket_ports import Socket, SocketBounds, SocketCaller
 from jotgate.testing.ports import ManualClock
 from tests.loops import until
 
@@ -42,10 +44,41 @@ class Task:
         self.told.append("resumed")
 
 
+@dataclass
+class Talk:
+    """A WebSocket at `/socket` (socket_ports.SocketEvents): what is said on it is said back."""
+
+    socket: Socket
+    told: list[str | int | bytes] = field(default_factory=list)
+
+    def said(self, message: bytes, *, text: bool) -> None:
+        if message == b"fault":
+            raise ZeroDivisionError("a defect")
+        self.told.append(message)
+        self.socket.send(message, text=text)
+
+    def slowed(self) -> None:
+        self.told.append("slowed")
+
+    def hastened(self) -> None:
+        self.told.append("hastened")
+
+    def leaving(self) -> None:
+        self.socket.close(1001, "jotgate stops")
+
+    def ended(self, code: int) -> None:
+        self.told.append(code)
+
+
 class Application:
-    """Answers by path: `/now` says its body back, `/later` waits, `/no` is refused at its head, `/fault` fails."""
+    """Answers by path: `/now` says its body back, `/later` waits, `/no` is refused at its head, `/fault` fails.
+
+    `/socket` is a WebSocket.
+    """
 
     def __init__(self) -> None:
+        self.talks: list[Talk] = []
+        self.bounds = SocketBounds(message_bytes=100_000, messages_per_s=10.0, messages_at_once=50)
         self.opened: list[Request] = []
         self.answered: list[Request] = []
         self.refused: list[tuple[Request, JotgateError]] = []
@@ -70,6 +103,10 @@ class Application:
             task = Task(request, caller)
             self.tasks.append(task)
             return task
+        if request.path == b"/socket" and request.handshake is not None:
+            spoken = request.handshake.protocols[0] if request.handshake.protocols else b""
+            cast("SocketCaller", caller).switch(grant_lines(request.handshake, spoken), self.bounds, self._talk)
+            return None
         if request.path == b"/fault":
             raise ZeroDivisionError("a defect")
         if request.path == b"/half":
@@ -77,6 +114,10 @@ class Application:
             raise ZeroDivisionError("a defect")
         caller.respond(200, _LINES, request.path + b":" + request.body)
         return None
+
+    def _talk(self, socket: Socket) -> Talk:
+        self.talks.append(Talk(socket))
+        return self.talks[-1]
 
 
 @dataclass

@@ -40,6 +40,7 @@ _RINGS_0_AND_1: Final = (
     "src/jotgate/jose/",
     "src/jotgate/core/",
     "src/jotgate/ports.py",
+    "src/jotgate/socket_ports.py",
     "src/jotgate/store_ports.py",
     "src/jotgate/services/",
     "src/jotgate/gateway/",

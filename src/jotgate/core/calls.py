@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from jotgate.core.coze_aims import Aim
 from jotgate.core.decisions import PathRule
 from jotgate.core.possession import Possession
+from jotgate.core.websocket_handshake import Handshake
 from jotgate.errors import RequestMalformed
 
 BODY_DEPTH_MAX: Final = 64
@@ -39,6 +40,8 @@ class Request(Struct):
     `aim` is what it asks of Coze, where a face has settled that (`core.coze_proxy`).
     `asked` is the rule of what a proxy asks about, where one does: then the request is the one that the proxy holds.
     `forwarded`: some field of its head is one in which proxies speak of callers, whether that was believed or dropped.
+    `handshake` is there when it asks for a WebSocket: then its caller is a `ports.SocketCaller`.
+    `message_id` is the id of the JSON-RPC request in its body, in JSON, once that is read.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
@@ -60,7 +63,9 @@ class Request(Struct):
     face: str = ""
     aim: Aim | None = None
     forwarded: bool = False
+    message_id: bytes = b""
     asked: PathRule | None = None
+    handshake: Handshake | None = None
 
 
 class Allowance(Struct, frozen=True):

@@ -11,8 +11,10 @@ from typing import Final, Literal
 from jotgate.core.snapshot import Limits
 from jotgate.edge.http1.listener import OpenConnection, Surroundings
 from jotgate.edge.http1.protocol import Connection
+from jotgate.edge.websocket import ServerSocket, Talk
 from jotgate.errors import RequestLate, TooManyConnections
 from jotgate.ports import Clock
+from jotgate.socket_ports import SocketBounds
 
 # What comes in one segment of at most this size is parsed as it is: all but large requests, and pipelines.
 _SHORT_BYTES: Final = 2_048
@@ -79,6 +81,7 @@ class GuardedConnection(Connection):
             or self._held
             or self._request is not None
             or self._early
+            or self._switching
         ):
             self._held += data
             self._take()
@@ -89,9 +92,38 @@ class GuardedConnection(Connection):
             self._take()
 
     def _finish_turn(self) -> None:
+        self._switching = False
         Connection._finish_turn(self)  # noqa: SLF001 - its own
         if self._held:
             self._take_soon()
+
+    # A WebSocket instead
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Talk) -> None:
+        """Grant the WebSocket that was asked for, and hand the connection over to it (socket_ports.SocketCaller)."""
+        self._turn = None
+        self.transport.write(self._around.heads.switching(lines))
+        socket = ServerSocket(self.transport, self._around, bounds, self._let_go)
+        socket.begin(talk)
+        # What stands behind the handshake is known when the reading that goes on below this has ended.
+        asyncio.get_running_loop().call_soon(self._hand_over, socket)
+
+    def _hand_over(self, socket: ServerSocket) -> None:
+        early, self._held = self._held, b""
+        if self.transport.is_closing():
+            socket.connection_lost(None)
+            return
+        self._around.connections.discard(self)
+        self._around.connections.add(socket)
+        self.transport.set_protocol(socket)
+        self._read_on(reads=True)
+        if early:
+            socket.data_received(early)
+
+    def _let_go(self, socket: OpenConnection) -> None:
+        """The WebSocket is gone."""
+        self._around.connections.discard(socket)
+        self._leave()
 
     def _take(self) -> None:
         """Parse what is held, request by request, while there is room; stop reading while something is left."""
@@ -128,6 +160,8 @@ class GuardedConnection(Connection):
         """Whether another request, or more of the body that is being read, may be taken."""
         if self._last_read:
             return True  # Nothing is kept of it.
+        if self._switching:
+            return False  # What follows may be no HTTP.
         if len(self._waiting) >= self._limits.pipelined_requests:
             return False
         return self._request is None or self.idle or self._body_bytes < _READ_AHEAD_BYTES

@@ -13,6 +13,7 @@ from typing import Final
 import httptools
 
 from jotgate.core.calls import Request
+from jotgate.core.websocket_handshake import find_handshake
 from jotgate.edge.http1.heads import (
     HEAD_END,
     Fields,
@@ -74,6 +75,7 @@ class RequestReader(asyncio.Protocol, ABC):
         self._body_bytes_max = self._limits.body_bytes
         self._http10 = False
         self._upgrading = False
+        self._switching = False
         self._owes_continue = False
         # The requests that are read.
         self._waiting: deque[Turn] = deque()
@@ -162,7 +164,9 @@ class RequestReader(asyncio.Protocol, ABC):
         self._field_bytes = 0
         self._upgrading = self._parser.should_upgrade()
         if self._upgrading:
-            return  # The parser stops here; the request is read again without its wish.
+            request.handshake = None if self._http10 else find_handshake(method, headers)
+            if request.handshake is None:
+                return  # The parser stops here; the request is read again without its wish.
         try:
             self._answer = self._around.application.open(request)
         except JotgateError as refusal:
@@ -212,7 +216,7 @@ class RequestReader(asyncio.Protocol, ABC):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._decline_upgrade(data[upgrade.args[0] :])
+            return self._stop_at_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as fault:
             if self._halted:
                 return self._behind(data)
@@ -315,11 +319,20 @@ class RequestReader(asyncio.Protocol, ABC):
         begun_s = self._around.clock.monotonic_s()
         self._refuse_now(Request(b"", b"", b"", {}, self._peer, begun_s), refusal)
 
-    def _decline_upgrade(self, rest: bytes) -> bytes:
-        """Go on in HTTP/1.1 (RFC 9110 s7.8): read the request again without its wish, and the body behind it."""
+    def _stop_at_upgrade(self, rest: bytes) -> bytes:
+        """The parser has stopped behind a head that asks for another protocol; `rest` stands behind it."""
         if not self._upgrading:
             return b""
         self._upgrading = False
+        if self._request is not None and self._request.handshake is not None:
+            self._parser = httptools.HttpRequestParser(self)
+            self._switching = True  # Whether what follows is HTTP, the answer decides.
+            self._finish_reading(keep_alive=True)
+            return rest
+        return self._decline_upgrade(rest)
+
+    def _decline_upgrade(self, rest: bytes) -> bytes:
+        """Go on in HTTP/1.1 (RFC 9110 s7.8): read the request again without its wish, and the body behind it."""
         head = head_without_upgrade(self._parser, self._target, self._fields)
         self._parser = httptools.HttpRequestParser(self)
         return self._feed(head + rest)

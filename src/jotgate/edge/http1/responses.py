@@ -41,6 +41,10 @@ class HeadWriter:
         status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"".join((status_line, self._date, lines, framing, _END if keep_alive else _END_CLOSING, body))
 
+    def switching(self, lines: bytes) -> bytes:
+        """The head by which a WebSocket is granted; it has no body, and no line of HTTP follows it."""
+        return self.head(101, lines, b"", keep_alive=True)
+
 
 def chunk(piece: bytes) -> bytes:
     """One chunk (RFC 9112 s7.1); an empty piece is no chunk, since that would end the body."""

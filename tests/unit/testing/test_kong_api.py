@@ -55,7 +55,9 @@ def test_without_a_database_nothing_changes_but_as_a_whole(calls: KongCalls, kon
     whole = {"_format_version": "3.0", "consumers": [consumer], "plugins": [{"name": "jwt"}]}
     assert calls.told("POST", "/config", {"config": json.dumps(whole)})[0] == 201
     assert [row["key"] for row in calls.told("GET", "/consumers/bob/jwt")[1]["data"]] == ["k"]
-    for broken in ({"consumers": []}, {**whole, "consumers": [{}]}, {**whole, "consumer_groups": [{"name": "x"}]}):
+    unknown = {**whole, "consumer_groups": [{"name": "x"}]}
+    refused: list[dict[str, Any]] = [{"consumers": []}, {**whole, "consumers": [{}]}, unknown]
+    for broken in refused:
         status, answer = calls.told("POST", "/config", broken)
         assert (status, answer["name"]) == (400, "invalid declarative configuration")
     assert len(kong.credentials) == 1

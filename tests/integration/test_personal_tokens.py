@@ -45,6 +45,14 @@ def pat(gateway: Gateway, *arguments: str) -> str:
     return done.stdout
 
 
+def pat_in_time(gateway: Gateway, *arguments: str) -> str:
+    """The same, asked again where it is told to: what was revoked within this second holds it."""
+    while "issuance_held" in (done := run_command("pat", *arguments, data=gateway.data)).stderr:
+        pass
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def create(gateway: Gateway, name: str = "ci", *arguments: str) -> str:
     """The text of a new token of alice."""
     return pat(gateway, "create", "--subject", "alice", "--name", name, *arguments).strip()
@@ -375,7 +383,7 @@ def test_two_machines_on_one_postgresql_know_of_one_another(start_gateway: Start
         refused_in_time(token, {"token_revoked"}, one, two)
         change(store, PrincipalRecord, "alice", enabled=True)
         taken_again(token, one, two)
-    rolled = pat(two, "roll", "ci", "--subject", "alice", "--overlap", "0s").strip()
+    rolled = pat_in_time(two, "roll", "ci", "--subject", "alice", "--overlap", "0s").strip()
     refused_in_time(token, {"token_unknown"}, one, two)
     assert codes(one, rolled) | codes(two, rolled) == {""}
     pat(two, "revoke", "ci", "--subject", "alice", "--yes")

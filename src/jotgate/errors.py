@@ -67,6 +67,7 @@
     ├── Unavailable                     503 with Retry-After; jotgate cannot know the answer now
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     │   │   ├── TokenUnresolved         … about a personal token that is not held
+    │   │   ├── IdentityUnwritten       … what tells the upstream of a decision who calls
     │   │   └── ProofUnmarked           … whether a DPoP proof was used before
     │   ├── QuotaUnavailable            what is left of a quota cannot be known
     │   │   └── UnitsUnresolved         … yet: control has been asked
@@ -92,6 +93,7 @@ from jotgate.failures import (
     ChainStepHeld,
     ControlStale,
     ControlUnreachable,
+    IdentityUnwritten,
     IssuanceHeld,
     IssuerUnavailable,
     KongConflict,
@@ -122,6 +124,7 @@ from jotgate.fault import Evidence, JotgateError
 from jotgate.mcp_refusals import (
     McpHeaderMismatch,
     McpMalformed,
+    McpMethodAbsent,
     McpMethodUnknown,
     McpSessionUnknown,
     McpToolUnapproved,
@@ -227,6 +230,7 @@ __all__ = [
     "HeadersTooLarge",
     "IdempotencyMismatch",
     "IdempotencyPending",
+    "IdentityUnwritten",
     "InsufficientScope",
     "InternalError",
     "IssuanceHeld",
@@ -243,6 +247,7 @@ __all__ = [
     "LogoutRefused",
     "McpHeaderMismatch",
     "McpMalformed",
+    "McpMethodAbsent",
     "McpMethodUnknown",
     "McpSessionUnknown",
     "McpToolUnapproved",

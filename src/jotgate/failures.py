@@ -141,6 +141,14 @@ class TokenUnresolved(ControlUnreachable):
         self.digest = digest
 
 
+class IdentityUnwritten(ControlUnreachable):
+    """What tells the upstream who shows the token with this `digest` is not held, and control has not been asked."""
+
+    def __init__(self, digest: bytes, message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.digest = digest
+
+
 class ProofUnmarked(ControlUnreachable):
     """The request's DPoP proof is good in itself, and control has not said yet that it is in time and was not used."""
 

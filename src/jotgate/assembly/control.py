@@ -19,6 +19,7 @@ from jotgate.assembly.at_start import standing_since
 from jotgate.assembly.authority import VERIFIED_TOKENS, check_name
 from jotgate.assembly.coze_room import CozeRoom
 from jotgate.assembly.face_tokens import FaceTokens
+from jotgate.assembly.identity_room import open_identity_desk
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
@@ -277,6 +278,7 @@ def _build_server(
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.answers.serve_forms(oauth.answer)
+    reporter.bus.answers.serve_identities(open_identity_desk(keys, reloader, signers, verify).write)
     figures = metrics_route(lambda: expose(census, others.keys.standings(), reporter.upstream_tokens()), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),

@@ -14,6 +14,7 @@ from typing import Final
 
 import uvloop
 
+from jotgate.assembly.identity_link import IdentityLink
 from jotgate.assembly.listeners import Listeners
 from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
@@ -45,6 +46,7 @@ from jotgate.processes.messages import (
     Figures,
     FromControl,
     Hello,
+    IdentityAnswered,
     KeysAnswered,
     KeysWanted,
     LeasesAnswered,
@@ -120,6 +122,7 @@ class Worker:
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
+        self._identities = IdentityLink(self._gateway, self._link, loop.call_soon)
         self._units = UnitLink(self._gateway, self._link, self._clock, loop.call_soon)
         self._objects = ObjectDesk(self._clock, self._order, loop.call_soon)
         self._worlds.coze.keep_in(self._objects)
@@ -179,6 +182,7 @@ class Worker:
         self._key_waits.ask_again()
         self._personal.ask_again()
         self._proofs.ask_again()
+        self._identities.ask_again()
         self._units.ask_again()
         self._tokens.ask_again()
         self._objects.ask_again()
@@ -208,6 +212,8 @@ class Worker:
                 self._forms.answered(message)
             case AccountsChanged() | TokenAnswered():
                 self._personal.hear(message)
+            case IdentityAnswered():
+                self._identities.hear(message)
             case ProofJudged():
                 self._proofs.hear(message)
             case PlanAnswered() | LeasesAnswered() | LimitsChanged() | UnitsWanted():

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from jotgate.core.decisions import DecisionRules, PathRule
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.faults import Fault, shown
+from jotgate.core.identity_tokens import IdentityRules
 from jotgate.core.operations import DECIDE
 from jotgate.core.tables import read_table
 from jotgate.core.values import parse_duration_s
@@ -21,6 +22,7 @@ _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", re.
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]*", re.ASCII)
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")  # RFC 6749 s3.3
 _PATH: Final = re.compile(r"/|(/(?!\.{1,2}(?:/|\Z))[^\s/?#;%\\]+)+")
+_LIFE_S: Final = (10, 300)
 _NO_TOKEN: Final = "stands in a path that is public, and no token is looked at there; take it out"
 
 
@@ -53,6 +55,10 @@ class DecisionsEntry(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description='a list of addresses or networks in quotes, such as ["10.0.0.0/8"]')
     ] = ()
     public_url: Annotated[str, Meta(description="a text in quotes", max_length=4096)] = ""
+    identity_audience: Annotated[str, Meta(description="a text in quotes", max_length=256)] = ""
+    identity_life: Annotated[
+        str, Meta(description='a duration in quotes, such as "60s"', pattern=r"^[1-9][0-9]{0,8}[smhdw]\Z")
+    ] = "60s"
     paths: Annotated[
         tuple[PathEntry, ...], Meta(description="tables, each headed [[decisions.paths]]", max_length=PATHS_MAX)
     ] = ()
@@ -71,6 +77,8 @@ def with_paths(document: Mapping[str, object], faults: list[Fault]) -> Mapping[s
 def check_paths(entry: DecisionsEntry) -> list[Fault]:
     """The faults of the paths, each alone and among themselves."""
     faults: list[Fault] = []
+    if not _LIFE_S[0] <= parse_duration_s(entry.identity_life) <= _LIFE_S[1]:
+        faults.append(("decisions.identity_life", "is not 10s to 5m; an upstream takes it for so long, revoked or not"))
     if entry.paths and not entry.proxies:
         faults.append(("decisions.proxies", "is empty beside decisions.paths; write the addresses of who may ask"))
     for index, one in enumerate(entry.paths):
@@ -93,7 +101,13 @@ def compile_decisions(entry: DecisionsEntry) -> DecisionRules | None:
     if not entry.proxies:
         return None
     paths = entry.paths or (PathEntry(name="all"),)
-    return DecisionRules(proxies=entry.proxies, paths=tuple(map(_rule, paths)), public_url=entry.public_url)
+    identity = IdentityRules(entry.identity_audience, parse_duration_s(entry.identity_life))
+    return DecisionRules(
+        proxies=entry.proxies,
+        paths=tuple(map(_rule, paths)),
+        public_url=entry.public_url,
+        identity=identity if entry.identity_audience else None,
+    )
 
 
 def _rule(entry: PathEntry) -> PathRule:

@@ -2,26 +2,30 @@
 
 from typing import Final
 
-from jotgate.core.decisions import IDENTITY_FIELDS, PathRule, identity_lines
+from jotgate.core.decisions import PathRule, identity_lines
 from jotgate.core.principals import Principal
 from jotgate.errors import InsufficientScope
 from jotgate.gateway.admission import expect, permit
 from jotgate.gateway.headers import request_id_line
+from jotgate.gateway.identities import NO_IDENTITY, Identities
 from jotgate.gateway.plain_answers import Opened
 from jotgate.gateway.records import CallRecorder
 from jotgate.ports import Caller
 
 _OK: Final = 200
 _KEPT_NOWHERE: Final = b"Cache-Control: no-store\r\n"
-_NO_IDENTITY: Final = IDENTITY_FIELDS[-1].encode("ascii") + b":\r\n"
 _LINES_MAX: Final = 8_192
 
 
 class DecisionAnswers:
-    """Those of one worker. Mutable: the lines that tell of the principals which passed last, in two generations."""
+    """Those of one worker. Mutable: the lines that tell of the principals which passed last, in two generations.
+
+    `identities` are what tells of them by tokens; None: nothing does.
+    """
 
     def __init__(self, recorder: CallRecorder) -> None:
         self._recorder = recorder
+        self.identities: Identities | None = None
         self._young: dict[int, tuple[Principal, bytes]] = {}
         self._old: dict[int, tuple[Principal, bytes]] = {}
 
@@ -32,12 +36,16 @@ class DecisionAnswers:
             InsufficientScope: its token has not the scopes that the path's rule asks for.
             ClaimRefused: its token is not such as the rule expects; it has its evidence.
             PermissionRefused, ControlStale: as for a call (`admission.permit`).
+            IdentityUnwritten: the upstream is to be told by a token who calls, and there is none any more.
         """
         request, principal = opened.request, opened.principal
         rule = request.asked
         assert rule is not None, "the face's requests have one"
         policy = "" if rule.public else _permit(opened, rule)
-        caller.respond(_OK, request_id_line(request.request_id) + self._lines(principal), b"")
+        identity = NO_IDENTITY
+        if self.identities is not None and not rule.public:
+            identity = self.identities.line(principal, opened.world, opened.now_s)
+        caller.respond(_OK, request_id_line(request.request_id) + self._lines(principal) + identity, b"")
         self._recorder.answered(request, principal, status=_OK, model=rule.name, bytes_out=0, policy=policy)
 
     def _lines(self, principal: Principal) -> bytes:
@@ -48,7 +56,7 @@ class DecisionAnswers:
             self._old, self._young = self._young, {}
         found = self._old.get(id(principal))
         if found is None or found[0] is not principal:
-            found = (principal, _KEPT_NOWHERE + identity_lines(principal) + _NO_IDENTITY)
+            found = (principal, _KEPT_NOWHERE + identity_lines(principal))
         self._young[id(principal)] = found
         return found[1]
 

@@ -14,9 +14,11 @@ from jotgate.core.calls import Request
 from jotgate.core.dialects import render_at
 from jotgate.core.principals import NOBODY, Principal
 from jotgate.core.proof_times import Sight
+from jotgate.core.values import Secret
 from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
+    IdentityUnwritten,
     InternalError,
     JotgateError,
     KeyUnpublished,
@@ -29,6 +31,7 @@ from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.decision_answers import DecisionAnswers
 from jotgate.gateway.finding import Answerers
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
+from jotgate.gateway.identities import Identities
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.metered_calls import MeteredCalls
 from jotgate.gateway.metered_plain import Answering, MeteredPlain
@@ -80,10 +83,12 @@ class Gateway:
         self._key_waits: KeyWaits | None = None
         self._token_waits: TokenWaits | None = None
         self._proof_waits: ProofWaits | None = None
+        self._identities: Identities | None = None
         self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
         counted = MeteredPlain(clock, self, recorder.trail, self.metered)
         plain = PlainAnswers(recorder, control)
-        self._answerers: Final = Answerers(plain, counted, DecisionAnswers(recorder), self._forward)
+        self._decisions: Final = DecisionAnswers(recorder)
+        self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward)
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -101,6 +106,11 @@ class Gateway:
         self._proof_waits = ProofWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
         return self._proof_waits
 
+    def tell_identities_by(self, ask: Callable[[bytes, Secret], object], soon: Soon) -> Identities:
+        """Let upstreams of decisions be told by tokens who calls: `ask` has control make them; see `Identities`."""
+        self._identities = self._decisions.identities = Identities(self._clock, self, ask=ask, soon=soon)
+        return self._identities
+
     @property
     def world(self) -> World | None:
         """The current world; None before the first snapshot."""
@@ -114,6 +124,8 @@ class Gateway:
         self._world = world
         self.attempts.limit(world.limits)
         self.cuts.swap(world)
+        if self._identities is not None:
+            self._identities.enter(world)
         self.metered.enter(world)
         if self._control_seen_s == -math.inf:
             self._control_seen_s = self._clock.monotonic_s()
@@ -198,6 +210,8 @@ class Gateway:
             return partial(self._answer, answer, Opened(request, world, operation, anyone, now_s, fresh_s))
         try:
             principal = authenticate(request, operation, world, now_s)
+            if request.asked is not None and self._identities is not None:
+                self._identities.require(request, principal, world, now_s)
         except KeyUnpublished as refusal:
             if self._key_waits is None:
                 raise
@@ -213,6 +227,10 @@ class Gateway:
                 raise
             request.stale = False
             return self._proof_waits.join(request, refusal)
+        except IdentityUnwritten as refusal:
+            assert self._identities is not None, "it has raised this"
+            request.stale = False
+            return self._identities.join(request, refusal)
         return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
 
     def _stale_world(self, request: Request) -> World:
@@ -273,7 +291,7 @@ class Gateway:
         Called a few times a second.
         """
         now_s = self._clock.monotonic_s()
-        for waits in (self._key_waits, self._token_waits, self._proof_waits):
+        for waits in (self._key_waits, self._token_waits, self._proof_waits, self._identities):
             if waits is not None:
                 waits.check_deadlines(now_s)
         self.metered.tick(now_s)
@@ -300,7 +318,8 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
-        for waits in (self._key_waits, self._token_waits, self._proof_waits, self.metered.waits):
+        waiting = (self._key_waits, self._token_waits, self._proof_waits, self._identities, self.metered.waits)
+        for waits in waiting:
             if waits is not None:
                 waits.cancel_all()
         for relay in tuple(self.live):

@@ -11,17 +11,23 @@ from typing import Final, Protocol
 from jotgate.core.accounts import TokenUse
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.forms import FormAnswered, FormAsked
+from jotgate.core.identity_tokens import Identity
 from jotgate.core.key_fetches import KeysOutcome
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.mcp_pins import Told
+from jotgate.core.mcp_tools import Tool
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
+from jotgate.core.values import Secret
 from jotgate.errors import InternalError
 from jotgate.processes.messages import (
     EndlessSeen,
+    IdentityAnswered,
+    IdentityWanted,
     KeysAnswered,
     KeysWanted,
     LeasesAnswered,
@@ -35,6 +41,8 @@ from jotgate.processes.messages import (
     TokenAnswered,
     TokensUsed,
     TokenWanted,
+    ToolsKnown,
+    ToolsSeen,
     UpstreamTokenAnswered,
     UpstreamTokenRefused,
     UpstreamTokenWanted,
@@ -44,7 +52,9 @@ from jotgate.processes.worker_connection import WorkerConnection
 
 _NO_FETCH_S: Final = 60.0
 _NO_TOKEN: Final = TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
+IdentityDesk = Callable[[Secret], Awaitable[Identity | None]]
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
+ToolDesk = Callable[[str, Sequence[Tool]], Awaitable[Told | None]]
 ObjectDesk = Callable[[ObjectOrder], Awaitable[ObjectAnswer | None]]
 Question = (
     KeysWanted
@@ -56,8 +66,10 @@ Question = (
     | PlanWanted
     | LeasesAsked
     | ObjectAsked
+    | IdentityWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
+    | ToolsSeen
 )
 
 
@@ -127,6 +139,8 @@ class Answers:
         self._objects: ObjectDesk | None = None
         self._leasing: set[asyncio.Task[None]] = set()
         self._tokens: TokenDesk | None = None
+        self._identities: IdentityDesk | None = None
+        self._tools: ToolDesk | None = None
 
     def serve_forms(self, answer: FormDesk) -> None:
         """Let workers hand forms to the token service."""
@@ -156,6 +170,14 @@ class Answers:
         """Let workers ask for the tokens that upstreams want."""
         self._tokens = desk
 
+    def serve_tools(self, seen: ToolDesk) -> None:
+        """Let workers tell of tools of MCP servers."""
+        self._tools = seen
+
+    def serve_identities(self, write: IdentityDesk) -> None:
+        """Let workers ask for what tells upstreams who calls."""
+        self._identities = write
+
     def take(self, connection: WorkerConnection, question: Question) -> None:
         """Begin to answer, or take in what wants no answer."""
         match question:
@@ -167,6 +189,8 @@ class Answers:
                 leasing.add_done_callback(self._leasing.discard)
             case ObjectAsked(number, order):
                 connection.ask(("object", number), self._answer_object(connection, number, order))
+            case ToolsSeen(number):
+                connection.ask(("tools", number), self._answer_tools(connection, question))
             case PlanWanted(number):
                 connection.ask(("plan", number), self._answer_plan(connection, question))
             case ProofShown(number, sight):
@@ -175,6 +199,8 @@ class Answers:
                 connection.ask(("keys", issuer), self._answer_keys(connection, issuer))
             case TokenWanted(digest):
                 connection.ask(("token", digest), self._answer_token(connection, digest))
+            case IdentityWanted(digest, shown):
+                connection.ask(("identity", digest), self._answer_identity(connection, digest, shown))
             case UpstreamTokenWanted(upstream, session, refused):
                 # One that tells of a refusal is another question.
                 key = f"{upstream} {session} {refused.hex()}"
@@ -193,6 +219,10 @@ class Answers:
     async def _answer_token(self, connection: WorkerConnection, digest: bytes) -> None:
         finding = None if self.records is None else await self.records.find(digest)
         connection.send(frame(TokenAnswered(digest, finding)))
+
+    async def _answer_identity(self, connection: WorkerConnection, digest: bytes, shown: Secret) -> None:
+        identity = None if self._identities is None else await self._identities(shown)
+        connection.send(frame(IdentityAnswered(digest, identity)))
 
     async def _answer_upstream_token(self, connection: WorkerConnection, wanted: UpstreamTokenWanted) -> None:
         found: HeldToken | TokenLacking = _NO_TOKEN
@@ -215,6 +245,11 @@ class Answers:
     async def _answer_object(self, connection: WorkerConnection, number: int, order: ObjectOrder) -> None:
         answer = None if self._objects is None else await self._objects(order)
         connection.send(frame(ObjectAnswered(number, answer)))
+
+    async def _answer_tools(self, connection: WorkerConnection, seen: ToolsSeen) -> None:
+        told = None if self._tools is None else await self._tools(seen.server, seen.tools)
+        known = ToolsKnown(seen.number) if told is None else ToolsKnown(seen.number, told.version, dict(told.known))
+        connection.send(frame(known))
 
     def _answer_form(self, connection: WorkerConnection, asked: FormAsked) -> None:
         if self._forms is None:

@@ -16,7 +16,10 @@ from jotgate.core.accounts import TokenUse
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.figures import Counts, Gauges
 from jotgate.core.forms import FormAnswered, FormAsked
+from jotgate.core.identity_tokens import Identity
 from jotgate.core.ledger import LeaseAnswer, LeaseAsk
+from jotgate.core.mcp_pins import KnownTool
+from jotgate.core.mcp_tools import Tool
 from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
@@ -119,6 +122,20 @@ class TokenAnswered(Struct, frozen=True, tag="token_answered"):
 
     digest: bytes
     finding: PersonalFinding | None
+
+
+class IdentityWanted(Struct, frozen=True, tag="identity_wanted"):
+    """A worker wants what tells an upstream who shows this token, of this SHA-256. It asks once for each at a time."""
+
+    digest: bytes
+    shown: Secret
+
+
+class IdentityAnswered(Struct, frozen=True, tag="identity_answered"):
+    """What became of it; None: the token is not good, or nobody can sign now."""
+
+    digest: bytes
+    identity: Identity | None
 
 
 class TokensUsed(Struct, frozen=True, tag="tokens_used"):
@@ -257,6 +274,22 @@ class UpstreamTokenCleared(Struct, frozen=True, tag="upstream_token_cleared"):
     session: str | None = None
 
 
+class ToolsSeen(Struct, frozen=True, tag="tools_seen"):
+    """Tools of an MCP server that are new, or are not what was approved. `number` counts up per worker."""
+
+    number: int
+    server: str
+    tools: list[Tool]
+
+
+class ToolsKnown(Struct, frozen=True, tag="tools_known"):
+    """What is known of that server's tools by then, of this version of the whole; None: nobody can say now."""
+
+    number: int
+    version: int = 0
+    known: dict[str, KnownTool] | None = None
+
+
 FromWorker = (
     Hello
     | AuditBatch
@@ -271,8 +304,10 @@ FromWorker = (
     | PlanWanted
     | LeasesAsked
     | ObjectAsked
+    | IdentityWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
+    | ToolsSeen
 )
 FromControl = (
     World
@@ -289,8 +324,10 @@ FromControl = (
     | LimitsChanged
     | UnitsWanted
     | ObjectAnswered
+    | IdentityAnswered
     | UpstreamTokenAnswered
     | UpstreamTokenCleared
+    | ToolsKnown
 )
 
 

@@ -54,6 +54,7 @@ from jotgate.core.config_checks import check_bound
 from jotgate.core.face_compiler import FaceParts, add_faces
 from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.issuer_compiler import key_source
+from jotgate.core.kong_aims import compile_kong
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
 from jotgate.core.presets import Preset
@@ -139,7 +140,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         learn_of(snapshot.upstreams, snapshot.all_issuers)
         learn(_further_secrets(settings, presets))
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
-        return Effect(config, snapshot, verifier, book.states, key_sources, tuple(grants.values()))
+        kong = compile_kong(config, settings.kong.token, settings.kong.roots)
+        return Effect(config, snapshot, verifier, book.states, key_sources, tuple(grants.values()), kong)
 
     # Nothing is made in DATA for settings with a fault: the first sound ones open it.
     reloader = Reloader(Origin(sources, started_with, accepted, assignment.again), prepare, SystemClock())
@@ -156,7 +158,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
 def _further_secrets(settings: Settings, presets: Sequence[Preset]) -> list[Secret]:
     """What no log may show of the settings, beside what a snapshot has: it signs, or tokens are got by it."""
     of_grants = [secret for one in settings.grant_secrets.values() for secret in one.found.values()]
-    return [*of_grants, *(one.private_key for one in presets if one.private_key is not None)]
+    of_presets = [one.private_key for one in presets]
+    return [*of_grants, *(one for one in (*of_presets, settings.kong.token) if one is not None)]
 
 
 def _listen_for_metrics(metrics: Metrics) -> list[socket.socket]:
@@ -294,6 +297,7 @@ def _build_server(
                 *policy_room.routes(verify),
                 *quota_room.routes(),
                 *rooms.upstreams.routes,
+                *rooms.kong.routes,
                 *narrowing_routes(parts),
                 *token_routes(
                     open_token_desk(keys, reloader, parts.revoker), open_holder_desk(keys, reloader, parts.revoker)

@@ -17,6 +17,7 @@ from jotgate.assembly.at_start import AtStart, at_start, url_at
 from jotgate.assembly.loading import Loaded, load_all
 from jotgate.core.config import Config
 from jotgate.core.issuers import KeySource
+from jotgate.core.kong_aims import KongAims
 from jotgate.core.snapshot import Snapshot
 from jotgate.core.status import FaceState, IssuerState
 from jotgate.core.token_grants import TokenGrant
@@ -40,7 +41,8 @@ Marks = dict[Path, tuple[int, int, int] | None]
 class Effect(Struct, frozen=True):
     """What is in effect, made of one reading of the settings. `issuers` are those beside this installation.
 
-    `grants` say how control gets the tokens of upstreams.
+    `grants` say how control gets the tokens of upstreams, `kong` what the Kong of the settings is to be; None: there
+    is none.
     """
 
     config: Config
@@ -49,6 +51,7 @@ class Effect(Struct, frozen=True):
     issuers: tuple[IssuerState, ...] = ()
     key_sources: tuple[KeySource, ...] = ()
     grants: tuple[TokenGrant, ...] = ()
+    kong: KongAims | None = None
 
 
 class Attempt(Struct, frozen=True):

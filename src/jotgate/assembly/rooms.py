@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import OpenKeys
+from jotgate.assembly.kong_room import KongRoom, open_kong_room
 from jotgate.assembly.object_room import ObjectRoom
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.policies import PolicyReader
@@ -37,7 +38,7 @@ class Others(Struct, frozen=True):
 class Rooms(Struct, frozen=True):
     """Who answers workers: of personal tokens, DPoP proofs, quotas, owned objects and upstreams' tokens.
 
-    Whom they tell of sights stands among them.
+    Whom they tell of sights stands among them, and who asks Kong.
     """
 
     personal: PersonalRoom
@@ -46,6 +47,7 @@ class Rooms(Struct, frozen=True):
     sights: SightRoom
     objects: ObjectRoom
     upstreams: UpstreamRoom
+    kong: KongRoom
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
@@ -55,12 +57,14 @@ class Rooms(Struct, frozen=True):
             group.create_task(self.sights.keep())
             group.create_task(keep_watch(self.proofs, keys))
             group.create_task(self.upstreams.keep())
+            group.create_task(self.kong.keep())
 
     async def settle(self) -> None:
         """Keep what workers said last."""
         await self.personal.keep_uses()
         await self.sights.keep_sights()
         await self.units.settle()
+        await self.kong.settle()
 
 
 def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: SystemClock, others: Others) -> Rooms:
@@ -72,6 +76,7 @@ def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: System
         SightRoom(keys.access, keys.authority.recorder, others.sights),
         ObjectRoom(keys.access, clock),
         open_upstream_room(keys, reloader, bus, clock),
+        open_kong_room(keys, reloader, clock),
     )
     bus.answers.serve_sights(rooms.sights)
     bus.answers.serve_objects(rooms.objects.answer)

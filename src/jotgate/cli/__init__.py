@@ -22,6 +22,7 @@ from jotgate.cli import (
     key,
     migrate,
     pat,
+    plane,
     policy,
     principal,
     quota,
@@ -87,7 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, upstream, audit, explain, migrate):
+    places = (upstream, plane)
+    for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, *places, audit, explain, migrate):
         noun.register(commands)
     return parser
 

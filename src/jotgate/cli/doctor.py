@@ -62,10 +62,14 @@ def doctor(arguments: argparse.Namespace) -> int:
         sound = not any(check.state == "fault" for check in found)
         sys.stdout.write(msgspec.json.encode({"sound": sound, "checks": found}).decode("utf-8") + "\n")
         return EXIT_OK if sound else EXIT_FAILED
-    return _print(checks, arguments)
+    if not print_checks(checks):
+        return EXIT_FAILED
+    say_next("jotgate up", arguments)
+    return EXIT_OK
 
 
-def _print(checks: "Iterable[Check]", arguments: argparse.Namespace) -> int:
+def print_checks(checks: "Iterable[Check]") -> bool:
+    """Write each line as soon as it is known. Returns whether there was no fault."""
     marks = _MARKS if _shows(sys.stdout.encoding, "✓✗") else _PLAIN_MARKS
     faults = 0
     for check in checks:
@@ -73,10 +77,7 @@ def _print(checks: "Iterable[Check]", arguments: argparse.Namespace) -> int:
         fix = f"    fix  {check.fix}\n" if check.fix and check.state != "ok" else ""
         sys.stdout.write(f"{marks[check.state]} {check.name}: {check.text}\n{fix}")
         sys.stdout.flush()
-    if faults:
-        return EXIT_FAILED
-    say_next("jotgate up", arguments)
-    return EXIT_OK
+    return not faults
 
 
 def _shows(encoding: str | None, signs: str) -> bool:

@@ -28,7 +28,7 @@ FORM_PATHS: Final = frozenset(
     path.encode("ascii") for path in (TOKEN_PATH, REVOCATION_PATH, INTROSPECTION_PATH, LOGOUT_PATH)
 )
 """What takes forms by POST."""
-_KEYS_PATH: Final = "/.well-known/jwks.json"
+KEYS_PATH: Final = "/.well-known/jwks.json"
 
 _SECRETS: Final[tuple[ClientAuthentication, ...]] = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 
@@ -83,7 +83,7 @@ def documents(issuer: str, grants: Iterable[GrantName], *, certificates: bool) -
         token_endpoint=issuer + TOKEN_PATH,
         revocation_endpoint=issuer + REVOCATION_PATH,
         introspection_endpoint=issuer + INTROSPECTION_PATH,
-        jwks_uri=issuer + _KEYS_PATH,
+        jwks_uri=issuer + KEYS_PATH,
         scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT, *offline})),
         grant_types_supported=tuple(value for value, name in GRANT_TYPES.items() if name in found),
         token_endpoint_auth_methods_supported=(*confidential, "none"),

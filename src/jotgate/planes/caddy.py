@@ -31,7 +31,8 @@ def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iter
     yield "\t\trespond @unsaid 400"
     yield ""
     yield f"\t\tforward_auth {gate.origin} {{"
-    yield f"\t\t\turi {facts.forward_path}"
+    yield "\t\t\t# Without the '?' it would ask with the caller's query, which says what is asked about."
+    yield f"\t\t\turi {facts.forward_path}?"
     for name in _UNASKED:
         yield f"\t\t\theader_up -{name}"
     yield f"\t\t\tcopy_headers {' '.join(facts.identity)}"

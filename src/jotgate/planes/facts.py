@@ -5,6 +5,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
+KEY_FILES: Final = ".pem"
+"""How the names of files with keys end."""
+
 _PORTS: Final = {"http": 80, "https": 443}
 
 

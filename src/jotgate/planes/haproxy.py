@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
-from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, PublicKey, Wish, endpoint
+from jotgate.planes.facts import KEY_FILES, Endpoint, Facts, Printed, PrintedFile, PublicKey, Wish, endpoint
 from jotgate.planes.haproxy_question import print_question
 
 _VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
 _TOLD: Final = {"X-Jot-Subject": "sub", "X-Jot-Client": "client_id", "X-Jot-Tenant": "tenant", "X-Jot-Scopes": "scope"}
-_INVALID: Final = 'Bearer error=\\"invalid_token\\"'
+_TOKEN: Final = "var(txn.jot_token)"
 
 
 def print_haproxy(facts: Facts, wish: Wish) -> Printed:
@@ -56,11 +56,13 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield "  option http-restrict-req-hdr-names delete"
     yield "  # What callers write of themselves."
     yield "  http-request del-header x-jot- -m beg"
+    yield "  # A field that Connection names need not be passed on, and so not what jotgate says."
+    yield "  http-request deny status 400 if { req.hdr(connection) -m sub -i x-jot x_jot }"
     yield "  http-request set-var(txn.jot_token) http_auth_bearer"
     yield from _verifying(facts, wish, keys)
     if wish.offline:
         for field, claim in _TOLD.items():
-            yield f"  http-request set-header {field} %[var(txn.jot_token),jwt_payload_query('$.{claim}')]"
+            yield f"  http-request set-header {field} %[{_claim(claim)}]"
     else:
         yield "  http-request lua.jotgate"
     if not wish.keep_token:
@@ -76,39 +78,55 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
 
 
 def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
-    """What is refused without asking; where jotgate is asked, that is what the key that it names has not signed."""
-    yield "  http-request set-var(txn.jot_kid) var(txn.jot_token),jwt_header_query('$.kid')"
+    yield f"  http-request set-var(txn.jot_kid) {_header('kid')}"
     yield "  http-request set-var(txn.jot_now) date()"
-    yield "  http-request set-var(txn.jot_left) var(txn.jot_token),jwt_payload_query('$.exp','int'),sub(txn.jot_now)"
+    yield f"  http-request set-var(txn.jot_left) {_TOKEN},jwt_payload_query('$.exp','int'),sub(txn.jot_now)"
     for key in keys:
         verified = f'jwt_verify("{key.algorithm}","{wish.folder}/{_file(key)}")'
-        here = f"{{ var(txn.jot_kid) -m str {key.kid} }}"
-        yield f"  http-request set-var(txn.jot_good) var(txn.jot_token),{verified} if {here}"
-    kids = " ".join(key.kid for key in keys)
-    if not wish.offline:
-        if kids:
-            ours = f"{{ var(txn.jot_kid) -m str {kids} }}"
-            yield f"  {_deny()} if {ours} !{{ var(txn.jot_good) -m int 1 }}"
-            yield f"  {_deny()} if {ours} {{ var(txn.jot_left) -m int le -{facts.leeway_s} }}"
-        return
-    yield '  http-request deny status 401 hdr WWW-Authenticate "Bearer" unless { var(txn.jot_token) -m found }'
-    yield f"  {_deny()} unless {{ var(txn.jot_good) -m int 1 }}"
-    yield f"  {_deny()} unless {{ var(txn.jot_left) -m int gt -{facts.leeway_s} }}"
-    yield f"  {_deny()} unless {{ var(txn.jot_token),jwt_header_query('$.typ') -m str -i {ACCESS_TOKEN_TYPE} }}"
-    yield f"  {_deny()} unless {{ var(txn.jot_token),jwt_payload_query('$.iss') -m str {facts.issuer} }}"
-    audience = "var(txn.jot_token),jwt_payload_query('$.aud')"
-    names = " ".join(facts.audiences)
+        yield f"  http-request set-var(txn.jot_good) {_TOKEN},{verified} if {{ var(txn.jot_kid) -m str {key.kid} }}"
+    if wish.offline:
+        yield from _judging(facts)
+    elif keys:
+        yield "  # What the key that it names has not signed, and what is over, is refused without asking."
+        ours = f"{{ var(txn.jot_kid) -m str {' '.join(key.kid for key in keys)} }}"
+        yield f"  {_INVALID} if {ours} !{{ var(txn.jot_good) -m int 1 }}"
+        yield f"  {_INVALID} if {ours} {{ var(txn.jot_left) -m int le -{facts.leeway_s} }}"
+
+
+def _judging(facts: Facts) -> Iterator[str]:
+    """All that is looked at where nobody is asked."""
+    yield f"  {_refuse(401, 'unauthorized', '')} unless {{ var(txn.jot_token) -m found }}"
+    yield f"  {_INVALID} unless {{ var(txn.jot_good) -m int 1 }}"
+    yield f"  {_INVALID} unless {{ var(txn.jot_left) -m int gt -{facts.leeway_s} }}"
+    yield f"  {_INVALID} unless {{ {_header('typ')} -m str -i {ACCESS_TOKEN_TYPE} }}"
+    yield f"  {_INVALID} unless {{ {_claim('iss')} -m str {facts.issuer} }}"
     listed = " ".join(f"'\"{name}\"'" for name in facts.audiences)
-    yield f"  {_deny()} unless {{ {audience} -m str {names} }} || {{ {audience} -m sub {listed} }}"
-    for scope in facts.scopes:
-        held = f"var(txn.jot_token),jwt_payload_query('$.scope') -m reg '(^| ){re.escape(scope)}( |$)'"
-        yield f"  {_deny()} unless {{ {held} }}"
+    alone = f"{{ {_claim('aud')} -m str {' '.join(facts.audiences)} }}"
+    yield f"  {_INVALID} unless {alone} || {{ {_claim('aud')} -m sub {listed} }}"
     yield "  # A token that is bound to a key would be taken from whoever has it."
-    yield f"  {_deny()} if {{ var(txn.jot_token),jwt_payload_query('$.cnf') -m found }}"
+    yield f"  {_INVALID} if {{ {_claim('cnf')} -m found }}"
+    wanted = f', error=\\"insufficient_scope\\", scope=\\"{" ".join(facts.scopes)}\\"'
+    for scope in facts.scopes:
+        held = f"{{ {_claim('scope')} -m reg '(^| ){re.escape(scope)}( |$)' }}"
+        yield f"  {_refuse(403, 'insufficient_scope', wanted)} unless {held}"
 
 
-def _deny() -> str:
-    return f'http-request deny status 401 hdr WWW-Authenticate "{_INVALID}"'
+def _header(member: str) -> str:
+    return f"{_TOKEN},jwt_header_query('$.{member}')"
+
+
+def _claim(name: str) -> str:
+    return f"{_TOKEN},jwt_payload_query('$.{name}')"
+
+
+def _refuse(status: int, code: str, said: str) -> str:
+    """The refusal with a challenge that says this, and the error object."""
+    body = f'{{"error":{{"message":"This call needs a token that counts.","code":"{code}"}}}}'
+    challenge = f'hdr WWW-Authenticate "Bearer realm=\\"jotgate\\"{said}"'
+    return f"http-request return status {status} content-type application/json string '{body}' {challenge}"
+
+
+_INVALID: Final = _refuse(401, "invalid_token", ', error=\\"invalid_token\\"')
 
 
 def _tls(upstream: Endpoint, roots: str) -> str:
@@ -118,4 +136,4 @@ def _tls(upstream: Endpoint, roots: str) -> str:
 
 
 def _file(key: PublicKey) -> str:
-    return f"{key.kid}.pem"
+    return f"{key.kid}{KEY_FILES}"

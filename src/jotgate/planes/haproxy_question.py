@@ -58,6 +58,8 @@ core.register_action("jotgate", { "http-req" }, function(txn)
   for _, name in ipairs(TOLD) do
     told[name] = first(answer.headers, name)
   end
+  -- HAProxy itself answers with 503 when nobody does, and does not say when to come again.
+  if status == 503 and not told["retry-after"] then told["retry-after"] = "1" end
   refuse(txn, status, told, answer.body or "")
 end, 0)
 """

@@ -15,9 +15,11 @@ _ASKED: Final = "/_jotgate"
 # Fields that the question carries beside those that say what is asked about; all others stay away.
 _SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent")
 _TEXTS: Final = {
-    "429": "This call is over a quota; Retry-After says when to try again.",
-    "503": "It cannot be decided now whether this call may pass; try again.",
-    "403": "This call is not allowed.",
+    "400": ("bad_request", "This request can be read in more than one way, or is none."),
+    "401": ("unauthorized", "This call needs a token that counts; WWW-Authenticate says what is wrong."),
+    "403": ("forbidden", "This call is not allowed; WWW-Authenticate says if a scope is missing."),
+    "429": ("too_many_requests", "This call is over a limit; Retry-After says when to try again."),
+    "503": ("unavailable", "It cannot be known now whether this call may pass; try again."),
 }
 
 
@@ -37,18 +39,20 @@ def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iter
     yield 'map $http_upgrade $jotgate_connection { default upgrade; "" ""; }'
     yield ""
     yield "server {"
-    yield f"  listen {_listen(endpoint(wish.listen))};"
+    yield f"  listen {endpoint(wish.listen).address};"
     yield "  client_max_body_size 32m;"
+    yield "  # Some upstreams read '_' as '-'."
+    yield "  underscores_in_headers off;"
     yield ""
     yield "  # Do not let `return`, `rewrite` or `if` answer here: nginx does what they say before it asks."
     yield "  location / {"
     yield f"    auth_request {_ASKED};"
     yield "    auth_request_set $jotgate_status $upstream_http_x_jot_status;"
-    yield "    auth_request_set $jotgate_code $upstream_http_x_jot_code;"
     yield "    auth_request_set $jotgate_after $upstream_http_retry_after;"
     yield "    auth_request_set $jotgate_challenge $upstream_http_www_authenticate;"
     for name in facts.identity:
         yield f"    auth_request_set {_variable(name)} $upstream_http_{_snake(name)};"
+    yield "    error_page 401 = @jotgate_unknown;"
     yield "    error_page 403 = @jotgate_refused;"
     yield "    # 500 is what nginx makes of a question that nobody answered."
     yield "    error_page 500 = @jotgate_silent;"
@@ -99,21 +103,24 @@ def _question(facts: Facts, gate: Endpoint, wish: Wish) -> Iterator[str]:
 
 
 def _refusals() -> Iterator[str]:
-    yield "  location @jotgate_refused {"
-    yield "    default_type application/json;"
-    yield "    add_header WWW-Authenticate $jotgate_challenge always;"
-    yield "    add_header Retry-After $jotgate_after always;"
-    yield "    add_header Cache-Control no-store always;"
-    for status in ("429", "503"):
-        yield f"    if ($jotgate_status = {status}) {{ return {status} '{_body(status)}'; }}"
-    yield f"    return 403 '{_body('403')}';"
-    yield "  }"
+    yield "  # Of a 401 nginx itself passes WWW-Authenticate on, and once is enough."
+    yield from _location("jotgate_unknown", (), ("401",))
     yield ""
-    yield "  location @jotgate_silent {"
+    told = ("WWW-Authenticate $jotgate_challenge", "Retry-After $jotgate_after")
+    yield from _location("jotgate_refused", told, ("400", "429", "503", "403"))
+    yield ""
+    yield from _location("jotgate_silent", ("Retry-After 1",), ("503",))
+
+
+def _location(name: str, fields: tuple[str, ...], statuses: tuple[str, ...]) -> Iterator[str]:
+    """A named location that answers with the status that jotgate meant, or with the last of these."""
+    yield f"  location @{name} {{"
     yield "    default_type application/json;"
-    yield "    add_header Retry-After 1 always;"
-    yield "    add_header Cache-Control no-store always;"
-    yield f"    return 503 '{_body('503', 'control_unavailable')}';"
+    for field in (*fields, "Cache-Control no-store"):
+        yield f"    add_header {field} always;"
+    for status in statuses[:-1]:
+        yield f"    if ($jotgate_status = {status}) {{ return {status} '{_body(status)}'; }}"
+    yield f"    return {statuses[-1]} '{_body(statuses[-1])}';"
     yield "  }"
 
 
@@ -127,12 +134,10 @@ def _reached(name: str, whom: Endpoint, roots: str, path: str) -> Iterator[str]:
         yield f'    proxy_ssl_trusted_certificate "{roots or _SYSTEM_ROOTS}";'
 
 
-def _body(status: str, code: str = "$jotgate_code") -> str:
-    return json.dumps({"error": {"message": _TEXTS[status], "code": code}}, separators=(",", ":"))
-
-
-def _listen(where: Endpoint) -> str:
-    return where.address
+def _body(status: str) -> str:
+    """The error object; nginx keeps of the answer that it was given no more than fields."""
+    code, message = _TEXTS[status]
+    return json.dumps({"error": {"message": message, "code": code}}, separators=(",", ":"))
 
 
 def _variable(name: str) -> str:

@@ -1,0 +1,153 @@
+"""Real nginx, Envoy, Caddy, Traefik and HAProxy, each with what `jotgate plane` printed for it, before an upstream.
+
+All share one gateway. Each lets the same callers pass and refuses the same, with the status and the fields that each
+was due, and none lets a caller say of itself who it is.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pytest
+
+from jotgate.jose.keys import generate
+from jotgate.testing.issuer import TestIssuer
+from jotgate.testing.running import until
+from tests.integration.exchanges import Answer
+from tests.planes import Plane, PlaneStage, plane_stage
+from tests.token_stage import claims_of
+
+NAMES: Final = ("nginx", "envoy", "caddy", "traefik", pytest.param("haproxy", marks=pytest.mark.peers))
+REVOKED_WITHIN_S: Final = 1.0
+SPOOFED: Final = {
+    "X-Jot-Subject": "root",
+    "x-jot-roles": "admin",
+    "X-JOT-IDENTITY": "forged",
+    "X_Jot_Subject": "root",
+    "X-Jot_Tenant": "other",
+    "X-Original-Uri": "/public",
+    "X-Original-Method": "GET",
+    "X-Forwarded-Uri": "/public",
+    "X-Forwarded-Method": "GET",
+    "DPoP": "none",
+}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[PlaneStage]:
+    with plane_stage() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def plane(request: pytest.FixtureRequest, stage: PlaneStage) -> Plane:
+    return stage.start(str(request.param))
+
+
+@pytest.fixture(scope="module")
+def good(stage: PlaneStage) -> str:
+    return stage.token()
+
+
+def challenge(answer: Answer) -> str:
+    """The one challenge of an answer."""
+    (found,) = answer.all("www-authenticate")
+    return found
+
+
+def test_a_good_token_passes_and_the_upstream_is_told_who_calls(stage: PlaneStage, plane: Plane, good: str) -> None:
+    answer = plane(good, fields=SPOOFED)
+    assert (answer.status, answer.json) == (200, {"here": True})
+    seen = stage.upstream.requests[-1]
+    assert seen.target == "/v1/things?a=b"
+    told = {name: value for name, value in seen.headers.items() if name.replace("_", "-").startswith("x-jot-")}
+    assert {name: value for name, value in told.items() if value} == {
+        "x-jot-subject": "ann",
+        "x-jot-client": "jotgate-cli",
+        "x-jot-scopes": "decide",
+        "x-jot-issuer": stage.gateway.url,
+    }
+    assert "authorization" not in seen.headers, "the upstream is not shown the token"
+    assert "dpop" not in seen.headers
+
+
+def test_what_jotgate_says_cannot_be_taken_out_again(stage: PlaneStage, plane: Plane, good: str) -> None:
+    """RFC 9110 s7.6.1: a proxy passes no field on that Connection names, and some honour that after they asked."""
+    answer = plane(good, fields={"Connection": "close, X-Jot-Subject"})
+    if answer.status == 200:
+        assert stage.upstream.requests[-1].headers["x-jot-subject"] == "ann"
+    else:
+        assert answer.status == 400
+
+
+def test_no_token_and_a_bad_one_are_told_what_is_wanted(stage: PlaneStage, plane: Plane, good: str) -> None:
+    before = len(stage.upstream.requests)
+    nobody = plane()
+    assert (nobody.status, challenge(nobody)) == (401, 'Bearer realm="jotgate"')
+    bad = plane(f"{good[:-8]}AAAAAAAA")
+    assert bad.status == 401
+    assert 'error="invalid_token"' in challenge(bad)
+    assert bad.json["error"]["code"]
+    assert len(stage.upstream.requests) == before
+
+
+def test_a_path_with_a_rule_of_its_own_wants_its_scope(plane: Plane, good: str) -> None:
+    refused = plane(good, "/reports/2026")
+    assert refused.status == 403
+    assert 'error="insufficient_scope"' in challenge(refused)
+    assert 'scope="embeddings"' in challenge(refused)
+    for other in (
+        "/v1/../reports/2026",
+        "/v1%2f..%2freports/2026",
+        "//reports/2026",
+        "/%72eports/2026",
+        "/reports;a=b",
+    ):
+        assert plane(good, other).status in {400, 403}, other
+
+
+def test_a_quota_of_requests_lets_no_more_pass(stage: PlaneStage, plane: Plane) -> None:
+    token = stage.token("--max-requests", "3", subject=plane.name)
+    before = len(stage.upstream.requests)
+    with ThreadPoolExecutor(4) as callers:
+        answers = list(callers.map(lambda _: plane(token), range(8)))
+    assert Counter(answer.status for answer in answers) == {200: 3, 429: 5}
+    assert len(stage.upstream.requests) == before + 3
+
+
+def test_a_rate_is_told_with_when_to_come_again(stage: PlaneStage, plane: Plane) -> None:
+    token = stage.token("--limit", "1 requests/day", subject=plane.name)
+    assert plane(token).status == 200
+    refused = plane(token)
+    assert refused.status == 429
+    assert 0 < int(refused.all("retry-after")[0]) <= 86_400
+
+
+def test_a_revoked_token_is_refused_within_the_bound(stage: PlaneStage, plane: Plane) -> None:
+    token = stage.token(subject=plane.name)
+    assert plane(token).status == 200
+    stage.revoke(str(claims_of(token)["jti"]))
+    until(lambda: plane(token).status == 401, "the revoked token is refused", REVOKED_WITHIN_S)
+    assert 'error="invalid_token"' in challenge(plane(token))
+
+
+def test_where_it_cannot_be_known_it_is_503(plane: Plane) -> None:
+    """The keys of the token's issuer are out of reach."""
+    token = TestIssuer(generate("ES256"), "https://silent.example", "any", time.time()).token().decode()
+    answer = plane(token)
+    assert answer.status == 503
+    assert int(answer.all("retry-after")[0]) > 0
+
+
+def test_without_jotgate_nothing_passes(stage: PlaneStage, plane: Plane, good: str) -> None:
+    """The same program, told to ask where nobody is."""
+    before = len(stage.upstream.requests)
+    answer = stage.start(plane.name, gate="http://127.0.0.1:1", asks=500)(good)
+    assert len(stage.upstream.requests) == before
+    match plane.name:
+        case "nginx" | "envoy" | "haproxy":
+            assert (answer.status, answer.all("retry-after")) == (503, ["1"])
+        case _:
+            assert answer.status >= 500

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from jotgate.core.kong_admin import Row, ask, list_path, read_page
+from jotgate.core.kong_admin import KongPage, OffsetRefused, Row, ask, list_path, read_page
 from jotgate.errors import RequestMalformed
 from jotgate.ports import KongAdmin
 from jotgate.services.kong_counts import CountedGate
@@ -46,13 +46,21 @@ class KongConsumers:
             KongUnavailable, KongRefused: Kong does not say.
         """
         if len(offset) > _OFFSET_MAX or not (offset.isascii() and offset.isprintable()):
-            raise RequestMalformed("'offset' is none that a page has named", param="offset")
-        path = list_path("/consumers", offset=offset)
-        answer = await self._gate.counted("consumers", "GET", lambda: self._admin.ask(ask("GET", path)))
-        page = read_page(answer)
+            raise _no_offset()
+        try:
+            page = await self._gate.counted("consumers", "GET", lambda: self._read(offset))
+        except OffsetRefused:
+            raise _no_offset() from None
         following = page.offset or None
         next_path = f"/consumers?{urlencode({'offset': following})}" if following else None
         return ConsumerPage([_listed(row) for row in page.rows], next_path, following)
+
+    async def _read(self, offset: str) -> KongPage:
+        return read_page(await self._admin.ask(ask("GET", list_path("/consumers", offset=offset))))
+
+
+def _no_offset() -> RequestMalformed:
+    return RequestMalformed("'offset' is none that a page has named, or the list has changed", param="offset")
 
 
 def _listed(row: Row) -> ListedConsumer:

@@ -63,9 +63,9 @@ class _Ask:
         self.bearer = credential.strip() if scheme.lower() == "bearer" else ""
         self.client = _basic(credential) if scheme.lower() == "basic" else None
 
-    def client_pair(self) -> tuple[str, str]:
-        """Who says that it asks: the client ID and the secret, by Basic or in the form."""
-        return self.client or (self.values.get("client_id", ""), self.values.get("client_secret", ""))
+    def client_pair(self, name: str = "client_id", secret: str = "client_secret") -> tuple[str, str]:
+        """Who says that it asks: the client ID and the secret, by Basic or as these values."""
+        return self.client or (self.values.get(name, ""), self.values.get(secret, ""))
 
 
 class CasdoorServer(CasdoorTold, UpstreamServer):
@@ -83,6 +83,7 @@ class CasdoorServer(CasdoorTold, UpstreamServer):
             ("GET", f"{JWKS_PATH}.json"): lambda _: self._keys(),
             ("GET", f"/.well-known/{self.application}/jwks"): lambda _: self._keys(app=True),
             ("POST", TOKEN_PATH): self._token,
+            ("POST", "/api/login/oauth/refresh_token"): self._token,
             ("POST", INTROSPECTION_PATH): self._introspection,
             ("GET", USERINFO_PATH): self._userinfo,
             ("GET", "/api/get-account"): self._account,
@@ -231,7 +232,7 @@ class CasdoorServer(CasdoorTold, UpstreamServer):
     def _user(self, ask: _Ask) -> Answer:
         """A client of the application may ask for anybody, a user for themselves, an admin for all."""
         holder = self._holder(ask)
-        known = ask.client_pair() == (self.client_id, self.client_secret)
+        known = ask.client_pair("clientId", "clientSecret") == (self.client_id, self.client_secret)
         wanted = ask.values.get("id", "")
         user = self.users.get(wanted)
         if user is None and "userId" in ask.values:

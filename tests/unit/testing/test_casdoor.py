@@ -208,7 +208,7 @@ def test_users_are_told_in_an_envelope_to_whom_they_concern(casdoor: CasdoorServ
     assert get(casdoor, f"/api/get-user?userId={ALICE.subject}", admin)[1]["data"]["name"] == "alice"
     assert get(casdoor, "/api/get-user?id=sharif/bob", alice)[1]["msg"] == "Unauthorized operation"
     assert get(casdoor, "/api/get-user?id=sharif/nobody", admin)[1]["msg"] == "The user: sharif/nobody doesn't exist"
-    pair = urlencode({"client_id": casdoor.client_id, "client_secret": casdoor.client_secret})
+    pair = urlencode({"clientId": casdoor.client_id, "clientSecret": casdoor.client_secret})
     assert get(casdoor, f"/api/get-user?id=sharif/bob&{pair}")[1]["data"]["name"] == "bob"
 
 

@@ -1,5 +1,7 @@
 """Answers what proxies ask: a request whose token is good is let pass or not, and the upstream is told who calls."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from jotgate.core.decisions import PathRule, identity_lines
@@ -8,13 +10,17 @@ from jotgate.errors import InsufficientScope
 from jotgate.gateway.admission import expect, permit
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.identities import NO_IDENTITY, Identities
+from jotgate.gateway.metered_plain import Answering
 from jotgate.gateway.plain_answers import Opened
 from jotgate.gateway.records import CallRecorder
-from jotgate.ports import Caller
+from jotgate.ports import Caller, Running
 
 _OK: Final = 200
 _KEPT_NOWHERE: Final = b"Cache-Control: no-store\r\n"
 _LINES_MAX: Final = 8_192
+
+Count = Callable[[Answering, Opened, Caller], Running | None]
+"""Has a request answered by what it is given once it is counted, or lets it wait for that, or refuses it."""
 
 
 class DecisionAnswers:
@@ -29,8 +35,8 @@ class DecisionAnswers:
         self._young: dict[int, tuple[Principal, bytes]] = {}
         self._old: dict[int, tuple[Principal, bytes]] = {}
 
-    def answer(self, opened: Opened, caller: Caller) -> None:
-        """Let a request pass whose caller may have it, and record that.
+    def answer(self, count: Count, opened: Opened, caller: Caller) -> Running | None:
+        """Let a request pass whose caller may have it, and record that; only what may pass is counted, by `count`.
 
         Raises:
             InsufficientScope: its token has not the scopes that the path's rule asks for.
@@ -38,15 +44,22 @@ class DecisionAnswers:
             PermissionRefused, ControlStale: as for a call (`admission.permit`).
             IdentityUnwritten: the upstream is to be told by a token who calls, and there is none any more.
         """
-        request, principal = opened.request, opened.principal
-        rule = request.asked
+        rule, principal = opened.request.asked, opened.principal
         assert rule is not None, "the face's requests have one"
-        policy = "" if rule.public else _permit(opened, rule)
-        identity = NO_IDENTITY
-        if self.identities is not None and not rule.public:
+        told = self._lines(principal)
+        if rule.public:
+            self._let_pass(told + NO_IDENTITY, "", opened, caller)
+            return None
+        policy, identity = _permit(opened, rule), NO_IDENTITY
+        if self.identities is not None:
             identity = self.identities.line(principal, opened.world, opened.now_s)
-        caller.respond(_OK, request_id_line(request.request_id) + self._lines(principal) + identity, b"")
-        self._recorder.answered(request, principal, status=_OK, model=rule.name, bytes_out=0, policy=policy)
+        return count(partial(self._let_pass, told + identity, policy), opened, caller)
+
+    def _let_pass(self, told: bytes, policy: str, opened: Opened, caller: Caller) -> None:
+        request = opened.request
+        caller.respond(_OK, request_id_line(request.request_id) + told, b"")
+        name = "" if request.asked is None else request.asked.name
+        self._recorder.answered(request, opened.principal, status=_OK, model=name, bytes_out=0, policy=policy)
 
     def _lines(self, principal: Principal) -> bytes:
         found = self._young.get(id(principal))

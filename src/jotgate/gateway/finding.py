@@ -25,8 +25,7 @@ class Answerers:
         self._plain = plain
         self._counted = counted
         self._forward = forward
-        self._pass: Final[Answering] = decisions.answer
-        self._pass_counted: Final[Answering] = partial(self._count, decisions.answer)
+        self._decide: Final[Answering] = partial(decisions.answer, self._count)
         self._of_faces: dict[tuple[str, bytes], FaceOperation] = {}
 
     def serve(self, face: str, operations: Iterable[FaceOperation]) -> None:
@@ -41,7 +40,7 @@ class Answerers:
     def find_at_face(self, request: Request) -> tuple[Operation, Answering]:
         """The same at a face: one of its own operations, or of the table. Raises UnknownOperation, MethodRefused."""
         if request.asked is not None:
-            return DECISION, self._pass if request.asked.public else self._pass_counted
+            return DECISION, self._decide
         own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
         if own is not None:
             return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))

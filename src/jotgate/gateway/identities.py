@@ -28,7 +28,7 @@ HELD_MAX: Final = 8_192
 
 _ASKS_MAX: Final = 2
 _FIELD: Final = IDENTITY_FIELDS[-1].encode("ascii")
-NO_IDENTITY: Final = _FIELD + b":\r\n"
+NO_IDENTITY: Final = _FIELD + b": \r\n"
 """The line where nobody is told of."""
 
 

@@ -23,6 +23,7 @@ from jotgate.assembly.identity_room import open_identity_desk
 from jotgate.assembly.issuer_room import IssuerRoom
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import KeyRoom, OpenKeys, open_keys
+from jotgate.assembly.kong_auth_room import KongAuthRoom
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.login_room import LoginRoom
 from jotgate.assembly.means import Opener, means_at_start
@@ -316,6 +317,7 @@ def _build_server(
             {
                 **LoginRoom(keys, reloader).build(parts.families, signers),
                 **CozeRoom(rooms.upstreams.tokens, rooms.objects, reloader, clock).build(room.key_set),
+                **KongAuthRoom(keys, reloader, clock, census).build(rooms.kong, room.key_set),
             },
         ),
         metrics=build_metrics(figures),

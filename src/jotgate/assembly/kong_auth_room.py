@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from starlette.applications import Starlette
 
 from jotgate.assembly.keys import OpenKeys
+from jotgate.assembly.kong_room import KongRoom
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemEntropy
 from jotgate.control.public import build_public
@@ -12,7 +13,7 @@ from jotgate.control.surfaces.kong_auth import KongAuthRoutes
 from jotgate.core.key_set import KeySetDocument
 from jotgate.core.kong_auth import KONG_AUTH, KongAuthRules
 from jotgate.core.kong_credentials import CredentialCounts
-from jotgate.ports import Clock, KongAdmin, KongGate
+from jotgate.ports import Clock
 from jotgate.services.kong_consumers import KongConsumers
 from jotgate.services.kong_counts import CountedGate, KongCounts
 from jotgate.services.kong_tokens import KongTokens, TokenMeans
@@ -31,12 +32,12 @@ class KongAuthRoom:
         self._clock = clock
         self._census = census
 
-    def build(self, admin: KongAdmin, gate: KongGate, key_set: Callable[[], KeySetDocument]) -> Mapping[str, Starlette]:
-        """Who answers at the face, by its name; nobody where it is not."""
+    def build(self, kong: KongRoom, key_set: Callable[[], KeySetDocument]) -> Mapping[str, Starlette]:
+        """Who answers at the face, by its name; nobody where it is not. `kong` has who asks Kong."""
         if self.rules() is None:
             return {}
         counts = KongCounts()
-        counted = CountedGate(gate, counts, self._clock)
+        counted = CountedGate(kong.gate, counts, self._clock)
         authority = self._keys.authority
         means = TokenMeans(
             access=self._keys.access,
@@ -48,7 +49,7 @@ class KongAuthRoom:
         )
         routes = KongAuthRoutes(
             KongTokens(means, self._required, counts),
-            KongConsumers(admin, counted),
+            KongConsumers(kong.admin, counted),
             self.rules,
             lambda: self._expose(counts),
             figures_type=CONTENT_TYPE,

@@ -154,7 +154,7 @@ def _check_clock(name: str, stamp: Stamp, leeway_s: int, now_s: Callable[[], flo
     if skew_s <= max(leeway_s, _RESOLUTION_S):
         return Check(name, "ok", f"its clock goes with this one, within {max(leeway_s, 1)} s")
     fix = "Run an NTP client on both machines; it judges by its own clock when tokens end"
-    return Check(name, "fault", f"its clock is {skew_s:.0f} s from this one, and {leeway_s} s are allowed", fix)
+    return Check(name, "fault", f"its clock is {skew_s:.0f} s from this one or more, and {leeway_s} s are allowed", fix)
 
 
 def _get(where: Endpoint, path: str, roots: str) -> tuple[str, bytes]:

@@ -2,9 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jotgate.cli.check_lines import print_checks
 from jotgate.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -16,12 +19,11 @@ from jotgate.cli.common import (
     say_next,
     sources,
 )
+from jotgate.cli.plane import look
+from jotgate.errors import JotgateError
 
 if TYPE_CHECKING:
     from jotgate.assembly.doctor import Check
-
-_MARKS: Final = {"ok": "✓", "fault": "✗", "unknown": "?"}
-_PLAIN_MARKS: Final = {"ok": "ok", "fault": "FAULT", "unknown": "?"}
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,12 +53,13 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     directory = DataDirectory(data_directory(arguments))
     listing = UpstreamOrder(action="list")
-    checks = examine(
+    general = examine(
         directory,
         sources(arguments),
         lambda: find_status(directory),
         lambda: ask_if_running(directory, "/upstreams", listing, UpstreamAnswer),
     )
+    checks = chain(general, _of_planes(arguments))
     if arguments.json:
         found = list(checks)
         sound = not any(check.state == "fault" for check in found)
@@ -68,21 +71,39 @@ def doctor(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def print_checks(checks: "Iterable[Check]") -> bool:
-    """Write each line as soon as it is known. Returns whether there was no fault."""
-    marks = _MARKS if _shows(sys.stdout.encoding, "✓✗") else _PLAIN_MARKS
-    faults = 0
-    for check in checks:
-        faults += check.state == "fault"
-        fix = f"    fix  {check.fix}\n" if check.fix and check.state != "ok" else ""
-        sys.stdout.write(f"{marks[check.state]} {check.name}: {check.text}\n{fix}")
-        sys.stdout.flush()
-    return not faults
+def _of_kong(arguments: argparse.Namespace) -> "Iterator[Check]":
+    """What is to be said of Kong, where settings or a face name one."""
+    from jotgate.assembly.kong_check import look_at_kong
+    from jotgate.cli.operator import ask_if_running, find_status
+    from jotgate.core.kong_orders import KongOrder, KongReport
+    from jotgate.stores.directory import DataDirectory
+    from jotgate.stores.settings import load_settings
+
+    directory = DataDirectory(data_directory(arguments))
+    order = KongOrder(action="plan")
+    yield from look_at_kong(
+        load_settings(sources(arguments)),
+        lambda: find_status(directory),
+        lambda: ask_if_running(directory, "/kong", order, KongReport),
+    )
 
 
-def _shows(encoding: str | None, signs: str) -> bool:
+def _of_planes(arguments: argparse.Namespace) -> "Iterator[Check]":
+    """What is to be said of the configurations of planes that sound settings name."""
+    from jotgate.assembly.check import check_settings
+    from jotgate.assembly.doctor import Check
+    from jotgate.assembly.plane_checks import check_plane
+    from jotgate.stores.directory import DataDirectory
+
+    found = sources(arguments)
+    config = check_settings(DataDirectory(data_directory(arguments)), found).config
+    if config is None or not config.planes.files:
+        return
+    base = found.file.parent if found.file is not None else Path()
     try:
-        signs.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+        looking = look(arguments)
+    except JotgateError as error:
+        yield Check("planes", "unknown", error.message, error.hint)
+        return
+    for name in config.planes.files:
+        yield from check_plane(base / name, looking)

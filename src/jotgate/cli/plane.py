@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from jotgate.cli.check_lines import print_checks
 from jotgate.cli.common import (
     EXIT_FAILED,
     EXIT_OK,
@@ -15,7 +16,7 @@ from jotgate.cli.common import (
     data_directory,
     sources,
 )
-from jotgate.errors import DirectoryRefused
+from jotgate.errors import CommandError, DirectoryRefused
 
 if TYPE_CHECKING:
     from jotgate.assembly.plane_checks import Looking
@@ -98,7 +99,6 @@ def _print(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from jotgate.assembly.plane_checks import check_plane
-    from jotgate.cli.doctor import print_checks
 
     if arguments.file is None:
         raise UsageError("check needs a FILE", hint="Name the configuration that was printed")
@@ -120,6 +120,8 @@ def look(arguments: argparse.Namespace) -> "Looking":
     running = find_status(directory)
 
     def find(wish: "Wish", name: str) -> "Facts":
+        if name == "haproxy" and running is None:
+            raise CommandError("no jotgate runs that could say which keys verify", hint="Start it: jotgate up")
         keys = find_keys(lambda order: _ask(arguments, order), whole=False) if name == "haproxy" else []
         return find_facts(directory, config, running, wish, keys)
 

@@ -30,6 +30,7 @@ from jotgate.core.config import (
 from jotgate.core.config_reader import parse
 from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.oauth_entries import OAuthEntry
+from jotgate.core.plane_entries import PlanesEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
 from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
@@ -50,6 +51,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "tokens": TokensEntry,
     "dpop": DpopEntry,
     "metrics": Metrics,
+    "planes": PlanesEntry,
     "logs": Logs,
     "prompt_chain": PromptChainEntry,
     "api_gateway": ApiGatewayEntry,

@@ -16,6 +16,7 @@ from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.listen_texts import read_listen
 from jotgate.core.mcp_entries import McpEntry
 from jotgate.core.oauth_entries import OAuthEntry
+from jotgate.core.plane_entries import PlanesEntry
 from jotgate.core.policy_entries import PolicyEntry
 from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
@@ -337,6 +338,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     dpop: DpopEntry = DpopEntry()
     metrics: Metrics = Metrics()
     decisions: DecisionsEntry = DecisionsEntry()
+    planes: PlanesEntry = PlanesEntry()
     logs: Logs = Logs()
     mcp: McpEntry = McpEntry()
     prompt_chain: PromptChainEntry = PromptChainEntry()

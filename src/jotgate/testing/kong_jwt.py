@@ -55,7 +55,7 @@ class ProxyAsk(Struct, frozen=True):
         return ""
 
 
-class Caller(Struct, frozen=True):
+class LetIn(Struct, frozen=True):
     """Who was let in: the consumer and the credential; without the latter, nobody proved to be it."""
 
     consumer: Row | None = None
@@ -97,7 +97,7 @@ def unexpected() -> Stopped:
     return Stopped(500, {"message": UNEXPECTED})
 
 
-def authenticate(config: Row, ask: ProxyAsk, store: KongStore, now_s: int, caller: Caller) -> Caller:
+def authenticate(config: Row, ask: ProxyAsk, store: KongStore, now_s: int, caller: LetIn) -> LetIn:
     """Who asks. Raises Stopped. `caller` is who another plugin has found already."""
     if not config["run_on_preflight"] and ask.method == "OPTIONS":
         return caller
@@ -113,14 +113,14 @@ def authenticate(config: Row, ask: ProxyAsk, store: KongStore, now_s: int, calle
     return _anonymous(config["anonymous"], store)
 
 
-def _anonymous(named: str, store: KongStore) -> Caller:
+def _anonymous(named: str, store: KongStore) -> LetIn:
     consumer = store.find(ENTITIES["consumers"], named)
     if consumer is None:
         raise Stopped(500, {"message": f"anonymous consumer {named} is configured but doesn't exist"})
-    return Caller(consumer)
+    return LetIn(consumer)
 
 
-def _proven(config: Row, ask: ProxyAsk, store: KongStore, now_s: int) -> Caller:
+def _proven(config: Row, ask: ProxyAsk, store: KongStore, now_s: int) -> LetIn:
     realm = config["realm"]
     told = [f'realm="{realm}"'] if realm else []
     bare = ("WWW-Authenticate: " + " ".join(["Bearer", *told])).encode()
@@ -156,7 +156,7 @@ def _proven(config: Row, ask: ProxyAsk, store: KongStore, now_s: int) -> Caller:
     consumer = store.get("consumers", credential["consumer"]["id"])
     if consumer is None:
         raise Stopped(401, {"message": f"Could not find consumer for '{name}={credential['key']}'"})
-    return Caller(consumer, credential)
+    return LetIn(consumer, credential)
 
 
 def found_tokens(config: Row, ask: ProxyAsk) -> set[str | bool]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from jotgate.testing.kong_entities import ENTITIES
-from jotgate.testing.kong_jwt import Caller, ProxyAsk, Stopped
+from jotgate.testing.kong_jwt import LetIn, ProxyAsk, Stopped
 from jotgate.testing.kong_plugins import PERIODS
 from jotgate.testing.kong_store import KongStore
 from jotgate.testing.kong_values import Row
@@ -21,7 +21,7 @@ def stopped(status: int, message: str, *lines: bytes) -> Stopped:
     return Stopped(status, {"message": message, "request_id": _REQUEST_ID}, *lines)
 
 
-def let_through(config: Row, caller: Caller, store: KongStore) -> str | None:
+def let_through(config: Row, caller: LetIn, store: KongStore) -> str | None:
     """The groups that the upstream is told; None: nothing is said. Raises Stopped."""
     if caller.consumer is None:
         raise stopped(401, "Unauthorized")
@@ -41,7 +41,7 @@ class Rates:
     def __init__(self) -> None:
         self._used: dict[tuple[str, str, str, datetime], int] = {}
 
-    def take(self, plugin: Row, ask: ProxyAsk, caller: Caller, service: Row | None, now_s: float) -> tuple[bytes, ...]:
+    def take(self, plugin: Row, ask: ProxyAsk, caller: LetIn, service: Row | None, now_s: float) -> tuple[bytes, ...]:
         """Count a request; the header lines of its answer. Raises Stopped when a window is full."""
         config = plugin["config"]
         now = datetime.fromtimestamp(now_s, UTC)
@@ -60,7 +60,7 @@ class Rates:
         return lines
 
 
-def _identifier(config: Row, ask: ProxyAsk, caller: Caller, service: Row | None) -> str:
+def _identifier(config: Row, ask: ProxyAsk, caller: LetIn, service: Row | None) -> str:
     way = config["limit_by"]
     found: str | None = None
     if way == "consumer":

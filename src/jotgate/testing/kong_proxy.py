@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from jotgate.testing import kong_limits
-from jotgate.testing.kong_jwt import IDENTITY, Caller, ProxyAsk, Stopped, authenticate
+from jotgate.testing.kong_jwt import IDENTITY, LetIn, ProxyAsk, Stopped, authenticate
 from jotgate.testing.kong_routes import Match, matched, plugin_for
 from jotgate.testing.kong_told import KongTold
 from jotgate.testing.kong_values import Row
@@ -44,7 +44,7 @@ class ProxyServer(UpstreamServer):
         """Every plugin in its turn: what the service is told, and what the answer is told beside."""
         store = self._kong.store
         jwt = plugin_for(store, "jwt", match, None)
-        caller = Caller()
+        caller = LetIn()
         headers: dict[str, str] = {}
         if jwt is not None:
             caller = authenticate(jwt["config"], ask, store, int(self._kong.now_s()), caller)

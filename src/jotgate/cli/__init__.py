@@ -20,6 +20,7 @@ from jotgate.cli import (
     explain,
     issuer,
     key,
+    kong,
     migrate,
     pat,
     plane,
@@ -88,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    places = (upstream, plane)
+    places = (upstream, plane, kong)
     for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, *places, audit, explain, migrate):
         noun.register(commands)
     return parser

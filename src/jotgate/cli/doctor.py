@@ -59,7 +59,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         lambda: find_status(directory),
         lambda: ask_if_running(directory, "/upstreams", listing, UpstreamAnswer),
     )
-    checks = chain(general, _of_planes(arguments))
+    checks = chain(general, _of_planes(arguments), _of_kong(arguments))
     if arguments.json:
         found = list(checks)
         sound = not any(check.state == "fault" for check in found)

@@ -5,8 +5,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +15,10 @@ from jotgate.cli.common import (
     add_data_option,
     say_next,
 )
+from jotgate.cli.new_files import new_file
 from jotgate.cli.outcomes import may_be_done
 from jotgate.cli.tables import print_table, time_text
-from jotgate.errors import CommandError, DirectoryRefused
+from jotgate.errors import CommandError
 
 if TYPE_CHECKING:
     from jotgate.cli.operator import Offline
@@ -220,7 +219,7 @@ def give(arguments: argparse.Namespace) -> int:
         sys.stdout.write(_ask(arguments, order).text)
         sys.stdout.flush()
         return EXIT_OK
-    with _new_file(Path(arguments.out)) as descriptor:
+    with new_file(Path(arguments.out)) as descriptor:
         os.write(descriptor, _ask(arguments, order).text.encode())
     sys.stderr.write(f"  note  written to '{arguments.out}', which only you can read\n")
     return EXIT_OK
@@ -313,27 +312,6 @@ def _read_material(name: str | None) -> str:
     if len(content) > _MATERIAL_BYTES_MAX:
         raise CommandError("what is given is longer than any key", hint="Give one key in PEM, or as a JWK")
     return content.decode("utf-8", "replace")
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[int]:
-    """A new file of mode 0600 by its descriptor; it goes again if what is to be in it cannot be had."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DirectoryRefused(
-            f"'{path}' cannot be made: {error.strerror}", hint="Name a file that is not there yet"
-        ) from None
-    done = False
-    try:
-        yield descriptor
-        os.fsync(descriptor)
-        done = True
-    finally:
-        os.close(descriptor)
-        if not done:
-            with suppress(OSError):
-                path.unlink()
 
 
 def _row(key: "KeyView") -> list[str]:

@@ -76,9 +76,9 @@ def _url_fault(kong: KongEntry) -> str:
     return ""
 
 
-def _rate_faults(path: str, limits: Mapping[RateWindow, int]) -> list[Fault]:
+def _rate_faults(path: str, limits: Mapping[RateWindow, int] | None) -> list[Fault]:
     """Kong refuses a longer window with a lower limit than a shorter one has."""
-    given = [(window, limits[window]) for window in RATE_WINDOWS if window in limits]
+    given = [(window, limits[window]) for window in RATE_WINDOWS if limits is not None and window in limits]
     return [
         (path, f"has {most} for a {longer} and {least} for a {shorter}; a longer window has no lower limit")
         for (shorter, least), (longer, most) in pairwise(given)

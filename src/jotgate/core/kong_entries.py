@@ -65,7 +65,7 @@ class KongEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     run_on_preflight: _Flag = True
     allow_groups: _Groups = ()
     groups: _Groups = ()
-    rate_limits: _RateLimits = {}
+    rate_limits: _RateLimits | None = None
     rate_policy: Annotated[Literal["local", "cluster"], Meta(description='"local" or "cluster"')] = "local"
 
 
@@ -76,4 +76,4 @@ class KongConsumerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         str, Meta(description="a consumer's name, 1 to 128 characters without spaces", pattern=r"^[!-~]{1,128}\Z")
     ]
     groups: _Groups | None = None
-    rate_limits: _RateLimits = {}
+    rate_limits: _RateLimits | None = None

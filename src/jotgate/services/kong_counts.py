@@ -1,9 +1,11 @@
 """Counts what is done for the users of the Kong auth service, and what is asked of Kong for it."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, TypeVar
 
+from jotgate.core.figures import BOUNDS_US
 from jotgate.core.kong_credentials import KongConsumer, KongCredential, PlacedConsumer
 from jotgate.core.values import Secret
 from jotgate.errors import JotgateError
@@ -16,10 +18,24 @@ _Result = TypeVar("_Result")
 _DONE: Final = "ok"
 
 
+class Spans:
+    """Times that something took, by bucket. Mutable: the counts, and their sum in microseconds."""
+
+    def __init__(self) -> None:
+        self.buckets: Final = [0] * (len(BOUNDS_US) + 1)
+        self.sum_us = 0
+
+    def add(self, span_us: int) -> None:
+        """Count one."""
+        self.buckets[bisect_left(BOUNDS_US, span_us)] += 1
+        self.sum_us += span_us
+
+
 class KongCounts:
     """The counts of one control process. Mutable: they only grow.
 
-    `calls` has the requests to Kong by what they do, the method and the outcome: `ok`, or an error's code.
+    `calls` has the requests to Kong by what they are about, the method and the outcome: `ok`, or an error's code. Of
+    `spans`, how long they took, by the first two.
     """
 
     def __init__(self) -> None:
@@ -27,8 +43,7 @@ class KongCounts:
         self.deleted = 0
         self.consumers = 0
         self.calls: Final[Counter[tuple[str, str, str]]] = Counter()
-        self.calls_us: Final[Counter[str]] = Counter()
-        """For how many microseconds Kong was waited for, by what was done."""
+        self.spans: Final[dict[tuple[str, str], Spans]] = {}
 
 
 class CountedGate:
@@ -64,5 +79,6 @@ class CountedGate:
             raise
         finally:
             self._counts.calls[endpoint, method, outcome] += 1
-            self._counts.calls_us[endpoint] += int((self._clock.monotonic_s() - begun_s) * 1_000_000)
+            spans = self._counts.spans.setdefault((endpoint, method), Spans())
+            spans.add(int((self._clock.monotonic_s() - begun_s) * 1_000_000))
         return found

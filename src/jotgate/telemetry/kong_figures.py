@@ -15,7 +15,6 @@ from jotgate.services.kong_counts import KongCounts
 from jotgate.telemetry.census import Census
 from jotgate.telemetry.exposition import Family, Histogram, HistogramFamily, Labels, add_histograms, sum_samples, write
 
-_MICRO: Final = 1_000_000
 _ENDPOINTS: Final = {one.name: (one.method.decode("ascii"), one.path.decode("ascii")) for one in KONG_OPERATIONS}
 _BELOW: Final = {"/my-tokens/": "/my-tokens/{jwt_id}"}
 _UNAUTHENTICATED: Final = frozenset(
@@ -38,8 +37,11 @@ _UNAUTHENTICATED: Final = frozenset(
     }
 )
 """The codes of who did not prove to be anybody."""
-_CASDOOR: Final = frozenset({Code.ISSUER_UNAVAILABLE, Code.NOT_READY})
+_UNKNOWN: Final = frozenset({Code.ISSUER_UNAVAILABLE, Code.NOT_READY})
 """The codes of when Casdoor's keys, or its settings, are not there: neither a success nor a failure of the user."""
+
+_REFUSED: Final = 4
+"""The first digit of the least status of a refusal."""
 
 
 def expose_kong(census: Census, counts: KongCounts, held: CredentialCounts) -> bytes:
@@ -51,7 +53,7 @@ def expose_kong(census: Census, counts: KongCounts, held: CredentialCounts) -> b
 
 def _requests(rows: list[Row]) -> Iterator[Family | HistogramFamily]:
     yield Family(
-        "kong_auth_request_count",
+        "kong_auth_request_count_total",
         "counter",
         "Requests that have ended, by method, endpoint and class of status.",
         sum_samples(({**_place(row), "status_code": f"{row.label.status}xx"}, row.count) for row in rows),
@@ -64,31 +66,38 @@ def _requests(rows: list[Row]) -> Iterator[Family | HistogramFamily]:
     yield Family(
         "kong_auth_errors_total",
         "counter",
-        "Requests that were told no, or failed, by class of status and endpoint.",
+        "Requests that were told no, or failed, by error code, or class of status where control has told it.",
         sum_samples(
-            ({"error_type": f"{row.label.status}xx", "endpoint": _place(row)["endpoint"]}, row.count)
+            ({**_place(row), "error_type": row.label.code or f"{row.label.status}xx"}, row.count)
             for row in rows
-            if row.label.status >= 4
+            if row.label.status >= _REFUSED
         ),
     )
 
 
 def _authentications(rows: list[Row]) -> Iterator[Family]:
-    failed = sum(row.count for row in rows if row.label.code in _UNAUTHENTICATED)
-    unknown = sum(row.count for row in rows if row.label.code in _CASDOOR)
-    proved = sum(row.count for row in rows) - failed - unknown
+    failed = [row for row in rows if row.label.code in _UNAUTHENTICATED]
+    unknown = sum(row.count for row in rows if row.label.code in _UNKNOWN)
+    failures = sum(row.count for row in failed)
+    proved = sum(row.count for row in rows) - failures - unknown
     method: Labels = {"method": "casdoor"}
-    for name, text, count in (
-        ("kong_auth_authentication_success_total", "Requests with a good access token of Casdoor.", proved),
-        ("kong_auth_authentication_failure_total", "Requests without one.", failed),
-    ):
-        yield Family(name, "counter", text, [(method, count)])
-    for name, text, count in (
-        ("kong_auth_casdoor_auth_success_total", "The same as authentication_success_total.", proved),
-        ("kong_auth_casdoor_auth_failure_total", "The same as authentication_failure_total.", failed),
-        ("kong_auth_jwt_tokens_validated_total", "Access tokens of Casdoor that were verified and good.", proved),
-    ):
-        yield Family(name, "counter", text, [({}, count)])
+    by_type = [({"error_type": row.label.code}, row.count) for row in failed]
+    good, bad = "Requests with a good access token of Casdoor.", "Requests without one, by error code."
+    yield Family("kong_auth_authentication_success_total", "counter", good, [(method, proved)])
+    yield Family(
+        "kong_auth_authentication_failure_total",
+        "counter",
+        bad,
+        sum_samples(({**method, **labels}, count) for labels, count in by_type),
+    )
+    yield Family("kong_auth_casdoor_auth_success_total", "counter", good, [({}, proved)])
+    yield Family("kong_auth_casdoor_auth_failure_total", "counter", bad, sum_samples(by_type))
+    yield Family(
+        "kong_auth_jwt_tokens_validated_total",
+        "counter",
+        "Access tokens of Casdoor that were looked at.",
+        [({"status": "valid"}, proved), ({"status": "invalid"}, failures)],
+    )
 
 
 def _done(counts: KongCounts) -> Iterator[Family]:
@@ -122,11 +131,13 @@ def _asked(counts: KongCounts) -> Iterator[Family]:
             for (endpoint, method, status), count in sorted(counts.calls.items())
         ],
     )
-    yield Family(
-        "kong_auth_kong_api_duration_seconds_sum",
-        "counter",
-        "For how long Kong's Admin API was waited for.",
-        [({"endpoint": endpoint}, spent_us / _MICRO) for endpoint, spent_us in sorted(counts.calls_us.items())],
+    yield HistogramFamily(
+        "kong_auth_kong_api_duration_seconds",
+        "How long Kong's Admin API took, by what it was asked about, and method.",
+        [
+            ({"endpoint": endpoint, "method": method}, Histogram(tuple(spans.buckets), spans.sum_us))
+            for (endpoint, method), spans in sorted(counts.spans.items())
+        ],
     )
 
 

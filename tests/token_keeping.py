@@ -85,22 +85,32 @@ class HandRefreshTokens:
 
     def __init__(self) -> None:
         self.kept: dict[str, KeptRefreshToken] = {}
+        self.held: dict[tuple[str, str], KeptRefreshToken] = {}
         self.broken = False
         self.unwritable = False
 
-    async def read(self, upstream: str) -> KeptRefreshToken | None:
+    async def read(self, upstream: str, holder: str = "") -> KeptRefreshToken | None:
         self._check()
-        return self.kept.get(upstream)
+        return self.held.get((upstream, holder)) if holder else self.kept.get(upstream)
 
-    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
+    async def keep(self, upstream: str, kept: KeptRefreshToken, holder: str = "") -> None:
         self._check()
         if self.unwritable:
             raise StoreUnavailable("the store does not answer")
-        self.kept[upstream] = kept
+        if holder:
+            self.held[upstream, holder] = kept
+        else:
+            self.kept[upstream] = kept
 
-    async def forget(self, upstream: str) -> None:
+    async def fail(self, upstream: str, holder: str, fault: str) -> None:
         self._check()
-        self.kept.pop(upstream, None)
+        self.held[upstream, holder] = msgspec.structs.replace(self.held[upstream, holder], fault=fault)
+
+    async def forget(self, upstream: str, holder: str = "") -> None:
+        self._check()
+        self.held.pop((upstream, holder), None)
+        if not holder:
+            self.kept.pop(upstream, None)
 
     def _check(self) -> None:
         if self.broken:

@@ -269,16 +269,19 @@ class KongGate(Protocol):
 class KeptRefreshTokens(Protocol):
     """The refresh tokens of upstreams, by the upstream's name, kept from one control process to the next.
 
-    All raise DirectoryRefused or StoreUnavailable.
+    `holder` is the caller whose it is; empty: it is that of all. All raise DirectoryRefused or StoreUnavailable.
     """
 
-    async def read(self, upstream: str) -> KeptRefreshToken | None:
-        """The newest that was kept."""
+    async def read(self, upstream: str, holder: str = "") -> KeptRefreshToken | None:
+        """The newest that was kept; a secret that is kept in place of one."""
 
-    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
+    async def keep(self, upstream: str, kept: KeptRefreshToken, holder: str = "") -> None:
         """Keep this in place of the one before, durably: that one is dead by now, or will be."""
 
-    async def forget(self, upstream: str) -> None:
+    async def fail(self, upstream: str, holder: str, fault: str) -> None:
+        """Keep that it is of no use any more, and why: somebody has to connect anew."""
+
+    async def forget(self, upstream: str, holder: str = "") -> None:
         """Erase it; it may be gone already."""
 
 

@@ -225,6 +225,7 @@ TOOL_PIN: Final = ToolPin(
     pinned_by="Ann's \u2603",
     seen="6f" * 32,
     seen_definition=b"{}",
+    seen_read_only=True,
     seen_at_s=51,
 )
 KONG_CREDENTIAL: Final = KongCredential(

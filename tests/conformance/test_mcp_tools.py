@@ -1,4 +1,4 @@
-"""What every store knows of the tools of MCP servers: changed by whoever has seen the last state, and by one at a time."""
+"""What every store knows of the tools of MCP servers: only whoever has seen the last state changes it."""
 
 from msgspec.structs import replace
 

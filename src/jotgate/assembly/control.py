@@ -53,9 +53,9 @@ from jotgate.core.compiler import Materials, compile_snapshot
 from jotgate.core.config import Metrics, seconds
 from jotgate.core.config_checks import check_bound
 from jotgate.core.face_compiler import FaceParts, add_faces
-from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.issuer_compiler import key_source
 from jotgate.core.kong_aims import compile_kong
+from jotgate.core.mcp_compiler import compile_all_grants
 from jotgate.core.personal_tokens import PersonalOrder
 from jotgate.core.plans import needs_plans
 from jotgate.core.presets import Preset
@@ -117,7 +117,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         kept = policies.read(found.settings, own.feed.picture.policies)
         settings = found.settings
         prices = read_price_table()
-        grants = compile_grants(config.upstreams, settings.grant_secrets, settings.reaches)
+        grants = compile_all_grants(config, settings.grant_secrets, settings.reaches)
         materials = Materials(
             credentials=settings.credentials,
             reaches=settings.reaches,
@@ -128,6 +128,7 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
             brought=settings.brought,
             other_credentials=settings.other_credentials,
             grants=grants,
+            mcp_session_key=own.authority.session_key,
         )
         snapshot = compile_snapshot(bound, own.authority.issuer_url, own.keys, version, materials)
         ours = snapshot.issuers[0]
@@ -137,7 +138,8 @@ def run(assignment: Assignment, opener: Opener = open_store) -> None:
         compiled = issuers.compile(ours, remote.sets_for(key_sources))
         parts = FaceParts({one.name: one for one in compiled}, own.keys, prices, settings.prompts, own.signs_with)
         snapshot = add_faces(replace(snapshot, issuers=compiled, made_at_s=own.made_at_s), presets, config, parts)
-        snapshot = replace(snapshot, metered=needs_plans(snapshot, kept=own.limits.kept.any))
+        metered = needs_plans(snapshot, kept=own.limits.kept.any)
+        snapshot = replace(snapshot, metered=metered, tools=own.feed.picture.tools)
         learn_of(snapshot.upstreams, snapshot.all_issuers)
         learn(_further_secrets(settings, presets))
         verifier = build_verifier(snapshot.issuers, VERIFIED_TOKENS, revoked=own.revocations.revoked, sights=sights)
@@ -276,6 +278,7 @@ def _build_server(
     signers = keys.authority.signers(keys.access, room.await_workers)
     statuses = StatusRoom(keys, reloader, signers)
     tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable, statuses.places)
+    rooms.upstreams.speak_by(keys.authority.issuer_url, signers, clock)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
@@ -298,6 +301,7 @@ def _build_server(
                 *policy_room.routes(verify),
                 *quota_room.routes(),
                 *rooms.upstreams.routes,
+                *rooms.mcp.routes,
                 *rooms.kong.routes,
                 *narrowing_routes(parts),
                 *token_routes(

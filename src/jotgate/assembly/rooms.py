@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.kong_room import KongRoom, open_kong_room
+from jotgate.assembly.mcp_room import McpRoom, open_mcp_room
 from jotgate.assembly.object_room import ObjectRoom
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
 from jotgate.assembly.policies import PolicyReader
@@ -47,6 +48,7 @@ class Rooms(Struct, frozen=True):
     sights: SightRoom
     objects: ObjectRoom
     upstreams: UpstreamRoom
+    mcp: McpRoom
     kong: KongRoom
 
     async def keep(self, keys: OpenKeys) -> None:
@@ -69,13 +71,15 @@ class Rooms(Struct, frozen=True):
 
 def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: SystemClock, others: Others) -> Rooms:
     """The rooms, which workers may ask over the bus."""
+    upstreams = open_upstream_room(keys, reloader, bus, clock)
     rooms = Rooms(
         open_personal_room(keys, bus, clock),
         open_proof_desk(keys, reloader, bus),
         open_unit_room(keys, reloader, bus, clock),
         SightRoom(keys.access, keys.authority.recorder, others.sights),
         ObjectRoom(keys.access, clock),
-        open_upstream_room(keys, reloader, bus, clock),
+        upstreams,
+        open_mcp_room(keys, reloader, bus, clock, upstreams),
         open_kong_room(keys, reloader, clock),
     )
     bus.answers.serve_sights(rooms.sights)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from jotgate.core.durable import DamagedKey, IssuerRecord, KeyRing, KeyState, Versions
 from jotgate.core.key_life import is_published, own_keys
+from jotgate.core.mcp_pins import KnownTools, known_of
 from jotgate.core.policy_values import KeptPolicies
 from jotgate.errors import JotgateError, StoreUnavailable
 from jotgate.ports import Clock, StoreAccess
@@ -30,6 +31,7 @@ class Picture(Struct, frozen=True):
     ring: KeyRing
     issuers: tuple[IssuerRecord, ...]
     policies: KeptPolicies = KeptPolicies(0, ())
+    tools: KnownTools = KnownTools()
 
 
 class Publication(Struct, frozen=True):
@@ -42,7 +44,8 @@ class Publication(Struct, frozen=True):
 def read_picture(store: Store) -> Picture:
     """Read the store. Raises StoreUnavailable."""
     versions = store.versions()
-    return Picture(versions, store.key_ring(), tuple(store.issuers()), store.policies())
+    tools = known_of(store.tool_pins())
+    return Picture(versions, store.key_ring(), tuple(store.issuers()), store.policies(), tools)
 
 
 class StoreFeed:
@@ -83,7 +86,7 @@ class StoreFeed:
         async with self._turn:
             begun_s = self._clock.monotonic_s()
             versions = await self._access.run(lambda store: store.versions())
-            if (versions.keys, versions.issuers, versions.policies) != self._seen():
+            if _parts(versions) != self._seen():
                 await self._take(await self._access.run(read_picture), renew)
             if self._applied is not None:
                 self._good_s = begun_s
@@ -100,9 +103,8 @@ class StoreFeed:
             else:
                 self._complain(None)
 
-    def _seen(self) -> tuple[int, int, int] | None:
-        seen = self._applied
-        return None if seen is None else (seen.keys, seen.issuers, seen.policies)
+    def _seen(self) -> tuple[int, ...] | None:
+        return None if self._applied is None else _parts(self._applied)
 
     async def _take(self, picture: Picture, renew: Callable[[], Awaitable[int | None]]) -> None:
         now_s = self._clock.now_s()
@@ -111,6 +113,7 @@ class StoreFeed:
         before, self.picture = self.picture, picture
         same = own_keys(before.ring, now_s) == own_keys(picture.ring, now_s)
         same = same and (before.issuers, before.policies) == (picture.issuers, picture.policies)
+        same = same and before.tools == picture.tools
         if same and self._applied is not None:
             self._applied = picture.versions  # As when a key is to verify for longer: no worker need know.
             return
@@ -147,6 +150,11 @@ class StoreFeed:
             say("what is in the store cannot be followed now", event=event, level="error")
             log_error(error)
         self._fault = fault
+
+
+def _parts(versions: Versions) -> tuple[int, ...]:
+    """The versions of what snapshots are made of."""
+    return (versions.keys, versions.issuers, versions.policies, versions.mcp_tools)
 
 
 def _with_signer(ring: KeyRing, before: KeyRing) -> KeyRing:

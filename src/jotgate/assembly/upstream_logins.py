@@ -8,6 +8,7 @@ from starlette.routing import Route
 from jotgate.assembly.kept_tokens import open_kept_tokens
 from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.reload import Reloader
+from jotgate.assembly.system import SystemEntropy
 from jotgate.assembly.upstream_token_room import open_upstream_tokens
 from jotgate.control.operator import order_route
 from jotgate.core.token_grants import TokenGrant
@@ -15,6 +16,8 @@ from jotgate.core.upstream_orders import UpstreamOrder
 from jotgate.ports import Clock
 from jotgate.processes.bus import BusServer
 from jotgate.services.kept_refresh_tokens import StoredRefreshTokens
+from jotgate.services.signing import StoredSigners
+from jotgate.services.subject_tokens import SubjectTokens
 from jotgate.services.upstream_desk import UpstreamDesk, UpstreamSettings
 from jotgate.services.upstream_tokens import UpstreamTokenKeeper
 
@@ -25,6 +28,10 @@ class UpstreamRoom(Struct, frozen=True):
     tokens: UpstreamTokenKeeper
     kept: StoredRefreshTokens
     routes: tuple[Route, ...]
+
+    def speak_by(self, issuer: str, signers: StoredSigners, clock: Clock) -> None:
+        """Say to token endpoints whom a token is wanted for, by who signs access tokens too."""
+        self.tokens.speak_by(SubjectTokens(issuer, signers.sign_until, clock, SystemEntropy()).make)
 
     async def keep(self) -> None:
         """Keep what the store did not take at once, until cancelled."""

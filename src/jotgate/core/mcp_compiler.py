@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
-from jotgate.core.config import UpstreamEntry, seconds
+from msgspec.structs import replace
+
+from jotgate.core.config import Config, UpstreamEntry, seconds
+from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.mcp_entries import McpEntry, McpServerEntry
 from jotgate.core.mcp_servers import McpRules, McpServer
+from jotgate.core.oauth_checks import GrantSecrets
 from jotgate.core.routes import Bounds, Reach, Upstream
-from jotgate.core.token_grants import TokenGrant
+from jotgate.core.token_grants import OF_CALLERS, GrantKind, TokenGrant
 from jotgate.core.values import Secret
 
 
@@ -21,6 +25,8 @@ def compile_mcp(entry: McpEntry, session_key: Secret | None) -> McpRules:
                 local=bool(one.command),
                 message_bytes=one.message_bytes,
                 tools_ttl_s=seconds(one.tools_ttl),
+                pins=one.pins,
+                of_callers=one.kept_credential == "user" or (one.oauth is not None and one.oauth.grant in OF_CALLERS),
             )
             for one in entry.servers
         ),
@@ -44,7 +50,8 @@ def mcp_upstream(
         base_url=entry.url,
         credential=credentials.get(entry.upstream),
         # An entry that asks for tokens and has no grant gets none: it is never sent without a credential.
-        exchanged=entry.oauth is not None,
+        exchanged=entry.oauth is not None or bool(entry.kept_credential),
+        of_callers=grant is not None and grant.kind in OF_CALLERS,
         token_mark="" if grant is None else grant.mark,
         connect_timeout_s=seconds(entry.connect_timeout),
         first_byte_timeout_s=seconds(entry.first_byte_timeout),
@@ -52,10 +59,36 @@ def mcp_upstream(
         total_timeout_s=seconds(entry.total_timeout),
         # Where a proxy or roots of its own are asked for, a missing reach is an error and never the direct way.
         reach=reaches[entry.upstream] if needed else Reach(),
-        bounds=Bounds(
-            concurrent=entry.max_concurrent, queued=entry.queue_length, queue_s=seconds(entry.queue_timeout)
-        ),
+        bounds=Bounds(concurrent=entry.max_concurrent, queued=entry.queue_length, queue_s=seconds(entry.queue_timeout)),
     )
+
+
+def mcp_grants(
+    entry: McpEntry, secrets: Mapping[str, GrantSecrets], reaches: Mapping[str, Reach]
+) -> dict[str, TokenGrant]:
+    """How control gets what servers are sent, by their names among the upstreams; what is kept for them is got too.
+
+    An authorization server is told which one a token is for (RFC 8707; MCP, "Resource Parameter Implementation").
+    """
+    found = compile_grants(granted_upstreams(entry), secrets, reaches)
+    grants = {name: replace(grant, resource=_resource_of(entry, name)) for name, grant in found.items()}
+    for one in entry.servers:
+        if one.kept_credential:
+            kind: GrantKind = "kept" if one.kept_credential == "shared" else "kept-user"
+            grants[one.upstream] = TokenGrant(upstream=one.upstream, kind=kind, token_url="", client_id="")
+    return grants
+
+
+def compile_all_grants(
+    config: Config, secrets: Mapping[str, GrantSecrets], reaches: Mapping[str, Reach]
+) -> dict[str, TokenGrant]:
+    """The grants of upstreams and of MCP servers, by the names that they have among upstreams."""
+    of_upstreams = compile_grants(config.upstreams, secrets, reaches)
+    return {**of_upstreams, **mcp_grants(config.mcp, secrets, reaches)}
+
+
+def _resource_of(entry: McpEntry, upstream: str) -> str:
+    return next(one.url for one in entry.servers if one.upstream == upstream)
 
 
 def granted_upstreams(entry: McpEntry) -> tuple[UpstreamEntry, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jotgate.core.faults import Fault, beside, shown
+from jotgate.core.mcp_pins import PinRule
 from jotgate.core.oauth_checks import check_oauth
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.tables import read_table
@@ -52,6 +53,7 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     credential_file: _Text = ""
     credential: Annotated[Secret | None, Meta(description="a credential in quotes")] = None
     oauth: Annotated[OAuthEntry | None, Meta(description="a table headed [mcp.servers.oauth]")] = None
+    kept_credential: Annotated[Literal["", "shared", "user"], Meta(description='"shared" or "user"')] = ""
     command: _Text = ""
     args: Annotated[tuple[str, ...], Meta(description="a list of texts in quotes")] = ()
     env: Annotated[tuple[str, ...], Meta(description='a list of names of variables, such as ["PATH"]')] = ("PATH",)
@@ -69,6 +71,7 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     queue_length: _Count = 100
     queue_timeout: _Span = "10s"
     tools_ttl: _Span = "1m"
+    pins: Annotated[PinRule, Meta(description='"first-use", "approve" or "off"')] = "first-use"
     ca_file: _Text = ""
     proxy: _Text = ""
     proxy_credential_env: _Text = ""
@@ -78,6 +81,15 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def upstream(self) -> str:
         """The name under which it stands among the upstreams; no entry of `[[upstreams]]` can have it."""
         return upstream_name(self.name)
+
+    @property
+    def credential_kind(self) -> str:
+        """What it is sent by these settings, in a word."""
+        if self.oauth is not None:
+            return self.oauth.grant
+        if self.kept_credential:
+            return "kept" if self.kept_credential == "shared" else "kept for each caller"
+        return "key" if self.credential or self.credential_env or self.credential_file else "none"
 
 
 class McpEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,7 +153,8 @@ def check_server(path: str, entry: McpServerEntry) -> list[Fault]:
     if entry.url and (fault := _url_fault(entry.url)):
         faults.append((f"{path}.url", fault))
     faults += _check_child(path, entry) if entry.command else _check_remote(path, entry)
-    written = [name for name in ("credential", "credential_env", "credential_file") if getattr(entry, name)]
+    sources = ("credential", "credential_env", "credential_file", "kept_credential")
+    written = [name for name in sources if getattr(entry, name)]
     faults += beside(path, written)
     if entry.oauth is not None:
         faults += check_oauth(f"{path}.oauth", entry.oauth, "mcp", entry.url)
@@ -156,7 +169,7 @@ def check_server(path: str, entry: McpServerEntry) -> list[Fault]:
 
 def _check_child(path: str, entry: McpServerEntry) -> list[Fault]:
     """A child is told nothing but what stands in its environment, and nothing leads to it but its own pipes."""
-    further = ("oauth", "credential", "credential_env", "credential_file", *_OF_HTTP)
+    further = ("oauth", "credential", "credential_env", "credential_file", "kept_credential", *_OF_HTTP)
     faults: list[Fault] = [
         (f"{path}.{name}", "is for a server at a url, and this one has a command; take one of them out")
         for name in further

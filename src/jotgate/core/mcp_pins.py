@@ -16,8 +16,6 @@ from jotgate.core.mcp_tools import Tool
 PinRule = Literal["first-use", "approve", "off"]
 """What becomes of a server's first list: it is pinned, or nothing is. `off`: definitions are not looked at."""
 
-Sight = Literal["pinned", "new", "changed"]
-
 
 class ToolPin(Struct, frozen=True, kw_only=True):
     """What is known of one tool. An empty `digest`: it was never approved. An empty `seen`: as it was approved.
@@ -34,6 +32,7 @@ class ToolPin(Struct, frozen=True, kw_only=True):
     pinned_by: str = ""
     seen: str = ""
     seen_definition: bytes = b""
+    seen_read_only: bool = False
     seen_at_s: int = 0
     version: int = 0
 
@@ -70,12 +69,26 @@ Known = Mapping[str, KnownTool]
 """What is known of a server's tools, by their names."""
 
 
-def known_of(pins: Iterable[ToolPin]) -> Mapping[str, Known]:
-    """What workers are told of these, by the names of the servers."""
+class Told(Struct, frozen=True):
+    """What is known of one server's tools, and of which version of the whole that is."""
+
+    version: int
+    known: Known
+
+
+class KnownTools(Struct, frozen=True):
+    """What workers are told of all tools, by the names of the servers, and of which version of the whole that is."""
+
+    version: int = 0
+    servers: Mapping[str, Known] = {}
+
+
+def known_of(kept: KeptPins) -> KnownTools:
+    """What workers are told of what is kept."""
     found: dict[str, dict[str, KnownTool]] = {}
-    for pin in pins:
+    for pin in kept.pins:
         found.setdefault(pin.server, {})[pin.tool] = KnownTool(pin.digest, pin.read_only, pin.seen)
-    return found
+    return KnownTools(kept.version, found)
 
 
 def unseen(tools: Iterable[Tool], known: Known) -> list[Tool]:

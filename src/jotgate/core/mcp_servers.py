@@ -6,6 +6,8 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.mcp_entries import McpEra
+from jotgate.core.mcp_pins import PinRule
+from jotgate.core.operations import Operation
 from jotgate.core.routes import Attempt, Route
 from jotgate.core.values import Secret
 from jotgate.errors import UnknownOperation
@@ -13,10 +15,16 @@ from jotgate.errors import UnknownOperation
 ALL_SERVERS: Final = b"/mcp"
 """The path at which callers find the tools of all servers in one list."""
 _BELOW: Final = b"/mcp/"
+MCP: Final = Operation("mcp", b"POST", ALL_SERVERS, False)
+"""What is asked there, as long as the body is not read: then it is one of `core.mcp_operations`."""
 
 
 class McpServer(Struct, frozen=True):
-    """One server. `upstream` is what it is called among the upstreams; `local`: it is a child of control."""
+    """One server. `upstream` is what it is called among the upstreams; `local`: it is a child of control.
+
+    `pins` says what becomes of the definitions of its tools. `of_callers`: each caller is sent there with a credential
+    of its own, so that what one is told is none of the others' business.
+    """
 
     name: str
     upstream: str
@@ -24,6 +32,8 @@ class McpServer(Struct, frozen=True):
     local: bool = False
     message_bytes: int = 33_554_432
     tools_ttl_s: float = 60.0
+    pins: PinRule = "first-use"
+    of_callers: bool = False
 
     @property
     def route(self) -> Route:

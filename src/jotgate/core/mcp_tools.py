@@ -21,6 +21,9 @@ READ: Final = "read"
 NAME_CHARS_MAX: Final = 64
 """So long may be the name of a tool that a model is told of; longer ones are refused by the services of models."""
 
+DEFINITION_BYTES_MAX: Final = 65_536
+"""A definition that is longer is one of no tool that could be used."""
+
 _TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 _SCOPE: Final = re.compile(r"mcp:([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?):(\*|[A-Za-z0-9_./-]{1,128})")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -67,6 +70,11 @@ def read_label(label: str) -> tuple[str, str]:
 def server_route(server: str) -> str:
     """What policies and quotas call a server among the routes; no alias of a model is meant by it."""
     return f"{SCOPE_HEAD}{server}"
+
+
+def server_of(route: str) -> str:
+    """The server whose route, or whose upstream, this is; empty: that of none."""
+    return route.removeprefix(SCOPE_HEAD) if route.startswith(SCOPE_HEAD) else ""
 
 
 def tool_scope(server: str, tool: str) -> str:
@@ -167,7 +175,10 @@ def _read_tool(server: str, item: object) -> Tool | None:
         return None
     said = hints if isinstance(hints, dict) else {}
     read_only = said.get("readOnlyHint") is True and said.get("destructiveHint") is not True
-    return Tool(server, name, digest_of(item), read_only, msgspec.json.encode(item))
+    definition = msgspec.json.encode(item)
+    if len(definition) > DEFINITION_BYTES_MAX:
+        return None
+    return Tool(server, name, digest_of(item), read_only, definition)
 
 
 def digest_of(definition: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from jotgate.core.faults import Fault
 from jotgate.core.oauth_entries import GRANT_SECRETS, OAuthEntry
 from jotgate.core.reach import split_url
 from jotgate.core.routes import Reach
-from jotgate.core.token_grants import AssertionKey, GrantKind, TokenGrant
+from jotgate.core.token_grants import OF_CALLERS, AssertionKey, OAuthGrant, TokenGrant
 from jotgate.core.values import Secret, parse_duration_s
 
 _COZE_PATH: Final = "/api/permission/oauth2"
@@ -21,11 +21,13 @@ _TIMEOUT_MAX_S: Final = 60
 _KEY: Final = frozenset({"private_key", "key_id", "next_private_key", "next_key_id", "algorithm", "audience"})
 _OF_COZE: Final = frozenset({"account", "enterprise", "session", "device_id", "custom_consumer", "duration"})
 # What each grant has a use for, beside the settings that all have.
-_USES: Final[Mapping[GrantKind, frozenset[str]]] = {
+_USES: Final[Mapping[OAuthGrant, frozenset[str]]] = {
     "jwt-bearer": _KEY | {"client_secret", "subject", "scope"},
     "coze": _KEY | _OF_COZE | {"scope"},
     "client-credentials": _KEY | {"client_secret", "scope"},
     "refresh-token": frozenset({"client_secret", "refresh_token", "scope"}),
+    "token-exchange": _KEY | {"client_secret", "scope"},
+    "user-login": frozenset({"client_secret", "scope"}),
 }
 _ALL_HAVE: Final = frozenset({"grant", "client_id", "token_url", "timeout"})
 
@@ -39,6 +41,8 @@ class GrantSecrets(Struct, frozen=True):
 def check_oauth(path: str, entry: OAuthEntry, kind: str, base_url: str) -> list[Fault]:
     """The faults of one entry, whose path is given, of an upstream of this kind."""
     faults: list[Fault] = []
+    if entry.grant in OF_CALLERS and kind != "mcp":
+        faults.append((f"{path}.grant", f'is "{entry.grant}", which an MCP server alone can have'))
     faults += _unused(path, entry)
     for name in GRANT_SECRETS:
         if getattr(entry, f"{name}_env") and getattr(entry, f"{name}_file"):
@@ -109,9 +113,10 @@ def _missing(entry: OAuthEntry) -> tuple[str, str] | None:
     """The setting that is missing without which nothing can be asked."""
     if entry.grant in ("jwt-bearer", "coze") and not _names(entry, "private_key"):
         return "private_key_env", "is missing; write the variable that holds the private key, or private_key_file"
-    if entry.grant == "client-credentials" and not (_names(entry, "private_key") or _names(entry, "client_secret")):
+    proves = entry.grant in ("client-credentials", "token-exchange")
+    if proves and not (_names(entry, "private_key") or _names(entry, "client_secret")):
         return "client_secret_env", "is missing, and so is private_key_env; write the variable that holds one of them"
-    if entry.grant == "client-credentials" and _names(entry, "private_key") and _names(entry, "client_secret"):
+    if proves and _names(entry, "private_key") and _names(entry, "client_secret"):
         return "private_key_env", "stands beside a client secret; a client proves itself in one way, so write one"
     return None
 

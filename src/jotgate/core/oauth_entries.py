@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from jotgate.core.token_grants import AssertionAlgorithm, GrantKind
+from jotgate.core.token_grants import AssertionAlgorithm, OAuthGrant
 
 _Text = Annotated[str, Meta(description="a text in quotes", max_length=4096)]
 _Span = Annotated[
@@ -19,7 +19,13 @@ _Number = Annotated[
 class OAuthEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[upstreams.oauth]`: the grant by which control gets this upstream's tokens."""
 
-    grant: Annotated[GrantKind, Meta(description='"jwt-bearer", "coze", "client-credentials" or "refresh-token"')]
+    grant: Annotated[
+        OAuthGrant,
+        Meta(
+            description='"jwt-bearer", "coze", "client-credentials", "refresh-token", or for an MCP server '
+            '"token-exchange" or "user-login"'
+        ),
+    ]
     client_id: Annotated[str, Meta(description="a client's ID in quotes", min_length=1, max_length=1024)]
     token_url: _Text = ""
     client_secret_env: _Text = ""

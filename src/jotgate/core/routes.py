@@ -87,7 +87,7 @@ class Upstream(Struct, frozen=True):
 
     It is told a static `credential`, or `other_credential` where that is refused with 401; or, if `exchanged`, a token
     that control gets for it. `token_mark` names how those are got, without a secret: tokens of before another mark are
-    not used.
+    not used. `of_callers`: each caller has one of its own there.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Upstream(Struct, frozen=True):
     other_credential: Secret | None = None
     exchanged: bool = False
     token_mark: str = ""
+    of_callers: bool = False
 
 
 class MeteringRules(Struct, frozen=True):

@@ -13,6 +13,7 @@ from jotgate.core.decisions import DecisionRules
 from jotgate.core.edge import Edge
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
+from jotgate.core.mcp_pins import KnownTools
 from jotgate.core.mcp_servers import McpRules
 from jotgate.core.policy_values import PolicySet
 from jotgate.core.quota_rules import QuotaRule
@@ -74,6 +75,7 @@ class Snapshot(Struct, frozen=True):
     made_at_s: int = 0
     decisions: DecisionRules | None = None
     mcp: McpRules = McpRules()
+    tools: KnownTools = KnownTools()
 
     @property
     def all_issuers(self) -> tuple[Issuer, ...]:

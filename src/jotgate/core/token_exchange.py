@@ -13,7 +13,14 @@ from msgspec import Struct
 
 from jotgate.core.login_answers import plain_cause, read_object, refusal_of, text_of
 from jotgate.core.routes import Reach
-from jotgate.core.token_grants import CLIENT_ASSERTION, JWT_BEARER, TokenGrant
+from jotgate.core.token_grants import (
+    ACCESS_TOKEN_TYPE,
+    CLIENT_ASSERTION,
+    JWT_BEARER,
+    JWT_TYPE,
+    TOKEN_EXCHANGE,
+    TokenGrant,
+)
 from jotgate.core.values import Secret
 
 JSON: Final = "application/json"
@@ -65,12 +72,13 @@ class KeptRefreshToken(Struct, frozen=True):
     """A refresh token that was got, and is kept from one control process to the next.
 
     `origin` is what it descends from: `token_grants.LOGIN`, or `TokenGrant.origin` of the configured one. `obtained_s`
-    is when it was got, in seconds since the epoch.
+    is when it was got, in seconds since the epoch. `fault` says why it is of no use any more; empty: it may be.
     """
 
     token: Secret
     origin: str
     obtained_s: float
+    fault: str = ""
 
 
 class Handout(Struct, frozen=True):
@@ -99,19 +107,32 @@ class NotNow(Struct, frozen=True):
     retry_after_s: int = _RETRY_S
 
 
-def write_post(grant: TokenGrant, *, assertion: Secret | None = None, refresh_token: Secret | None = None) -> Post:
-    """The request of a grant: with an assertion where its client signs, with a refresh token where it has one."""
+def write_post(
+    grant: TokenGrant,
+    *,
+    assertion: Secret | None = None,
+    refresh_token: Secret | None = None,
+    subject_token: Secret | None = None,
+) -> Post:
+    """The request of a grant: with an assertion where its client signs, with a refresh token where it has one.
+
+    `subject_token` is what is exchanged for a token of whom it speaks of.
+    """
     if grant.dialect == "coze":
         return _write_coze(grant, assertion, refresh_token)
     fields: dict[str, str] = {}
     if grant.kind == "jwt-bearer":
         fields = {"grant_type": JWT_BEARER, "assertion": _reveal(assertion)}
-    elif grant.kind == "refresh-token":
+    elif grant.refreshes:
         fields = {"grant_type": "refresh_token", "refresh_token": _reveal(refresh_token)}
     else:
         fields = {"grant_type": "client_credentials"}
+        if grant.kind == "token-exchange":
+            fields = _exchanged(subject_token)
         if assertion is not None:
             fields |= {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": assertion.reveal()}
+    if grant.resource:
+        fields["resource"] = grant.resource
     if grant.scope:
         fields["scope"] = grant.scope
     authorization = None
@@ -120,6 +141,16 @@ def write_post(grant: TokenGrant, *, assertion: Secret | None = None, refresh_to
     elif grant.kind != "jwt-bearer":
         fields["client_id"] = grant.client_id
     return Post(grant.token_url, FORM, Secret(urlencode(fields)), authorization, grant.timeout_s, grant.reach)
+
+
+def _exchanged(subject_token: Secret | None) -> dict[str, str]:
+    """RFC 8693 s2.1."""
+    return {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token": _reveal(subject_token),
+        "subject_token_type": JWT_TYPE,
+        "requested_token_type": ACCESS_TOKEN_TYPE,
+    }
 
 
 def read_answer(answered: Answered, grant: TokenGrant, asked_s: float) -> Handout | Declined | NotNow:

@@ -11,11 +11,12 @@ from msgspec import Struct
 from jotgate.core.calls import Request
 from jotgate.core.mcp_operations import TOOLS_CALL, McpMethod
 from jotgate.core.mcp_pins import Known, shown
-from jotgate.core.mcp_tools import Tool, ToolDeny, may_call, may_use, tool_label
+from jotgate.core.mcp_tools import Tool, ToolDeny, may_call, may_use, tool_label, wanted_scope
 from jotgate.core.policies import ALLOW, Allow, Deny, refusal_of
 from jotgate.core.principals import Principal
-from jotgate.errors import ControlStale, InsufficientScope, McpToolUnapproved, PermissionRefused
+from jotgate.errors import ControlStale, InsufficientScope, McpMalformed, McpToolUnapproved, PermissionRefused
 from jotgate.gateway.world import World
+from jotgate.mcp_refusals import RPC_INVALID_PARAMS
 
 
 class Access(Struct, frozen=True):
@@ -41,11 +42,24 @@ def permit_method(access: Access, method: McpMethod) -> Allow:
     return _decide(access, method.operation, access.server)
 
 
+def expect_tool(access: Access, name: str) -> None:
+    """Refuse a call that the scopes do not cover whatever the tool is; else it is decided once that is known.
+
+    Raises:
+        InsufficientScope: they do not.
+    """
+    denied = may_call(access.principal.scopes, access.server, name, read_only=True)
+    if denied is not None:
+        wanted = ToolDeny((wanted_scope(access.server, name),))
+        raise _lacking(wanted, f"the tool '{tool_label(access.server, name)}'")
+
+
 def permit_tool(access: Access, name: str, known: Known) -> Allow:
-    """Whether a tool may be called. What nobody knows is refused as what the scopes do not cover, if they do not.
+    """Whether a tool may be called. What the scopes do not cover is refused for that, whether there is such a tool.
 
     Raises:
         PermissionRefused: the scopes do not cover it, policies refuse it, or it is not approved as it is.
+        McpMalformed: there is none of this name.
         ControlStale: as for `permit_method`.
     """
     pin = known.get(name)
@@ -53,7 +67,10 @@ def permit_tool(access: Access, name: str, known: Known) -> Allow:
     if denied is not None:
         raise _lacking(denied, f"the tool '{tool_label(access.server, name)}'")
     allowed = _decide(access, TOOLS_CALL, tool_label(access.server, name))
-    if pin is not None and pin.hidden:
+    if pin is None:
+        text = "no tool of this server has this name"
+        raise McpMalformed(RPC_INVALID_PARAMS, text, param="params.name", hint="Ask for tools/list")
+    if pin.hidden:
         raise McpToolUnapproved(f"the tool '{tool_label(access.server, name)}' is not approved as it is now")
     return allowed
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.config import UpstreamEntry
+from jotgate.core.mcp_tools import server_of
 from jotgate.core.token_grants import TokenGrant
 from jotgate.core.upstream_logins import UpstreamLogin
 from jotgate.core.upstream_orders import (
@@ -123,7 +124,8 @@ class UpstreamDesk:
     async def _views(self) -> list[UpstreamView]:
         settings = self._settings()
         records = await self._access.run(lambda store: store.upstream_logins())
-        kept = {record.upstream: record for record in records}
+        # What is kept for MCP servers has commands of its own.
+        kept = {record.upstream: record for record in records if not server_of(record.upstream)}
         standings = {} if self._keeper is None else {one.upstream: one for one in self._keeper.standings()}
         views = [
             self._view(entry, settings.grants.get(entry.name), kept.pop(entry.name, None), standings.get(entry.name))

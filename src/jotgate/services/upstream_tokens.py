@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.token_exchange import Declined, Handout, NotNow
-from jotgate.core.token_grants import TokenGrant
+from jotgate.core.token_grants import OF_CALLERS, TokenGrant
 from jotgate.core.upstream_tokens import (
     NO_REFUSAL,
     HeldToken,
@@ -30,7 +30,7 @@ from jotgate.errors import AuditUnavailable
 from jotgate.ports import Clock, Entropy
 from jotgate.services.recorder import Recorder
 from jotgate.services.refusal_log import RefusalLog
-from jotgate.services.token_exchanges import Chance, Outcome, TokenExchanges, Unasked
+from jotgate.services.token_exchanges import Chance, Outcome, SubjectTokens, TokenExchanges, Unasked
 from jotgate.services.token_sessions import TokenAccount, TokenSession
 
 SESSIONS_MAX: Final = 16_384
@@ -89,6 +89,10 @@ class UpstreamTokenKeeper:
         self._accounts: dict[str, TokenAccount] = {}
         self._sessions: OrderedDict[tuple[str, str], TokenSession] = OrderedDict()
         self._turns = asyncio.Semaphore(EXCHANGES_MAX)
+
+    def speak_by(self, subjects: SubjectTokens) -> None:
+        """Have this say to token endpoints for which caller a token is wanted."""
+        self._exchanges.speak_by(subjects)
 
     def follow(self, grants: Iterable[TokenGrant]) -> None:
         """These are in effect from now on; to be called on the event loop. Tokens of other ones are forgotten."""
@@ -170,6 +174,7 @@ class UpstreamTokenKeeper:
             self._forget(upstream)
             self._cleared(upstream, None)
             return
+        self._exchanges.forget_login(upstream, session)
         self._drop(_key(grant, session))
         self._cleared(upstream, session)
 
@@ -280,15 +285,16 @@ class UpstreamTokenKeeper:
             if account is self._accounts.get(grant.upstream):
                 self._tell(grant.upstream, account, "")
             return held
-        lacking = _lack(outcome)
+        lacking = _lack(grant, outcome)
         if isinstance(outcome, Unasked):
             return lacking
         self._failures.note(by.actor, {**details, "cause": lacking.cause}, key=grant.upstream)
         account.failed += 1
         if self._grants.get(grant.upstream) != grant:
             return _CHANGED  # It says nothing of what is configured now.
-        self._tell(grant.upstream, account, lacking.cause)
-        of_one = isinstance(outcome, Handout) or (isinstance(outcome, Declined) and outcome.for_session)
+        of_one = _is_of_one(grant, outcome)
+        if not of_one or grant.kind not in OF_CALLERS:
+            self._tell(grant.upstream, account, lacking.cause)
         resting = known.rest if of_one else account.rest
         return resting.begin(lacking, self._chance, now_s)
 
@@ -346,8 +352,17 @@ def _key(grant: TokenGrant, session: str) -> tuple[str, str]:
     return grant.upstream, (session or grant.session) if grant.isolates else ""
 
 
-def _lack(outcome: Outcome) -> TokenLacking:
+def _is_of_one(grant: TokenGrant, outcome: Outcome) -> bool:
+    """Whether what went wrong says nothing of other sessions."""
+    if isinstance(outcome, Declined):
+        return outcome.for_session or (grant.kind in OF_CALLERS and not outcome.for_key)
+    return isinstance(outcome, Handout)
+
+
+def _lack(grant: TokenGrant, outcome: Outcome) -> TokenLacking:
     if isinstance(outcome, Handout):
+        if grant.keeps:
+            return TokenLacking("refused", "the server refuses the credential that is kept for it")
         return TokenLacking("refused", "the token endpoint handed out a token again that the upstream has refused")
     if isinstance(outcome, NotNow):
         return TokenLacking("unreachable", outcome.cause, outcome.retry_after_s)

@@ -311,6 +311,7 @@ MCP_TOOLS: Final = Table(
     Column("pinned_by", _TEXT, nullable=False),
     Column("seen", _TEXT, nullable=False),
     Column("seen_definition", LargeBinary, nullable=False),
+    Column("seen_read_only", Boolean, nullable=False),
     Column("seen_at_s", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
 )

@@ -7,30 +7,54 @@ refusal is the answer. A request that was refused with 401 was not carried out, 
 from collections.abc import Callable
 
 from jotgate.core.calls import Outbound, ResponseHead
+from jotgate.core.principals import Principal
 from jotgate.core.routes import Upstream
 from jotgate.core.upstream_tokens import NO_REFUSAL, TokenFound, TokenLacking, lacking_error
 from jotgate.errors import UpstreamError
-from jotgate.ports import Stopping, UpstreamEvents, UpstreamExchange
+from jotgate.ports import CallerEvents, Stopping, UpstreamEvents, UpstreamExchange
 from jotgate.upstreams.credential_sources import Credentials
 from jotgate.upstreams.credentials import Cancel, Soon
+from jotgate.upstreams.mcp import McpUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
 
 _REFUSED = 401
 _NO_SESSION = ""
+HolderOf = Callable[[Principal], str]
+"""Whose credential a caller is sent with (`core.mcp_holders`)."""
+
+
+def _nobody(principal: Principal) -> str:  # noqa: ARG001 - whoever it is
+    return _NO_SESSION
 
 
 class CredentialedUpstream:
-    """Sends calls with the credential of the moment (ports.UpstreamPort). Immutable."""
+    """Sends calls with the credential of the moment (ports.UpstreamPort). Immutable.
 
-    def __init__(self, upstream: Upstream, port: OpenAIUpstream, credentials: Credentials, soon: Soon) -> None:
+    `holder_of` says whose that is, where each caller has one of its own.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        port: OpenAIUpstream | McpUpstream,
+        credentials: Credentials,
+        soon: Soon,
+        holder_of: HolderOf = _nobody,
+    ) -> None:
         self._name = upstream.name
+        self._of_callers = upstream.of_callers
         self._port = port
         self._credentials = credentials
         self._soon = soon
+        self._holder_of = holder_of
 
     def begin(self, outbound: Outbound, events: UpstreamEvents) -> "CredentialedCall":
         """Send the call, as soon as there is a credential for it."""
-        call = CredentialedCall(self._name, self._credentials, self._soon, events)
+        session = _NO_SESSION
+        if self._of_callers:
+            # Nobody is sent there with another's: without a name there is no credential.
+            session = self._holder_of(events.principal) if isinstance(events, CallerEvents) else _NO_SESSION
+        call = CredentialedCall(self._name, self._credentials, self._soon, events, session)
 
         def send(token: TokenFound) -> UpstreamExchange:
             line = f"Authorization: Bearer {token.token.reveal()}\r\n".encode("latin-1")
@@ -54,13 +78,22 @@ class CredentialedCall:
         "_paused",
         "_replaced",
         "_send",
+        "_session",
         "_soon",
         "_token",
         "_upstream",
     )
 
-    def __init__(self, upstream: str, credentials: Credentials, soon: Soon, events: UpstreamEvents) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        credentials: Credentials,
+        soon: Soon,
+        events: UpstreamEvents,
+        session: str = _NO_SESSION,
+    ) -> None:
         self._upstream = upstream
+        self._session = session
         self._credentials = credentials
         self._soon = soon
         self._events: UpstreamEvents | None = events
@@ -74,7 +107,7 @@ class CredentialedCall:
     def begin(self, send: Callable[[TokenFound], UpstreamExchange]) -> None:
         """Have a credential found, and the call sent with it."""
         self._send = send
-        self._cancel = self._credentials.need(_NO_SESSION, self._found, NO_REFUSAL)
+        self._cancel = self._credentials.need(self._session, self._found, NO_REFUSAL)
 
     # ports.UpstreamExchange
 
@@ -132,14 +165,14 @@ class CredentialedCall:
 
     def _replace(self, token: TokenFound) -> bool:
         """Ask for another credential in place of this one, once."""
-        if self._replaced or not self._credentials.replaces(_NO_SESSION, token, certain=True):
-            self._credentials.refuse(_NO_SESSION, token)
+        if self._replaced or not self._credentials.replaces(self._session, token, certain=True):
+            self._credentials.refuse(self._session, token)
             return False
         self._replaced = True
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abort()
-        self._cancel = self._credentials.need(_NO_SESSION, self._found, token.digest)
+        self._cancel = self._credentials.need(self._session, self._found, token.digest)
         return True
 
     def _found(self, outcome: TokenFound | TokenLacking) -> None:

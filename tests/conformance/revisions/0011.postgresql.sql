@@ -196,6 +196,7 @@ CREATE TABLE public.jotgate_mcp_tools (
     pinned_by text NOT NULL COLLATE pg_catalog."C",
     seen text NOT NULL COLLATE pg_catalog."C",
     seen_definition bytea NOT NULL,
+    seen_read_only boolean NOT NULL,
     seen_at_s bigint NOT NULL,
     version bigint NOT NULL
 );
@@ -310,7 +311,7 @@ INSERT INTO public.jotgate_limits VALUES ('principal', 'https://gateway.example 
 INSERT INTO public.jotgate_logins VALUES ('coze', '', 'login', 'client ☃', 'https://api.coze.example/token', '\x007365616c6564ff', 45, 46, 4000000000, 47, 1, '', NULL);
 INSERT INTO public.jotgate_logins VALUES ('mcp:files', 'corp/Ann''s ☃', 'login', 'client ☃', 'https://api.coze.example/token', '\x007365616c6564ff', 45, 46, 4000000000, 47, 2, 'it was withdrawn', 52);
 INSERT INTO public.jotgate_marks VALUES ('jti', 'https://ci.example assertion', 4000000000, '\x00ff');
-INSERT INTO public.jotgate_mcp_tools VALUES ('files', 'write', '5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f', '\x7b226e616d65223a227772697465227d00ff', false, 50, 'Ann''s ☃', '6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f', '\x7b7d', 51, 1);
+INSERT INTO public.jotgate_mcp_tools VALUES ('files', 'write', '5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f', '\x7b226e616d65223a227772697465227d00ff', false, 50, 'Ann''s ☃', '6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f', '\x7b7d', true, 51, 1);
 INSERT INTO public.jotgate_objects VALUES ('kq0kq0kq0kq0kq0kq0kq0kq0kq0kq0kq0kq0kq0kq0A', 'coze', 'coze.conversation', 'Ann''s ☃', '\x7b226964223a2237227d00ff', 1, 43, 44, 4000000000);
 INSERT INTO public.jotgate_personal_digests VALUES ('\x0202020202020202020202020202020202020202020202020202020202020202', 'pt');
 INSERT INTO public.jotgate_personal_digests VALUES ('\x03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe03fe', 'pt');

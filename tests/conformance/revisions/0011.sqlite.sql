@@ -213,11 +213,12 @@ CREATE TABLE jotgate_mcp_tools (
 	pinned_by TEXT NOT NULL, 
 	seen TEXT NOT NULL, 
 	seen_definition BLOB NOT NULL, 
+	seen_read_only BOOLEAN NOT NULL, 
 	seen_at_s BIGINT NOT NULL, 
 	version BIGINT NOT NULL, 
 	PRIMARY KEY (server, tool)
 );
-INSERT INTO "jotgate_mcp_tools" VALUES('files','write','5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f',X'7B226E616D65223A227772697465227D00FF',0,50,'Ann''s ☃','6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f',X'7B7D',51,1);
+INSERT INTO "jotgate_mcp_tools" VALUES('files','write','5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f',X'7B226E616D65223A227772697465227D00FF',0,50,'Ann''s ☃','6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f',X'7B7D',1,51,1);
 CREATE TABLE jotgate_objects (
 	owner TEXT NOT NULL, 
 	place TEXT NOT NULL, 

@@ -36,14 +36,17 @@ class Kept:
     def __init__(self) -> None:
         self.token = Secret("first")
 
-    async def read(self, upstream: str) -> KeptRefreshToken | None:
+    async def read(self, upstream: str, holder: str = "") -> KeptRefreshToken | None:
         return KeptRefreshToken(self.token, GRANT.origin, 0.0)
 
-    async def keep(self, upstream: str, kept: KeptRefreshToken) -> None:
+    async def keep(self, upstream: str, kept: KeptRefreshToken, holder: str = "") -> None:
         await asyncio.sleep(0)
         self.token = kept.token
 
-    async def forget(self, upstream: str) -> None:
+    async def fail(self, upstream: str, holder: str, fault: str) -> None:
+        raise AssertionError("it is not refused")
+
+    async def forget(self, upstream: str, holder: str = "") -> None:
         raise AssertionError("nobody logs out")
 
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("pinned_by", _TEXT, nullable=False),
         sa.Column("seen", _TEXT, nullable=False),
         sa.Column("seen_definition", sa.LargeBinary, nullable=False),
+        sa.Column("seen_read_only", sa.Boolean, nullable=False),
         sa.Column("seen_at_s", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
     )

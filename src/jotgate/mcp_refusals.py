@@ -32,6 +32,12 @@ class McpMethodUnknown(UnknownOperation):
     default_hint = "docs/mcp.md lists the methods that jotgate lets through"
 
 
+class McpMethodAbsent(McpMethodUnknown):
+    """The same, told in a session of the older era: a 404 would end that."""
+
+    status = 200
+
+
 class McpHeaderMismatch(RequestError):
     """A header that the revision 2026-07-28 demands is missing, or says something else than the body."""
 

@@ -43,6 +43,8 @@ from jotgate.stores.segments import SegmentWriter
 
 _INSTANCE_BYTES: Final = 6
 _MASTER_FACT: Final = "master_key"
+_SESSION_FACT: Final = "mcp_session_key"
+_SESSION_KEY_BYTES: Final = 32
 _MADE_FACT: Final = "made_at"
 _NO_DETAILS: Final[Mapping[str, str]] = {}
 VERIFIED_TOKENS: Final = 2
@@ -53,11 +55,12 @@ class Authority(Struct, frozen=True):
     """An open installation. `ring` is what the store had when it was opened. Close `log` and `store` when done.
 
     `seals` is for secrets that the store keeps beside the keys. `made_at_s` is when the installation was made, as far
-    as the store knows (NumericDate): the same on all its machines.
+    as the store knows (NumericDate): the same on all its machines, as `session_key` is, which seals MCP sessions.
     """
 
     issuer_url: str
     made_at_s: int
+    session_key: Secret
     store: Store
     shared: bool
     parts: PrivateParts
@@ -135,6 +138,7 @@ def open_authority(means: Means) -> Authority:
     authority = Authority(
         issuer_url=installation.issuer,
         made_at_s=int(store.fix_fact(_MADE_FACT, str(int(clock.now_s())))),
+        session_key=Secret(store.fix_fact(_SESSION_FACT, os.urandom(_SESSION_KEY_BYTES).hex())),
         store=store,
         shared=means.address.file is None,
         parts=parts,

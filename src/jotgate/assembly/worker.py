@@ -16,6 +16,7 @@ import uvloop
 
 from jotgate.assembly.identity_link import IdentityLink
 from jotgate.assembly.listeners import Listeners
+from jotgate.assembly.mcp_opening import open_mcp
 from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
@@ -110,6 +111,7 @@ class Worker:
         )
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear, lost=self._abandon)
         self._forms = FormDoor(self._clock, self._control, self._hand_in)
+        open_mcp(self._gateway, self._clock, recorder, loop)
         self._key_waits = self._gateway.fetch_keys_by(self._want_keys, loop.call_soon)
         self._worlds = Worlds(
             loop,
@@ -118,6 +120,7 @@ class Worker:
             settled=self._settle,
             slot=assignment.slot,
             workers=assignment.workers,
+            control_path=str(directory / "edge.sock"),
         )
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
@@ -303,6 +306,7 @@ class Worker:
         """
         self._listeners.close()
         self._assignment.report_draining()
+        await self._listeners.end_questions(_FAREWELL_S)
         for connection in self._listeners.connections:
             connection.announce_end()
         end_s = self._clock.monotonic_s() + self._assignment.drain_s

@@ -27,6 +27,7 @@ from jotgate.upstreams.credential_sources import credentials_of
 from jotgate.upstreams.credentialed import CredentialedUpstream
 from jotgate.upstreams.credentials import UpstreamTokens, ask_nobody
 from jotgate.upstreams.echo import EchoUpstream
+from jotgate.upstreams.mcp import McpUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
 from jotgate.upstreams.transport import Pool
 
@@ -64,6 +65,7 @@ class Worlds:
     `revoked` is what every world refuses, whichever snapshot it was made of, `personal` what is known of personal
     tokens, and `tokens` what upstreams are sent.
     `slot` is this worker's among `workers`: what bounds all of them together is shared out by it.
+    `control_path` is the socket at which control answers the edge, and for its children.
     `swap` gets each world; `settled` its version and the longest time in CPU seconds that its making held up the loop.
     """
 
@@ -76,7 +78,9 @@ class Worlds:
         settled: Callable[[int, float], None],
         slot: int = 0,
         workers: int = 1,
+        control_path: str = "",
     ) -> None:
+        self._control_path = control_path
         self._loop = loop
         self._clock = clock
         self._swap = swap
@@ -155,7 +159,11 @@ class Worlds:
         if upstream.kind == "coze":
             coze, pools[upstream.name] = reach_coze(upstream, self.coze, self.tokens, self._loop, roots)
             return coze
-        port = OpenAIUpstream(upstream, self._loop, roots)
+        port: OpenAIUpstream | McpUpstream
+        if upstream.kind == "mcp":
+            port = McpUpstream(upstream, self._loop, roots, self._control_path)
+        else:
+            port = OpenAIUpstream(upstream, self._loop, roots)
         pools[upstream.name] = port.pool
         if not upstream.exchanged and upstream.other_credential is None:
             return port

@@ -9,6 +9,7 @@ from jotgate.core.accounts import DEFAULT_TENANT
 from jotgate.core.limit_texts import read_limits
 from jotgate.core.lineage import Actor, Confirmation, actor_claim
 from jotgate.core.logins import Login
+from jotgate.core.mcp_tools import read_scope
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, SCOPES
 from jotgate.core.quotas import TokenLimit
 from jotgate.core.token_limits import limits_claim
@@ -50,8 +51,9 @@ class TokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
         if not 1 <= self.ttl_s <= LIFETIME_MAX_S:
             raise CommandError("a token lives at most 365d", hint="Ask for a shorter --ttl")
         for scope in self.scopes:
-            if scope not in SCOPES:
+            if scope not in SCOPES and read_scope(scope) is None:
                 known = ", ".join(sorted(SCOPES))
+                known += ", and mcp:SERVER:TOOL (docs/mcp.md)"
                 raise CommandError("one of the scopes asked for is unknown", hint=f"The scopes are: {known}")
         read_limits(self.limits)
 

@@ -4,13 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Raw
+
 from jotgate.core.api_gateway import API_GATEWAY
 from jotgate.core.api_gateway_problems import render_code
+from jotgate.core.calls import Request
 from jotgate.core.coze_proxy import COZE_PROXY
 from jotgate.core.coze_proxy_problems import render_coze
 from jotgate.core.decisions import DECISIONS
 from jotgate.core.kong_auth import KONG_AUTH
 from jotgate.core.kong_auth_problems import render_kong
+from jotgate.core.mcp_problems import render_mcp
+from jotgate.core.mcp_servers import is_mcp
 from jotgate.core.oauth_problems import render_oauth
 from jotgate.core.problem_details import PROBLEM_TYPE, render_details
 from jotgate.core.problems import Dialect, Problem, render
@@ -53,9 +58,19 @@ def render_at(
         return OF_FACES[face](error, request_id)
     if path.startswith(_OAUTH):
         return render_oauth(error)
+    if is_mcp(path):
+        return render_mcp(error, request_id, resource_metadata)
     if accept and wants_details(accept):
         return render_details(error, request_id, resource_metadata)
     return render(error, request_id, resource_metadata)
+
+
+def render_for(request: Request, error: JotgateError, resource_metadata: str = "") -> Problem:
+    """The refusal of this request, in the dialect of its path; a JSON-RPC request is answered under its id."""
+    if request.message_id:
+        return render_mcp(error, request.request_id, resource_metadata, Raw(request.message_id))
+    accept = request.headers.get(b"accept", b"")
+    return render_at(request.path, error, request.request_id, resource_metadata, accept, face=request.face)
 
 
 def wants_details(accept: bytes) -> bool:

@@ -13,7 +13,8 @@ from msgspec import Raw, Struct
 from jotgate.core.mcp_eras import Conversation, Members, to_legacy_result, to_stateless_result
 from jotgate.errors import UpstreamTorn
 
-Translation = Literal["none", "to-stateless", "to-legacy"]
+Translation = Literal["none", "to-stateless", "to-legacy", "to-shared"]
+"""Into which era an answer is put; `to-shared`: it stays in the older one, and comes of a session of many callers."""
 Sift = Callable[[Raw], Raw]
 """Takes the items of a list and gives back those that the caller is shown."""
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.mcp_operations import McpMethod, find_method
-from jotgate.errors import McpMethodUnknown
+from jotgate.errors import McpMethodAbsent, McpMethodUnknown
 
 Era = Literal["stateless", "legacy"]
 STATELESS: Final = ("2026-07-28",)
@@ -71,7 +71,8 @@ def method_of(name: str, era: Era) -> McpMethod:
     """The row of a method that a client of this era may send. Raises McpMethodUnknown."""
     found = find_method(name)
     if found is None or name in (_LEGACY_ONLY if era == "stateless" else _STATELESS_ONLY):
-        raise McpMethodUnknown("this method is none that jotgate lets through")
+        kind = McpMethodUnknown if era == "stateless" else McpMethodAbsent
+        raise kind("this method is none that jotgate lets through")
     return found
 
 

@@ -127,15 +127,16 @@ def check_agreement(message: Message, headers: Mapping[bytes, bytes]) -> None:
     text = stated.decode("latin-1")
     if text not in SUPPORTED:
         raise unsupported(text)
-    if message.method and headers.get(METHOD_FIELD) != message.method.encode():
+    if not message.is_request:
+        return  # What headers a notification has, nobody says.
+    if headers.get(METHOD_FIELD) != message.method.encode():
         what = "is missing" if METHOD_FIELD not in headers else "is not the body's method"
         raise McpHeaderMismatch(f"the header Mcp-Method {what}")
     if message.method in NAMED_BY:
         _check_name(message, headers.get(NAME_FIELD))
-    if message.is_request:
-        for key in (VERSION_KEY, CAPABILITIES_KEY):
-            if key not in message.meta:
-                raise McpMalformed(RPC_INVALID_PARAMS, f"'_meta' has no '{key}'", param="params._meta")
+    for key in (VERSION_KEY, CAPABILITIES_KEY):
+        if key not in message.meta:
+            raise McpMalformed(RPC_INVALID_PARAMS, f"'_meta' has no '{key}'", param="params._meta")
 
 
 def unsupported(version: str) -> McpVersionUnsupported:

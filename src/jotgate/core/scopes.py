@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Final, Literal
 
 from jotgate.core.faults import advice, shown
+from jotgate.core.mcp_tools import read_scope
 from jotgate.core.operations import SCOPES
 
 INTROSPECT: Final = "introspect"
@@ -38,7 +39,7 @@ def scope_fault(scope: str, audiences: Collection[str] | None = None) -> str:
     """
     if not _SYNTAX.fullmatch(scope):
         return f"{shown(scope)} is no scope: it is 1 to 256 printable ASCII characters without space, quote, backslash"
-    if scope in SCOPES or scope in ADMIN_SCOPES or scope == INTROSPECT:
+    if scope in SCOPES or scope in ADMIN_SCOPES or scope == INTROSPECT or read_scope(scope) is not None:
         return ""
     if audiences is None and _URI.match(scope):
         return ""

@@ -6,6 +6,7 @@ from typing import Final
 
 from jotgate.core.calls import Request
 from jotgate.core.decisions import DECISION
+from jotgate.core.mcp_servers import MCP, is_mcp
 from jotgate.core.operations import OF_CONTROL, Operation, find_operation
 from jotgate.gateway.decision_answers import DecisionAnswers
 from jotgate.gateway.metered_plain import Answering, MeteredPlain
@@ -14,7 +15,7 @@ from jotgate.ports import Caller, Running
 
 
 class Answerers:
-    """Those of one worker. Mutable: the operations that faces have beside those of the table.
+    """Those of one worker. Mutable: the operations that faces have beside those of the table, and what answers MCP.
 
     `forward` answers what goes to an upstream.
     """
@@ -27,6 +28,7 @@ class Answerers:
         self._forward = forward
         self._decide: Final[Answering] = partial(decisions.answer, self._count)
         self._of_faces: dict[tuple[str, bytes], FaceOperation] = {}
+        self.mcp: Answering | None = None
 
     def serve(self, face: str, operations: Iterable[FaceOperation]) -> None:
         """Let a face have these operations beside those of the table; said again, they take the place of the same."""
@@ -34,6 +36,8 @@ class Answerers:
 
     def find(self, request: Request) -> tuple[Operation, Answering]:
         """What a request at the native listener asks for. Raises UnknownOperation, MethodRefused."""
+        if self.mcp is not None and is_mcp(request.path):
+            return MCP, self.mcp
         operation = find_operation(request.method, request.path)
         return operation, self._forward if operation.forwarded else self._plain_answer(operation)
 

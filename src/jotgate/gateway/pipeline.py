@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from jotgate.core.calls import Request
-from jotgate.core.dialects import render_at
+from jotgate.core.dialects import render_for
 from jotgate.core.principals import NOBODY, Principal
 from jotgate.core.proof_times import Sight
 from jotgate.core.values import Secret
@@ -33,6 +33,7 @@ from jotgate.gateway.finding import Answerers
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.identities import Identities
 from jotgate.gateway.key_waits import KeyWaits
+from jotgate.gateway.mcp_door import McpDoor
 from jotgate.gateway.metered_calls import MeteredCalls
 from jotgate.gateway.metered_plain import Answering, MeteredPlain
 from jotgate.gateway.passage import ControlDoor
@@ -89,6 +90,7 @@ class Gateway:
         plain = PlainAnswers(recorder, control)
         self._decisions: Final = DecisionAnswers(recorder)
         self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward)
+        self._mcp: McpDoor | None = None
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
@@ -110,6 +112,11 @@ class Gateway:
         """Let upstreams of decisions be told by tokens who calls: `ask` has control make them; see `Identities`."""
         self._identities = self._decisions.identities = Identities(self._clock, self, ask=ask, soon=soon)
         return self._identities
+
+    def serve_mcp(self, door: McpDoor) -> None:
+        """Have requests for MCP servers answered by this."""
+        self._mcp = door
+        self._answerers.mcp = door.answer
 
     @property
     def world(self) -> World | None:
@@ -296,6 +303,8 @@ class Gateway:
                 waits.check_deadlines(now_s)
         self.metered.tick(now_s)
         self.cuts.tick()
+        if self._mcp is not None:
+            self._mcp.news.look()
         self._check_some(list(self.live), [], now_s)
 
     def _check_some(self, left: list[Relay], waiting: list[Relay], now_s: float) -> None:
@@ -322,6 +331,8 @@ class Gateway:
         for waits in waiting:
             if waits is not None:
                 waits.cancel_all()
+        if self._mcp is not None:
+            self._mcp.close()
         for relay in tuple(self.live):
             relay.cancel()
 
@@ -344,14 +355,15 @@ class Gateway:
         call = admit(opened.request, opened.operation, principal, world, opened.now_s)
         if world.metered or principal.limits:
             return self.metered.forward(call, caller, opened.fresh_s)
-        relay = Relay(call, caller, self._clock, next_attempt=self.attempt_next, settle=self.settle)
+        return self.start(Relay(call, caller, self._clock, next_attempt=self.attempt_next, settle=self.settle))
+
+    def take(self, relay: Relay) -> None:
+        """Take a call among those that run, which is not to be sent."""
         self.live.add(relay)
-        send_call(relay, self._clock)
-        return relay
 
     def start(self, relay: Relay) -> Relay:
         """Take a call among those that run, and send it."""
-        self.live.add(relay)
+        self.take(relay)
         send_call(relay, self._clock)
         return relay
 
@@ -368,8 +380,7 @@ class Gateway:
         request.request_id = request.request_id or self.name(request)
         world = self._world
         about = "" if world is None else world.metadata_url
-        accept = request.headers.get(b"accept", b"")
-        problem = render_at(request.path, refusal, request.request_id, about, accept, face=request.face)
+        problem = render_for(request, refusal, about)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

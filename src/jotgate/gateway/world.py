@@ -9,6 +9,7 @@ from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.decisions import DECISIONS
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
+from jotgate.core.mcp_servers import McpServer
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
@@ -18,7 +19,7 @@ from jotgate.gateway.credentials import CredentialRules, compile_rules
 from jotgate.gateway.standing import Standing
 from jotgate.ports import UpstreamPort
 from jotgate.services.endless_sights import EndlessSights
-from jotgate.services.federation import carry_over
+from jotgate.services.federation import Federation, carry_over
 from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.policy_decisions import PolicyDesk, build_desk
 from jotgate.services.revocation import RevokedSet
@@ -76,6 +77,7 @@ class World(Struct, frozen=True):
     anyone: Principal | None = None
     aims: CozeProxyRules | None = None
     faces: Mapping[str, "World"] = {}
+    mcp_servers: Mapping[str, McpServer] = {}
 
     @property
     def metadata_url(self) -> str:
@@ -157,16 +159,34 @@ def build_world(
         own_issuer=snapshot.issuers[0].issuer,
         desk=_desk_for(snapshot, previous),
         metered=snapshot.metered,
+        mcp_servers=snapshot.mcp.by_name,
     )
     if not snapshot.faces and snapshot.decisions is None:
         return world
     known = {} if previous is None else previous.faces
     faces = {one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces}
     if snapshot.decisions is not None:
-        # What proxies ask about is decided as calls are; only that it came by another name, and by a header alone.
         url = snapshot.decisions.public_url or world.own_issuer
-        faces[DECISIONS] = replace(world, own_issuer=url, credentials=CredentialRules())
+        faces[DECISIONS] = _build_decisions(url, world, known.get(DECISIONS))
     return replace(world, faces=faces)
+
+
+def _build_decisions(url: str, world: World, previous: World | None) -> World:
+    """The world of what proxies ask about, whom callers know by this URL: as the native one, but for credentials.
+
+    Those stand in the Authorization header alone, and our own tokens may be for the proxy's URL too (RFC 8707).
+    """
+    verifier, ours = world.verifier, world.snapshot.issuers[0]
+    if url not in ours.audiences:
+        content = replace(ours, audiences=(*ours.audiences, url))
+        others = verifier.federation.issuers[1:]  # The same objects, so that what one cached the other has.
+        before = None if previous is None else previous.verifier
+        own = carry_over((content,), None if before is None else before.federation).issuers
+        if before is not None and before.cache is verifier.cache and before.federation.issuers == (*own, *others):
+            verifier = before
+        else:
+            verifier = Verifier(Federation((*own, *others)), verifier.cache, verifier.revoked)
+    return replace(world, own_issuer=url, verifier=verifier, credentials=CredentialRules())
 
 
 def _build_face(face: Face, world: World, previous: World | None) -> World:

@@ -39,9 +39,7 @@ class McpUpstream:
         else:
             authority, through, target = "control", "", child_path(upstream.name)
             bounds = upstream.bounds
-            endpoint = Endpoint(
-                unix_path=control_path, idle_connections=bounds.idle_connections, idle_s=bounds.idle_s
-            )
+            endpoint = Endpoint(unix_path=control_path, idle_connections=bounds.idle_connections, idle_s=bounds.idle_s)
         self.pool = Pool(endpoint, loop, roots)
         fixed_credential = None if upstream.exchanged else upstream.credential
         authorization = "" if fixed_credential is None else f"Authorization: Bearer {fixed_credential.reveal()}\r\n"

@@ -1,0 +1,268 @@
+"""What a worker knows of each MCP server: its era, what it says of itself, the session that callers share, its tools.
+
+Callers of the older era have sessions of their own with a server of that era. Where the eras differ the worker speaks
+for the caller: in one session with a server of the older era, and in none with a stateless one.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from jotgate import __version__
+from jotgate.core.calls import Outbound
+from jotgate.core.mcp_eras import DISCOVER, INITIALIZE, INITIALIZED, LEGACY, STATELESS, Conversation, Era
+from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, VERSION_KEY, encode
+from jotgate.core.mcp_servers import McpServer
+from jotgate.core.mcp_tools import Tool, read_tools
+from jotgate.errors import UpstreamFailed, UpstreamRefused, UpstreamTorn
+from jotgate.gateway.mcp_asking import Asker, Members, Reply, ask
+from jotgate.gateway.world import Place
+from jotgate.ports import Clock
+
+PAGES_MAX: Final = 64
+"""A list of more pages is read no further."""
+_ACCEPT: Final = b"Accept: application/json, text/event-stream\r\n"
+_EMPTY: Final = Raw(b"{}")
+_CLIENT: Final = encode({"name": "jotgate", "version": __version__})
+_REFUSED: Final = frozenset({401, 403, 407})
+_FAILED: Final = 500
+_encode: Final = msgspec.json.Encoder().encode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_any: Final = msgspec.json.Decoder().decode
+_Found = TypeVar("_Found")
+
+
+class _Shared(Generic[_Found]):
+    """What is asked once, however many want to know. Mutable: the asking that is under way."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[_Found] | None = None
+
+    async def get(self, begin: Callable[[], Coroutine[object, object, _Found]]) -> _Found:
+        """What comes of it; it goes on for the others if one goes away."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(begin())
+            self._task.add_done_callback(_look_at)
+        return await asyncio.shield(self._task)
+
+
+class Peer:
+    """One server. Mutable: what is known of it, the numbers of the worker's own requests, what is being asked."""
+
+    def __init__(self, server: McpServer, clock: Clock) -> None:
+        self.server: Final = server
+        self.era: Era | None = {"auto": None, STATELESS[0]: "stateless", "initialize": "legacy"}[server.era]
+        self.conversation: Conversation | None = None
+        self.tools: list[Tool] | None = None
+        self.refuses_sessions = False
+        self._tools_until_s = 0.0
+        self._clock = clock
+        self._number = 0
+        self._conversing: _Shared[Conversation] = _Shared()
+        self._listing: _Shared[list[Tool]] = _Shared()
+
+    @property
+    def holds_tools(self) -> bool:
+        """Whether the list of its tools is held and fresh."""
+        return self.tools is not None and self._clock.monotonic_s() < self._tools_until_s
+
+    def definition(self, name: str) -> bytes:
+        """How the server has defined a tool, as far as that is known; empty: it is not."""
+        return next((tool.definition for tool in self.tools or () if tool.name == name), b"")
+
+    def next_id(self) -> Raw:
+        """The id of one more request in the session that callers share."""
+        self._number += 1
+        return encode(self._number)
+
+    def forget(self) -> None:
+        """The session is over, or the server is another one now."""
+        self.conversation = None
+        self._tools_until_s = 0.0
+        if self.server.era == "auto":
+            self.era = None
+
+    def lacks_tools(self) -> None:
+        """The server has not told them: it is asked again in a while, and calls do not wait for that."""
+        self.tools = self.tools or []
+        self._tools_until_s = self._clock.monotonic_s() + self.server.tools_ttl_s
+
+    def stale_tools(self) -> None:
+        """The server has said that its tools have changed."""
+        self._tools_until_s = 0.0
+
+    async def converse(self, place: Place, asker: Asker) -> Conversation:
+        """What the server says of itself, asked once however many want to know. Raises UpstreamError."""
+        if self.conversation is not None:
+            return self.conversation
+        return await self._conversing.get(lambda: self._begin(place, asker))
+
+    async def list_tools(self, place: Place, asker: Asker) -> list[Tool]:
+        """The tools of all pages, by name. Raises UpstreamError."""
+        if self.tools is not None and self.holds_tools:
+            return self.tools
+        return await self._listing.get(lambda: self._read_tools(place, asker))
+
+    async def request(self, place: Place, asker: Asker, method: str, params: Members) -> Reply:
+        """Ask something in the worker's own name, in the server's era. Raises UpstreamError."""
+        conversation = await self.converse(place, asker)
+        reply = await self._send(place, asker, conversation, method, params)
+        if reply.status == 404 and conversation.session:
+            self.forget()
+            conversation = await self.converse(place, asker)
+            reply = await self._send(place, asker, conversation, method, params)
+        return reply
+
+    async def _begin(self, place: Place, asker: Asker) -> Conversation:
+        if self.era != "legacy":
+            found = await self._discover(place, asker)
+            if found is not None:
+                self.era, self.conversation = "stateless", found
+                return found
+            if self.server.era == STATELESS[0]:
+                raise UpstreamFailed("the server does not answer server/discover, and its settings say that it does")
+        found = await self._initialize(place, asker)
+        self.era, self.conversation = "legacy", found
+        return found
+
+    async def _discover(self, place: Place, asker: Asker) -> Conversation | None:
+        """What a stateless server says of itself; None: it is not one."""
+        reply = await self._ask_stateless(place, asker, DISCOVER, {})
+        result = reply.result
+        if result is None:
+            if reply.status >= _FAILED and reply.error_code is None:
+                raise UpstreamFailed("the server fails when it is asked what it is")
+            return None
+        versions = result.get("supportedVersions", Raw(b"[]"))
+        if not set(STATELESS) & set(map(str, _list_of(versions))):
+            return None
+        info = result.get("serverInfo") or _meta_of(result).get("io.modelcontextprotocol/serverInfo") or _EMPTY
+        capabilities, said = result.get("capabilities", _EMPTY), result.get("instructions")
+        return Conversation("stateless", STATELESS[0], capabilities, info, said)
+
+    async def _initialize(self, place: Place, asker: Asker) -> Conversation:
+        params = {"protocolVersion": LEGACY[0], "capabilities": {}, "clientInfo": _CLIENT}
+        body = _request(self.next_id(), INITIALIZE, encode(params))
+        reply = await self._post(place, asker, _ACCEPT, body)
+        result = reply.result
+        if result is None:
+            raise UpstreamFailed("the server answers neither server/discover nor initialize")
+        version = _text(result.get("protocolVersion")) or LEGACY[-1]
+        found = Conversation(
+            "legacy",
+            version,
+            result.get("capabilities", _EMPTY),
+            result.get("serverInfo", _EMPTY),
+            result.get("instructions"),
+            reply.session,
+        )
+        note = _encode({"jsonrpc": "2.0", "method": INITIALIZED})
+        await self._post(place, asker, _ACCEPT + session_lines(found), note)
+        return found
+
+    async def _send(
+        self, place: Place, asker: Asker, conversation: Conversation, method: str, params: Members
+    ) -> Reply:
+        if conversation.era == "stateless":
+            return await self._ask_stateless(place, asker, method, params)
+        body = _request(self.next_id(), method, encode(params))
+        return await self._post(place, asker, _ACCEPT + session_lines(conversation), body)
+
+    async def _ask_stateless(self, place: Place, asker: Asker, method: str, params: Members) -> Reply:
+        meta = {VERSION_KEY: STATELESS[0], CLIENT_KEY: _CLIENT, CAPABILITIES_KEY: _EMPTY}
+        body = _request(self.next_id(), method, encode({**params, "_meta": meta}))
+        return await self._post(place, asker, _ACCEPT + stateless_lines(method), body)
+
+    async def _post(self, place: Place, asker: Asker, lines: bytes, body: bytes) -> Reply:
+        outbound = Outbound("mcp", b"POST", b"", lines, body)
+        reply = await ask(place, asker, outbound, self.server.message_bytes)
+        if reply.status in _REFUSED:
+            raise UpstreamRefused(
+                "the server refused jotgate's own credential",
+                hint="Its operator must mend the server's credential",
+            )
+        return reply
+
+    async def _read_tools(self, place: Place, asker: Asker) -> list[Tool]:
+        items: list[object] = []
+        params: Members = {}
+        for _ in range(PAGES_MAX):
+            reply = await self.request(place, asker, "tools/list", params)
+            if reply.result is None:
+                raise UpstreamTorn("the server does not tell its tools")
+            items += _list_of(reply.result.get("tools", Raw(b"[]")))
+            cursor = reply.result.get("nextCursor")
+            if cursor is None or bytes(cursor) == b"null":
+                break
+            params = {"cursor": cursor}
+        self.tools, _ = read_tools(self.server.name, items)
+        self._tools_until_s = self._clock.monotonic_s() + self.server.tools_ttl_s
+        return self.tools
+
+
+class Peers:
+    """The servers of the newest world. Mutable: them, by name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._by_name: dict[str, tuple[Place, Peer]] = {}
+
+    def find(self, server: McpServer, place: Place) -> Peer:
+        """What is known of a server; nothing of one that has been set up anew."""
+        held = self._by_name.get(server.name)
+        if held is not None and held[0] is place and held[1].server == server:
+            return held[1]
+        peer = Peer(server, self._clock)
+        self._by_name[server.name] = (place, peer)
+        return peer
+
+
+def session_lines(conversation: Conversation) -> bytes:
+    """The header lines of what is said in a session of the older era."""
+    lines = f"MCP-Protocol-Version: {conversation.version}\r\n"
+    if conversation.session:
+        lines += f"Mcp-Session-Id: {conversation.session}\r\n"
+    return lines.encode("latin-1")
+
+
+def stateless_lines(method: str, name: bytes = b"") -> bytes:
+    """The header lines of a stateless message."""
+    lines = f"MCP-Protocol-Version: {STATELESS[0]}\r\nMcp-Method: {method}\r\n".encode("latin-1")
+    return lines + b"Mcp-Name: %b\r\n" % name if name else lines
+
+
+def _request(identity: Raw, method: str, params: Raw) -> bytes:
+    return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
+
+
+def _list_of(raw: Raw) -> list[object]:
+    try:
+        found: object = _decode_any(raw)
+    except msgspec.DecodeError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _meta_of(result: Members) -> Members:
+    try:
+        return msgspec.json.decode(result.get("_meta", b"{}"), type=dict[str, Raw])
+    except msgspec.DecodeError:
+        return {}
+
+
+def _text(raw: Raw | None) -> str:
+    try:
+        return "" if raw is None else _decode_text(raw)
+    except msgspec.DecodeError:
+        return ""
+
+
+def _look_at(task: "asyncio.Task[_Found]") -> None:
+    """A failure is nobody's when all who waited for it have gone away."""
+    if not task.cancelled():
+        task.exception()

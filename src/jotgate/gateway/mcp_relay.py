@@ -1,0 +1,200 @@
+"""One message to an MCP server on its way: sent as its plan says, its answer passed on or rewritten event by event.
+
+Where nothing is rewritten the bytes pass as they come, however large the result. A stream that waits for news is kept
+alive with comments and has no deadline of its own; it ends with its caller, its server or its token.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw, Struct
+
+from jotgate.core.calls import Outbound, ResponseHead
+from jotgate.core.mcp_answers import Asked, Rewriting, rewrite
+from jotgate.core.mcp_events import KEEP_ALIVE, EventCutter, data_of, with_data
+from jotgate.core.mcp_messages import SESSION_FIELD
+from jotgate.core.mcp_problems import render_mcp
+from jotgate.core.problems import Problem
+from jotgate.errors import JotgateError, McpSessionUnknown, UpstreamError, UpstreamTorn
+from jotgate.gateway.admission import Call
+from jotgate.gateway.headers import content_type, request_id_line
+from jotgate.gateway.relay import EVENT_STREAM, Relay
+from jotgate.ports import Caller, Clock
+
+_TO_CALLER: Final = frozenset({b"content-type", b"content-encoding", b"cache-control", b"retry-after", b"allow"})
+_UNBUFFERED: Final = b"X-Accel-Buffering: no\r\n"
+_MISSING: Final = 404
+_JSON: Final = b"application/json"
+_ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
+
+
+class Plan(Struct, frozen=True):
+    """How a message is sent and what becomes of its answer.
+
+    `how` None: the bytes pass. `seal` makes the caller's session of the one that the server gives. `waits`: the answer
+    is a stream that stays open. `declines` is told of what a server asks its client that nobody answers, `forgets` that
+    the session in which this was sent is over. `cancels` tells the server that the caller has gone, where the end of
+    the connection does not.
+    """
+
+    method: bytes
+    body: bytes
+    lines: bytes
+    identity: Raw | None = None
+    how: Rewriting | None = None
+    seal: Callable[[bytes], bytes] | None = None
+    waits: bool = False
+    declines: Callable[[Raw], None] | None = None
+    forgets: Callable[[], None] | None = None
+    cancels: Callable[[], None] | None = None
+    message_bytes: int = 33_554_432
+    keep_alive_s: float = 15.0
+    metadata_url: str = ""
+
+
+class McpRelay(Relay):
+    """Mutable, as every Relay: what has come of an answer that is rewritten, and when the caller was written to."""
+
+    __slots__ = ("_between", "_cutter", "_held", "_plan", "_told_s")
+
+    def __init__(
+        self,
+        call: Call,
+        caller: Caller,
+        clock: Clock,
+        *,
+        settle: Callable[[Relay], None],
+        plan: Plan,
+    ) -> None:
+        super().__init__(call, caller, clock, next_attempt=_go_nowhere, settle=settle)
+        self._plan = plan
+        self._cutter: EventCutter | None = None
+        self._held: tuple[ResponseHead, list[bytes]] | None = None
+        self._between = True
+        self._told_s = 0.0
+
+    def outbound(self, index: int) -> Outbound:  # noqa: ARG002 - there is one attempt
+        """The message as the server is sent it."""
+        plan = self._plan
+        return Outbound(self.call.operation.name, plan.method, b"", plan.lines, plan.body)
+
+    def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        """Pass on what came, or what is made of it (ports.UpstreamEvents)."""
+        if self._settled:
+            return
+        if head is not None and head.status == _MISSING and self._plan.forgets is not None:
+            self._plan.forgets()
+            self._abort_exchange()
+            self._fail(McpSessionUnknown("the server has ended its session with this gateway; ask again"), "failed")
+            return
+        if self._plan.how is None:
+            self._pass(head, piece, complete)
+            return
+        try:
+            self._rewrite(self._plan.how, head, piece, complete)
+        except UpstreamTorn as torn:
+            self._abort_exchange()
+            self._fail(torn, "torn" if self._begun else "failed")
+
+    def failed(self, error: UpstreamError, written: bool) -> None:
+        """Tell the caller (ports.UpstreamEvents)."""
+        self._held = None
+        super().failed(error, written)
+
+    def caller_gone(self) -> None:
+        """Stop the server: nobody reads its answer (ports.Running)."""
+        if not self._settled and self._plan.cancels is not None and self.exchange is not None:
+            self._plan.cancels()
+        super().caller_gone()
+
+    def check_deadlines(self, now_s: float) -> None:
+        """Give the server up when a deadline has passed; show the caller of an open stream that it lives."""
+        if self._settled:
+            return
+        if self._begun and self.streams:
+            if self._between and not self._paused and now_s - self._told_s >= self._plan.keep_alive_s:
+                self._told_s = now_s
+                self._caller.write(KEEP_ALIVE)
+            if self._plan.waits:
+                return
+        super().check_deadlines(now_s)
+
+    # What the answer is made of
+
+    def _pass(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        if piece:
+            self._between = piece.endswith(_ENDS)
+            self._told_s = self._clock.monotonic_s()
+        super().received(head, piece, complete)
+
+    def _rewrite(self, how: Rewriting, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        if head is not None:
+            if content_type(head.headers) == EVENT_STREAM:
+                self._cutter = EventCutter(self._plan.message_bytes)
+                head = ResponseHead(head.status, head.headers, None)
+            elif content_type(head.headers) == _JSON:
+                self._held = (head, [])
+            # What is neither has no message in it, and passes.
+        if self._held is not None:
+            self._gather(how, piece, complete)
+        elif self._cutter is None:
+            self._pass(head, piece, complete)
+        else:
+            self._pass_events(self._cutter, how, head, piece, complete)
+
+    def _gather(self, how: Rewriting, piece: bytes, complete: bool) -> None:
+        assert self._held is not None
+        head, pieces = self._held
+        pieces.append(piece)
+        self._touched_s = self._clock.monotonic_s()
+        if sum(map(len, pieces)) > self._plan.message_bytes:
+            raise UpstreamTorn("the server's answer is too large")
+        if not complete:
+            return
+        self._held = None
+        text = b"".join(pieces)
+        made = rewrite(text, how) if text else b""
+        if not isinstance(made, bytes):
+            raise UpstreamTorn("the server's answer is no answer to what it was asked")
+        self._pass(ResponseHead(head.status, head.headers, len(made)), made, complete=True)
+
+    def _pass_events(
+        self, cutter: EventCutter, how: Rewriting, head: ResponseHead | None, piece: bytes, complete: bool
+    ) -> None:
+        made = b"".join(self._remade(event, how) for event in cutter.feed(piece))
+        if head is not None or made or complete:
+            super().received(head, made, complete)
+            self._told_s = self._clock.monotonic_s() if made else self._told_s
+        else:
+            self._touched_s = self._clock.monotonic_s()
+
+    def _remade(self, event: bytes, how: Rewriting) -> bytes:
+        data = data_of(event)
+        if not data:
+            return event
+        made = rewrite(data, how)
+        if isinstance(made, Asked):
+            if self._plan.declines is not None:
+                self._plan.declines(made.identity)
+            return b""
+        return b"" if made is None else with_data(event, made)
+
+    # How the caller is told
+
+    def _listen(self, head: ResponseHead, piece: bytes, complete: bool) -> bytes:  # noqa: ARG002 - usage is none here
+        lines = request_id_line(self.call.request.request_id)
+        for name, value in head.headers:
+            if name in _TO_CALLER:
+                lines += b"%b: %b\r\n" % (name, value)
+            elif name == SESSION_FIELD and self._plan.seal is not None:
+                lines += b"Mcp-Session-Id: %b\r\n" % self._plan.seal(value)
+        self._told_s = self._clock.monotonic_s()
+        return lines + _UNBUFFERED if self.streams else lines
+
+    def _render(self, error: JotgateError) -> Problem:
+        request_id = self.call.request.request_id
+        return render_mcp(error, request_id, self._plan.metadata_url, self._plan.identity)
+
+
+def _go_nowhere(relay: Relay) -> bool:  # noqa: ARG001 - a message goes to its own server or to none
+    return False

@@ -90,8 +90,8 @@ class KongFace:
 def dotenv(kong: Kong, casdoor: CasdoorServer, **changes: str | None) -> str:
     """The document's variables, and those that say where Casdoor is; with `changes`, where None takes one out."""
     rows = [row for line in (215, 216) for row in excerpt("002", line).splitlines() if "=" in row]
-    found: dict[str, str | None] = dict(row.split("=", 1) for row in rows)
-    found |= {
+    found: dict[str, str | None] = {
+        **dict(row.split("=", 1) for row in rows),
         "KONG_ADMIN_URL": kong.admin_url,
         "CASDOOR_ENDPOINT": casdoor.issuer,
         "CASDOOR_CLIENT_ID": casdoor.client_id,

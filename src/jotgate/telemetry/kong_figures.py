@@ -121,7 +121,7 @@ def _done(counts: KongCounts) -> Iterator[Family]:
     )
 
 
-def _asked(counts: KongCounts) -> Iterator[Family]:
+def _asked(counts: KongCounts) -> Iterator[Family | HistogramFamily]:
     yield Family(
         "kong_auth_kong_api_calls_total",
         "counter",

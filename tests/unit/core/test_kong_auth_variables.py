@@ -19,9 +19,13 @@ CASDOOR: Final = {
 YEAR_S: Final = 31_536_000
 
 
-def read(own: Mapping[str, object] | None = None, **variables: str) -> Preset:
-    """What the preset comes to, under a document of the operator's."""
-    (preset,) = find_presets(("kong-auth",), own or {}, variables, {}).presets
+def read(**variables: str) -> Preset:
+    return read_with({}, **variables)
+
+
+def read_with(own: Mapping[str, object], **variables: str) -> Preset:
+    """What the preset comes to under a document of the operator's."""
+    (preset,) = find_presets(("kong-auth",), own, variables, {}).presets
     return preset
 
 
@@ -63,7 +67,7 @@ def test_one_that_lacks_is_named_and_stops_no_start(name: str) -> None:
 
 def test_an_issuer_of_ones_own_stands_in_its_place() -> None:
     own = {"issuers": [{"name": "casdoor", "issuer": "https://other.example"}]}
-    preset = read(own, CASDOOR_ORG_NAME="sharif")
+    preset = read_with(own, CASDOOR_ORG_NAME="sharif")
     assert (issuer(preset), preset.missing) == ({"name": "casdoor"}, ())
 
 
@@ -104,7 +108,7 @@ def test_a_token_ends_a_clock_margin_before_kong_would_call_its_life_too_long(
 ) -> None:
     own = {} if maximum is None else {"kong": {"maximum_expiration": maximum}}
     variables = CASDOOR if written is None else {**CASDOOR, "JWT_EXPIRATION_SECONDS": written}
-    assert rules(read(own, **variables)).lifetime_s == lifetime_s
+    assert rules(read_with(own, **variables)).lifetime_s == lifetime_s
 
 
 def test_kongs_admin_api_is_that_of_the_variable_or_of_this_machine() -> None:
@@ -126,7 +130,7 @@ def test_settings_of_the_operator_are_rules() -> None:
             "listen": "127.0.0.1:9000",
         }
     }
-    preset = read(own, **CASDOOR, HOST="0.0.0.0", PORT="1")  # noqa: S104 - the setting goes before it
+    preset = read_with(own, **CASDOOR, HOST="0.0.0.0", PORT="1")  # noqa: S104 - the setting goes before it
     found = rules(preset)
     assert (found.algorithm, found.key_is_name, found.tokens_max, found.admin_roles) == ("EdDSA", True, 7, ("boss",))
     assert preset.listen == ("127.0.0.1", 9000)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import pytest
 from msgspec.structs import replace
 
 from jotgate.core.audit import CallRecord, Outcome
@@ -84,10 +85,9 @@ async def test_what_was_done_and_asked_of_kong_is_counted() -> None:
             stage.clock.advance(0.5)
             raise KongUnavailable("it is gone")
 
-        try:
+        with pytest.raises(KongUnavailable):
             await gate.counted("consumers", "GET", fail)
-        except KongUnavailable:
-            found = read(counts)
+    found = read(counts)
     assert found.value("kong_auth_kong_api_calls_total", endpoint="jwt", method="DELETE", status="ok") == 1
     listing = {"endpoint": "consumers", "method": "GET"}
     assert found.value("kong_auth_kong_api_calls_total", status="kong_unavailable", **listing) == 1

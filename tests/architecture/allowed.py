@@ -14,6 +14,7 @@ ALLOWED: Final[Mapping[str, Mapping[str, str]]] = {
         "src/jotgate/assembly/__main__.py::run_child": "a worker never loads what is control's (ADR 0003)",
         "src/jotgate/stores/opening.py::_upgrade": "Alembic is loaded only when there is a schema to change",
         "src/jotgate/stores/valkey.py::_client": "redis-py is an extra, and loaded only where settings name a Valkey",
+        "src/jotgate/edge/ext_authz.py::_serve": "grpcio is an extra, and loaded only where settings name its address",
         "tests/databases.py::postgres": "the wheel warns when it is imported, and warnings are errors",
         "src/jotgate/cli/": "`jotgate --help` answers in 0.2 s: a command imports what it needs when it runs",
     },

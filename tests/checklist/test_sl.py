@@ -88,7 +88,8 @@ def status_of(floor: TradingFloor, token: str) -> int:
     assert claims["status_list"]["bits"] == 1
     packed = claims["status_list"]["lst"]
     octets = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-    return octets[place["idx"] // 8] >> place["idx"] % 8 & 1
+    index: int = place["idx"]
+    return octets[index // 8] >> index % 8 & 1
 
 
 def revoke(floor: TradingFloor, kind: RevocationKind, handle: str, before_s: int | None = None) -> None:

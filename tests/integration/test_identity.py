@@ -78,7 +78,8 @@ def status_of(token: str) -> int:
     with urllib.request.urlopen(claims["uri"], timeout=10) as answer:
         listed = json.loads(urlsafe_b64decode(answer.read().split(b".")[1] + b"=="))
     octets = zlib.decompress(urlsafe_b64decode(listed["status_list"]["lst"] + "=="))
-    return octets[claims["idx"] // 8] >> claims["idx"] % 8 & 1
+    index: int = claims["idx"]
+    return octets[index // 8] >> index % 8 & 1
 
 
 def test_an_upstream_is_told_who_calls_by_a_token_that_it_can_verify(gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from jotgate.assembly.faces import SURFACES
 from jotgate.assembly.listening import Listener, Service
 from jotgate.core.snapshot import Snapshot
+from jotgate.edge.ext_authz import GrpcListener, GrpcService
 from jotgate.edge.http1.guard import SWEEP_INTERVAL_S, sweep
 from jotgate.edge.http1.listener import Application, OpenConnection
 from jotgate.edge.proxies import Proxies
@@ -38,6 +39,7 @@ class Listeners:
         self._gateway = gateway
         self._control = control
         self._open: dict[str, Listener] = {}
+        self._grpc = GrpcListener(loop, clock)
         self.connections: set[OpenConnection] = set()
 
     async def open(self, fds: Sequence[int], snapshot: Snapshot) -> None:
@@ -46,12 +48,20 @@ class Listeners:
             listener = Listener(self._loop, self._clock, service.application, self.connections)
             await listener.open(fd, service)
             self._open[name] = listener
+        self._grpc.renew(self._questions(snapshot))
+        await self._grpc.settle()
 
     def renew(self, snapshot: Snapshot) -> None:
         """Serve as a newer snapshot wants it."""
         for name, service in self._services(snapshot):
             if name in self._open:
                 self._open[name].renew(service)
+        if self._open:
+            self._grpc.renew(self._questions(snapshot))
+
+    async def end_questions(self, patience_s: float) -> None:
+        """Take no more of what Envoys ask over gRPC."""
+        await self._grpc.close(patience_s)
 
     def close(self) -> None:
         """Take no further connection; those whose handshake is under way still come."""
@@ -80,6 +90,14 @@ class Listeners:
         for face in snapshot.faces:
             surface = SURFACES[face.name](face, self._gateway, self._control)
             yield face.name, Service(surface, face.edge, snapshot.limits, face.name)
+
+    def _questions(self, snapshot: Snapshot) -> GrpcService | None:
+        """What answers Envoys that ask over gRPC; None: nothing."""
+        rules = snapshot.decisions
+        if rules is None or not rules.grpc:
+            return None
+        proxies = Proxies(rules.proxies, "x-forwarded")
+        return GrpcService(rules.grpc, DecisionDesk(self._gateway, rules), proxies)
 
     def _decisions(self, snapshot: Snapshot) -> Callable[[Application], Application] | None:
         """What answers proxies that ask for decisions; None: nobody may."""

@@ -11,6 +11,7 @@ from jotgate.core.decisions import DecisionRules, PathRule
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.faults import Fault, shown
 from jotgate.core.identity_tokens import IdentityRules
+from jotgate.core.listen_texts import is_loopback, read_listen
 from jotgate.core.operations import DECIDE
 from jotgate.core.tables import read_table
 from jotgate.core.values import parse_duration_s
@@ -59,6 +60,7 @@ class DecisionsEntry(Struct, frozen=True, forbid_unknown_fields=True):
     identity_life: Annotated[
         str, Meta(description='a duration in quotes, such as "60s"', pattern=r"^[1-9][0-9]{0,8}[smhdw]\Z")
     ] = "60s"
+    grpc: Annotated[str, Meta(description='an address and port in quotes, such as "127.0.0.1:9465"')] = ""
     paths: Annotated[
         tuple[PathEntry, ...], Meta(description="tables, each headed [[decisions.paths]]", max_length=PATHS_MAX)
     ] = ()
@@ -79,6 +81,7 @@ def check_paths(entry: DecisionsEntry) -> list[Fault]:
     faults: list[Fault] = []
     if not _LIFE_S[0] <= parse_duration_s(entry.identity_life) <= _LIFE_S[1]:
         faults.append(("decisions.identity_life", "is not 10s to 5m; an upstream takes it for so long, revoked or not"))
+    faults += _check_grpc(entry)
     if entry.paths and not entry.proxies:
         faults.append(("decisions.proxies", "is empty beside decisions.paths; write the addresses of who may ask"))
     for index, one in enumerate(entry.paths):
@@ -107,6 +110,7 @@ def compile_decisions(entry: DecisionsEntry) -> DecisionRules | None:
         paths=tuple(map(_rule, paths)),
         public_url=entry.public_url,
         identity=identity if entry.identity_audience else None,
+        grpc=entry.grpc,
     )
 
 
@@ -126,6 +130,26 @@ def _rule(entry: PathEntry) -> PathRule:
         public=entry.public,
         preflights=entry.preflights,
     )
+
+
+def _check_grpc(entry: DecisionsEntry) -> list[Fault]:
+    if not entry.grpc:
+        return []
+    try:
+        host, port = read_listen(entry.grpc)
+    except ValueError:
+        host, port = "", 0
+    if not port:
+        return [("decisions.grpc", f'is {shown(entry.grpc)}, and must be such as "127.0.0.1:9465"')]
+    if not is_loopback(host):
+        fault = (
+            f"is {shown(entry.grpc)}, which other machines can reach, and tokens would cross the network in the clear; "
+            "write an address of this machine alone, or let Envoy ask over HTTP"
+        )
+        return [("decisions.grpc", fault)]
+    if not entry.proxies:
+        return [("decisions.proxies", "is empty beside decisions.grpc; write the addresses of who may ask")]
+    return []
 
 
 def _check_path(path: str, entry: PathEntry) -> list[Fault]:

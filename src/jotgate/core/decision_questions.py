@@ -69,7 +69,7 @@ def read_question(style: Style, method: bytes, target: tuple[bytes, bytes], head
     if not chain:
         raise _unsaid("the caller's address", b"x-forwarded-for")
     if style == "prefixed":
-        return Question(method, target[0][len(EXT_AUTHZ) :], target[1], _host(headers.get(b"host", b"")), chain)
+        return Question(method, target[0][len(EXT_AUTHZ) :], target[1], read_host(headers.get(b"host", b"")), chain)
     if style == "nginx" and any(name in headers for name in _WRITTEN["forwarded"][:2]):
         # Caddy asks with its caller's query unless it is told not to: who writes `style=nginx` there would be believed.
         raise RequestMalformed(
@@ -83,10 +83,10 @@ def read_question(style: Style, method: bytes, target: tuple[bytes, bytes], head
     if not _TARGET.fullmatch(uri):
         raise _unsaid("the path", names[1])
     path, _, query = uri.partition(b"?")
-    return Question(asked, path, query, _host(headers.get(names[2], b"")), chain)
+    return Question(asked, path, query, read_host(headers.get(names[2], b"")), chain)
 
 
-def _host(value: bytes) -> str:
+def read_host(value: bytes) -> str:
     """A host without its port, in small letters; empty where there is none, or no one of that form."""
     found = _HOST.fullmatch(value)
     return "" if found is None else found[1].decode("ascii").lower()

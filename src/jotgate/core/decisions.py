@@ -74,13 +74,15 @@ class DecisionRules(Struct, frozen=True, kw_only=True):
     """`[decisions]`: who may ask, and what is answered.
 
     `proxies` are networks. `public_url` is the URL that callers know the proxy by, for proofs of possession. `identity`
-    is what the last of `IDENTITY_FIELDS` says; None: nothing.
+    is what the last of `IDENTITY_FIELDS` says; None: nothing. `grpc` is the address where Envoys ask over gRPC; empty:
+    nowhere.
     """
 
     proxies: tuple[str, ...]
     paths: tuple[PathRule, ...]
     public_url: str = ""
     identity: IdentityRules | None = None
+    grpc: str = ""
 
 
 class Asked(Struct, frozen=True, kw_only=True):

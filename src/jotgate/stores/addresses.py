@@ -11,6 +11,7 @@ from jotgate.core.faults import Fault
 from jotgate.core.values import Secret
 
 _DRIVER: Final = "redis"
+_SERVER: Final = "grpc"
 
 
 class StoreAddress(Struct, frozen=True):
@@ -48,3 +49,10 @@ def check_driver(url: str) -> list[Fault]:
     if not url or find_spec(_DRIVER) is not None:
         return []
     return [("hints.url", "needs a client of Valkey, which is not installed; run: pip install 'jotgate[valkey]'")]
+
+
+def check_server(address: str) -> list[Fault]:
+    """The fault of an address where Envoys ask over gRPC, where its server is not installed."""
+    if not address or find_spec(_SERVER) is not None:
+        return []
+    return [("decisions.grpc", "needs grpcio, which is not installed; run: pip install 'jotgate[grpc]'")]

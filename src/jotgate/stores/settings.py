@@ -30,7 +30,7 @@ from jotgate.core.routes import Reach
 from jotgate.core.toml_lines import find_lines, nearest_line
 from jotgate.core.values import Secret
 from jotgate.errors import ConfigurationError
-from jotgate.stores.addresses import check_driver
+from jotgate.stores.addresses import check_driver, check_server
 from jotgate.stores.credentials import read_secret
 from jotgate.stores.dotenv import Environment, with_dotenv
 from jotgate.stores.issuers import read_issuer_ways
@@ -175,6 +175,7 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     watched += kong.files
     faults += [fault for fault in (*own.faults, *kong.faults) if fault[0] not in refused]
     faults += check_driver(_texts_of(laid.document, "hints").get("url", ""))
+    faults += check_server(_texts_of(laid.document, "decisions").get("grpc", ""))
     prompts = read_prompts(reading.chains, base)
     faults += prompts.faults
     watched += prompts.files

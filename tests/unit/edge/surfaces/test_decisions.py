@@ -5,6 +5,7 @@ import ssl
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.core.decisions import IDENTITY_FIELDS, DecisionRules, PathRule
 from jotgate.core.durable import RevocationKind
@@ -16,6 +17,7 @@ from jotgate.core.proof_times import Verdict
 from jotgate.core.revocations import Entry, handle_name, token_handle
 from jotgate.core.snapshot import Limits
 from jotgate.testing.ports import RecordingCaller
+from tests.callers import request
 from tests.certificates import certificate
 from tests.deciding import ALL, CALLER, FORWARDED, PROXY, Deciding, question, told
 from tests.metering import quota
@@ -310,3 +312,31 @@ def test_a_question_waits_until_it_is_known_whose_personal_token_it_has(stage: D
     assert (caller.state, len(asked)) == ("waiting", 1)
     stage.tick(40)
     assert (caller.status, caller.headers["x-jot-status"]) == (403, "503")
+
+
+def test_our_own_tokens_may_be_for_the_proxy_s_url_there_and_nowhere_else() -> None:
+    stage = Deciding(public_url="https://api.example")
+    token, other = stage.bearer(aud="https://api.example"), stage.bearer(aud="https://other.example")
+    for _ in range(2):  # The second time it is in the cache that both share.
+        assert stage.forwarded(token).status == 200
+        assert error(stage.forwarded(other)) == (401, "claim_refused")
+        native, _ = stage.ask(request(b'{"model":"a"}', authorization=token))
+        assert error(native) == (401, "claim_refused")
+    assert stage.forwarded(stage.bearer()).status == 200, (
+        "one for the gateway passes too, unless its path says otherwise"
+    )
+
+
+def test_what_is_known_of_tokens_outlives_a_snapshot_that_changes_nothing_of_them() -> None:
+    stage = Deciding(public_url="https://api.example")
+    before = stage.world.of("decisions").verifier
+    assert before is not stage.world.verifier
+    stage.install(stage.world.snapshot.decisions, (Policy(name="rest", effect="allow"),))
+    assert stage.world.of("decisions").verifier is before
+    assert len(set(stage.world.verifiers)) == 2
+    named = stage.world.snapshot.decisions
+    assert named is not None
+    stage.install(replace(named, public_url="https://other.example"))
+    assert stage.world.of("decisions").verifier is not before
+    stage.install(replace(named, public_url=""))
+    assert stage.world.of("decisions").verifier is stage.world.verifier

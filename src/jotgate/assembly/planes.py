@@ -60,7 +60,7 @@ def find_facts(
         forward_path=FORWARD_AUTH.decode("ascii"),
         nginx_path=f"{FORWARD_AUTH.decode('ascii')}?{NGINX.decode('ascii')}",
         prefix=EXT_AUTHZ.decode("ascii"),
-        grpc="",
+        grpc=decisions.grpc,
         identity=IDENTITY_FIELDS,
         leeway_s=seconds(config.issuer.leeway),
         keys=tuple(keys),

@@ -98,16 +98,16 @@ def old_token(face: KongFace, name: str = JOHN, **claims: object) -> tuple[Row, 
 
 def quoted(line: int) -> str:
     """The message that a line of the document quotes."""
-    return re.findall(r'"([^"]+)"', excerpt("002", line))[0]
+    return str(re.findall(r'"([^"]+)"', excerpt("002", line))[0])
 
 
 def payload_of(line: int, start: str, **names: object) -> dict[str, Any]:
     """The payload that a block of the document builds, its code run with these names."""
     text = textwrap.dedent(excerpt("002", line).partition(start)[2].partition("```")[0])
-    names |= {"datetime": datetime, "timezone": timezone}
-    exec(text, names)  # noqa: S102 - the document's own lines
-    found: dict[str, Any] = dict(names)["payload"]
-    return found
+    found: dict[str, Any] = {**names, "datetime": datetime, "timezone": timezone}
+    exec(text, found)  # noqa: S102 - the document's own lines
+    payload: dict[str, Any] = found["payload"]
+    return payload
 
 
 # The configuration

@@ -3,7 +3,7 @@
 import asyncio
 
 from jotgate.assembly.system import SystemEntropy
-from jotgate.gateway.mcp_book import SeenTools
+from jotgate.gateway.mcp_book import ToolBook
 from jotgate.gateway.mcp_door import McpDoor
 from jotgate.gateway.mcp_means import Means
 from jotgate.gateway.mcp_peers import Peers
@@ -13,8 +13,10 @@ from jotgate.gateway.records import CallRecorder
 from jotgate.ports import Clock
 
 
-def open_mcp(gateway: Gateway, clock: Clock, recorder: CallRecorder, loop: asyncio.AbstractEventLoop) -> McpDoor:
-    """What a gateway answers MCP clients by, from now on."""
+def open_mcp(
+    gateway: Gateway, clock: Clock, recorder: CallRecorder, loop: asyncio.AbstractEventLoop, book: ToolBook
+) -> McpDoor:
+    """What a gateway answers MCP clients by, from now on; `book` is what is known of tools."""
     running: set[asyncio.Task[object]] = set()  # A loop itself forgets tasks that nobody holds.
 
     def spawn(work: Work) -> None:
@@ -27,7 +29,7 @@ def open_mcp(gateway: Gateway, clock: Clock, recorder: CallRecorder, loop: async
         hub=gateway,
         recorder=recorder,
         peers=Peers(clock),
-        book=SeenTools(),
+        book=book,
         entropy=SystemEntropy(),
         pending=set(),
         spawn=spawn,

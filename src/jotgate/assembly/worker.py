@@ -20,6 +20,7 @@ from jotgate.assembly.mcp_opening import open_mcp
 from jotgate.assembly.personal_link import PersonalLink
 from jotgate.assembly.proof_link import ProofLink
 from jotgate.assembly.system import SystemClock
+from jotgate.assembly.tool_link import ToolLink
 from jotgate.assembly.unit_link import UnitLink
 from jotgate.assembly.upstream_token_link import UpstreamTokenLink
 from jotgate.assembly.worlds import Worlds
@@ -59,6 +60,7 @@ from jotgate.processes.messages import (
     Revoked,
     Settled,
     TokenAnswered,
+    ToolsKnown,
     UnitsWanted,
     UpstreamTokenAnswered,
     UpstreamTokenCleared,
@@ -67,6 +69,7 @@ from jotgate.processes.messages import (
 from jotgate.services.auditor import Auditor, Batch
 from jotgate.services.object_desk import ObjectDesk
 from jotgate.services.tally import Tally
+from jotgate.services.tool_book import ToolBook, tell_nobody
 from jotgate.telemetry.logs import CallJournal, learn_of, watch_loop
 from jotgate.telemetry.loops import LoopWatch
 from jotgate.upstreams.control import ControlUpstream
@@ -111,7 +114,9 @@ class Worker:
         )
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear, lost=self._abandon)
         self._forms = FormDoor(self._clock, self._control, self._hand_in)
-        open_mcp(self._gateway, self._clock, recorder, loop)
+        book = ToolBook(self._clock, tell_nobody)
+        self._tools = ToolLink(book, self._link)
+        open_mcp(self._gateway, self._clock, recorder, loop, book)
         self._key_waits = self._gateway.fetch_keys_by(self._want_keys, loop.call_soon)
         self._worlds = Worlds(
             loop,
@@ -189,6 +194,7 @@ class Worker:
         self._units.ask_again()
         self._tokens.ask_again()
         self._objects.ask_again()
+        self._tools.ask_again()
 
     def _abandon(self) -> None:
         self._newest = None
@@ -225,6 +231,8 @@ class Worker:
                 self._objects.answered(number, answer)
             case UpstreamTokenAnswered() | UpstreamTokenCleared():
                 self._tokens.hear(message)
+            case ToolsKnown():
+                self._tools.hear(message)
             case AuditWritten(number):
                 self._auditor.written(number)
             case KeysAnswered():
@@ -275,6 +283,7 @@ class Worker:
                 self._tally.retire(verifier)
         learn_of(world.snapshot.upstreams, world.snapshot.all_issuers)
         self._auditor.limit(world.limits.audit_rows)
+        self._tools.swap(world)
         self._gateway.swap(world)
         self._listeners.renew(world.snapshot)
         self._arrived.set()
@@ -360,6 +369,7 @@ class Worker:
             self._control.check_deadlines()
             self._forms.check_deadlines()
             self._objects.check_deadlines(self._clock.monotonic_s())
+            self._tools.check_deadlines(self._clock.monotonic_s())
             self._control_pool.close_idle()
             self._worlds.revoked.forget(self._clock.now_s())
             self._checkups.sweep(self._worlds.places)

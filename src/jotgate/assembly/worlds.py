@@ -8,10 +8,12 @@ on a thread.
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from jotgate.assembly.system import SystemEntropy
+from jotgate.core.mcp_holders import holder_of
+from jotgate.core.principals import Principal
 from jotgate.core.routes import Upstream
 from jotgate.core.snapshot import Snapshot
 from jotgate.gateway.standing import Standing
@@ -93,6 +95,7 @@ class Worlds:
         self._waiting: Snapshot | None = None
         self._arrived = asyncio.Event()
         self._world: World | None = None
+        self._issuers: Mapping[str, str] = {}
         self._pools: dict[str, Pool] = {}
         self._roots: ssl.SSLContext | None = None
         self._scene = Scene({}, {})
@@ -125,6 +128,7 @@ class Worlds:
 
     async def _build(self, snapshot: Snapshot) -> None:
         pace = Pace()
+        self._issuers = {one.issuer or one.name: one.name for one in snapshot.issuers[1:]}
         before = self._world
         known = before.places if before is not None else {}
         places: dict[str, Place] = {}
@@ -163,12 +167,15 @@ class Worlds:
         if upstream.kind == "mcp":
             port = McpUpstream(upstream, self._loop, roots, self._control_path)
         else:
-            port = OpenAIUpstream(upstream, self._loop, roots)
+            port = OpenAIUpstream(upstream, self._loop, roots, SystemEntropy())
         pools[upstream.name] = port.pool
         if not upstream.exchanged and upstream.other_credential is None:
             return port
         credentials = credentials_of(upstream, self.tokens, self._clock)
-        return CredentialedUpstream(upstream, port, credentials, self._loop.call_soon)
+        return CredentialedUpstream(upstream, port, credentials, self._loop.call_soon, self._holder_of)
+
+    def _holder_of(self, principal: Principal) -> str:
+        return holder_of(principal, self._issuers)
 
     def _standing(self, upstream: Upstream, before: Place | None) -> Standing:
         """How the upstream stands: as it did, when it is the same place under other settings."""

@@ -21,6 +21,7 @@ from jotgate.cli import (
     issuer,
     key,
     kong,
+    mcp,
     migrate,
     pat,
     plane,
@@ -89,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = (up, check, status, doctor)
     accounts = (client, principal, tenant, admin)
-    places = (upstream, plane, kong)
+    places = (upstream, mcp, plane, kong)
     for noun in (*running, token, pat, *accounts, key, issuer, policy, quota, *places, audit, explain, migrate):
         noun.register(commands)
     return parser

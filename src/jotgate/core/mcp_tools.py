@@ -88,6 +88,12 @@ def read_scope(scope: str) -> tuple[str, str] | None:
     return None if found is None else (found[1], found[2])
 
 
+def covering(scope: str) -> str:
+    """The scope that covers all of the server of which this one is; empty: it is no scope of tools."""
+    found = read_scope(scope)
+    return "" if found is None else tool_scope(found[0], EVERY)
+
+
 def may_use(scopes: frozenset[str], server: str, need: Need) -> ToolDeny | None:
     """Whether these scopes cover something of a server that is no tool; None: they do."""
     if tool_scope(server, EVERY) in scopes or tool_scope(server, READ) in scopes:

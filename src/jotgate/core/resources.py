@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from jotgate.core.mcp_resources import canonical, covers_scope, is_mcp_resource
+from jotgate.core.mcp_tools import read_scope
 from jotgate.core.rights import grant_scopes
 from jotgate.core.scopes import ADMIN_SCOPES, is_scope_of
 from jotgate.errors import ScopeRefused, TargetRefused
@@ -40,8 +42,11 @@ def grant_target(
         ScopeRefused: a scope is not allowed, or makes no sense for the resources; or nothing would be granted.
     """
     permitted = allowed or (issuer,)
+    resources = tuple(_part(one, issuer) or one for one in resources)
     for resource in resources:
-        _check_resource(resource, permitted)
+        # Who may have a token of the gateway may have one of a part of it.
+        if not (issuer in permitted and _part(resource, issuer)):
+            _check_resource(resource, permitted)
     asked = frozenset(grant_scopes(scope, scopes)) if scope else frozenset[str]()
     audiences = tuple(dict.fromkeys(resources)) or (_default(asked, permitted, issuer),)
     fitting = frozenset(one for one in scopes | asked if _makes_sense(one, audiences, issuer))
@@ -54,6 +59,12 @@ def grant_target(
     if not granted:
         raise ScopeRefused("there is no scope that may be granted")
     return Target(audiences, granted)
+
+
+def _part(resource: str, issuer: str) -> str:
+    """The part of the gateway that a resource names, however its scheme and host are written; empty: it is none."""
+    written = canonical(resource)
+    return written if is_mcp_resource(written, issuer) else ""
 
 
 def _check_resource(resource: str, allowed: tuple[str, ...]) -> None:
@@ -80,6 +91,8 @@ def _makes_sense(scope: str, audiences: tuple[str, ...], issuer: str) -> bool:
     admin = admin_resource(issuer)
     if scope in ADMIN_SCOPES:
         return admin in audiences
+    if read_scope(scope) is not None:
+        return covers_scope(scope, audiences, issuer)
     if ":" in scope:  # The URI of another resource, and what may be done there: `core.scopes.scope_fault`.
         return any(is_scope_of(scope, audience) for audience in audiences)
-    return any(audience != admin for audience in audiences)
+    return any(audience != admin and not is_mcp_resource(audience, issuer) for audience in audiences)

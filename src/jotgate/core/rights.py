@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientRecord, PrincipalRecord, TenantRecord
+from jotgate.core.mcp_tools import covering
 from jotgate.core.operations import ALL_OPERATIONS_SCOPE, BEYOND_AI, SCOPES
 from jotgate.core.scopes import ADMIN_ALL, ADMIN_SCOPES
 from jotgate.errors import ScopeRefused
@@ -52,12 +53,15 @@ def rights_of(account: PrincipalRecord | ClientRecord, tenant: TenantRecord) -> 
 def within_scopes(asked: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
     """Of the scopes that are asked for, what is allowed.
 
-    `ai` and `admin:*` cover what they stand for, and are narrowed to what of that is allowed.
+    `ai` and `admin:*` cover what they stand for, and are narrowed to what of that is allowed; so does
+    `mcp:<server>:*`. What `mcp:<server>:read` covers nobody knows who has the scopes alone, so it covers itself.
     """
     found: set[str] = set()
     for scope in asked:
-        if scope in allowed or _WHOLES.get(scope) in allowed:
+        if scope in allowed or _WHOLES.get(scope) in allowed or covering(scope) in allowed:
             found.add(scope)
+        elif covering(scope) == scope:
+            found |= {one for one in allowed if covering(one) == scope}
         else:
             found |= _PARTS.get(scope, frozenset()) & allowed
     return frozenset(found)

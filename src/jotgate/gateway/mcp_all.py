@@ -138,8 +138,7 @@ class AllServers:
             tools = await talk.peer.list_tools(talk.place, talk.asker)
         except UpstreamError:
             return None
-        self._means.book.saw(name, tools)
-        shown = show_tools(_access(talk.opened, name), tools, self._means.book.known(name))
+        shown = show_tools(_access(talk.opened, name), tools, await self._means.book.learn(name, tools))
         return [(prefixed(name, tool.name), renamed(tool, prefixed(name, tool.name))) for tool in shown]
 
     async def _call(
@@ -153,10 +152,10 @@ class AllServers:
             )
         talk = self._talk(opened, caller, message, by_name[named], era)
         tools = await talk.peer.list_tools(talk.place, talk.asker)
-        self._means.book.saw(named, tools)
+        known = await self._means.book.learn(named, tools)
         found = find_prefixed(message.name, {named: [tool.name for tool in tools]})
         tool = message.name if found is None else found[1]
-        allowed = permit_tool(_access(opened, named), tool, self._means.book.known(named))
+        allowed = permit_tool(_access(opened, named), tool, known)
         talk = msgspec.structs.replace(talk, tool=tool, allowed=allowed)
         conversation = await talk.peer.converse(talk.place, talk.asker)
         rules = opened.world.snapshot.mcp

@@ -27,7 +27,7 @@ from jotgate.core.mcp_operations import RESPONSE, STREAM, TOOLS_CALL, TOOLS_LIST
 from jotgate.core.mcp_servers import ALL_SERVERS, McpServer, server_of, unknown_server
 from jotgate.core.mcp_sessions import open_session
 from jotgate.core.mcp_tools import read_tools
-from jotgate.core.policies import Allow
+from jotgate.core.policies import ALLOW, Allow
 from jotgate.errors import (
     EncodingRefused,
     McpMalformed,
@@ -38,7 +38,7 @@ from jotgate.errors import (
     UpstreamError,
 )
 from jotgate.gateway.headers import content_type
-from jotgate.gateway.mcp_access import Access, permit_method, permit_tool, show_tools
+from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, show_tools
 from jotgate.gateway.mcp_all import AllServers
 from jotgate.gateway.mcp_means import Means, accept, later, place_of, say, start, tell
 from jotgate.gateway.mcp_news import News
@@ -224,7 +224,11 @@ class McpDoor:
     def _permit(self, opened: Opened, server: McpServer, message: Message) -> Allow:
         access = self._access(opened, server)
         if opened.request.operation == TOOLS_CALL:
-            return permit_tool(access, message.name, self._means.book.known(server.name))
+            known = self._means.book.known(server.name)
+            if known:
+                return permit_tool(access, message.name, known)
+            expect_tool(access, message.name)
+            return ALLOW  # It is decided again by what is learned of the server's tools.
         row = find_method(message.method) or McpMethod(message.method, opened.request.operation, "any")
         return permit_method(access, row)
 
@@ -251,19 +255,25 @@ class McpDoor:
 
     def _knows_tools(self, talk: Talk) -> bool:
         """Whether a call may be decided: its server's tools have been looked at, once and then from time to time."""
-        if talk.opened.request.operation != TOOLS_CALL or talk.peer.holds_tools:
+        operation = talk.opened.request.operation
+        if operation not in (TOOLS_CALL, TOOLS_LIST):
             return True
-        if talk.peer.tools is None:
-            return False
+        if not self._means.book.known(talk.server.name):
+            return False  # The first list is looked at as a whole, before anybody is shown any of it.
+        if operation == TOOLS_LIST or talk.peer.holds_tools:
+            return True
         self._means.spawn(self._look_at_tools(talk))
         return True
 
     async def _learn(self, talk: Talk) -> Running | None:
         """Learn what has to be known of the server, decide again by that, and send the message."""
-        if talk.opened.request.operation == TOOLS_CALL:
-            await self._look_at_tools(talk)
-            allowed = self._permit(talk.opened, talk.server, talk.message)
-            talk = msgspec.structs.replace(talk, allowed=allowed)
+        operation = talk.opened.request.operation
+        if operation in (TOOLS_CALL, TOOLS_LIST):
+            tools = await talk.peer.list_tools(talk.place, talk.asker)
+            known = await self._means.book.learn(talk.server.name, tools)
+            if operation == TOOLS_CALL:
+                allowed = permit_tool(self._access(talk.opened, talk.server), talk.message.name, known)
+                talk = msgspec.structs.replace(talk, allowed=allowed)
         if talk.era == "legacy":
             return self._send_legacy(talk)
         await talk.peer.converse(talk.place, talk.asker)

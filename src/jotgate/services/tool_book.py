@@ -21,6 +21,10 @@ Ask = Callable[[int, str, list[Tool]], object]
 _NOTHING: Final[Known] = {}
 
 
+def tell_nobody(number: int, server: str, tools: list[Tool]) -> None:
+    """Stands for control where there is no way to it yet."""
+
+
 class _Question:
     """What control was told, and who waits for what it says."""
 

@@ -21,7 +21,8 @@ def test_scopes_of_jotgate_are_known(scope: str) -> None:
         ("chat.completion", "did you mean 'chat.completions'?"),
         ("AI", "is unknown"),
         ("admin:everything", "is unknown"),
-        ("mcp:files:read", "is unknown"),
+        ("mcp:Files:read", "is unknown"),
+        ("mcp:files", "is unknown"),
         ("", "is no scope"),
         ("two words", "is no scope"),
         ('quo"te', "is no scope"),
@@ -60,3 +61,9 @@ def test_who_may_change_a_noun_and_who_may_only_look() -> None:
         others = {f"admin:{other}" for other in ADMIN_NOUNS if other != noun}
         assert not may_administer(others, noun, change=False)
         assert not may_administer({*SCOPES, "admin", "admin:", "ADMIN:*"}, noun, change=False)
+
+
+@pytest.mark.parametrize("scope", ["mcp:files:read_file", "mcp:files:read", "mcp:files:*"])
+def test_a_scope_of_tools_is_one_whoever_gets_it(scope: str) -> None:
+    assert scope_fault(scope) == ""
+    assert scope_fault(scope, (FILES,)) == ""

@@ -28,6 +28,7 @@ from jotgate.core.config import (
     UpstreamEntry,
 )
 from jotgate.core.config_reader import parse
+from jotgate.core.decision_entries import DecisionsEntry
 from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.plane_entries import PlanesEntry
@@ -51,6 +52,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "tokens": TokensEntry,
     "dpop": DpopEntry,
     "metrics": Metrics,
+    "decisions": DecisionsEntry,
     "planes": PlanesEntry,
     "logs": Logs,
     "prompt_chain": PromptChainEntry,

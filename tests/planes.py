@@ -168,10 +168,10 @@ def _program(name: str) -> Path:
 
 
 @contextmanager
-def plane_stage(configuration: str = CONFIGURATION) -> Iterator[PlaneStage]:
-    """Everything started but the proxies; all ends with it."""
+def plane_stage(configuration: str = CONFIGURATION, *options: str) -> Iterator[PlaneStage]:
+    """Everything started but the proxies, the gateway with these options; all ends with it."""
     with ExitStack() as stack:
         folder = stack.enter_context(short_directory())
         upstream = stack.enter_context(upstream_in_thread())
-        gateway = stack.enter_context(running_gateway(configuration))
+        gateway = stack.enter_context(running_gateway(configuration, *options))
         yield PlaneStage(gateway, upstream, folder, stack)

@@ -1,6 +1,5 @@
 """The configuration by which Envoy asks jotgate: `ext_authz`, and by wish its own filter of tokens on our key set."""
 
-import ipaddress
 from typing import Final
 
 from jotgate.planes.envoy_tokens import token_filters
@@ -138,7 +137,8 @@ def _extension(name: str, kind: str, content: Table | None = None) -> Table:
 def _cluster(name: str, where: Endpoint, wish: Wish, *, http2: bool = False) -> Table:
     cluster: Table = {
         "name": name,
-        "type": "STATIC" if _is_address(where.host) else "STRICT_DNS",
+        "type": "STRICT_DNS" if where.is_named else "STATIC",
+        "dns_lookup_family": "V4_PREFERRED",
         "connect_timeout": "2s",
         "load_assignment": {
             "cluster_name": name,
@@ -150,27 +150,19 @@ def _cluster(name: str, where: Endpoint, wish: Wish, *, http2: bool = False) -> 
         content: Table = {"@type": f"{_API}.{options}", "explicit_http_config": {"http2_protocol_options": {}}}
         cluster["typed_extension_protocol_options"] = {f"envoy.{options}": content}
     if where.tls:
-        cluster["transport_socket"] = _tls(where.host, wish.roots or _SYSTEM_ROOTS)
+        cluster["transport_socket"] = _tls(where, wish.roots or _SYSTEM_ROOTS)
     return cluster
 
 
-def _tls(host: str, roots: str) -> Table:
+def _tls(where: Endpoint, roots: str) -> Table:
     """TLS to a server that shows a certificate of this host; Envoy would take one of any."""
-    named: Table = {"san_type": "IP_ADDRESS" if _is_address(host) else "DNS", "matcher": {"exact": host}}
+    named: Table = {"san_type": "DNS" if where.is_named else "IP_ADDRESS", "matcher": {"exact": where.host}}
     validation: Table = {"trusted_ca": {"filename": roots}, "match_typed_subject_alt_names": [named]}
     content: Table = {"common_tls_context": {"validation_context": validation}}
-    if not _is_address(host):
-        content["sni"] = host
+    if where.is_named:
+        content["sni"] = where.host
     return typed("envoy.transport_sockets.tls", "extensions.transport_sockets.tls.v3.UpstreamTlsContext", content)
 
 
 def _address(where: Endpoint) -> Table:
     return {"socket_address": {"address": where.host, "port_value": where.port}}
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -1,5 +1,6 @@
 """What a plane's configuration is made of: what the installation is, and what its operator wants."""
 
+import ipaddress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -78,6 +79,15 @@ class Endpoint(Struct, frozen=True):
     def address(self) -> str:
         """Host and port in one text."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the host is a name, and no address."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return True
+        return False
 
     @property
     def origin(self) -> str:

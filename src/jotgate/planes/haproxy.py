@@ -14,6 +14,9 @@ from jotgate.planes.haproxy_question import print_question
 _VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
 _TOLD: Final = {"X-Jot-Subject": "sub", "X-Jot-Client": "client_id", "X-Jot-Tenant": "tenant", "X-Jot-Scopes": "scope"}
+# HAProxy reads no list and no object of a payload, but what stands in it (RFC 9449 s6.1, RFC 8705 s3.1).
+_AUDIENCES_READ: Final = 4
+_BINDINGS: Final = ("jkt", "x5t#S256")
 _TOKEN: Final = "var(txn.jot_token)"
 
 
@@ -31,7 +34,7 @@ def print_haproxy(facts: Facts, wish: Wish) -> Printed:
     text = "\n".join(_lines(facts, wish, keys)) + "\n"
     files = [PrintedFile("haproxy.cfg", text), *(PrintedFile(_file(key), key.pem) for key in keys)]
     if not wish.offline:
-        files.append(PrintedFile("jotgate.lua", print_question(facts)))
+        files.append(PrintedFile("jotgate.lua", print_question(facts, _line(wish))))
     return Printed(tuple(files), "haproxy -c -f FILE, then start or reload it")
 
 
@@ -40,8 +43,6 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield "global"
     if not wish.offline:
         yield f'  lua-load "{wish.folder}/jotgate.lua"'
-        if endpoint(facts.gate).tls and wish.roots:
-            yield f'  httpclient.ssl.ca-file "{wish.roots}"'
     yield ""
     yield "defaults"
     yield "  mode http"
@@ -75,11 +76,20 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield ""
     yield "backend jotgate_protected"
     yield f"  server protected {upstream.address}{_tls(upstream, wish.roots)}"
+    if not wish.offline:
+        gate = endpoint(facts.gate)
+        yield ""
+        yield "# The way to jotgate, for the question."
+        yield "listen jotgate_gate"
+        yield f"  bind {_line(wish)}"
+        yield "  timeout server 15s"
+        yield "  retries 1"
+        yield f"  server gate {gate.address}{_tls(gate, wish.roots)}"
 
 
 def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield f"  http-request set-var(txn.jot_kid) {_header('kid')}"
-    yield "  http-request set-var(txn.jot_now) date()"
+    yield f"  http-request set-var(txn.jot_now) date(-{facts.leeway_s})"
     yield f"  http-request set-var(txn.jot_left) {_TOKEN},jwt_payload_query('$.exp','int'),sub(txn.jot_now)"
     for key in keys:
         verified = f'jwt_verify("{key.algorithm}","{wish.folder}/{_file(key)}")'
@@ -90,21 +100,23 @@ def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]
         yield "  # What the key that it names has not signed, and what is over, is refused without asking."
         ours = f"{{ var(txn.jot_kid) -m str {' '.join(key.kid for key in keys)} }}"
         yield f"  {_INVALID} if {ours} !{{ var(txn.jot_good) -m int 1 }}"
-        yield f"  {_INVALID} if {ours} {{ var(txn.jot_left) -m int le -{facts.leeway_s} }}"
+        yield f"  {_INVALID} if {ours} {{ var(txn.jot_left) -m int le 0 }}"
 
 
 def _judging(facts: Facts) -> Iterator[str]:
     """All that is looked at where nobody is asked."""
     yield f"  {_refuse(401, 'unauthorized', '')} unless {{ var(txn.jot_token) -m found }}"
     yield f"  {_INVALID} unless {{ var(txn.jot_good) -m int 1 }}"
-    yield f"  {_INVALID} unless {{ var(txn.jot_left) -m int gt -{facts.leeway_s} }}"
+    yield f"  {_INVALID} unless {{ var(txn.jot_left) -m int gt 0 }}"
     yield f"  {_INVALID} unless {{ {_header('typ')} -m str -i {ACCESS_TOKEN_TYPE} }}"
     yield f"  {_INVALID} unless {{ {_claim('iss')} -m str {facts.issuer} }}"
-    listed = " ".join(f"'\"{name}\"'" for name in facts.audiences)
-    alone = f"{{ {_claim('aud')} -m str {' '.join(facts.audiences)} }}"
-    yield f"  {_INVALID} unless {alone} || {{ {_claim('aud')} -m sub {listed} }}"
+    names = " ".join(facts.audiences)
+    places = ("aud", *(f"aud[{index}]" for index in range(_AUDIENCES_READ)))
+    held = " || ".join(f"{{ {_claim(place)} -m str {names} }}" for place in places)
+    yield f"  {_INVALID} unless {held}"
     yield "  # A token that is bound to a key would be taken from whoever has it."
-    yield f"  {_INVALID} if {{ {_claim('cnf')} -m found }}"
+    for member in _BINDINGS:
+        yield f"  {_INVALID} if {{ {_claim(f'cnf.{member}')} -m len gt 0 }}"
     wanted = f', error=\\"insufficient_scope\\", scope=\\"{" ".join(facts.scopes)}\\"'
     for scope in facts.scopes:
         held = f"{{ {_claim('scope')} -m reg '(^| ){re.escape(scope)}( |$)' }}"
@@ -127,6 +139,11 @@ def _refuse(status: int, code: str, said: str) -> str:
 
 
 _INVALID: Final = _refuse(401, "invalid_token", ', error=\\"invalid_token\\"')
+
+
+def _line(wish: Wish) -> str:
+    """An address that only programs of this machine reach, and no other configuration has."""
+    return f"abns@jotgate-{endpoint(wish.listen).port}"
 
 
 def _tls(upstream: Endpoint, roots: str) -> str:

@@ -1,4 +1,8 @@
-"""The Lua by which HAProxy asks jotgate whether a request may pass; it refuses whatever it cannot ask about."""
+"""The Lua by which HAProxy asks jotgate whether a request may pass; it refuses whatever it cannot ask about.
+
+It asks over a listener of HAProxy's own, whose server is jotgate: connections are kept then, names are those that the
+machine knows, and a certificate is held to the name.
+"""
 
 import json
 from typing import Final
@@ -8,6 +12,7 @@ from jotgate.planes.facts import Facts, endpoint
 _TEXT: Final = """\
 -- Asks jotgate whether a request may pass, and tells the upstream who calls.
 local GATE = @gate@
+local LINE = @line@
 local FIELDS = { @fields@ }
 local SHOWN = { "authorization", "dpop", "origin", "access-control-request-method", "traceparent" }
 local TOLD = { "www-authenticate", "retry-after", "content-type", "cache-control", "allow", "x-request-id" }
@@ -41,7 +46,7 @@ core.register_action("jotgate", { "http-req" }, function(txn)
     local value = first(headers, name)
     if value then asked[name] = { value } end
   end
-  local answer = core.httpclient():get{ url = GATE, headers = asked, timeout = 15000 }
+  local answer = core.httpclient():get{ url = GATE, dst = LINE, headers = asked, timeout = 15000 }
   local status = answer and answer.status or 0
   if status == 200 then
     for _, name in ipairs(FIELDS) do
@@ -65,8 +70,8 @@ end, 0)
 """
 
 
-def print_question(facts: Facts) -> str:
-    """The file."""
+def print_question(facts: Facts, line: str) -> str:
+    """The file; `line` is the address of HAProxy's own listener that leads to jotgate."""
     fields = ", ".join(json.dumps(name.lower()) for name in facts.identity)
-    gate = json.dumps(f"{endpoint(facts.gate).origin}{facts.forward_path}")
-    return _TEXT.replace("@gate@", gate).replace("@fields@", fields)
+    gate = json.dumps(f"http://{endpoint(facts.gate).address}{facts.forward_path}")
+    return _TEXT.replace("@gate@", gate).replace("@line@", json.dumps(line)).replace("@fields@", fields)

@@ -24,6 +24,7 @@ PRINTERS: Final[Mapping[str, Callable[[Facts, Wish], Printed]]] = {
 
 _OPTIONS: Final = {"jwt": ("envoy",), "grpc": ("envoy",), "offline": ("envoy", "haproxy")}
 _IN_FOLDER: Final = ("haproxy",)
+_BY_NAME: Final = ("nginx", "haproxy")
 _PATH: Final = re.compile(r"/[^\"'\\{}$;#\s]*")
 
 
@@ -66,9 +67,11 @@ def _check(plane: str, facts: Facts, wish: Wish) -> None:
         raise ValueError(f"{plane} takes keys and more from files; name a directory with --out")
     for name, text in (("upstream", wish.upstream), ("listen", wish.listen), ("gate", facts.gate)):
         try:
-            endpoint(text)
+            where = endpoint(text)
         except ValueError as error:
             raise ValueError(f"--{name} '{text}' {error}") from None
+        if plane in _BY_NAME and where.tls and not where.is_named:
+            raise ValueError(f"{plane} holds certificates to names; give --{name} the name that the certificate has")
     for name, path in (("roots", wish.roots), ("out", wish.folder)):
         if path and not _PATH.fullmatch(path):
             raise ValueError(f"--{name} '{path}' is no absolute path without spaces, quotes and brackets")

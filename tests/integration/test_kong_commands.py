@@ -83,7 +83,7 @@ def test_a_revoked_token_is_refused_by_kong_and_so_are_all_of_a_revoked_subject(
     assert (done.returncode, done.stdout) == (0, "1 revoked; Kong has deleted 1\n")
     assert (face.through_kong(one["token"]).status_code, face.through_kong(other["token"]).status_code) == (REFUSED, OK)
     assert order(face, "revoke", rows["one"]["credential_id"]).returncode == 1
-    subject = face.casdoor.users[BOB].id
+    subject = face.casdoor.users[BOB].subject
     named = ("token", "revoke", "--subject", subject, "--issuer", "casdoor", "--yes")
     revoked = run_command(*named, data=face.gateway.data)
     assert revoked.returncode == 0, revoked.stderr
@@ -108,7 +108,7 @@ def test_the_file_of_deck_is_its_owners_alone_and_no_secret_is_anywhere_else(fac
     assert (again.returncode, "not there yet" in again.stderr) == (1, True)
     bare = tmp_path / "bare.yaml"
     assert order(face, "export", "--without-secrets", str(bare)).returncode == 0
-    said = [bare.read_text(), done.stdout + done.stderr, order(face, "plan", "--json").stdout, face.gateway.errors()]
+    said = [bare.read_text(), done.stdout + done.stderr, order(face, "plan", "--json").stdout, face.gateway.errors]
     said += [segment.read_text() for segment in (face.gateway.data / "audit").iterdir()]
     assert [text for text in said for secret in secrets.values() if secret in text] == []
 
@@ -123,7 +123,6 @@ def test_an_older_services_plugin_and_consumers_are_taken_over_and_nothing_is_de
         kong.add("jwt_secrets", key="john_doe_token_1", consumer={"id": old["id"]})
         kong.add("consumers", username="shop")
         options = ("--config", str(config))
-        assert run_command("admin", "token", data=tmp_path / "data").returncode == 1, "nothing was started here"
         run_command("token", "create", "--subject", "me", *options, data=tmp_path / "data")
         plan = run_command("kong", "plan", *options, data=tmp_path / "data")
         assert "not jotgate's" in plan.stderr

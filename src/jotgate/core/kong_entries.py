@@ -30,7 +30,7 @@ _Groups = Annotated[
     Meta(description='a list of groups in quotes, such as ["llm"]', max_length=64),
 ]
 _RateLimits = Annotated[
-    dict[RateWindow, Annotated[int, Meta(ge=1, le=10**12)]],
+    dict[RateWindow, Annotated[int, Meta(ge=1, le=10**12)]] | None,
     Meta(
         description="a table of second, minute, hour, day, month or year = how many requests, such as { minute = 60 }"
     ),
@@ -65,7 +65,7 @@ class KongEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     run_on_preflight: _Flag = True
     allow_groups: _Groups = ()
     groups: _Groups = ()
-    rate_limits: _RateLimits | None = None
+    rate_limits: _RateLimits = None
     rate_policy: Annotated[Literal["local", "cluster"], Meta(description='"local" or "cluster"')] = "local"
 
 
@@ -75,5 +75,5 @@ class KongConsumerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: Annotated[
         str, Meta(description="a consumer's name, 1 to 128 characters without spaces", pattern=r"^[!-~]{1,128}\Z")
     ]
-    groups: _Groups | None = None
-    rate_limits: _RateLimits | None = None
+    groups: Annotated[_Groups | None, Meta(description='a list of groups in quotes, such as ["llm"]')] = None
+    rate_limits: _RateLimits = None

@@ -44,6 +44,10 @@ class KongFace:
         headers = {**({"Authorization": f"Bearer {shown}"} if shown else {}), **more.pop("headers", {})}
         return self._client.request(method, self.url + path, headers=headers, **more)
 
+    def get(self, url: str, **more: Any) -> httpx.Response:
+        """One request to anything else."""
+        return self._client.get(url, **more)
+
     def make(self, user: str = ALICE, **members: object) -> dict[str, Any]:
         """A token for a user, as `/generate-token-auto` answers."""
         answer = self.ask("POST", "/generate-token-auto", user, json=members)

@@ -59,7 +59,7 @@ test-peers: $(READY) ## Tests that need a program of the system (gcc) or privile
 documents: $(READY) ## The ledger of the five documents: every line accounted for
 	@.venv/bin/python -m tests.documents $(ARGS)
 
-bench: $(NPM) ## Measure jotgate beside nginx and Envoy (15 minutes; needs gcc; ARGS="--quick")
+bench: $(NPM) ## Measure jotgate beside nginx and Envoy (20 minutes; needs gcc; ARGS="--quick")
 	@$(MAKE) PYTHON=$(BENCH_PYTHON) VENV=$(BENCH_VENV) $(BENCH_VENV)/.ready
 	@$(BENCH_VENV)/bin/python -m bench $(ARGS)
 

@@ -17,6 +17,12 @@ OIDC_PROVIDER: Final = "oidc-provider"
 JOTGATE_ISSUING: Final = "jotgate-issuing"
 JOTGATE_ISSUING_MEMORY: Final = "jotgate-issuing-memory"
 
+JOTGATE_DECIDING: Final = "jotgate-deciding"
+JOTGATE_GRPC: Final = "jotgate-grpc"
+GRPC_EMPTY: Final = "grpc-empty"
+NGINX_ASKING: Final = "nginx-asking"
+ENVOY_ASKING: Final = "envoy-asking"
+
 CANDIDATES: Final[dict[str, tuple[Part, ...]]] = {
     STRAIGHT: ("closed", "rate"),
     NGINX: ("closed", "rate", "paced", "blast", "large"),
@@ -29,6 +35,11 @@ CANDIDATES: Final[dict[str, tuple[Part, ...]]] = {
     OIDC_PROVIDER: ("tokens",),
     JOTGATE_ISSUING: ("tokens",),
     JOTGATE_ISSUING_MEMORY: ("tokens",),
+    JOTGATE_DECIDING: ("closed",),
+    JOTGATE_GRPC: ("closed",),
+    GRPC_EMPTY: ("closed",),
+    NGINX_ASKING: ("closed",),
+    ENVOY_ASKING: ("closed",),
 }
 """What each is asked to do in a round, in this order."""
 
@@ -68,6 +79,10 @@ OVER_NGINX_TLS: Final = Comparison(JOTGATE_TLS, NGINX_TLS)
 TWO_WORKERS: Final = Comparison(JOTGATE_TWO, JOTGATE)
 OVER_PROVIDER: Final = Comparison(JOTGATE_ISSUING_MEMORY, OIDC_PROVIDER)
 DURABLE_OVER_PROVIDER: Final = Comparison(JOTGATE_ISSUING, OIDC_PROVIDER)
+GRPC_OVER_HTTP: Final = Comparison(JOTGATE_GRPC, JOTGATE_DECIDING)
+GRPC_OVER_EMPTY: Final = Comparison(JOTGATE_GRPC, GRPC_EMPTY)
+ASKING_OVER_NGINX: Final = Comparison(NGINX_ASKING, NGINX)
+ASKING_OVER_ENVOY: Final = Comparison(ENVOY_ASKING, ENVOY)
 
 TABLES: Final = (
     Table("", (STRAIGHT, NGINX, ENVOY, ENVOY_NOCACHE, JOTGATE), (OVER_NGINX, OVER_ENVOY)),
@@ -81,5 +96,19 @@ TABLES: Final = (
         "client_credentials with client_secret_basic for a JWT signed with ES256, over 8 kept connections; CPU of all "
         "processes. `jotgate-issuing` commits each token durably before it hands it out; the other two keep what they "
         "know in memory, as oidc-provider does by itself.",
+    ),
+    Table(
+        "A decision, in jotgate alone",
+        (JOTGATE_DECIDING, JOTGATE_GRPC, GRPC_EMPTY),
+        (GRPC_OVER_HTTP, GRPC_OVER_EMPTY),
+        note="The CPU of jotgate's processes, or of the handler that decides nothing, for one warm decision. Over gRPC "
+        "an Envoy on the load's core asks.",
+    ),
+    Table(
+        "Whole paths that ask",
+        (NGINX, NGINX_ASKING, ENVOY, ENVOY_ASKING),
+        (ASKING_OVER_NGINX, ASKING_OVER_ENVOY),
+        note="The proxy carries the bytes and asks jotgate about each request, as `jotgate plane` configures it; the "
+        "CPU is that of both. `nginx` looks at nothing, and `envoy` verifies the token itself, with a cache.",
     ),
 )

@@ -41,6 +41,7 @@ GATES: Final = (
     Gate("policies_first_look", "the same of a token that they have not met yet", "x", 5.0),
     Gate("metering_us", "CPU of reserving of four quotas and settling, from leases that are held", "µs", 3.0),
     Gate("token_cpu_us", "CPU per issued token over oidc-provider's, both in memory", "x", 0.5, None, OVER_PROVIDER),
+    Gate("decision_cpu_us", "CPU of a decision for a proxy over HTTP", "µs", 45.0),
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),
     Gate("help_s", "`jotgate --help`", "s", 0.2),

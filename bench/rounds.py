@@ -8,7 +8,7 @@ from typing import Final
 
 from bench import metrics
 from bench.candidates import CANDIDATES, LAPS, STRAIGHT, Part
-from bench.cpu import read_core, read_tree, spent_ns
+from bench.cpu import TreeTime, read_core, read_tree, spent_ns
 from bench.errors import BenchError
 from bench.load import Load, LoadResult, render_request
 from bench.metrics import Figures, Spent
@@ -33,13 +33,15 @@ class Requests:
 class Target:
     """A candidate that stands: whose cost is read, and where the load goes.
 
-    `port` and `fresh_port` differ from the server's own where something stands before it (TLS).
+    `port` and `fresh_port` differ from the server's own where something stands before it (TLS). What `beside` costs
+    counts too: a whole path is more than one program.
     """
 
     server: Server
     port: int
     fresh_port: int
     requests: Requests
+    beside: tuple[Server, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Visitor:
 
     def _closed(self, name: str, target: Target) -> tuple[LoadResult, Spent]:
         return self._metered(
-            target.server,
+            target,
             lambda: self._load.closed(target.port, target.requests.unary, self._width(name), self._plan.closed_s),
         )
 
@@ -140,22 +142,18 @@ class Visitor:
 
     def _paced(self, _name: str, target: Target) -> Gained:
         asked = self._plan.paced
-        result, spent = self._metered(
-            target.server, lambda: self._load.stream(target.port, target.requests.paced, asked)
-        )
+        result, spent = self._metered(target, lambda: self._load.stream(target.port, target.requests.paced, asked))
         return metrics.paced_figures(result, spent), (result.fault(), chunk_fault(result, asked))
 
     def _blast(self, _name: str, target: Target) -> Gained:
         asked = self._plan.blast
-        result, spent = self._metered(
-            target.server, lambda: self._load.stream(target.port, target.requests.blast, asked)
-        )
+        result, spent = self._metered(target, lambda: self._load.stream(target.port, target.requests.blast, asked))
         return metrics.blast_figures(result, spent), (result.fault(), chunk_fault(result, asked))
 
     def _large(self, _name: str, target: Target) -> Gained:
         plan = self._plan
         result, spent = self._metered(
-            target.server,
+            target,
             lambda: self._load.closed(target.port, target.requests.large, plan.large_connections, plan.large_s),
         )
         return metrics.cost_figures("large_cpu_us", result, spent), (result.fault(),)
@@ -163,7 +161,7 @@ class Visitor:
     def _fresh(self, _name: str, target: Target) -> Gained:
         plan = self._plan
         result, spent = self._metered(
-            target.server,
+            target,
             lambda: self._load.closed(target.fresh_port, target.requests.unary, plan.fresh_connections, plan.fresh_s),
         )
         return metrics.cost_figures("fresh_cpu_us", result, spent), (result.fault(),)
@@ -171,25 +169,30 @@ class Visitor:
     def _steady(self, _name: str, target: Target) -> Gained:
         plan = self._plan
         result, spent = self._metered(
-            target.server,
+            target,
             lambda: self._load.rate(
                 target.port, target.requests.unary, plan.steady_rps, plan.steady_s, plan.steady_connections
             ),
         )
         return metrics.cost_figures("steady_cpu_us", result, spent), (result.fault(),)
 
-    def _metered(self, server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, Spent]:
+    def _metered(self, target: Target, run: Callable[[], LoadResult]) -> tuple[LoadResult, Spent]:
         """Run a load; with it, what was spent."""
+        servers = (target.server, *target.beside)
         began = time.monotonic_ns()
-        core, own, mock = read_core(self._core), read_tree(server.pid), read_tree(self._mock.pid)
+        core, own, mock = read_core(self._core), [read_tree(one.pid) for one in servers], read_tree(self._mock.pid)
         result = run()
         mock_ns = spent_ns(mock, read_tree(self._mock.pid))
         time.sleep(SETTLE_S)
-        try:
-            own_ns = spent_ns(own, read_tree(server.pid))
-        except BenchError as error:
-            raise BenchError(f"{server.name}: {error}; its last words:\n{server.last_words()}") from error
+        own_ns = sum(_spent_by(server, before) for server, before in zip(servers, own, strict=True))
         return result, Spent(own_ns, mock_ns, read_core(self._core) - core, time.monotonic_ns() - began)
+
+
+def _spent_by(server: Server, before: TreeTime) -> int:
+    try:
+        return spent_ns(before, read_tree(server.pid))
+    except BenchError as error:
+        raise BenchError(f"{server.name}: {error}; its last words:\n{server.last_words()}") from error
 
 
 def _sum_up(name: str, laps: Sequence[tuple[LoadResult, Spent]]) -> Gained:

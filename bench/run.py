@@ -11,6 +11,15 @@ from bench import candidates as names
 from bench import compiler, cpu, machine, summary
 from bench.admission import Admissions, measure_admission
 from bench.candidates import TABLES
+from bench.deciding import (
+    Deciding,
+    asked_over_grpc,
+    asked_straight,
+    behind_envoy,
+    behind_nginx,
+    start_deciding,
+    start_empty,
+)
 from bench.envoy import envoy_version, find_envoy, start_envoy
 from bench.gates import judge
 from bench.issuance import find_provider, start_issuing, start_provider
@@ -80,13 +89,15 @@ class Run:
         accounted, unaccounted = self._account(targets)
         compared = {one for table in TABLES for one in table.comparisons}
         ratios = {one: summary.ratios(visits, one) for one in compared}
+        medians = summary.medians(visits)
+        deciding = {"decision_cpu_us": medians.get(names.JOTGATE_DECIDING, {}).get("request_cpu_us")}
         apart = [part.summaries() for part in (verification, admissions, meterings, starts, blocks) if part is not None]
         return Report(
             taken_at=taken_at,
             plan=self._plan,
             machine=self._machine,
             visits=visits,
-            medians=summary.medians(visits),
+            medians=medians,
             ratios=ratios,
             verification=verification,
             possession=possession,
@@ -95,7 +106,7 @@ class Run:
             starts=starts,
             idle=idle,
             blocks=blocks,
-            verdicts=judge(ratios, dict(ChainMap(*apart))),
+            verdicts=judge(ratios, dict(ChainMap(deciding, *apart))),
             accounted=accounted,
             faults=[fault for visit in visits for fault in visit.faults] + reload_fault + unaccounted,
         )
@@ -195,7 +206,29 @@ class Run:
             names.JOTGATE_ISSUING_MEMORY: lambda: self._issuing(
                 start_issuing(folder / names.JOTGATE_ISSUING_MEMORY, self._configuration, core, memory=True)
             ),
+            names.JOTGATE_DECIDING: lambda: asked_straight(self._deciding(names.JOTGATE_DECIDING)),
+            names.JOTGATE_GRPC: lambda: self._asked_by(
+                asked_over_grpc(self._deciding(names.JOTGATE_GRPC), port, self._load_core)
+            ),
+            names.GRPC_EMPTY: lambda: self._asked_by(
+                start_empty(self._deciding(names.GRPC_EMPTY, counted=False), port, core, self._load_core)
+            ),
+            names.NGINX_ASKING: lambda: self._issuing(behind_nginx(self._deciding(names.NGINX_ASKING), port, core)),
+            names.ENVOY_ASKING: lambda: self._issuing(behind_envoy(self._deciding(names.ENVOY_ASKING), port, core)),
         }
+
+    def _deciding(self, name: str, *, counted: bool = True) -> Deciding:
+        """A jotgate that decides, whose audit log is compared at the end if its decisions are `counted`."""
+        found = start_deciding(self._folder / name, self._core)
+        self._hold(found.server)
+        if counted:
+            self._installations[name] = found.installation
+        return found
+
+    def _asked_by(self, found: tuple[Target, Server]) -> Target:
+        target, proxy = found
+        self._hold(proxy)
+        return self._issuing(target)
 
     def _issuing(self, target: Target) -> Target:
         self._hold(target.server)
@@ -234,7 +267,8 @@ class Run:
         for name, installation in self._installations.items():
             progress(f"stopping {name} and reading its audit log")
             target = targets[name]
-            target.server.stop()
+            for server in (target.server, *target.beside):
+                server.stop()
             sent = sum(self._load.sent_to(port) for port in {target.port, target.fresh_port})
             total += sent
             if fault := audit_fault(installation, sent):

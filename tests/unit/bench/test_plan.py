@@ -25,7 +25,7 @@ def test_a_median_of_rounds_is_a_round(plan: Plan) -> None:
     assert plan.rounds % 2 == 1
 
 
-def test_the_whole_run_stays_under_fifteen_minutes() -> None:
+def test_the_whole_run_stays_under_twenty_minutes() -> None:
     """Loads and settling of every visit, a blast of a second; starts, memory, reloads and audit logs have the rest."""
     plan = FULL
     paced_s = plan.paced.rounds * plan.paced.chunks * plan.paced.interval_us / 1e6
@@ -41,7 +41,7 @@ def test_the_whole_run_stays_under_fifteen_minutes() -> None:
     }
     visits_s = sum(plan.warm_s + sum(parts_s[part] for part in parts) for parts in CANDIDATES.values())
 
-    assert plan.rounds * visits_s < 800
+    assert plan.rounds * visits_s < 1_000
     assert plan.reloads * 0.5 < 15
 
 

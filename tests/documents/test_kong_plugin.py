@@ -18,15 +18,17 @@ from typing import Any, Final
 
 import httpx
 import pytest
+import yaml
 
 from jotgate.core.kong_aims import jwt_config
 from jotgate.core.kong_entries import KongEntry
+from jotgate.testing.kong import kong_in_thread
 from jotgate.testing.kong_entities import ENTITIES
 from jotgate.testing.kong_told import DOCUMENT_CONFIG, MODEL
 from jotgate.testing.kong_values import Row
 from jotgate.testing.running import run_command
 from tests.documents.excerpts import code, excerpt
-from tests.kong_calls import OCTETS, SECRET, encoded, forged
+from tests.kong_calls import OCTETS, SECRET, KongCalls, encoded, forged
 from tests.kong_faces import SERVED, KongFace, as_documented, kong_face
 from tests.stand_in_curl import install
 
@@ -151,13 +153,22 @@ def test_a_secret_of_ours_survives_that_kong_reads_base64url(face: KongFace) -> 
 
 
 def test_the_declarative_file_has_what_ours_has(face: KongFace, tmp_path: Path) -> None:
-    """The document's YAML, which is that of a file of decK; every line of it stands in ours."""
+    """All of the document's plugin stands in the file that jotgate writes, and a Kong without a database takes that."""
+    token = face.make()["token"]
     file = tmp_path / "kong.yaml"
     done = run_command("kong", "export", str(file), data=face.gateway.data)
     assert done.returncode == 0, done.stderr
-    ours = [line.strip().replace('"', "") for line in file.read_text().splitlines()]
-    for line in code("002", 121).splitlines():
-        assert line.strip().removeprefix("- name").strip(": ") in " ".join(ours), line
+    ours = yaml.safe_load(file.read_text())
+    (plugin,) = yaml.safe_load(code("002", 121))["plugins"]
+    config = ours["plugins"][0]["config"]
+    assert (ours["plugins"][0]["name"], {**config, **plugin["config"]}) == (plugin["name"], config)
+    with kong_in_thread() as kong:
+        kong.api.admin.declared = True
+        assert httpx.post(f"{kong.admin_url}/config", json=ours, trust_env=False).status_code == 201
+        service = kong.add("services", name="llm", host="127.0.0.1", port=kong.upstream.port)
+        kong.add("routes", paths=["/llm"], service=service)
+        assert KongCalls(kong).chat(token).status == SERVED
+        assert KongCalls(kong).chat().status == 401
 
 
 # Before and after

@@ -59,8 +59,9 @@ def _fill(store: KongStore, config: Row) -> None:
 def _put(store: KongStore, name: str, entry: Row) -> None:
     below = _BELOW.get(name, {})
     own = {member: value for member, value in entry.items() if member not in below}
-    if isinstance(own.get("consumer"), str):
-        own["consumer"] = {"username": own["consumer"]}
+    for field, parent in ENTITIES[name].parents.items():
+        if isinstance(own.get(field), str):
+            own[field] = {ENTITIES[parent].key: own[field]}
     try:
         row = store.insert(ENTITIES[name], own)
     except errors.KongRefused as refusal:

@@ -52,7 +52,9 @@ def test_without_a_database_nothing_changes_but_as_a_whole(calls: KongCalls, kon
     told["message"] = "cannot create 'consumers' entities when not using a database"
     assert calls.told("POST", "/consumers", {"username": "bob"}) == (405, told)
     consumer = {"username": "bob", "jwt_secrets": [{"key": "k", "secret": "s"}], "acls": [{"group": "staff"}]}
-    whole = {"_format_version": "3.0", "consumers": [consumer], "plugins": [{"name": "jwt"}]}
+    service = {"name": "llm", "host": "127.0.0.1", "routes": [{"name": "chat", "paths": ["/llm"]}]}
+    plugins = [{"name": "jwt", "service": "llm"}]
+    whole = {"_format_version": "3.0", "services": [service], "consumers": [consumer], "plugins": plugins}
     assert calls.told("POST", "/config", {"config": json.dumps(whole)})[0] == 201
     assert [row["key"] for row in calls.told("GET", "/consumers/bob/jwt")[1]["data"]] == ["k"]
     unknown = {**whole, "consumer_groups": [{"name": "x"}]}
@@ -60,7 +62,7 @@ def test_without_a_database_nothing_changes_but_as_a_whole(calls: KongCalls, kon
     for broken in refused:
         status, answer = calls.told("POST", "/config", broken)
         assert (status, answer["name"]) == (400, "invalid declarative configuration")
-    assert len(kong.credentials) == 1
+    assert (len(kong.credentials), kong.plugins[0]["service"]) == (1, {"id": kong.store.rows("services")[0]["id"]})
 
 
 def test_faults_come_when_they_are_told_to_and_may_hide_what_was_done(calls: KongCalls, kong: Kong) -> None:

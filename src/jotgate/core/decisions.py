@@ -47,6 +47,8 @@ _PLAIN: Final = re.compile(rb"/|(?:/(?!\.)[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 _ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ENCODED_TWICE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _DANGEROUS: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
+# Where some servers take a path to end, although these were encoded.
+_ENDS: Final = re.compile(r"[?#;]")
 _DOTS: Final = frozenset({".", ".."})
 _SAFE: Final = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}~"
 _SAFE_IN_LIST: Final = _SAFE.replace(",", "")
@@ -126,7 +128,11 @@ class PathRules:
         if rule is None:
             if self._by_host and not asked.host:
                 raise RequestMalformed("the proxy does not say the host of the request that it asks about")
-            rule = self._choose(read_path(asked.path), asked)
+            path = read_path(asked.path)
+            rule = self._choose(path, asked)
+            cut = _ENDS.split(path, maxsplit=1)[0]
+            if cut != path and self._choose(cut, asked) is not rule:
+                raise RequestMalformed(_AMBIGUOUS)
         elif not _PATH.fullmatch(asked.path):
             raise RequestMalformed("the path has signs that no path has")
         if rule.preflights and is_preflight(asked):
@@ -207,10 +213,12 @@ def _places(path: str) -> Iterator[str]:
 
 
 def _read_segment(raw: bytes) -> str:
+    name, _, parameters = raw.partition(b";")
     try:
-        segment = unquote_to_bytes(raw.partition(b";")[0]).decode("utf-8")
+        segment = unquote_to_bytes(name).decode("utf-8")
+        whole = segment + unquote_to_bytes(parameters).decode("utf-8")
     except UnicodeDecodeError:
         raise RequestMalformed(_AMBIGUOUS) from None
-    if segment in _DOTS or _DANGEROUS.search(segment) or _ENCODED_TWICE.search(segment):
+    if segment in _DOTS or _DANGEROUS.search(whole) or _ENCODED_TWICE.search(whole):
         raise RequestMalformed(_AMBIGUOUS)
     return segment

@@ -24,10 +24,11 @@ def warn_of_quotas(config: Config, table: PriceTable) -> list[str]:
         return []
     routes = price_routes(compile_routes(config), config, table)
     aliases = {route.alias for route in routes}
+    paths = {one.name for one in config.decisions.paths}
     return [
         warning
         for rule in rules
-        for warning in (*_astray(rule, aliases), *_unpriced(rule, routes), *_never_counted(rule))
+        for warning in (*_astray(rule, aliases, paths), *_unpriced(rule, routes), *_never_counted(rule))
     ]
 
 
@@ -65,8 +66,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
-def _astray(rule: QuotaRule, aliases: set[str]) -> Iterable[str]:
-    for name in dict.fromkeys((*rule.routes, *rule.models)):
+def _astray(rule: QuotaRule, aliases: set[str], paths: set[str]) -> Iterable[str]:
+    for name in dict.fromkeys((*(one for one in rule.routes if one not in paths), *rule.models)):
         if not name.endswith(ANYTHING) and name not in aliases:
             yield f"the quota '{rule.quota.name}' names '{name}', and there is no route of that name"
 

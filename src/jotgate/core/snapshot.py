@@ -84,7 +84,7 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def all_aliases(self) -> frozenset[str]:
-        """The aliases of the routes of the native listener and of all faces."""
-        return frozenset(
-            route.alias for routes in (self.routes, *(one.routes for one in self.faces)) for route in routes
-        )
+        """The names of all routes: of the native listener, of all faces, and of paths that proxies ask about."""
+        routes = (*self.routes, *(route for one in self.faces for route in one.routes))
+        paths = () if self.decisions is None else self.decisions.paths
+        return frozenset((*(route.alias for route in routes), *(one.name for one in paths)))

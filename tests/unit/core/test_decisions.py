@@ -77,6 +77,8 @@ def test_a_path_is_what_it_names(raw: bytes, path: str) -> None:
         b"/a/..;x=y/admin",
         b"/a/%2e%2e;/admin",
         b"/a%2fadmin",
+        b"/;%2fadmin",
+        b"/;/admin",
         b"/a%5Cadmin",
         b"/a\\admin",
         b"/a%00",
@@ -114,6 +116,14 @@ def test_what_might_be_taken_for_another_path_is_refused(raw: bytes) -> None:
 def test_the_longest_path_decides_for_itself_and_all_below_it(path: str, rule: str) -> None:
     assert chosen([REST, ADMIN], asked(path)) == rule
     assert chosen([ADMIN, REST], asked(path)) == rule
+
+
+@pytest.mark.parametrize("path", ["/admin%3Fx", "/admin#x", "/admin%23/x", "/admin%3bx/y"])
+def test_a_path_that_some_servers_take_to_end_earlier_is_refused_where_that_makes_a_difference(path: str) -> None:
+    with pytest.raises(RequestMalformed):
+        chosen([REST, ADMIN], asked(path))
+    assert chosen([REST, ADMIN], asked("/wiki/Why%3F")) == "rest"
+    assert chosen([REST, ADMIN], asked("/admin/Why%3F")) == "admin"
 
 
 def test_no_shorter_path_stands_in_for_one_that_does_not_take_the_method() -> None:

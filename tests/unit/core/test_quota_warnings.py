@@ -40,6 +40,12 @@ def test_a_route_that_there_is_not_is_told_once() -> None:
     assert said == ["the quota 'q' names 'larg', and there is no route of that name"]
 
 
+def test_a_path_that_proxies_ask_about_is_a_route_and_no_model() -> None:
+    decisions = '[decisions]\nproxies = ["127.0.0.1"]\n[[decisions.paths]]\nname = "reports"\n'
+    assert warnings(decisions + quota(further='routes = ["reports"]')) == []
+    assert len(warnings(decisions + quota(further='models = ["reports"]'))) == 1
+
+
 def test_money_is_spoken_of_where_nobody_knows_the_price() -> None:
     (said,) = warnings(quota("5 USD/day"))
     assert "'house-large' at 'house', 'house-small' at 'house'" in said

@@ -65,6 +65,12 @@ def test_a_call_counts_by_all_levels_that_it_has() -> None:
     assert "model" not in dict(spend(principal(), "").levels)
 
 
+def test_what_a_proxy_asks_about_counts_by_its_path_and_by_no_model() -> None:
+    spending = spending_of(spender_of(principal()), "reports", "decide", AROUND)
+    assert (spending.values["routes"], spending.values["models"]) == ({"reports"}, set())
+    assert (spending.holders["route"], "model" in spending.holders) == ({"reports": "reports"}, False)
+
+
 def test_commands_and_personal_tokens_are_of_no_client_that_counts() -> None:
     for name in ("jotgate-cli", "personal-token"):
         found = spend(principal(client_id=name))

@@ -40,6 +40,15 @@ def test_the_policy_that_decides_is_named_with_its_place() -> None:
     assert (refused.code, "Away" in refused.message) == (Code.POLICY_DENIED, True)
 
 
+def test_of_what_proxies_ask_the_name_is_a_route() -> None:
+    routes = PolicySet((Policy(name="reports", effect="allow", routes=("rep*",), operations=("decide",)),))
+    found = ask(principal(scopes={"decide"}), "decide", "reports", routes)
+    assert (found.allowed, found.policy, found.ended_tokens) == (True, "reports", None)
+    assert not ask(principal(scopes={"decide"}), "decide", "a", routes).allowed
+    models = PolicySet((Policy(name="models", effect="allow", models=("*",)),))
+    assert ask(principal(scopes={"decide"}), "decide", "a", models).code == Code.POLICY_DENIED
+
+
 def test_without_policies_the_shipped_one_decides() -> None:
     found = ask(principal(subject="bob"), policies=PolicySet())
     assert (found.allowed, found.policy, found.origin) == (True, "as-the-token-says", "shipped")

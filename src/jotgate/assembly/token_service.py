@@ -101,7 +101,12 @@ def build_oauth(parts: TokenParts, wanted: Callable[[str], Awaitable[KeysOutcome
             refusals=RefusalLog(parts.keys.authority.recorder, clock, "logout.refused"),
         ),
         check_fresh=lambda: parts.keys.check_fresh(parts.reloader.effect.config.limits.max_staleness_s),
-        documents=lambda: documents(issuer_url, grants, certificates=shows_certificates(parts.reloader.effect.config)),
+        documents=lambda: documents(
+            issuer_url,
+            grants,
+            certificates=shows_certificates(parts.reloader.effect.config),
+            servers=[one.name for one in parts.reloader.effect.config.mcp.servers],
+        ),
     )
 
 

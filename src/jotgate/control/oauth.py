@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -97,6 +98,7 @@ def oauth_routes(desk: OAuthDesk) -> list[Route]:
     return [
         *(_post(path, desk) for path in desk.asks),
         *(_document(path, desk) for path in desk.documents()),
+        _further_document(desk),
     ]
 
 
@@ -121,8 +123,22 @@ def _post(path: str, desk: OAuthDesk) -> Route:
 
 def _document(path: str, desk: OAuthDesk) -> Route:
     async def answer(request: Request) -> Response:
-        body = desk.documents()[path]
-        headers = {"Cache-Control": f"public, max-age={METADATA_AGE_S}"}
-        return Response(body, media_type="application/json", headers=headers)
+        return _describe(desk.documents().get(path))
 
     return Route(path, answer, methods=["GET"])
+
+
+def _further_document(desk: OAuthDesk) -> Route:
+    """Those of resources that came with settings which were read later."""
+
+    async def answer(request: Request) -> Response:
+        return _describe(desk.documents().get(request.scope["path"]))
+
+    return Route("/.well-known/oauth-protected-resource/{resource:path}", answer, methods=["GET"])
+
+
+def _describe(body: bytes | None) -> Response:
+    if body is None:
+        raise HTTPException(404)
+    headers = {"Cache-Control": f"public, max-age={METADATA_AGE_S}"}
+    return Response(body, media_type="application/json", headers=headers)

@@ -65,10 +65,14 @@ def render_at(
     return render(error, request_id, resource_metadata)
 
 
-def render_for(request: Request, error: JotgateError, resource_metadata: str = "") -> Problem:
-    """The refusal of this request, in the dialect of its path; a JSON-RPC request is answered under its id."""
-    if request.message_id:
-        return render_mcp(error, request.request_id, resource_metadata, Raw(request.message_id))
+def render_for(request: Request, error: JotgateError, resource_metadata: str = "", scopes: str = "") -> Problem:
+    """The refusal of this request, in the dialect of its path; a JSON-RPC request is answered under its id.
+
+    `scopes` are what somebody needs at least who comes there without a good token.
+    """
+    if is_mcp(request.path) and not request.face:
+        identity = Raw(request.message_id) if request.message_id else None
+        return render_mcp(error, request.request_id, resource_metadata, identity, scopes)
     accept = request.headers.get(b"accept", b"")
     return render_at(request.path, error, request.request_id, resource_metadata, accept, face=request.face)
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from jotgate.core.mcp_eras import SUPPORTED
+from jotgate.core.mcp_eras import STATELESS
 from jotgate.core.problems import Problem, render
 from jotgate.core.quota_answers import QuotaTold, told
 from jotgate.errors import (
@@ -58,10 +58,14 @@ class _Response(Struct, frozen=True):
 
 
 def render_mcp(
-    error: JotgateError, request_id: str = "", resource_metadata: str = "", identity: Raw | None = None
+    error: JotgateError,
+    request_id: str = "",
+    resource_metadata: str = "",
+    identity: Raw | None = None,
+    scopes: str = "",
 ) -> Problem:
     """The refusal of a message with this JSON-RPC `id`; None: it is not known, or it has none."""
-    plain = render(error, request_id, resource_metadata)
+    plain = render(error, request_id, resource_metadata, scopes)
     return Problem(plain.status, plain.lines, error_body(error, request_id, identity))
 
 
@@ -75,7 +79,7 @@ def error_body(error: JotgateError, request_id: str = "", identity: Raw | None =
         code=error.code,
         request_id=request_id,
         hint=error.hint,
-        supported=SUPPORTED if versions else (),
+        supported=STATELESS if versions else (),
         requested=error.requested if isinstance(error, McpVersionUnsupported) else "",
         quota=told(error.standing) if isinstance(error, QuotaExceeded) else UNSET,
     )

@@ -3,7 +3,7 @@
 All of it comes from the issuer's URL, which is configured; nothing a request says has a part in it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,8 @@ from jotgate.core.call_details import CALL_TYPE
 from jotgate.core.client_proofs import ASSERTION_ALGORITHMS
 from jotgate.core.dpop import PROOF_ALGORITHMS
 from jotgate.core.grants import GRANT_TYPES, OFFLINE_ACCESS
+from jotgate.core.mcp_resources import mcp_resource
+from jotgate.core.mcp_tools import EVERY, READ, tool_scope
 from jotgate.core.operations import SCOPES
 from jotgate.core.resources import admin_resource
 from jotgate.core.scopes import ADMIN_SCOPES, INTROSPECT
@@ -69,10 +71,13 @@ class _ResourceMetadata(Struct, frozen=True, kw_only=True):
     resource_name: str
 
 
-def documents(issuer: str, grants: Iterable[GrantName], *, certificates: bool) -> dict[str, bytes]:
+def documents(
+    issuer: str, grants: Iterable[GrantName], *, certificates: bool, servers: Sequence[str] = ()
+) -> dict[str, bytes]:
     """Each document as JSON by its path. `grants` are those that there are; `certificates`: clients can show theirs.
 
-    That of OpenID Connect says the same as that of OAuth: it is there for those who look for keys in it.
+    `servers` are the MCP servers: each is a resource, and so are all of them. That of OpenID Connect says the same as
+    that of OAuth: it is there for those who look for keys in it.
     """
     found = set(grants)
     confidential = (*_SECRETS, "tls_client_auth") if certificates else _SECRETS
@@ -84,13 +89,13 @@ def documents(issuer: str, grants: Iterable[GrantName], *, certificates: bool) -
         revocation_endpoint=issuer + REVOCATION_PATH,
         introspection_endpoint=issuer + INTROSPECTION_PATH,
         jwks_uri=issuer + KEYS_PATH,
-        scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT, *offline})),
+        scopes_supported=tuple(sorted({*SCOPES, *ADMIN_SCOPES, INTROSPECT, *offline, *_scopes_of(servers)})),
         grant_types_supported=tuple(value for value, name in GRANT_TYPES.items() if name in found),
         token_endpoint_auth_methods_supported=(*confidential, "none"),
         revocation_endpoint_auth_methods_supported=(*confidential, "none"),
         introspection_endpoint_auth_methods_supported=confidential,
         tls_client_certificate_bound_access_tokens=bound,
-        protected_resources=(issuer, admin_resource(issuer)),
+        protected_resources=(issuer, admin_resource(issuer), *_mcp_resources(issuer, servers)),
     )
     gateway = msgspec.structs.replace(
         _resource(issuer, issuer, SCOPES, "jotgate gateway"),
@@ -99,12 +104,33 @@ def documents(issuer: str, grants: Iterable[GrantName], *, certificates: bool) -
         tls_client_certificate_bound_access_tokens=bound,
     )
     admin = _resource(admin_resource(issuer), issuer, ADMIN_SCOPES, "jotgate administration API")
+    tools = {
+        _path(resource, PROTECTED_RESOURCE): msgspec.json.encode(
+            msgspec.structs.replace(
+                gateway, resource=resource, scopes_supported=_scopes_of(named), resource_name=f"MCP: {', '.join(named)}"
+            )
+        )
+        for resource, named in _mcp_resources(issuer, servers).items()
+    }
     return {
+        **tools,
         _path(issuer, AUTHORIZATION_SERVER): msgspec.json.encode(server),
         _path(issuer, OPENID): msgspec.json.encode(server),
         _path(gateway.resource, PROTECTED_RESOURCE): msgspec.json.encode(gateway),
         _path(admin.resource, PROTECTED_RESOURCE): msgspec.json.encode(admin),
     }
+
+
+def _mcp_resources(issuer: str, servers: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The resources of MCP servers, each with the servers that it is."""
+    if not servers:
+        return {}
+    return {mcp_resource(issuer): servers, **{mcp_resource(issuer, one): (one,) for one in servers}}
+
+
+def _scopes_of(servers: Sequence[str]) -> tuple[str, ...]:
+    """What is told to everybody: nobody learns here which tools there are."""
+    return tuple(tool_scope(server, what) for server in servers for what in (READ, EVERY))
 
 
 def _resource(resource: str, issuer: str, scopes: frozenset[str], title: str) -> _ResourceMetadata:

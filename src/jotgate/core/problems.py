@@ -27,6 +27,7 @@ from jotgate.errors import (
     TokenError,
     TokenMissing,
     Unavailable,
+    UpgradeRequired,
     UpstreamTokenUnavailable,
 )
 
@@ -68,11 +69,12 @@ Dialect = Callable[[JotgateError, str], Problem]
 """
 
 
-def render(error: JotgateError, request_id: str = "", resource_metadata: str = "") -> Problem:
+def render(error: JotgateError, request_id: str = "", resource_metadata: str = "", scopes: str = "") -> Problem:
     """The error as its caller may see it: message, hint and code, never `debug` nor evidence.
 
     Who had a token refused is told the id of the request, by which `jotgate explain` shows the rest.
-    `resource_metadata` is where the resource describes itself, for the challenge (RFC 9728 s5.1).
+    `resource_metadata` is where the resource describes itself, for the challenge (RFC 9728 s5.1). `scopes` are what
+    whoever has no good token needs there at least.
     """
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     param = error.param if isinstance(error, RequestMalformed) and error.param else None
@@ -81,6 +83,8 @@ def render(error: JotgateError, request_id: str = "", resource_metadata: str = "
         text += f" Request {request_id}."
     lines = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
     challenge = challenge_of(error)
+    if challenge and scopes and isinstance(error, TokenError):
+        challenge += b', scope="%b"' % scrub(scopes)
     if challenge and resource_metadata:
         challenge += b', resource_metadata="%b"' % scrub(resource_metadata)
     if challenge:
@@ -101,6 +105,8 @@ def further_lines(error: JotgateError) -> bytes:
         return b"Allow: " + error.allowed.encode("ascii") + b"\r\n"
     if isinstance(error, Unavailable | AttemptsThrottled | ChainStepHeld | UpstreamTokenUnavailable):
         return b"Retry-After: %d\r\n" % error.retry_after_s
+    if isinstance(error, UpgradeRequired):
+        return b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     if isinstance(error, DpopNonceWanted):
         return b"DPoP-Nonce: %b\r\n" % error.nonce.encode("ascii")
     return b""

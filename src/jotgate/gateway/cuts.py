@@ -154,7 +154,7 @@ class Cuts:
                 return
             relay.call = call = structs.replace(call, policy=call.policy_if_blind)  # It is recorded with its name.
         assert world is not None, "no call runs before there is one"
-        world = world.of(call.request.face)
+        world = world.of_request(call.request)
         if world.anyone is not None:  # No token let it in.
             relay.watch = UNWATCHED
             return

@@ -11,12 +11,23 @@ from msgspec import Struct
 from jotgate.core.calls import Request
 from jotgate.core.mcp_operations import TOOLS_CALL, McpMethod
 from jotgate.core.mcp_pins import Known, shown
+from jotgate.core.mcp_resources import is_for, mcp_resource
 from jotgate.core.mcp_tools import Tool, ToolDeny, may_call, may_use, tool_label, wanted_scope
 from jotgate.core.policies import ALLOW, Allow, Deny, refusal_of
 from jotgate.core.principals import Principal
-from jotgate.errors import ControlStale, InsufficientScope, McpMalformed, McpToolUnapproved, PermissionRefused
+from jotgate.errors import (
+    ClaimRefused,
+    ControlStale,
+    InsufficientScope,
+    McpMalformed,
+    McpToolUnapproved,
+    PermissionRefused,
+)
+from jotgate.gateway.credentials import find_token
+from jotgate.gateway.plain_answers import Opened
 from jotgate.gateway.world import World
 from jotgate.mcp_refusals import RPC_INVALID_PARAMS
+from jotgate.services.evidence import examine
 
 
 class Access(Struct, frozen=True):
@@ -27,6 +38,26 @@ class Access(Struct, frozen=True):
     world: World
     server: str
     now_s: float
+
+
+def require_audience(opened: Opened, server: str = "") -> None:
+    """Refuse a token that is not for a server, nor for the whole gateway; without one named, for all servers.
+
+    Raises:
+        ClaimRefused: with its evidence.
+    """
+    principal, world, request = opened.principal, opened.world, opened.request
+    # Of no other issuer a token is let in; a personal one is of this installation.
+    issuer = next((one for one in world.snapshot.issuers if principal.issuer in (one.issuer, one.name)), None)
+    taken = () if issuer is None else issuer.audiences
+    if is_for(principal.audiences, world.own_issuer, server, taken=taken):
+        return
+    wanted = (*taken, mcp_resource(world.own_issuer, server))
+    text = "the token is for another resource than this one"
+    refusal = ClaimRefused("aud", "mismatch", text).showing("aud", sorted(wanted), sorted(principal.audiences))
+    token = find_token(request, world.credentials)
+    examine(token, refusal, world.verifier.federation, opened.now_s, request.credential_place)
+    raise refusal
 
 
 def permit_method(access: Access, method: McpMethod) -> Allow:

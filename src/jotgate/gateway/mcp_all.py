@@ -165,7 +165,7 @@ class AllServers:
             lines=b"",
             message_bytes=talk.server.message_bytes,
             keep_alive_s=rules.keep_alive_s,
-            metadata_url=opened.world.metadata_url,
+            metadata_url=opened.world.metadata_of(opened.request.path),
         )
         return start(self._means, talk, self._plan(talk, conversation, settled))
 

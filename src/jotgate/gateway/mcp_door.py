@@ -38,7 +38,7 @@ from jotgate.errors import (
     UpstreamError,
 )
 from jotgate.gateway.headers import content_type
-from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, show_tools
+from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, require_audience, show_tools
 from jotgate.gateway.mcp_all import AllServers
 from jotgate.gateway.mcp_means import Means, accept, later, place_of, say, start, tell
 from jotgate.gateway.mcp_news import News
@@ -88,10 +88,12 @@ class McpDoor:
         if message is not None and message.id is not None:
             request.message_id = bytes(message.id)
         if request.path == ALL_SERVERS:
+            require_audience(opened)
             return self._all.answer(opened, caller, message)
         server = world.mcp_servers.get(server_of(request.path))
         if server is None:
             raise unknown_server()
+        require_audience(opened, server.name)
         if message is None:
             return self._stream(opened, caller, server)
         if is_stateless(message, request.headers):
@@ -296,7 +298,7 @@ class McpDoor:
             lines=b"",
             message_bytes=talk.server.message_bytes,
             keep_alive_s=rules.keep_alive_s,
-            metadata_url=talk.opened.world.metadata_url,
+            metadata_url=talk.opened.world.metadata_of(talk.opened.request.path),
         )
 
 

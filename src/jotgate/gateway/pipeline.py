@@ -41,6 +41,7 @@ from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, Pl
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.sockets import Sockets
 from jotgate.gateway.throttle import FailedAttempts
 from jotgate.gateway.token_waits import TokenWaits
 from jotgate.gateway.waits import Soon
@@ -89,7 +90,8 @@ class Gateway:
         counted = MeteredPlain(clock, self, recorder.trail, self.metered)
         plain = PlainAnswers(recorder, control)
         self._decisions: Final = DecisionAnswers(recorder)
-        self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward)
+        sockets = Sockets(clock, self, self.metered)
+        self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward, sockets.realtime)
         self._mcp: McpDoor | None = None
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
@@ -205,13 +207,15 @@ class Gateway:
         except ControlStale:
             world = self._stale_world(request)
         anyone = None
+        world = world.of_request(request)
         if request.face:
-            world = world.of(request.face)
             operation, answer = self._answerers.find_at_face(request)
             anyone = NOBODY if request.asked is not None and request.asked.public else world.anyone
         else:
             operation, answer = self._answerers.find(request)
         request.operation = operation.name
+        if not operation.socket:
+            request.handshake = None  # It is read as the request that it is without its wish.
         now_s, fresh_s = self._clock.now_s(), since_s + _JUDGED_FOR_S
         if anyone is not None:  # No credential is looked at.
             return partial(self._answer, answer, Opened(request, world, operation, anyone, now_s, fresh_s))
@@ -379,8 +383,8 @@ class Gateway:
     def _refuse(self, request: Request, refusal: JotgateError, caller: Caller, principal: Principal | None) -> None:
         request.request_id = request.request_id or self.name(request)
         world = self._world
-        about = "" if world is None else world.metadata_url
-        problem = render_for(request, refusal, about)
+        about = ("", "") if world is None else world.told_of(request.path)
+        problem = render_for(request, refusal, *about)
         lines = b"X-Request-Id: %b\r\n" % request.request_id.encode("ascii") + problem.lines
         caller.respond(problem.status, lines, problem.body)
         self._recorder.refused(request, principal, refusal, status=problem.status)

@@ -1,15 +1,18 @@
 """What a worker holds of one snapshot: typed keys, routes by alias, upstream connections. Read once per call."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from jotgate.core.calls import Request
 from jotgate.core.coze_proxy import LOCAL, CozeProxyRules
 from jotgate.core.decisions import DECISIONS
 from jotgate.core.faces import Face
 from jotgate.core.issuers import Issuer
-from jotgate.core.mcp_servers import McpServer
+from jotgate.core.mcp_resources import basic_scopes, mcp_resource
+from jotgate.core.mcp_servers import McpServer, is_mcp, server_of
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route, Upstream
 from jotgate.core.snapshot import Limits, Snapshot
@@ -24,6 +27,9 @@ from jotgate.services.personal_cache import PersonalTokens
 from jotgate.services.policy_decisions import PolicyDesk, build_desk
 from jotgate.services.revocation import RevokedSet
 from jotgate.services.verifier import TokenCache, Verifier
+
+MCP_FACE: Final = "mcp"
+"""Where the world of MCP servers stands among those of faces; it is no listener."""
 
 
 class Place:
@@ -83,6 +89,28 @@ class World(Struct, frozen=True):
     def metadata_url(self) -> str:
         """Where this gateway describes itself as a resource (RFC 9728 s3.1)."""
         return well_known_url(self.own_issuer, PROTECTED_RESOURCE)
+
+    def metadata_of(self, path: bytes) -> str:
+        """The same for the resource that a path is of: each MCP server is one, and so are all of them."""
+        if not self.mcp_servers or not is_mcp(path):
+            return self.metadata_url
+        server = server_of(path)
+        named = server if server in self.mcp_servers else ""
+        return well_known_url(mcp_resource(self.own_issuer, named), PROTECTED_RESOURCE)
+
+    def told_of(self, path: bytes) -> tuple[str, str]:
+        """What a challenge says: `metadata_of` it, and the scopes that are needed there at least; empty: unsaid."""
+        if not self.mcp_servers or not is_mcp(path):
+            return self.metadata_url, ""
+        server = server_of(path)
+        scopes = basic_scopes((server,) if server in self.mcp_servers else tuple(self.mcp_servers))
+        return self.metadata_of(path), " ".join(scopes)
+
+    def of_request(self, request: Request) -> "World":
+        """The world that a request is decided in. Raises NotReady."""
+        if not request.face and self.mcp_servers and is_mcp(request.path):
+            return self.faces[MCP_FACE]
+        return self.of(request.face)
 
     def of(self, face: str) -> "World":
         """The world of a face; of the native listener, whose name is empty, this one. Raises NotReady."""
@@ -161,14 +189,35 @@ def build_world(
         metered=snapshot.metered,
         mcp_servers=snapshot.mcp.by_name,
     )
-    if not snapshot.faces and snapshot.decisions is None:
+    if not snapshot.faces and snapshot.decisions is None and not snapshot.mcp.servers:
         return world
     known = {} if previous is None else previous.faces
     faces = {one.name: _build_face(one, world, known.get(one.name)) for one in snapshot.faces}
     if snapshot.decisions is not None:
         url = snapshot.decisions.public_url or world.own_issuer
         faces[DECISIONS] = _build_decisions(url, world, known.get(DECISIONS))
+    if snapshot.mcp.servers:
+        faces[MCP_FACE] = _build_mcp(world, known.get(MCP_FACE))
     return replace(world, faces=faces)
+
+
+def _build_mcp(world: World, previous: World | None) -> World:
+    """The world of MCP servers: as the native one, but that tokens may be for a server alone (RFC 8707).
+
+    None is taken there that is for nobody: what is for another resource is refused, whoever has issued it.
+    """
+    names = tuple(one.name for one in world.snapshot.mcp.servers)
+    resources = (mcp_resource(world.own_issuer), *(mcp_resource(world.own_issuer, name) for name in names))
+    contents = tuple(replace(one, audiences=(*one.audiences, *resources)) for one in world.snapshot.issuers)
+    main, before = world.verifier, None if previous is None else previous.verifier
+    federation = carry_over(contents, None if before is None else before.federation)
+    if before is not None and before.revoked is main.revoked and before.federation.issuers == federation.issuers:
+        return replace(world, verifier=before, credentials=CredentialRules())
+    # A cache of its own: in a common one a token that is used in both places would be verified anew each time.
+    cache = None if before is None else before.cache
+    if cache is None or cache.capacity != main.cache.capacity:
+        cache = TokenCache(main.cache.capacity, main.cache.sights)
+    return replace(world, verifier=Verifier(federation, cache, main.revoked), credentials=CredentialRules())
 
 
 def _build_decisions(url: str, world: World, previous: World | None) -> World:

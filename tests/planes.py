@@ -56,12 +56,12 @@ http {{
 _WITHOUT_ADMIN: Final = "{{\n\tadmin off\n\tpersist_config off\n}}\nimport {file}\n"
 
 
-def command(*arguments: str) -> str:
-    """What a command of jotgate prints, run in this process. It must go well."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = main(arguments)
-    assert code == 0, said.getvalue()
+def command(*arguments: str, code: int = 0) -> str:
+    """What a command of jotgate prints, run in this process. It must end with this exit code."""
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        found = main(arguments)
+    assert found == code, said.getvalue() + told.getvalue()
     return said.getvalue()
 
 
@@ -119,12 +119,16 @@ class PlaneStage:
     def write(self, name: str, *options: str, gate: str = "") -> tuple[int, Path]:
         """Have a configuration printed: the port at which it listens, and its main file."""
         port = free_port()
-        folder = self._folder / f"{name}-{port}"
-        arguments = ["--upstream", self.upstream.origin, "--listen", f"127.0.0.1:{port}", "--out", str(folder)]
-        arguments += ["--gate", gate] if gate else []
+        arguments = self.options(self._folder / f"{name}-{port}" / "main")
+        arguments += ("--gate", gate) if gate else ()
         where = ("--data", str(self.gateway.data), "--config", str(self.gateway.config))
         written = command("plane", name, "print", *arguments, *options, *where).splitlines()
         return port, Path(written[0])
+
+    def options(self, file: Path) -> tuple[str, ...]:
+        """The options by which the configuration with this main file was printed."""
+        address = f"127.0.0.1:{file.parent.name.rpartition('-')[2]}"
+        return ("--upstream", self.upstream.origin, "--listen", address, "--out", str(file.parent))
 
     def start(self, name: str, *options: str, gate: str = "", asks: int = 600) -> Plane:
         """Have a configuration printed, and start the real program with it.

@@ -8,15 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from jotgate.cli import main
 from jotgate.jose.keys import generate
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import until
 from tests.integration.exchanges import Answer
-from tests.planes import Plane, PlaneStage, plane_stage
+from tests.planes import CONFIGURATION, Plane, PlaneStage, command, plane_stage
 from tests.token_stage import claims_of
 
 NAMES: Final = ("nginx", "envoy", "caddy", "traefik", pytest.param("haproxy", marks=pytest.mark.peers))
@@ -151,3 +153,57 @@ def test_without_jotgate_nothing_passes(stage: PlaneStage, plane: Plane, good: s
             assert (answer.status, answer.all("retry-after")) == (503, ["1"])
         case _:
             assert answer.status >= 500
+
+
+def test_the_doctor_finds_what_is_out_of_date(stage: PlaneStage, tmp_path: Path) -> None:
+    file = stage.start("envoy", "--jwt").file
+    settings = tmp_path / "jotgate.toml"
+    settings.write_text(f'{CONFIGURATION}[planes]\nfiles = ["{file}"]\n')
+    words = ("--data", str(stage.gateway.data), "--config", str(settings))
+
+    def lines(*arguments: str, code: int) -> list[str]:
+        said = command(*arguments, *words, code=code)
+        return [line.replace(f"plane {file}: ", "") for line in said.splitlines() if str(file) in line]
+
+    assert lines("plane", "envoy", "check", str(file), code=0) == [
+        "ok is up to date",
+        f"ok {stage.gateway.url}/.well-known/jwks.json answers with a key",
+        "ok its clock goes with this one, within 5 s",
+    ]
+    settings.write_text(settings.read_text() + '[issuer]\nleeway = "9s"\n')
+    found = lines("doctor", code=1)
+    assert found[0] == "FAULT is out of date: the leeway: 5, now 9"
+    command("plane", "envoy", "print", "--jwt", *stage.options(file), *words)
+    assert lines("plane", "envoy", "check", str(file), code=0)[0] == "ok is up to date"
+
+
+@pytest.mark.parametrize(
+    ("plane", "options", "told"),
+    [
+        ("nginx", ("--jwt",), "--jwt is for envoy"),
+        ("caddy", ("--offline",), "--offline is for envoy and haproxy"),
+        ("envoy", ("--offline",), "paths have rules of their own"),
+        ("envoy", ("--grpc",), "decisions are not served by gRPC"),
+        ("nginx", ("--gate", "https://127.0.0.1:8080"), "nginx holds certificates to names"),
+        ("nginx", ("--upstream", "http://a.example/path"), "has a path"),
+        ("nginx", ("--upstream", "http://a.example;"), "holds characters that no address has"),
+        ("envoy", ("--listen", "8000"), "not a host and port"),
+        ("envoy", ("--roots", "/etc/a b"), "is no absolute path without spaces"),
+        ("haproxy", (), "haproxy takes keys and more from files"),
+    ],
+)
+def test_what_a_plane_cannot_do_is_said(
+    plane: str, options: tuple[str, ...], told: str, stage: PlaneStage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream = () if "--upstream" in options else ("--upstream", "http://127.0.0.1:9000")
+    where = ("--data", str(stage.gateway.data), "--config", str(stage.gateway.config))
+    assert main(["plane", plane, "print", *upstream, *options, *where]) == 1
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+
+
+def test_a_command_that_says_too_little_is_told_what_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["nginx", "print"], ["nginx", "check"], ["nginx", "print", "FILE"], ["apache", "print"]):
+        assert main(["plane", *words]) == 2, words
+    assert "--upstream is missing" in capsys.readouterr().err

@@ -51,8 +51,9 @@ def find_facts(
     rules = compile_decisions(decisions)
     rule = rules.paths[0] if rules is not None and len(rules.paths) == 1 else None
     issuer = _name(directory, config, running)
+    gate = wish.gate or _reached(config, running)
     return Facts(
-        gate=wish.gate or _reached(config, running),
+        gate=gate,
         issuer=issuer,
         audiences=_audiences(decisions, rule, issuer),
         scopes=(DECIDE,) if rule is None else rule.scopes,
@@ -60,7 +61,7 @@ def find_facts(
         forward_path=FORWARD_AUTH.decode("ascii"),
         nginx_path=f"{FORWARD_AUTH.decode('ascii')}?{NGINX.decode('ascii')}",
         prefix=EXT_AUTHZ.decode("ascii"),
-        grpc=decisions.grpc,
+        grpc=_asked_by_grpc(decisions.grpc, gate),
         identity=IDENTITY_FIELDS,
         leeway_s=seconds(config.issuer.leeway),
         keys=tuple(keys),
@@ -103,14 +104,23 @@ def _reached(config: Config, running: Status | None) -> str:
     return f"{parts.scheme}://{host}:{parts.port}" if host else parts.geturl()
 
 
+def _asked_by_grpc(listen: str, gate: str) -> str:
+    """Where decisions are asked by gRPC; empty: nowhere. What listens everywhere is reached where the gate is."""
+    parts = urlsplit(f"//{listen}")
+    if not listen or parts.hostname not in _EVERYWHERE:
+        return listen
+    return f"{_bracketed(urlsplit(gate).hostname or '')}:{parts.port}"
+
+
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
 def _audiences(decisions: DecisionsEntry, rule: PathRule | None, issuer: str) -> tuple[str, ...]:
     """What tokens are demanded to be for, where one rule says it for all; else none can be told from here."""
+    own = (issuer, decisions.public_url.rstrip("/")) if decisions.public_url else (issuer,)
     if rule is None:
-        return () if decisions.paths else (issuer,)
-    if rule.path != "/" or rule.hosts or rule.methods:
+        return () if decisions.paths else own
+    if rule.path != "/" or rule.hosts or rule.methods or rule.public:
         return ()
-    return tuple(sorted(rule.expects.audiences)) if rule.expects is not None and rule.expects.audiences else (issuer,)
+    return tuple(sorted(rule.expects.audiences)) if rule.expects is not None and rule.expects.audiences else own

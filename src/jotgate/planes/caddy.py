@@ -8,8 +8,8 @@ from typing import Final
 
 from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
 
-# The fields of the question that only the other styles of it read, or that no caller may write.
-_UNASKED: Final = ("X-Original-*", "Forwarded", "Cookie")
+# Fields that no caller may write: those of other proxies' questions, and those that tell of a certificate.
+_UNASKED: Final = ("X-Original-*", "Forwarded", "Client-Cert", "X-SSL-Client-Cert", "Cookie")
 
 
 def print_caddy(facts: Facts, wish: Wish) -> Printed:

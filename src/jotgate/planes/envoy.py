@@ -15,6 +15,7 @@ _SHOWN: Final = (
     "origin",
     "access-control-request-method",
     "traceparent",
+    "x-request-id",
     "x-forwarded-for",
     "x-forwarded-proto",
 )

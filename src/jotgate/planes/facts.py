@@ -112,11 +112,11 @@ def endpoint(text: str) -> Endpoint:
     """The parts of `http://host:port` or `host:port`. Raises ValueError, which says what is wrong with it."""
     parts = _split(text if "://" in text else f"http://{text}")
     if parts.scheme not in _PORTS:
-        raise ValueError("is neither http nor https")
+        raise ValueError("neither http nor https")
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("is not a host and a port")
+        raise ValueError("not a host and port")
     if parts.path not in ("", "/"):
-        raise ValueError("has a path, and what is protected is all of an origin")
+        raise ValueError("has a path, and all of an origin is meant")
     return Endpoint(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
 
 
@@ -127,5 +127,5 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - it is read when it is asked for
     except ValueError:
-        raise ValueError("is not a host and a port") from None
+        raise ValueError("not a host and port") from None
     return parts

@@ -14,7 +14,7 @@ _TEXT: Final = """\
 local GATE = @gate@
 local LINE = @line@
 local FIELDS = { @fields@ }
-local SHOWN = { "authorization", "dpop", "origin", "access-control-request-method", "traceparent" }
+local SHOWN = { "authorization", "dpop", "origin", "access-control-request-method", "traceparent", "x-request-id" }
 local TOLD = { "www-authenticate", "retry-after", "content-type", "cache-control", "allow", "x-request-id" }
 
 -- The first of a field's values; headers are lists that begin with 0.

@@ -13,7 +13,7 @@ from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, en
 _SYSTEM_ROOTS: Final = "/etc/ssl/certs/ca-certificates.crt"
 _ASKED: Final = "/_jotgate"
 # Fields that the question carries beside those that say what is asked about; all others stay away.
-_SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent")
+_SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent", "X-Request-Id")
 _TEXTS: Final = {
     "400": ("bad_request", "This request can be read in more than one way, or is none."),
     "401": ("unauthorized", "This call needs a token that counts; WWW-Authenticate says what is wrong."),

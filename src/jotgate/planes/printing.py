@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from jotgate.core.listen_texts import read_listen
 from jotgate.planes.caddy import print_caddy
 from jotgate.planes.envoy import print_envoy
 from jotgate.planes.facts import Facts, Printed, Wish, endpoint
@@ -68,8 +69,10 @@ def _check(plane: str, facts: Facts, wish: Wish) -> None:
     for name, text in (("upstream", wish.upstream), ("listen", wish.listen), ("gate", facts.gate)):
         try:
             where = endpoint(text)
+            if name == "listen":
+                read_listen(text)
         except ValueError as error:
-            raise ValueError(f"--{name} '{text}' {error}") from None
+            raise ValueError(f"--{name}, '{text}': {error}") from None
         if plane in _BY_NAME and where.tls and not where.is_named:
             raise ValueError(f"{plane} holds certificates to names; give --{name} the name that the certificate has")
     for name, path in (("roots", wish.roots), ("out", wish.folder)):

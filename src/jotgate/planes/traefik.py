@@ -6,7 +6,7 @@ from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, en
 from jotgate.planes.yaml import Value, to_yaml
 
 # All that is sent with the question beside what Traefik itself says of the request.
-_SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent")
+_SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent", "X-Request-Id")
 _IDENTITY: Final = "(?i)^x[-_]jot[-_]"
 """Fields that match are taken out of the request, and those that match of the answer put in; some upstreams read '_' as
 '-'."""

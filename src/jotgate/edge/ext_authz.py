@@ -21,7 +21,7 @@ from jotgate.ports import Clock, Running
 if TYPE_CHECKING:
     from grpc import aio
 
-MESSAGE_BYTES_MAX: Final = 1_048_576
+MESSAGE_BYTES_MAX: Final = 262_144
 _BAD_REQUEST: Final = 400
 _log: Final = logging.getLogger(__name__)
 

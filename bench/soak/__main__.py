@@ -13,6 +13,7 @@ from bench.server import allow_many_files
 from bench.soak.campaign import FULL, KILLS, SMALL, Broken, Findings, run
 from bench.soak.cut import BOUND_S, TRIALS_FULL, TRIALS_SMALL, percentile, render_cuts, run_cuts, running_pair
 from bench.soak.flood import FLOOD_FULL, FLOOD_SMALL, FloodFindings, run_flood
+from bench.soak.kong import KONG_FULL, KONG_SMALL, kong_rig, render_kong, run_kong
 from bench.soak.outcomes import Outcomes
 from bench.soak.quota_endings import CALLS_FULL, CALLS_SMALL, run_endings, running_endings
 from bench.soak.quota_report import render_quotas
@@ -43,7 +44,8 @@ REFRESH_RESULT: Final = RESULT.with_name("refresh.md")
 REVOCATIONS_RESULT: Final = RESULT.with_name("revocations.md")
 CUT_RESULT: Final = RESULT.with_name("cut.md")
 QUOTAS_RESULT: Final = RESULT.with_name("quotas.md")
-PARTS: Final = ("quotas", "workers", "trust", "flood", "refresh", "revocations", "cut")
+KONG_RESULT: Final = RESULT.with_name("kong.md")
+PARTS: Final = ("quotas", "workers", "trust", "flood", "refresh", "revocations", "cut", "kong")
 STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
@@ -122,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _keep(REVOCATIONS_RESULT, render_revocations(revoked, f"{datetime.now(UTC):%Y-%m-%d}"), kept)
         if "cut" in parts:
             _keep(CUT_RESULT, _cut(TRIALS_SMALL if options.quick else TRIALS_FULL), kept)
+        if "kong" in parts:
+            _keep(KONG_RESULT, _kong(quick=options.quick), kept)
     except Broken as broken:
         print(f"soak: {broken}", file=sys.stderr)
         return 1
@@ -185,6 +189,16 @@ def _cut(trials: int) -> str:
     page = render_cuts(found, f"{datetime.now(UTC):%Y-%m-%d}")
     if found.faults or percentile(found.after_s, 0.999) >= BOUND_S:
         raise Broken(f"{page}{'; '.join(found.faults[:5])}\nWhat the machines said:\n{said}")
+    return page
+
+
+def _kong(*, quick: bool) -> str:
+    sizes = KONG_SMALL if quick else KONG_FULL
+    with kong_rig(sizes) as rig, _with_what_it_said(rig.gateway):
+        found = run_kong(rig, sizes)
+        page = render_kong(found, sizes, f"{datetime.now(UTC):%Y-%m-%d}")
+        if found.faults:
+            raise Broken(f"{page}{'; '.join(found.faults[:5])}")
     return page
 
 

@@ -8,6 +8,7 @@ from bench.soak.__main__ import STORES
 from bench.soak.campaign import KILLS, SMALL, run
 from bench.soak.cut import GENERATIONS, LINES, MACHINES, TRIALS_SMALL, run_cuts, running_pair
 from bench.soak.flood import FLOOD_SMALL, run_flood
+from bench.soak.kong import KONG_SMALL, kong_rig, run_kong
 from bench.soak.revocations import REVOCATIONS_SMALL, run_revocations, running_machines
 from bench.soak.rig import running_rig
 from bench.soak.trust import OUTAGES, OWN, THEIRS, run_trust
@@ -80,3 +81,14 @@ def test_the_streams_of_a_token_and_of_what_was_narrowed_from_it_are_cut_on_two_
 
     assert found.faults == []
     assert len(found.after_s) == TRIALS_SMALL * len(GENERATIONS) * MACHINES * LINES
+
+
+@pytest.mark.slow
+def test_a_kong_that_fails_has_what_the_store_says_by_one_request_for_each_change() -> None:
+    with kong_rig(KONG_SMALL) as rig:
+        found = run_kong(rig, KONG_SMALL)
+
+    assert found.faults == []
+    assert found.first.faults > 0
+    assert found.first.changes <= found.first.writes <= found.first.most
+    assert found.second.writes == found.second.changes

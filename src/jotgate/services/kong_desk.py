@@ -147,7 +147,10 @@ class KongDesk:
     async def _watch(self, aims: KongAims) -> KongReport:
         """How it goes; of what is done, what came of it. Raises what it ended with."""
         if self._task is None:
-            return KongReport(url=aims.place.url)
+            raise CommandError(
+                "control was started again meanwhile, and nothing is being done at Kong",
+                hint="Run this again: it goes on with what is left",
+            )
         await asyncio.wait([self._task], timeout=self._patience_s)
         if self._task.done():
             return self._task.result()

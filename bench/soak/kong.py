@@ -30,6 +30,7 @@ from jotgate.testing.kong_values import KongFault
 from jotgate.testing.running import Gateway, clean_environment, run_command, short_directory, until
 
 PAGE_ROWS: Final = 1_000
+RUNS_MAX: Final = 10
 PAGE: Final = """\
 # {credentials:,} credentials at a Kong that fails: one request for each change, and nothing lost by a kill
 
@@ -241,13 +242,13 @@ def _kill_control(rig: KongRig, kill_at: int) -> None:
 
 def _apply_until_content(rig: KongRig, this: Round, faults: list[str]) -> None:
     begun_s, start = time.monotonic(), len(rig.kong.asks)
-    while this.runs < 10:
+    left = "nothing was run"
+    while left and this.runs < RUNS_MAX:
         this.runs += 1
         done = _command(rig, "apply")
-        if done.returncode == 0:
-            break
-    else:
-        faults.append(f"after {this.runs} runs there was something left: {done.stdout[-500:]}{done.stderr[-500:]}")
+        left = f"{done.stdout[-500:]}{done.stderr[-500:]}" if done.returncode else ""
+    if left:
+        faults.append(f"after {this.runs} runs there was something left: {left}")
     this.seconds = time.monotonic() - begun_s
     asked = rig.kong.asks[start:]
     this.writes = sum(1 for one in asked if one.method != "GET")

@@ -50,14 +50,8 @@ class KongLedger(Protocol):
     def kong_credential(self, credential_id: str) -> KongCredential | None:
         """The one with this id, whatever its state."""
 
-    def named_credential(self, consumer: str, token_name: str) -> KongCredential | None:
-        """The living one of this consumer with this name."""
-
-    def credentials_of(self, consumer: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """The first `limit` living ones of a consumer by id, behind `after`."""
-
     def credentials_for(self, subject: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """The same for a subject."""
+        """The first `limit` living ones of a subject by id, behind `after`."""
 
     def credential_page(self, after: str, limit: int) -> Sequence[KongCredential]:
         """The first `limit` that are not gone by id, behind `after`; all consumers'."""

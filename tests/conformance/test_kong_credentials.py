@@ -36,8 +36,6 @@ def test_one_comes_back_as_it_was_taken_whatever_state_it_was_said_to_be_in(stor
     assert store.credential_page("", MOST) == (kept, FIRST), "by id"
     assert store.credential_page(kept.credential_id, MOST) == (FIRST,)
     assert store.credential_page("", 1) == (kept,)
-    assert store.named_credential("john_doe", FIRST.token_name) == FIRST
-    assert store.named_credential("john", FIRST.token_name) is None
 
 
 def test_each_state_comes_of_the_one_before_alone(store: Store) -> None:
@@ -82,16 +80,15 @@ def test_a_consumer_is_one_subjects_and_has_so_many(store: Store) -> None:
     assert store.take_credential(another(1, subject="sub-2"), 1) is TakenAs.WANTED
 
 
-def test_consumers_and_subjects_have_their_living_ones(store: Store) -> None:
+def test_subjects_have_their_living_ones(store: Store) -> None:
     renamed = another(1, consumer="john")
     other = another(2, consumer="ann", subject="sub-2")
     take(store, FIRST, renamed, other)
-    assert store.credentials_of("john_doe", "", MOST) == (FIRST,)
     assert store.credentials_for("sub-1", "", MOST) == (renamed, FIRST)
     assert store.credentials_for("sub-1", renamed.credential_id, MOST) == (FIRST,)
     assert store.credentials_for("sub-1", "", 1) == (renamed,)
     store.unwant_credentials([FIRST.credential_id], 50)
-    assert (store.credentials_of("john_doe", "", MOST), store.credentials_for("sub-1", "", MOST)) == ((), (renamed,))
+    assert store.credentials_for("sub-1", "", MOST) == (renamed,)
     store.hold_credentials([renamed.credential_id, other.credential_id], 51)
     assert store.count_credentials() == CredentialCounts(2, 2)
 
@@ -112,7 +109,7 @@ def test_tokens_that_have_ended_are_unwanted_and_what_is_gone_is_forgotten(store
     assert store.expire_credentials(200, MOST) == 0, "none is held yet"
     store.hold_credentials(ids, 60)
     assert (store.expire_credentials(101, 1), store.expire_credentials(101, MOST)) == (1, 1)
-    assert [one.credential_id for one in store.credentials_of("john_doe", "", MOST)] == [living.credential_id]
+    assert [one.credential_id for one in store.credentials_for("sub-1", "", MOST)] == [living.credential_id]
     assert store.forsake_credentials(ids, 102) == 2
     assert (store.drop_credentials(102, MOST), store.drop_credentials(103, 1)) == (0, 1)
     assert store.drop_credentials(103, MOST) == 1

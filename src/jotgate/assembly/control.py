@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
 from msgspec.structs import replace
+from starlette.applications import Starlette
 
 from jotgate import __version__
 from jotgate.assembly.account_routes import account_routes
@@ -318,14 +319,19 @@ def _build_server(
                 statuses.route,
                 open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
             ),
-            {
-                **LoginRoom(keys, reloader).build(parts.families, signers),
-                **CozeRoom(rooms.upstreams.tokens, rooms.objects, reloader, clock).build(room.key_set),
-                **KongAuthRoom(keys, reloader, clock, census).build(rooms.kong, room.key_set),
-            },
+            {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
         ),
         metrics=build_metrics(figures),
     )
+
+
+def _faces(keys: OpenKeys, reporter: Reporter, census: Census, rooms: Rooms) -> Mapping[str, Starlette]:
+    """Who answers at the faces that log nobody in, by their names."""
+    reloader, clock, key_set = reporter.reloader, reporter.clock, reporter.keys.key_set
+    return {
+        **CozeRoom(rooms.upstreams.tokens, rooms.objects, reloader, clock).build(key_set),
+        **KongAuthRoom(keys, reloader, clock, census).build(rooms.kong, key_set),
+    }
 
 
 async def _end_with_the_first(

@@ -32,17 +32,6 @@ class MemoryKongCredentials(MemoryRows):
         with self._lock:
             return self._rows.kong_credentials.get(credential_id)
 
-    def named_credential(self, consumer: str, token_name: str) -> KongCredential | None:
-        """The living one of this name."""
-        with self._lock:
-            sought = (consumer, token_name)
-            return next((one for one in self._living_credentials() if (one.consumer, one.token_name) == sought), None)
-
-    def credentials_of(self, consumer: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """Those of a consumer that live."""
-        with self._lock:
-            return _page([one for one in self._living_credentials() if one.consumer == consumer], after, limit)
-
     def credentials_for(self, subject: str, after: str, limit: int) -> Sequence[KongCredential]:
         """Those for a subject that live."""
         with self._lock:

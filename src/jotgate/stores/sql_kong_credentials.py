@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from jotgate.core.kong_credentials import LIVING, CredentialCounts, CredentialState, KongCredential, TakenAs
 from jotgate.stores.engines import reading, writing
-from jotgate.stores.schema import KONG_CREDENTIALS
+from jotgate.stores.schema_kong import KONG_CREDENTIALS
 from jotgate.stores.sql_rows import Cells, SqlRows, add, drop, every, one
 
 _COLUMNS: Final = KONG_CREDENTIALS.c
@@ -32,14 +32,6 @@ class SqlKongCredentials(SqlRows):
     def kong_credential(self, credential_id: str) -> KongCredential | None:
         """The one with this id."""
         return self._one(_COLUMNS.credential_id == credential_id)
-
-    def named_credential(self, consumer: str, token_name: str) -> KongCredential | None:
-        """The living one of this name."""
-        return self._one(and_(_COLUMNS.consumer == consumer, _COLUMNS.token_name == token_name, _IS_LIVING))
-
-    def credentials_of(self, consumer: str, after: str, limit: int) -> Sequence[KongCredential]:
-        """Those of a consumer that live."""
-        return self._page(and_(_COLUMNS.consumer == consumer, _IS_LIVING), after, limit)
 
     def credentials_for(self, subject: str, after: str, limit: int) -> Sequence[KongCredential]:
         """Those for a subject that live."""

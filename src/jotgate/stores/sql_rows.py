@@ -48,7 +48,6 @@ from jotgate.stores.schema import (
     ISSUANCES,
     ISSUERS,
     KEYS,
-    KONG_CREDENTIALS,
     LEASES,
     LEDGER,
     LIMITS,
@@ -63,6 +62,7 @@ from jotgate.stores.schema import (
     TENANTS,
     UPSTREAM_LOGINS,
 )
+from jotgate.stores.schema_kong import KONG_CREDENTIALS
 
 TABLES: Final[Mapping[type[Struct], Table]] = {
     KeyRecord: KEYS,

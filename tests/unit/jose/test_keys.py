@@ -16,7 +16,9 @@ from jotgate.jose.keys import (
     signing_key_from_pem,
     signing_key_to_pem,
     verification_key_from_jwk,
+    verification_key_to_pem,
 )
+from jotgate.jose.material import verifier_from_pem
 from tests import tokens
 
 SECRET = bytes(range(32))
@@ -127,8 +129,19 @@ def test_only_hmac_algorithms_take_a_secret_and_only_they_have_no_pem() -> None:
     for alg in tokens.ASYMMETRIC:
         with pytest.raises(KeyRefused, match="key pair"):
             hmac_key(SECRET, alg, "k")
+    secret = hmac_key(SECRET, "HS256", "k")
     with pytest.raises(KeyRefused, match="no PEM form"):
-        signing_key_to_pem(hmac_key(SECRET, "HS256", "k"))
+        signing_key_to_pem(secret)
+    with pytest.raises(KeyRefused, match="no public form"):
+        verification_key_to_pem(secret.verification_key)
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256", "Ed25519"])
+def test_a_public_key_in_pem_verifies_what_the_private_one_signed(alg: str) -> None:
+    key = generate(alg)
+    pem = verification_key_to_pem(key.verification_key)
+    assert pem.startswith(b"-----BEGIN PUBLIC KEY-----")
+    assert verifier_from_pem(ALGORITHMS[alg], pem).verify(b"signed", key.sign(b"signed"))
 
 
 @pytest.mark.parametrize("alg", ["none", "", "EdDSA", "ES256K", "es256"])

@@ -55,7 +55,7 @@ def test_what_nobody_may_have_is_refused(asked: dict[str, object], said: str) ->
 def test_an_unknown_scope_is_answered_with_the_list() -> None:
     with pytest.raises(CommandError) as caught:
         TokenRequest("me", scopes=("chat",))
-    assert "ai, chat.completions, completions, embeddings, metrics, models" in caught.value.hint
+    assert "ai, chat.completions, completions, decide, embeddings, metrics, models" in caught.value.hint
 
 
 def test_the_longest_life_is_a_year() -> None:

@@ -100,3 +100,10 @@ def test_what_is_said_twice_or_is_none_of_http_is_refused(changed: dict[bytes, b
 def test_a_host_is_compared_without_its_port_in_small_letters(value: bytes, host: str) -> None:
     headers = {**FORWARDED, b"x-forwarded-host": value}
     assert read_question("forwarded", b"GET", ASKING, headers).host == host
+
+
+@pytest.mark.parametrize("field", [b"x-forwarded-method", b"x-forwarded-uri"])
+def test_a_caller_of_caddy_cannot_have_his_own_fields_read_by_a_query(field: bytes) -> None:
+    """One that asks with its caller's query would let `?style=nginx` in."""
+    with pytest.raises(RequestMalformed):
+        read_question("nginx", b"GET", ASKING, {**ORIGINAL, field: FORWARDED[field]})

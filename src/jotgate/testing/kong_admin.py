@@ -286,7 +286,7 @@ def _size(query: Mapping[str, str]) -> int:
         size = float(text)
     except ValueError as error:
         raise errors.refused(9, "size must be a number") from error
-    if size != int(size) or not 1 <= size <= _PAGE_MAX:
+    if not size.is_integer() or not 1 <= size <= _PAGE_MAX:
         raise errors.refused(9, f"size must be an integer between 1 and {_PAGE_MAX}")
     return int(size)
 

@@ -100,7 +100,7 @@ def inferred(field: Field | None, value: Any) -> Any:
     """What a text of a form means in a field: a number, a boolean, a set of one; empty is null."""
     if field is None or field.kind in ("string", "uuid"):
         return None if value == "" and field is not None else value
-    if field.kind in ("set", "array"):
+    if field.kind in ("set", "array") and not isinstance(value, dict):
         values = value if isinstance(value, list) else [one for one in value.split(",") if one]
         return [inferred(field.elements, one) for one in values]
     if field.kind in ("record", "map", "foreign") and isinstance(value, dict):

@@ -112,6 +112,8 @@ def test_put_of_a_credential_by_our_id_can_be_repeated_and_moves_it(calls: KongC
     assert calls.told("PUT", f"/consumers/bob/jwt/{ours}", given) == first
     assert calls.told("PUT", f"/consumers/eve/jwt/{ours}", given)[1]["consumer"] == {"id": eve["id"]}
     assert calls.told("GET", "/consumers/bob/jwt")[1]["data"] == []
+    anew = calls.told("PUT", f"/consumers/eve/jwt/{ours}", {"key": "k"})[1]
+    assert (len(anew["secret"]), anew["tags"]) == (32, None), "a secret that is left out is a new one"
     assert bob["id"] != eve["id"]
 
 
@@ -202,6 +204,8 @@ def test_a_nested_list_has_no_tags_and_forgets_its_size(calls: KongCalls, kong: 
     [
         ("size=0", 9, "size must be an integer between 1 and 1000"),
         ("size=1001", 9, "size must be an integer between 1 and 1000"),
+        ("size=1.5", 9, "size must be an integer between 1 and 1000"),
+        ("size=inf", 9, "size must be an integer between 1 and 1000"),
         ("size=x", 9, "size must be a number"),
         ("offset=!", 7, "'!' is not a valid offset: bad base64 encoding"),
         ("tags=a,b/c", 11, "invalid option (tags: invalid filter syntax)"),

@@ -19,6 +19,8 @@ def test_forms_say_by_their_names_where_values_belong(calls: KongCalls) -> None:
     told = ("kid", ["exp"], 60, True)
     assert (config["key_claim_name"], config["claims_to_verify"], config["maximum_expiration"]) == told[:3]
     assert config["secret_is_base64"] is told[3]
+    told = calls.told("POST", "/plugins", b"name=jwt&config.uri_param_names.a=x", FORM)[1]["fields"]
+    assert told == {"config": {"uri_param_names": "expected a set"}}
     parts = b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nbob\r\n--x--\r\n'
     assert calls.told("POST", "/consumers", parts, "multipart/form-data; boundary=x")[1]["username"] == "bob"
     assert calls.told("PATCH", "/consumers/bob", b"custom_id=1", FORM)[1]["custom_id"] == "1"

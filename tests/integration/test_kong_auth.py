@@ -139,6 +139,16 @@ def test_weak_002_2_nobody_gets_a_token_for_somebody_else(face: KongFace) -> Non
     assert face.ask("GET", "/my-tokens").json()["tokens"] == []
 
 
+def test_a_user_who_is_renamed_keeps_the_old_tokens_and_no_other_consumer(face: KongFace) -> None:
+    face.casdoor.users["sharif/frank"] = CasdoorUser(name="frank", user_id="1c0d5f1c-8f0e-4a52-9d0c-2f6f1a1b2c3d")
+    made = face.make("sharif/frank", token_name="before")
+    face.casdoor.change("sharif/frank", name="francis")
+    assert face.names("sharif/frank") == ["before"]
+    assert code_of(face.ask("POST", "/generate-token-auto", "sharif/frank")) == (409, "kong_conflict")
+    assert face.through_kong(made["token"]).status_code == SERVED
+    assert face.ask("DELETE", "/my-tokens/by-name/before", "sharif/frank").status_code == SERVED
+
+
 def test_an_admin_deletes_anybodys_token(face: KongFace) -> None:
     made = face.make()
     assert face.ask("DELETE", f"/my-tokens/{made['token_id']}", ADMIN).status_code == SERVED

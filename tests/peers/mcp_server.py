@@ -289,7 +289,7 @@ def test_prompt_with_image() -> list[UserMessage]:
     return [UserMessage(ImageContent(data=_PIXEL, mime_type="image/png"))]
 
 
-@server.completion()
+@server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
 async def complete(
     ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the SDK passes all three
     argument: CompletionArgument,

@@ -211,6 +211,7 @@ async def _serve(
         rooms.upstreams.tokens.follow(reloader.effect.grants)
         bus.swap(snapshot)
         rooms.units.swap(snapshot)
+        rooms.children.swapped()
 
     async def welcome_workers() -> None:
         await bus.start(socket.socket(fileno=bus_fd))
@@ -287,7 +288,12 @@ def _build_server(
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.answers.serve_forms(oauth.answer)
     reporter.bus.answers.serve_identities(open_identity_desk(keys, reloader, signers, verify).write)
-    figures = metrics_route(lambda: expose(census, others.keys.standings(), reporter.upstream_tokens()), CONTENT_TYPE)
+
+    def exposed() -> bytes:
+        tools = reloader.effect.snapshot.tools
+        return expose(census, others.keys.standings(), reporter.upstream_tokens(), tools)
+
+    figures = metrics_route(exposed, CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
@@ -310,16 +316,18 @@ def _build_server(
                 ),
             ),
         ),
-        public=by_face(
-            build_public(
-                room.key_set,
-                figures,
-                usage_route(verify, quota_room.usage),
-                *oauth_routes(oauth),
-                statuses.route,
-                open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
-            ),
-            {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
+        public=rooms.children.beside(
+            by_face(
+                build_public(
+                    room.key_set,
+                    figures,
+                    usage_route(verify, quota_room.usage),
+                    *oauth_routes(oauth),
+                    statuses.route,
+                    open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
+                ),
+                {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
+            )
         ),
         metrics=build_metrics(figures),
     )

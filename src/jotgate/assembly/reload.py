@@ -179,6 +179,11 @@ class Reloader:
         """What the tokens of a face are signed with in place of this installation's keys, as PEM; None: with those."""
         return next((one.private_key for one in self._loaded.settings.presets if one.name == face), None)
 
+    @property
+    def sources(self) -> Sources:
+        """Where settings come from."""
+        return self._sources
+
     def ask(self) -> None:
         """Read the settings again soon, changed or not."""
         self._asked.set()

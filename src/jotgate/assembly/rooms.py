@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.assembly.issuers import Issuers
 from jotgate.assembly.keys import OpenKeys
 from jotgate.assembly.kong_room import KongRoom, open_kong_room
+from jotgate.assembly.mcp_children import McpChildren
 from jotgate.assembly.mcp_room import McpRoom, open_mcp_room
 from jotgate.assembly.object_room import ObjectRoom
 from jotgate.assembly.personal_room import PersonalRoom, open_personal_room
@@ -39,7 +40,7 @@ class Others(Struct, frozen=True):
 class Rooms(Struct, frozen=True):
     """Who answers workers: of personal tokens, DPoP proofs, quotas, owned objects and upstreams' tokens.
 
-    Whom they tell of sights stands among them, and who asks Kong.
+    Whom they tell of sights stands among them, who asks Kong, and who runs MCP servers.
     """
 
     personal: PersonalRoom
@@ -49,6 +50,7 @@ class Rooms(Struct, frozen=True):
     objects: ObjectRoom
     upstreams: UpstreamRoom
     mcp: McpRoom
+    children: McpChildren
     kong: KongRoom
 
     async def keep(self, keys: OpenKeys) -> None:
@@ -60,6 +62,7 @@ class Rooms(Struct, frozen=True):
             group.create_task(keep_watch(self.proofs, keys))
             group.create_task(self.upstreams.keep())
             group.create_task(self.kong.keep())
+            group.create_task(self.children.keep())
 
     async def settle(self) -> None:
         """Keep what workers said last."""
@@ -67,6 +70,7 @@ class Rooms(Struct, frozen=True):
         await self.sights.keep_sights()
         await self.units.settle()
         await self.kong.settle()
+        await self.children.settle()
 
 
 def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: SystemClock, others: Others) -> Rooms:
@@ -80,6 +84,7 @@ def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: System
         ObjectRoom(keys.access, clock),
         upstreams,
         open_mcp_room(keys, reloader, bus, clock, upstreams),
+        McpChildren(reloader, clock),
         open_kong_room(keys, reloader, clock),
     )
     bus.answers.serve_sights(rooms.sights)

@@ -1,0 +1,151 @@
+"""Answers workers for the MCP servers that are children of control, as if each were a server at a URL.
+
+A child of the older era has one session, which all callers share: the bridge began it, and a worker that asks for one
+is told of that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jotgate.core.mcp_children import HEAD
+from jotgate.core.mcp_eras import INITIALIZE
+from jotgate.core.mcp_events import event_of
+from jotgate.core.mcp_messages import Message, read_message
+from jotgate.core.mcp_problems import error_body
+from jotgate.errors import JotgateError
+from jotgate.services.mcp_bridge import Bridge, ChildGone
+
+_OF_EDGE: Final = b"x-jotgate-peer"
+_SESSION: Final = b"mcp-session-id"
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (b"content-type", b"text/event-stream")
+_STATUS_OF: Final = {-32601: 404, -32602: 400, -32020: 400, -32021: 400, -32022: 400}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+
+
+class _Answer(msgspec.Struct):
+    method: str = ""
+    error: _Error | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Answer).decode
+
+
+def beside_children(find: Callable[[str], Bridge | None], others: ASGIApp) -> ASGIApp:
+    """What is asked for children is answered here, and all else by others. Nothing that the edge passes on is."""
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        path = str(scope["path"])
+        fields = dict(scope["headers"])
+        if not path.startswith(HEAD) or _OF_EDGE in fields:
+            await others(scope, receive, send)
+            return
+        bridge = find(path[len(HEAD) :])
+        if bridge is None:
+            await _whole(send, 404, b"")
+            return
+        try:
+            await _answer(bridge, scope, fields, receive, send)
+        except JotgateError as error:
+            await _whole(send, error.status, error_body(error), _JSON)
+
+    return dispatch
+
+
+async def _answer(bridge: Bridge, scope: Scope, fields: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    body = await _read(receive)
+    await bridge.ready()
+    if scope["method"] == "POST":
+        await _answer_message(bridge, read_message(body), fields, receive, send)
+    elif scope["method"] == "GET" and bridge.greeting is not None:
+        if fields.get(_SESSION) == bridge.session.encode():
+            await _stream(bridge.news(), receive, send, at_once=True)
+        else:
+            await _whole(send, 404, b"")
+    else:
+        await _whole(send, 405, b"")
+
+
+async def _answer_message(
+    bridge: Bridge, message: Message, fields: dict[bytes, bytes], receive: Receive, send: Send
+) -> None:
+    session = (_SESSION, bridge.session.encode())
+    if bridge.greeting is not None and message.method == INITIALIZE:
+        body = _encode({"jsonrpc": "2.0", "id": message.id, "result": bridge.greeting})
+        await _whole(send, 200, body, _JSON, session)
+    elif bridge.greeting is not None and fields.get(_SESSION) != session[1]:
+        await _whole(send, 404, b"")
+    elif message.is_request:
+        await _stream(bridge.ask(message), receive, send)
+    else:
+        await _whole(send, 202, b"")  # No caller's words change what the child takes its client for.
+
+
+async def _stream(lines: AsyncIterator[bytes], receive: Receive, send: Send, *, at_once: bool = False) -> None:
+    """Send what comes, as JSON if it is one answer and nothing before; end it when nobody reads it any more.
+
+    `at_once`: it is a stream, whatever comes.
+    """
+    sending = asyncio.ensure_future(_send_all(lines, send, at_once=at_once))
+    leaving = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not sending.done():
+            sending.cancel()
+        await asyncio.wait({sending})
+    if not sending.cancelled() and (fault := sending.exception()) is not None:
+        raise fault
+
+
+async def _send_all(lines: AsyncIterator[bytes], send: Send, *, at_once: bool) -> None:
+    begun = at_once
+    try:
+        if at_once:
+            await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+        async for line in lines:
+            answer = _decode(line)
+            if not begun and not answer.method:
+                status = 200 if answer.error is None else _STATUS_OF.get(answer.error.code, 200)
+                await _whole(send, status, line, _JSON)
+                return
+            if not begun:
+                begun = True
+                await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
+            await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
+        if begun:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except ChildGone:
+        if not begun:
+            raise
+        # The stream breaks off, as the child has.
+
+
+async def _read(receive: Receive) -> bytes:
+    pieces = []
+    while True:
+        event = await receive()
+        pieces.append(event.get("body", b""))
+        if not event.get("more_body"):
+            return b"".join(pieces)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _whole(send: Send, status: int, body: bytes, *fields: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*fields, length]})
+    await send({"type": "http.response.body", "body": body})

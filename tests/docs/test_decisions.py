@@ -49,8 +49,9 @@ def test_each_row_of_what_is_asked_names_the_fields_that_are_read() -> None:
         assert (found.method, found.path, found.query, found.host) == (b"PUT", b"/a", b"b", "api.example")
 
 
-def test_the_example_is_sound() -> None:
-    (example,) = page().blocks("toml")
-    rules = compile_decisions(parse(tomllib.loads(example)).decisions)
-    assert rules is not None
-    assert [one.name for one in rules.paths] == ["everything", "reports", "health"]
+def test_the_examples_are_sound() -> None:
+    found = [compile_decisions(parse(tomllib.loads(example)).decisions) for example in page().blocks("toml")]
+    assert None not in found
+    first = found[0]
+    assert first is not None
+    assert [one.name for one in first.paths] == ["everything", "reports", "health"]

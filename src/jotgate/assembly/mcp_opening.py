@@ -6,6 +6,7 @@ from jotgate.assembly.system import SystemEntropy
 from jotgate.gateway.mcp_book import ToolBook
 from jotgate.gateway.mcp_door import McpDoor
 from jotgate.gateway.mcp_means import Means
+from jotgate.gateway.mcp_metering import McpMetering
 from jotgate.gateway.mcp_peers import Peers
 from jotgate.gateway.mcp_pending import Work
 from jotgate.gateway.pipeline import Gateway
@@ -28,6 +29,7 @@ def open_mcp(
         clock=clock,
         hub=gateway,
         recorder=recorder,
+        metering=McpMetering(clock, gateway, recorder.trail, gateway.metered),
         peers=Peers(clock),
         book=book,
         entropy=SystemEntropy(),

@@ -86,6 +86,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     what its quotas were charged; None: no quota met it, or it cost them nothing. `actor` is who acts by the token now,
     the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named. `steps` are those of
     a chain that an upstream has seen, in order. `face` is the listener that it came in by; empty: the native one.
+    `tool` is the tool of an MCP server that it calls, as `server:tool`, and `rule` the scope or policy that let it.
     """
 
     at: int
@@ -116,6 +117,8 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     actor: str = ""
     steps: tuple[StepUse, ...] = ()
     face: str = ""
+    tool: str = ""
+    rule: str = ""
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

@@ -42,6 +42,7 @@ class Request(Struct):
     `forwarded`: some field of its head is one in which proxies speak of callers, whether that was believed or dropped.
     `handshake` is there when it asks for a WebSocket: then its caller is a `ports.SocketCaller`.
     `message_id` is the id of the JSON-RPC request in its body, in JSON, once that is read.
+    `tool` is the tool of an MCP server that it calls (`core.mcp_tools.tool_label`), and `rule` what let it.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
@@ -64,6 +65,8 @@ class Request(Struct):
     aim: Aim | None = None
     forwarded: bool = False
     message_id: bytes = b""
+    tool: str = ""
+    rule: str = ""
     asked: PathRule | None = None
     handshake: Handshake | None = None
 

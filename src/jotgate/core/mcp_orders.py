@@ -5,10 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jotgate.core.mcp_pins import PinRule, ToolPin
+from jotgate.core.mcp_pins import PinRule, ToolPin, ToolState
 from jotgate.errors import CommandError
 
-ToolState = Literal["shown", "new", "changed"]
 _TOOLS_MAX = 1_000
 
 
@@ -79,19 +78,12 @@ class McpAnswer(Struct, frozen=True, kw_only=True):
     done: list[str] = []
 
 
-def state_of(pin: ToolPin) -> ToolState:
-    """Whether a tool is hidden, and why."""
-    if not pin.hidden:
-        return "shown"
-    return "changed" if pin.digest else "new"
-
-
 def tool_view(pin: ToolPin, *, definitions: bool) -> ToolView:
     """A tool as its operator sees it."""
     return ToolView(
         server=pin.server,
         tool=pin.tool,
-        state=state_of(pin),
+        state=pin.state,
         read_only=pin.read_only,
         digest=pin.digest,
         pinned_at_s=pin.pinned_at_s,
@@ -109,5 +101,5 @@ def counted(pins: Iterable[ToolPin]) -> Mapping[str, Mapping[ToolState, int]]:
     found: dict[str, dict[ToolState, int]] = {}
     for pin in pins:
         states = found.setdefault(pin.server, {"shown": 0, "new": 0, "changed": 0})
-        states[state_of(pin)] += 1
+        states[pin.state] += 1
     return found

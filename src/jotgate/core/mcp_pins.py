@@ -17,6 +17,16 @@ PinRule = Literal["first-use", "approve", "off"]
 """What becomes of a server's first list: it is pinned, or nothing is. `off`: definitions are not looked at."""
 
 
+ToolState = Literal["shown", "new", "changed"]
+
+
+def state_of(digest: str, seen: str) -> ToolState:
+    """What these make of a tool: what was approved of it, and what has come instead; either may be empty."""
+    if digest and not seen:
+        return "shown"
+    return "changed" if digest else "new"
+
+
 class ToolPin(Struct, frozen=True, kw_only=True):
     """What is known of one tool. An empty `digest`: it was never approved. An empty `seen`: as it was approved.
 
@@ -42,7 +52,12 @@ class ToolPin(Struct, frozen=True, kw_only=True):
     @property
     def hidden(self) -> bool:
         """Whether nobody is shown it, nor may call it."""
-        return not self.digest or bool(self.seen)
+        return self.state != "shown"
+
+    @property
+    def state(self) -> ToolState:
+        """Whether it is hidden, and why."""
+        return state_of(self.digest, self.seen)
 
 
 class KeptPins(Struct, frozen=True):
@@ -62,7 +77,12 @@ class KnownTool(Struct, frozen=True):
     @property
     def hidden(self) -> bool:
         """Whether nobody is shown it, nor may call it."""
-        return not self.digest or bool(self.seen)
+        return self.state != "shown"
+
+    @property
+    def state(self) -> ToolState:
+        """Whether it is hidden, and why."""
+        return state_of(self.digest, self.seen)
 
 
 Known = Mapping[str, KnownTool]

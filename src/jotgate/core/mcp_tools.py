@@ -1,8 +1,8 @@
 """The tools of MCP servers as values: which scopes cover them, what they are called in a list of several servers.
 
-One rule decides for lists and for calls (`may_call`). A scope is `mcp:<server>:<tool>`; `mcp:<server>:*` covers all of
-a server, and `mcp:<server>:read` all that only reads: tools that say `readOnlyHint` and no `destructiveHint`, resources
-and prompts. Nothing else covers a tool; `ai` does not.
+One rule decides for lists and for calls (`covered_by`). A scope is `mcp:<server>:<tool>`; `mcp:<server>:*` covers
+all of a server, and `mcp:<server>:read` all that only reads: tools that say `readOnlyHint` and no `destructiveHint`,
+resources and prompts. Nothing else covers a tool; `ai` does not.
 """
 
 import re
@@ -103,13 +103,14 @@ def may_use(scopes: frozenset[str], server: str, need: Need) -> ToolDeny | None:
     return ToolDeny((tool_scope(server, READ),))
 
 
-def may_call(scopes: frozenset[str], server: str, name: str, *, read_only: bool) -> ToolDeny | None:
-    """Whether these scopes cover a tool; None: they do. A tool that nobody knows is not `read_only`."""
-    if tool_scope(server, EVERY) in scopes or (name != READ and tool_scope(server, name) in scopes):
-        return None
-    if read_only and tool_scope(server, READ) in scopes:
-        return None
-    return ToolDeny((wanted_scope(server, name, read_only=read_only),))
+def covered_by(scopes: frozenset[str], server: str, name: str, *, read_only: bool) -> str:
+    """Which of these scopes covers a tool, the narrowest; empty: none. What nobody knows is not `read_only`."""
+    own, read, every = (tool_scope(server, one) for one in (name, READ, EVERY))
+    if name != READ and own in scopes:
+        return own
+    if read_only and read in scopes:
+        return read
+    return every if every in scopes else ""
 
 
 def wanted_scope(server: str, name: str, *, read_only: bool = False) -> str:

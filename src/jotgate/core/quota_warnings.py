@@ -5,6 +5,7 @@ from typing import Final
 
 from jotgate.core.compiler import compile_routes, price_routes
 from jotgate.core.config import Config
+from jotgate.core.mcp_tools import server_route
 from jotgate.core.policy_values import ANYTHING
 from jotgate.core.price_table import PriceTable
 from jotgate.core.quota_reader import compile_quotas
@@ -14,7 +15,7 @@ from jotgate.core.routes import Route
 
 _NAMED_MAX: Final = 8
 _REFUSED: Final = "calls there that it meets are refused until [[prices]] says it"
-_NO_TOOLS: Final = "no operation of this gateway calls tools"
+_NO_TOOLS: Final = "the settings name no MCP server"
 
 
 def warn_of_quotas(config: Config, table: PriceTable) -> list[str]:
@@ -23,13 +24,11 @@ def warn_of_quotas(config: Config, table: PriceTable) -> list[str]:
     if not rules:
         return []
     routes = price_routes(compile_routes(config), config, table)
-    aliases = {route.alias for route in routes}
+    servers = {server_route(one.name) for one in config.mcp.servers}
+    aliases = {route.alias for route in routes} | servers
     paths = {one.name for one in config.decisions.paths}
-    return [
-        warning
-        for rule in rules
-        for warning in (*_astray(rule, aliases, paths), *_unpriced(rule, routes), *_never_counted(rule))
-    ]
+    found = [warning for rule in rules for warning in (*_astray(rule, aliases, paths), *_unpriced(rule, routes))]
+    return found if servers else [*found, *(warning for rule in rules for warning in _never_counted(rule))]
 
 
 def unpriced(routes: Iterable[Route]) -> tuple[str, ...]:
@@ -51,8 +50,6 @@ def warn_of_limits(
         found.append(f"there is no route named '{name}': these limits meet no call until there is one")
     if "cost" in units and unknown:
         found.append(f"nobody knows what {_listed(unknown)} costs: {_REFUSED}")
-    if "tool_calls" in units:
-        found.append(f"{_NO_TOOLS}, and a limit of tool calls meets nothing")
     return found
 
 

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from jotgate.core.calls import Request
 from jotgate.core.mcp_operations import TOOLS_CALL, McpMethod
-from jotgate.core.mcp_pins import Known, shown
+from jotgate.core.mcp_pins import Known, KnownTool, shown
 from jotgate.core.mcp_resources import is_for, mcp_resource
-from jotgate.core.mcp_tools import Tool, ToolDeny, may_call, may_use, tool_label, wanted_scope
+from jotgate.core.mcp_tools import Tool, ToolDeny, covered_by, may_use, tool_label, wanted_scope
 from jotgate.core.policies import ALLOW, Allow, Deny, refusal_of
 from jotgate.core.principals import Principal
 from jotgate.errors import (
@@ -79,8 +79,8 @@ def expect_tool(access: Access, name: str) -> None:
     Raises:
         InsufficientScope: they do not.
     """
-    denied = may_call(access.principal.scopes, access.server, name, read_only=True)
-    if denied is not None:
+    access.request.tool = tool_label(access.server, name)
+    if not covered_by(access.principal.scopes, access.server, name, read_only=True):
         wanted = ToolDeny((wanted_scope(access.server, name),))
         raise _lacking(wanted, f"the tool '{tool_label(access.server, name)}'")
 
@@ -93,11 +93,10 @@ def permit_tool(access: Access, name: str, known: Known) -> Allow:
         McpMalformed: there is none of this name.
         ControlStale: as for `permit_method`.
     """
+    access.request.tool = tool_label(access.server, name)
     pin = known.get(name)
-    denied = may_call(access.principal.scopes, access.server, name, read_only=pin is not None and pin.read_only)
-    if denied is not None:
-        raise _lacking(denied, f"the tool '{tool_label(access.server, name)}'")
-    allowed = _decide(access, TOOLS_CALL, tool_label(access.server, name))
+    allowed, scope = _judge(access, name, pin)
+    access.request.rule = allowed.policy or scope
     if pin is None:
         text = "no tool of this server has this name"
         raise McpMalformed(RPC_INVALID_PARAMS, text, param="params.name", hint="Ask for tools/list")
@@ -113,10 +112,20 @@ def show_tools(access: Access, tools: Iterable[Tool], known: Known) -> list[Tool
 
 def _is_shown(access: Access, name: str, known: Known) -> bool:
     try:
-        permit_tool(access, name, known)
+        _judge(access, name, known.get(name))
     except (PermissionRefused, ControlStale):
         return False
     return True
+
+
+def _judge(access: Access, name: str, pin: KnownTool | None) -> tuple[Allow, str]:
+    """What lets the caller call a tool, and the scope that covers it. Raises PermissionRefused, ControlStale."""
+    label, read_only = tool_label(access.server, name), pin is not None and pin.read_only
+    scope = covered_by(access.principal.scopes, access.server, name, read_only=read_only)
+    if not scope:
+        wanted = ToolDeny((wanted_scope(access.server, name, read_only=read_only),))
+        raise _lacking(wanted, f"the tool '{label}'")
+    return _decide(access, TOOLS_CALL, label), scope
 
 
 def _name_of(tool: Tool) -> str:

@@ -143,7 +143,7 @@ class AllServers:
 
     async def _call(
         self, opened: Opened, caller: Caller, message: Message, servers: list[tuple[McpServer, Allow]], era: Era
-    ) -> Running:
+    ) -> Running | None:
         named = message.name.partition("_")[0]
         by_name = {server.name: (server, allowed) for server, allowed in servers}
         if named not in by_name:

@@ -15,6 +15,7 @@ from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.mcp_asking import Asker, Members, ask
 from jotgate.gateway.mcp_book import ToolBook
+from jotgate.gateway.mcp_metering import McpMetering, settle
 from jotgate.gateway.mcp_peers import Peers
 from jotgate.gateway.mcp_pending import Pending, Work
 from jotgate.gateway.mcp_relay import McpRelay, Plan
@@ -24,6 +25,7 @@ from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.world import Place, World
 from jotgate.ports import Caller, Clock, Entropy, Running
+from jotgate.services.meter_reservations import Reservation
 
 JSON_LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _POST: Final = b"POST"
@@ -57,6 +59,7 @@ class Means(Struct, frozen=True):
     clock: Clock
     hub: Hub
     recorder: CallRecorder
+    metering: McpMetering
     peers: Peers
     book: ToolBook
     entropy: Entropy
@@ -87,10 +90,25 @@ def call_of(opened: Opened, server: McpServer, allowed: Allow) -> Call:
     )
 
 
-def start(means: Means, talk: Talk, plan: Plan) -> Running:
-    """Send a message to its server."""
-    call = call_of(talk.opened, talk.server, talk.allowed)
-    return means.hub.start(McpRelay(call, talk.caller, means.clock, settle=means.hub.settle, plan=plan))
+def start(means: Means, talk: Talk, plan: Plan) -> Running | None:
+    """Send a message to its server, as soon as the quotas that meet it let it. Raises as `McpMetering.start`."""
+    opened = talk.opened
+
+    def run(reservation: Reservation | None, caller: Caller) -> Running:
+        call, hub = call_of(opened, talk.server, talk.allowed), means.hub
+        if reservation is None:
+            return hub.start(McpRelay(call, caller, means.clock, settle=hub.settle, plan=plan))
+
+        def settled(relay: Relay) -> None:
+            reached = relay.place is not None and isinstance(relay, McpRelay) and relay.reached
+            settle(reservation, call.operation.name, reached=reached)
+            hub.settle(relay)
+
+        relay = McpRelay(call, caller, means.clock, settle=settled, plan=plan)
+        reservation.on_slot_lost(relay.cancel)
+        return hub.start(relay)
+
+    return means.metering.start(run, opened, talk.server.name, talk.caller)
 
 
 def later(means: Means, opened: Opened, caller: Caller, work: Work) -> Running:

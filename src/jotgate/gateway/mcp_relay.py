@@ -53,9 +53,12 @@ class Plan(Struct, frozen=True):
 
 
 class McpRelay(Relay):
-    """Mutable, as every Relay: what has come of an answer that is rewritten, and when the caller was written to."""
+    """Mutable, as every Relay: what has come of an answer that is rewritten, and when the caller was written to.
 
-    __slots__ = ("_between", "_cutter", "_held", "_plan", "_told_s")
+    `reached`: the server may have seen the message, as far as is known.
+    """
+
+    __slots__ = ("_between", "_cutter", "_held", "_plan", "_told_s", "reached")
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class McpRelay(Relay):
         self._held: tuple[ResponseHead, list[bytes]] | None = None
         self._between = True
         self._told_s = 0.0
+        self.reached = True
 
     def outbound(self, index: int) -> Outbound:  # noqa: ARG002 - there is one attempt
         """The message as the server is sent it."""
@@ -99,6 +103,7 @@ class McpRelay(Relay):
     def failed(self, error: UpstreamError, written: bool) -> None:
         """Tell the caller (ports.UpstreamEvents)."""
         self._held = None
+        self.reached = written
         super().failed(error, written)
 
     def caller_gone(self) -> None:

@@ -114,6 +114,8 @@ class CallRecorder:
             principal.actors[0].subject if principal.actors else "",
             relay.steps,
             request.face,
+            request.tool,
+            request.rule,
         )
         self._tally.settled(record, relay.upstream_us())
         if charged is not None:
@@ -150,6 +152,8 @@ class CallRecorder:
             policy=plain.policy,
             actor=principal.actors[0].subject if principal.actors else "",
             face=request.face,
+            tool=request.tool,
+            rule=request.rule,
         )
         self._tally.settled(record)
         if code and self._journal is not None:

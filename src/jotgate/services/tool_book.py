@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from jotgate.core.mcp_pins import Known, KnownTool, KnownTools, unseen
 from jotgate.core.mcp_servers import McpRules
 from jotgate.core.mcp_tools import Tool
@@ -103,6 +105,10 @@ class ToolBook:
     def _begin(self, server: str, news: list[Tool]) -> tuple[int, _Question]:
         if len(self._open) >= QUESTIONS_MAX:
             self.answered(next(iter(self._open)), 0, None)
+        known = self._known.get(server)
+        if known:  # What has changed is hidden here at once, and everywhere when control has heard of it.
+            changed = {tool.name: replace(known[tool.name], seen=tool.digest) for tool in news if tool.name in known}
+            self._known[server] = {**known, **changed}
         self._number += 1
         question = self._open[self._number] = _Question(server, news, self._clock.monotonic_s() + PATIENCE_S)
         self._ask(self._number, server, news)

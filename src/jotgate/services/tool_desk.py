@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jotgate.core.claims import CLI_CLIENT_ID
-from jotgate.core.mcp_orders import McpAnswer, McpOrder, ServerView, ToolState, counted, tool_view
-from jotgate.core.mcp_pins import KeptPins, PinRule, Told, ToolPin, known_of
+from jotgate.core.mcp_orders import McpAnswer, McpOrder, ServerView, counted, tool_view
+from jotgate.core.mcp_pins import KeptPins, PinRule, Told, ToolPin, ToolState, known_of
 from jotgate.core.mcp_sightings import Sighting, approved, sight
 from jotgate.core.mcp_tools import Tool
 from jotgate.errors import AuditUnavailable, CommandError, RecordChanged, StoreUnavailable

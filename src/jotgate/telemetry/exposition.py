@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 from jotgate import __version__
 from jotgate.core.figures import BOUNDS_US, Counts, Gauges, QuotaCounts, Row, add_buckets
 from jotgate.core.key_fetches import KeyStanding
+from jotgate.core.mcp_pins import KnownTools
 from jotgate.core.upstream_tokens import TokenStanding
 from jotgate.telemetry.census import Census
 
@@ -43,13 +44,26 @@ class HistogramFamily(NamedTuple):
 
 
 def expose(
-    census: Census, issuer_keys: Iterable[KeyStanding] = (), upstream_tokens: Iterable[TokenStanding] = ()
+    census: Census,
+    issuer_keys: Iterable[KeyStanding] = (),
+    upstream_tokens: Iterable[TokenStanding] = (),
+    tools: KnownTools = KnownTools(),  # noqa: B008 - it does not change
 ) -> bytes:
     """The body of GET /metrics."""
     counts = census.counts()
-    of_control = [*_fetched(list(issuer_keys)), *_exchanged(list(upstream_tokens))]
+    of_control = [*_fetched(list(issuer_keys)), *_exchanged(list(upstream_tokens)), _tools(tools)]
     families = [*_counted(counts), *_limited(counts.quotas), *_standing(census), *of_control]
     return write(families).encode("utf-8")
+
+
+def _tools(known: KnownTools) -> Family:
+    states = [(server, tool.state) for server, tools in known.servers.items() for tool in tools.values()]
+    return Family(
+        "jotgate_mcp_tools",
+        "gauge",
+        "Tools of MCP servers: shown as approved; new, or changed, and hidden until they are approved.",
+        sum_samples(({"server": server, "state": state}, 1) for server, state in states),
+    )
 
 
 def write(families: Iterable[Family | HistogramFamily]) -> str:

@@ -39,7 +39,8 @@ TOKEN = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJlL
 FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
-        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps face"
+        "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps face "
+        "tool rule"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",

@@ -15,6 +15,7 @@ kind = "openai"
 base_url = "http://a/v1"
 models = { large = "house-large", small = "house-small" }
 """
+_SERVER = '\n[[mcp.servers]]\nname = "files"\nurl = "https://files.example/mcp"\n'
 
 
 def warnings(text: str) -> list[str]:
@@ -65,7 +66,14 @@ def test_money_is_not_spoken_of_for_routes_that_the_rule_does_not_meet() -> None
 def test_what_counts_tools_is_spoken_of_while_nothing_calls_them() -> None:
     for text in (quota("10 tool_calls/day"), quota(further='per = ["principal", "tool"]')):
         (said,) = warnings(text)
-        assert "no operation of this gateway calls tools" in said
+        assert "the settings name no MCP server" in said
+        assert warnings(text + _SERVER) == []
+
+
+def test_a_server_is_a_route_that_a_rule_may_name() -> None:
+    assert warnings(quota("10 tool_calls/day", 'routes = ["mcp:files"]') + _SERVER) == []
+    (said,) = warnings(quota("10 tool_calls/day", 'routes = ["mcp:flies"]') + _SERVER)
+    assert "there is no route of that name" in said
 
 
 def test_who_sets_limits_is_told_what_they_do_not_meet() -> None:
@@ -79,8 +87,7 @@ def test_who_sets_limits_is_told_what_they_do_not_meet() -> None:
     (said,) = told("principal", "alice", "5 USD/month")
     assert "'m' at 'u'" in said
     assert "[[prices]]" in said
-    (said,) = told("principal", "alice", "5 tool_calls")
-    assert "calls tools" in said
+    assert told("principal", "alice", "5 tool_calls") == []
     assert told("model", "smal") == [], "limits that were cleared meet nothing"
 
 

@@ -31,6 +31,7 @@ from jotgate.core.kong_auth_problems import render_kong
 from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.problems import Problem
 from jotgate.errors import (
+    CommandError,
     InternalError,
     JotgateError,
     KongTimeout,
@@ -161,6 +162,8 @@ class KongAuthRoutes:
                     found = await answer(request, self._read_user(request))
             except TimeoutError:
                 return problem_response(render_kong(KongTimeout("Kong did not answer in time"), request_id))
+            except CommandError:
+                raise  # What is wrong with DATA is the operator's to know.
             except JotgateError as refusal:
                 return problem_response(render_kong(refusal, request_id))
             return problem_response(Problem(200, _LINES, _encode(found)))

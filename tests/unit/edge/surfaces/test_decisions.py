@@ -16,6 +16,7 @@ from jotgate.core.possession import certificate_hash
 from jotgate.core.proof_times import Verdict
 from jotgate.core.revocations import Entry, handle_name, token_handle
 from jotgate.core.snapshot import Limits
+from jotgate.testing.issuer import wrong_tokens
 from jotgate.testing.ports import RecordingCaller
 from tests.callers import request
 from tests.certificates import certificate
@@ -340,3 +341,18 @@ def test_what_is_known_of_tokens_outlives_a_snapshot_that_changes_nothing_of_the
     assert stage.world.of("decisions").verifier is not before
     stage.install(replace(named, public_url=""))
     assert stage.world.of("decisions").verifier is stage.world.verifier
+
+
+def test_every_wrong_token_is_refused_for_its_own_reason_by_every_way_of_asking(stage: Deciding) -> None:
+    source = stage.issuer
+    wrong = wrong_tokens(source.key, source.issuer, source.audience, stage.clock.now_s())
+    assert len(wrong) > 50
+    for name, (token, code) in wrong.items():
+        if b"\n" in token or b"\r" in token:
+            continue  # No header field has it.
+        for ask in (stage.forwarded, stage.nginx, stage.envoy):
+            refused = ask(b"Bearer " + token)
+            assert (refused.status in (400, 401), refused.headers.get("x-jot-subject")) == (True, None), name
+            if refused.status == 401:
+                assert error(refused)[1] == code, name
+    assert {one.outcome for one in stage.trail.records} == {"refused"}

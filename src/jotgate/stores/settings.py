@@ -172,15 +172,12 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
     own = _read_own(laid.document, environment.values, base)
     kong = read_kong_way(_texts_of(laid.document, "kong"), environment.values, base) if secrets else KongWay()
     secret_files += (*own.secret_files, *kong.secret_files)
-    watched += kong.files
     faults += [fault for fault in (*own.faults, *kong.faults) if fault[0] not in refused]
-    faults += check_driver(_texts_of(laid.document, "hints").get("url", ""))
-    faults += check_server(_texts_of(laid.document, "decisions").get("grpc", ""))
+    faults += _check_extras(laid.document)
     prompts = read_prompts(reading.chains, base)
-    faults += prompts.faults
-    watched += prompts.files
+    watched += (*kong.files, *prompts.files)
     zones, unknown = read_zones(reading.policies)
-    faults += unknown + check_quota_zones(reading.quotas)
+    faults += [*prompts.faults, *unknown, *check_quota_zones(reading.quotas)]
     faults += check_presets(found.presets, reading.config, reading.issuers)
     origins = _Origins(sources.file, text.lines, laid, environment, found.laid.owners)
     return Settings(
@@ -213,6 +210,12 @@ def load_settings(sources: Sources, *, secrets: bool = True) -> Settings:
         presets=found.presets,
         brought=found.laid.brought,
     )
+
+
+def _check_extras(document: Mapping[str, object]) -> list[Fault]:
+    """The faults of settings that need what is not installed."""
+    hints, decisions = _texts_of(document, "hints"), _texts_of(document, "decisions")
+    return [*check_driver(hints.get("url", "")), *check_server(decisions.get("grpc", ""))]
 
 
 def _holders_of_secrets(sources: Sources, text: "_Text") -> Iterator[Path]:

@@ -44,13 +44,7 @@ class KongWeb:
             raise KongUnavailable("no Kong is configured", hint="Set kong.admin_url, or KONG_ADMIN_URL for the preset")
         try:
             async with asyncio.timeout(place.timeout_s):
-                client = await self._client_for(place)
-                try:
-                    return await self._send(client, place, ask)
-                except _BROKEN:
-                    if ask.method == "POST":
-                        raise
-                    return await self._send(client, place, ask)
+                return await self._ask(await self._client_for(place), place, ask)
         except TimeoutError:
             raise KongTimeout(f"Kong's Admin API did not answer within {place.timeout_s:g} s", hint=_WHERE) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
@@ -58,6 +52,14 @@ class KongWeb:
             raise KongUnavailable(
                 f"Kong's Admin API cannot be reached, or breaks off ({type(error).__name__})", hint=_WHERE
             ) from None
+
+    async def _ask(self, client: httpx2.AsyncClient, place: KongPlace, ask: KongAsk) -> KongAnswer:
+        try:
+            return await self._send(client, place, ask)
+        except _BROKEN:
+            if ask.method == "POST":
+                raise
+        return await self._send(client, place, ask)
 
     async def close(self) -> None:
         """Close its connections; the next request makes new ones."""

@@ -51,7 +51,7 @@ test: check $(NPM) ## check, every test that needs Python alone (real peers come
 	@$(MAKE) documents
 
 # pytest's exit status 5 means that no test carries the mark.
-test-peers: $(READY) ## Tests that need a program of the system (gcc) or privileges
+test-peers: $(READY) ## Tests that need a program of the system (gcc, haproxy) or privileges
 	@.venv/bin/pytest -m peers $(ARGS); status=$$?; \
 	  if [ $$status -eq 5 ]; then echo "test-peers: no test needs the system yet"; exit 0; fi; \
 	  exit $$status

@@ -137,6 +137,9 @@ class KongDesk:
         return self._task is not None and not self._task.done()
 
     async def _begin(self, work: Coroutine[None, None, KongReport]) -> KongReport:
+        """Begin it as soon as what goes on is done, unless that takes too long."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=self._patience_s)
         if self._is_busy():
             work.close()
             raise CommandError("something is being done at Kong already", hint="Wait for it, and then run this again")

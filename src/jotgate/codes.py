@@ -36,6 +36,7 @@ class Code(StrEnum):
     ATTEMPTS_THROTTLED = "attempts_throttled"
     QUOTA_EXCEEDED = "quota_exceeded"
     UNKNOWN_OPERATION = "unknown_operation"
+    UPGRADE_REQUIRED = "upgrade_required"
     METHOD_REFUSED = "method_refused"
     UNKNOWN_MODEL = "model_not_found"
     MCP_HEADER_MISMATCH = "mcp_header_mismatch"

@@ -51,7 +51,7 @@
     │       │   └── McpMalformed        … is no message of MCP
     │       ├── McpHeaderMismatch · McpVersionUnsupported · McpSessionUnknown   400, 400, 404; of MCP clients
     │       ├── TooManyConnections      429; one address has its share
-    │       ├── UnknownOperation · MethodRefused · UnknownModel
+    │       ├── UnknownOperation · MethodRefused · UnknownModel · UpgradeRequired
     │       │   └── McpMethodUnknown    … a method of MCP
     │       ├── RecordMissing · RecordChanged · RecordExists        404, 412, 409; of the admin API
     │       ├── PreconditionRequired · MediaTypeRefused             428, 415; of the admin API
@@ -194,6 +194,7 @@ from jotgate.refusals import (
     TooManyConnections,
     UnknownModel,
     UnknownOperation,
+    UpgradeRequired,
 )
 
 __all__ = [
@@ -301,6 +302,7 @@ __all__ = [
     "UnitsUnresolved",
     "UnknownModel",
     "UnknownOperation",
+    "UpgradeRequired",
     "UpstreamBusy",
     "UpstreamError",
     "UpstreamFailed",

@@ -309,6 +309,14 @@ class MethodRefused(RequestError):
         self.allowed = allowed
 
 
+class UpgradeRequired(RequestError):
+    """The path is a WebSocket, and the request asks for none that can be granted (RFC 9110 s15.5.22)."""
+
+    code = Code.UPGRADE_REQUIRED
+    status = 426
+    default_hint = "Connect with a WebSocket client: RFC 6455, version 13, over HTTP/1.1"
+
+
 class UnknownModel(RequestError):
     """No route carries this model alias."""
 

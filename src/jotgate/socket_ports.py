@@ -1,15 +1,15 @@
-"""The seam between the edge and whoever talks with a client over a WebSocket."""
+"""The seams at which WebSockets are handed on: by the edge, and by upstreams, to whoever talks on them."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from jotgate.ports import Caller
+from jotgate.ports import Caller, UpstreamEvents
 
 
 class Socket(Protocol):
-    """A client's WebSocket, while it is open. Nothing that is done to it raises."""
+    """A WebSocket while it is open, a client's or an upstream's. Nothing that is done to it raises."""
 
     def send(self, message: bytes, *, text: bool = True) -> None:
         """Send a whole message."""
@@ -28,19 +28,19 @@ class SocketEvents(Protocol):
     """Whoever talks with a WebSocket. After `ended` nothing more comes."""
 
     def said(self, message: bytes, *, text: bool) -> None:
-        """The client has sent a whole message; a text is UTF-8."""
+        """The other end has sent a whole message; a text is UTF-8."""
 
     def slowed(self) -> None:
-        """The client reads more slowly than it is written to."""
+        """The other end reads more slowly than it is written to."""
 
     def hastened(self) -> None:
-        """The client has caught up."""
+        """It has caught up."""
 
     def leaving(self) -> None:
         """Jotgate is about to stop: end it when it can be ended, soon."""
 
     def ended(self, code: int) -> None:
-        """It is over: the client has closed it with this code, or is gone (`websocket_frames.ABNORMAL`)."""
+        """It is over: the other end has closed it with this code, or is gone (`websocket_frames.ABNORMAL`)."""
 
 
 class SocketBounds(Struct, frozen=True):
@@ -56,3 +56,11 @@ class SocketCaller(Caller, Protocol):
 
     def switch(self, lines: bytes, bounds: SocketBounds, talk: Callable[[Socket], SocketEvents]) -> None:
         """Grant it by a 101 with these lines, in place of a response; `talk` is asked once, with the open socket."""
+
+
+@runtime_checkable
+class SocketAsker(UpstreamEvents, Protocol):
+    """Who asks an upstream for a WebSocket: `received` and `failed` tell of one that is not granted."""
+
+    def opened(self, socket: Socket) -> SocketEvents:
+        """It is granted, once; from now on nothing but what is said on it is told, to whom this returns."""

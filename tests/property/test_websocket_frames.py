@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.exceptions import ConnectionClosed, PayloadTooBig, ProtocolError
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import OP_CLOSE, Frame
 from websockets.protocol import SERVER, State
 from websockets.protocol import Protocol as OracleProtocol
@@ -12,6 +12,7 @@ from websockets.protocol import Protocol as OracleProtocol
 from jotgate.core.websocket_frames import FrameReader, FrameRefused, Heard, mask, write_frame
 
 MESSAGE_MAX = 300
+CONTROLS = (9, 10, OP_CLOSE)
 KINDS = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
 
@@ -40,34 +41,48 @@ def read(pieces: list[bytes]) -> tuple[list[Heard], int]:
     return heard, 0
 
 
-def oracle(raw: bytes) -> tuple[list[Heard], int]:
+class Oracle:
     """The same by the library, whose fragments are put together here."""
-    protocol = OracleProtocol(SERVER, state=State.OPEN, max_size=MESSAGE_MAX)
-    heard: list[Heard] = []
-    message, kind = b"", ""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+        self._message = b""
+        self._kind = ""
+
+    def take(self, frame: Frame) -> int:
+        """Hear a frame; the code with which it is refused, or 0."""
+        kind = KINDS.get(frame.opcode, self._kind)
+        if frame.opcode in CONTROLS:
+            self.heard.append(Heard(kind, frame.data))  # type: ignore[arg-type]
+            return 0
+        self._kind, self._message = kind, self._message + frame.data
+        if not frame.fin:
+            return 0
+        if kind == "text" and not is_text(self._message):
+            return 1007
+        self.heard.append(Heard(kind, self._message))  # type: ignore[arg-type]
+        self._message = b""
+        return 0
+
+
+def oracle(raw: bytes) -> tuple[list[Heard], int]:
+    """What the library hears, and the code with which it refuses."""
+    protocol, ears = OracleProtocol(SERVER, state=State.OPEN, max_size=MESSAGE_MAX), Oracle()
     for byte in raw:
         protocol.receive_data(bytes((byte,)))
         for event in protocol.events_received():
             assert isinstance(event, Frame)
-            if event.opcode in (9, 10, OP_CLOSE):
-                heard.append(Heard(KINDS[event.opcode], event.data))  # type: ignore[arg-type]
-                continue
-            kind = KINDS.get(event.opcode, kind)
-            message += event.data
-            if event.fin:
-                if kind == "text":
-                    try:
-                        message.decode()
-                    except UnicodeDecodeError:
-                        return heard, 1007
-                heard.append(Heard(kind, message))  # type: ignore[arg-type]
-                message = b""
-        fault = protocol.parser_exc
-        if fault is not None:
-            code = 1009 if isinstance(fault, PayloadTooBig) else 1002
-            assert isinstance(fault, (PayloadTooBig, ProtocolError, ConnectionClosed))
-            return heard, code
-    return heard, 0
+            code = ears.take(event)
+            if code:
+                return ears.heard, code
+        if protocol.parser_exc is not None:
+            return ears.heard, 1009 if isinstance(protocol.parser_exc, PayloadTooBig) else 1002
+    return ears.heard, 0
+
+
+def is_text(message: bytes) -> bool:
+    """Whether it is UTF-8."""
+    return message == message.decode(errors="replace").encode()
 
 
 @given(st.lists(frames(), max_size=8))

@@ -26,19 +26,22 @@ class Operation(Struct, frozen=True):
     """One row. `name` is also the scope that it needs, but for `USAGE`.
 
     `path` is matched byte for byte, never normalised; one that ends in `/` takes the rest as the model's name.
-    `forwarded` operations carry a JSON body with `model`; the others are answered from the snapshot, or by control.
+    A `socket` is a WebSocket, whose model its query names; other `forwarded` operations carry a JSON body with `model`.
+    What is not forwarded is answered from the snapshot, or by control.
     """
 
     name: str
     method: bytes
     path: bytes
     forwarded: bool
+    socket: bool = False
 
 
 OPERATIONS: Final = (
     Operation("chat.completions", b"POST", b"/v1/chat/completions", True),
     Operation("completions", b"POST", b"/v1/completions", True),
     Operation("embeddings", b"POST", b"/v1/embeddings", True),
+    Operation("realtime", b"GET", b"/v1/realtime", True, socket=True),
     Operation("models", b"GET", b"/v1/models", False),
     Operation("models", b"GET", b"/v1/models/", False),
     Operation(METRICS, b"GET", b"/metrics", False),

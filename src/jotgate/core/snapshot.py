@@ -44,6 +44,11 @@ class Limits(Struct, frozen=True):
     body_s: Patience = 300.0
     idle_s: Patience = 75.0
     stall_s: Patience = 60.0
+    message_bytes: Annotated[
+        int, Meta(description="a whole number of bytes from 1024 to 33554432", ge=1024, le=33_554_432)
+    ] = 16_777_216
+    messages_per_s: Annotated[float, Meta(description="a number from 1 to 10000", ge=1, le=10_000)] = 200.0
+    messages_at_once: Annotated[int, Meta(description="a whole number from 1 to 100000", ge=1, le=100_000)] = 400
     personal_tokens: Annotated[int, Meta(description="a whole number from 2 to 10000000", ge=2, le=10_000_000)] = 16_384
     failed_attempts: Annotated[int, Meta(description="a whole number from 0 to 1000000", ge=0, le=1_000_000)] = 300
     failed_attempts_per_minute: Annotated[

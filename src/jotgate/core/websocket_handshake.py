@@ -14,6 +14,8 @@ VERSION: Final = b"13"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 s5.6.2
 _PROTOCOLS_MAX: Final = 16
+# How clients send a token where they can set no header: those of OpenAI, those of MCP over WebSockets, and others.
+_MARKS: Final = (b"openai-insecure-api-key.", b"mcp.auth.", b"bearer.")
 
 
 class Handshake(Struct, frozen=True):
@@ -48,6 +50,11 @@ def read_protocols(field: bytes) -> tuple[bytes, ...] | None:
     if len(offered) > _PROTOCOLS_MAX or len(set(offered)) != len(offered):
         return None
     return offered if all(map(_TOKEN.fullmatch, offered)) else None
+
+
+def tokens_offered(handshake: Handshake) -> tuple[bytes, ...]:
+    """The tokens that subprotocols are there for."""
+    return tuple(one[len(mark) :] for one in handshake.protocols for mark in _MARKS if one.startswith(mark))
 
 
 def accept_of(key: bytes) -> bytes:

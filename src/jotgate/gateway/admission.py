@@ -6,7 +6,7 @@ when the body is there. Both refuse by raising one class per reason.
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from jotgate.core.calls import Body, Request, read_body
 from jotgate.core.coze_proxy import open_route, settle_aim
@@ -123,12 +123,17 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
     allowed = permit(request, principal, operation, world, now_s, model=body.model)
     if route is None:
         raise UnknownModel("no route carries this model")
+    return admitted(Call(request, operation, principal, body, route, world, route.ended_tokens), allowed)
+
+
+def admitted(call: Call, allowed: Allow) -> Call:
+    """The call as what allows it lets it go on."""
     if allowed is ALLOW:
-        return Call(request, operation, principal, body, route, world, route.ended_tokens)
-    ended_tokens = allowed.ended_tokens or route.ended_tokens
+        return call
+    ended_tokens = allowed.ended_tokens or call.ended_tokens
     if_blind = allowed.policy if allowed.stale else ""
-    policy = if_blind if request.stale else ""
-    return Call(request, operation, principal, body, route, world, ended_tokens, policy, if_blind)
+    policy = if_blind if call.request.stale else ""
+    return structs.replace(call, ended_tokens=ended_tokens, policy=policy, policy_if_blind=if_blind)
 
 
 def expect(request: Request, principal: Principal, expectation: RouteExpectation, world: World, now_s: float) -> None:

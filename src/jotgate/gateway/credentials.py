@@ -16,6 +16,7 @@ from jotgate.core.calls import Request
 from jotgate.core.possession import Possession
 from jotgate.core.routes import CredentialPlace, Route
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.websocket_handshake import tokens_offered
 from jotgate.errors import CredentialsAmbiguous, OriginRefused, SchemeRefused, TokenMalformed, TokenMissing
 
 # RFC 6750 s2.1 and RFC 9110 s11.1: the scheme is case-insensitive, then one or more spaces.
@@ -145,6 +146,8 @@ def require_place(request: Request, route: Route | None) -> None:
         TokenMissing: as for a call that carries none.
     """
     place = request.credential_place
+    if place == _WEBSOCKET and request.handshake is not None:
+        return  # Pages can send a WebSocket's token in no better place.
     allowed: tuple[str, ...] = () if route is None else route.credentials
     if place and place not in allowed:
         raise _misplaced(place, allowed)
@@ -167,7 +170,9 @@ def _elsewhere(request: Request, rules: CredentialRules) -> Iterator[tuple[str, 
             if name.strip(b" \t") == rules.cookie:
                 yield "cookie", value.strip(b" \t")
     if _SUBPROTOCOL.search(headers.get(b"sec-websocket-protocol", b"")):
-        yield _WEBSOCKET, b""
+        offered = () if request.handshake is None else tokens_offered(request.handshake)
+        for token in offered or (b"",):
+            yield _WEBSOCKET, token
 
 
 def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: CredentialRules) -> bytes:
@@ -176,6 +181,9 @@ def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: Credent
         named += [_NAMES[place] for place, _ in found]
         raise CredentialsAmbiguous(f"the request has more than one credential: {', '.join(named)}")
     ((place, token),) = found
+    if place == _WEBSOCKET and token:
+        request.credential_place = place
+        return token
     if place not in rules.places:
         raise _misplaced(place, ())
     if b"," in token:

@@ -17,11 +17,16 @@ from jotgate.ports import Caller, Running
 class Answerers:
     """Those of one worker. Mutable: the operations that faces have beside those of the table, and what answers MCP.
 
-    `forward` answers what goes to an upstream.
+    `forward` answers what goes to an upstream, `sockets` what asks for a WebSocket to one.
     """
 
     def __init__(
-        self, plain: PlainAnswers, counted: MeteredPlain, decisions: DecisionAnswers, forward: Answering
+        self,
+        plain: PlainAnswers,
+        counted: MeteredPlain,
+        decisions: DecisionAnswers,
+        forward: Answering,
+        sockets: Answering,
     ) -> None:
         self._plain = plain
         self._counted = counted
@@ -29,6 +34,7 @@ class Answerers:
         self._decide: Final[Answering] = partial(decisions.answer, self._count)
         self._of_faces: dict[tuple[str, bytes], FaceOperation] = {}
         self.mcp: Answering | None = None
+        self._sockets = sockets
 
     def serve(self, face: str, operations: Iterable[FaceOperation]) -> None:
         """Let a face have these operations beside those of the table; said again, they take the place of the same."""
@@ -39,6 +45,8 @@ class Answerers:
         if self.mcp is not None and is_mcp(request.path):
             return MCP, self.mcp
         operation = find_operation(request.method, request.path)
+        if operation.socket:
+            return operation, self._sockets
         return operation, self._forward if operation.forwarded else self._plain_answer(operation)
 
     def find_at_face(self, request: Request) -> tuple[Operation, Answering]:
@@ -49,6 +57,8 @@ class Answerers:
         if own is not None:
             return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))
         operation = find_operation(request.method, request.path)
+        if operation.socket:
+            return operation, self._sockets
         return operation, self._forward if operation.forwarded else partial(self._count, self._plain_answer(operation))
 
     def _plain_answer(self, operation: Operation) -> Answering:

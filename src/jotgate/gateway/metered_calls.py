@@ -45,7 +45,7 @@ class Hub(Protocol):
 
 
 class MeteredCalls:
-    """Those of one worker. Mutable: `quotas`, where they reserve (None: nowhere yet), and who waits."""
+    """Those of one worker. Mutable: `quotas`, where they reserve (None: nowhere yet), who waits, who listens."""
 
     def __init__(self, clock: Clock, hub: Hub, trail: Trail, soon: Soon) -> None:
         self._clock = clock
@@ -54,12 +54,22 @@ class MeteredCalls:
         self._soon = soon
         self.quotas: Quotas | None = None
         self.waits: Final = UnitWaits(clock, hub.failed, soon)
+        self._ears: dict[Hashable, list[Callable[[], None]]] = {}
 
     def reserve_by(self, build: Callable[[Callable[[Hashable], object]], Metering]) -> Metering:
         """Reserve at what `build` makes of the callback by which it tells of news."""
-        metering = build(self.waits.told)
+        metering = build(self._told)
         self.quotas = Quotas(metering, self._soon)
         return metering
+
+    def listen(self, key: Hashable, tell: Callable[[], None]) -> None:
+        """Tell, once, when it is of use to try again what raised an UnitsUnresolved with this key."""
+        self._ears.setdefault(key, []).append(tell)
+
+    def _told(self, key: Hashable) -> None:
+        self.waits.told(key)
+        for tell in self._ears.pop(key, ()):
+            self._soon(tell)
 
     def enter(self, world: World) -> None:
         """Let calls reserve by what this world says of quotas."""

@@ -8,11 +8,12 @@ import math
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from jotgate.core.calls import Request
 from jotgate.errors import JotgateError
 from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.socket_ports import Socket, SocketBounds, SocketCaller, SocketEvents
 
 WAITING_MAX: Final = 256
 WAITING_BYTES_MAX: Final = 67_108_864
@@ -148,7 +149,7 @@ class Failed(Protocol):
 
 
 class _Noted:
-    """A caller of whom it is known whether its answer has begun (ports.Caller)."""
+    """A caller of whom it is known whether its answer has begun (socket_ports.SocketCaller)."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -164,6 +165,10 @@ class _Noted:
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
         self.begun = True
         self._caller.start(status, lines, length, piece)
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Callable[[Socket], SocketEvents]) -> None:
+        self.begun = True
+        cast("SocketCaller", self._caller).switch(lines, bounds, talk)
 
 
 class _Question(Generic[Key]):

@@ -12,6 +12,7 @@ from jotgate.core.routes import Upstream
 from jotgate.core.upstream_tokens import NO_REFUSAL, TokenFound, TokenLacking, lacking_error
 from jotgate.errors import UpstreamError
 from jotgate.ports import CallerEvents, Stopping, UpstreamEvents, UpstreamExchange
+from jotgate.socket_ports import Socket, SocketAsker, SocketEvents
 from jotgate.upstreams.credential_sources import Credentials
 from jotgate.upstreams.credentials import Cancel, Soon
 from jotgate.upstreams.mcp import McpUpstream
@@ -155,6 +156,13 @@ class CredentialedCall:
             if head.status != _REFUSED:
                 self._credentials.took(self._token)
         self._events.received(head, piece, complete)
+
+    def opened(self, socket: Socket) -> SocketEvents:
+        """A WebSocket is granted: from now on its own events tell of it (socket_ports.SocketAsker)."""
+        assert isinstance(self._events, SocketAsker), "nobody else asks for one"
+        if self._token is not None:
+            self._credentials.took(self._token)
+        return self._events.opened(socket)
 
     def failed(self, error: UpstreamError, written: bool) -> None:
         """Pass it on."""

@@ -3,13 +3,15 @@
 import asyncio
 import ssl
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from jotgate import __version__
 from jotgate.core.calls import Outbound
 from jotgate.core.routes import HEALTH, Upstream
-from jotgate.ports import UpstreamEvents
-from jotgate.upstreams.transport import Endpoint, Exchange, Pool
+from jotgate.ports import Entropy, UpstreamEvents, UpstreamExchange
+from jotgate.socket_ports import SocketAsker
+from jotgate.upstreams.sockets import ClientSocket
+from jotgate.upstreams.transport import Endpoint, Pool
 from jotgate.upstreams.tunnel import proxy_lines
 
 _PATHS: Final = {
@@ -17,14 +19,20 @@ _PATHS: Final = {
     "completions": "/completions",
     "embeddings": "/embeddings",
 }
+_SOCKETS: Final = {"realtime": "/realtime"}
 
 
 class OpenAIUpstream:
     """Sends calls to one upstream (ports.UpstreamPort)."""
 
     def __init__(
-        self, upstream: Upstream, loop: asyncio.AbstractEventLoop, roots: ssl.SSLContext | None = None
+        self,
+        upstream: Upstream,
+        loop: asyncio.AbstractEventLoop,
+        roots: ssl.SSLContext | None = None,
+        entropy: Entropy | None = None,
     ) -> None:
+        """`entropy` is what masks are made of that WebSockets need; None: no WebSocket is asked for."""
         parts = urlsplit(upstream.base_url)
         self.pool = Pool(endpoint_of(upstream, parts), loop, roots)
         proxy = upstream.reach.proxy
@@ -45,17 +53,26 @@ class OpenAIUpstream:
             operation: f"POST {prefix}{path} HTTP/1.1\r\n{fixed}Content-Type: application/json\r\n".encode("latin-1")
             for operation, path in _PATHS.items()
         }
+        self._entropy = entropy
+        self._socket_heads = {
+            operation: (f"GET {prefix}{path}?model=".encode("latin-1"), f" HTTP/1.1\r\n{fixed}".encode("latin-1"))
+            for operation, path in _SOCKETS.items()
+        }
         self._heads[HEALTH] = f"GET {origin}{upstream.health.path} HTTP/1.1\r\n{fixed}".encode("latin-1")
 
-    def begin_with(self, line: bytes, outbound: Outbound, events: UpstreamEvents) -> Exchange:
+    def begin_with(self, line: bytes, outbound: Outbound, events: UpstreamEvents) -> UpstreamExchange:
         """Send the call with one more header line."""
+        if outbound.operation in _SOCKETS:
+            return self._dial(line, outbound, events)
         body = outbound.body
         head = self._heads[outbound.operation]
         request = b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, line, outbound.lines, len(body), body)
         return self.pool.begin(request, events)
 
-    def begin(self, outbound: Outbound, events: UpstreamEvents) -> Exchange:
+    def begin(self, outbound: Outbound, events: UpstreamEvents) -> UpstreamExchange:
         """Send the call."""
+        if outbound.operation in _SOCKETS:
+            return self._dial(b"", outbound, events)
         body = outbound.body
         request = b"%b%bContent-Length: %d\r\n\r\n%b" % (
             self._heads[outbound.operation],
@@ -64,6 +81,16 @@ class OpenAIUpstream:
             body,
         )
         return self.pool.begin(request, events)
+
+    def _dial(self, line: bytes, outbound: Outbound, events: UpstreamEvents) -> ClientSocket:
+        """Ask for a WebSocket, on a connection of its own."""
+        assert self._entropy is not None, "whoever asks for WebSockets gives chance"
+        assert isinstance(events, SocketAsker), "nobody else asks for one"
+        before, behind = self._socket_heads[outbound.operation]
+        head = before + quote(outbound.target, safe="").encode("ascii") + behind + line + outbound.lines
+        socket = ClientSocket(head, events, self._entropy)
+        self.pool.dial(socket)
+        return socket
 
 
 def endpoint_of(upstream: Upstream, parts: SplitResult) -> Endpoint:

@@ -6,8 +6,10 @@ its answer ended where the framing said; anything else closes it.
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import Final, cast
+from collections.abc import Callable
+from typing import Final, TypeVar, cast
 
 import httptools
 from msgspec import Struct
@@ -86,6 +88,17 @@ class Exchange:
                 self.connection.transport.resume_reading()
 
 
+class DialledProtocol(asyncio.Protocol, ABC):
+    """What has a connection of its own, and speaks on it as it likes."""
+
+    @abstractmethod
+    def unreached(self, error: UpstreamError) -> None:
+        """There is none; nothing else is told."""
+
+
+_Made = TypeVar("_Made", bound=asyncio.Protocol)
+
+
 class Pool:
     """The connections to one endpoint. Mutable: the idle ones, newest last, and the connects under way."""
 
@@ -114,6 +127,12 @@ class Pool:
         task.add_done_callback(self._connecting.discard)
         return exchange
 
+    def dial(self, socket: DialledProtocol) -> None:
+        """Have a new connection made for this protocol, which is never in the pool."""
+        task = self._loop.create_task(self._dial(socket))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
     def give_back(self, connection: "_Connection") -> None:
         """Take a connection whose answer is complete."""
         if self._retired or len(self._idle) >= self._endpoint.idle_connections:
@@ -139,37 +158,40 @@ class Pool:
         while self._idle:
             self._idle.popleft().close()
 
-    async def _connect(self, request: bytes, exchange: Exchange) -> None:
-        endpoint = self._endpoint
+    async def _dial(self, socket: DialledProtocol) -> None:
         try:
-            async with asyncio.timeout(endpoint.connect_timeout_s):
-                connection = await self._open()
+            async with asyncio.timeout(self._endpoint.connect_timeout_s):
+                await self._open(lambda: socket)
+        except (OSError, UnicodeError) as fault:
+            socket.unreached(_unreachable(fault))
+
+    async def _connect(self, request: bytes, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self._endpoint.connect_timeout_s):
+                connection = await self._open(self._protocol)
         except (OSError, UnicodeError) as fault:  # UnicodeError: a name that IDNA cannot encode
             if exchange.events is not None:
-                exchange.events.failed(
-                    UpstreamUnavailable("no connection to the upstream could be made", debug=_reason(fault)),
-                    False,
-                )
+                exchange.events.failed(_unreachable(fault), False)
             return
         if exchange.events is None:
             connection.close()
             return
         connection.send(request, exchange)
 
-    async def _open(self) -> "_Connection":
+    async def _open(self, make: Callable[[], _Made]) -> _Made:
         endpoint = self._endpoint
         if endpoint.unix_path:
-            _, connection = await self._loop.create_unix_connection(self._protocol, endpoint.unix_path)
+            _, connection = await self._loop.create_unix_connection(make, endpoint.unix_path)
         elif self._tls is not None and endpoint.proxy is not None:
             address = (endpoint.host, endpoint.port)
-            transport, connection = await open_tunnel(self._loop, endpoint.proxy, address, self._tls, self._protocol)
+            transport, connection = await open_tunnel(self._loop, endpoint.proxy, address, self._tls, make)
             connection.connection_made(transport)
         elif self._tls is not None:
             _, connection = await self._loop.create_connection(
-                self._protocol, endpoint.host, endpoint.port, ssl=self._tls, server_hostname=endpoint.host
+                make, endpoint.host, endpoint.port, ssl=self._tls, server_hostname=endpoint.host
             )
         else:
-            _, connection = await self._loop.create_connection(self._protocol, endpoint.host, endpoint.port)
+            _, connection = await self._loop.create_connection(make, endpoint.host, endpoint.port)
         return connection
 
     def _protocol(self) -> "_Connection":
@@ -330,6 +352,10 @@ class _Connection(asyncio.Protocol):
         self.close()
         if exchange is not None and exchange.events is not None:
             exchange.events.failed(UpstreamTorn(what, debug=debug), True)
+
+
+def _unreachable(fault: Exception) -> UpstreamUnavailable:
+    return UpstreamUnavailable("no connection to the upstream could be made", debug=_reason(fault))
 
 
 def _reason(fault: Exception | None) -> str:

@@ -83,7 +83,7 @@ def test_an_unknown_path_says_nothing() -> None:
 
 
 def test_every_row_has_its_own_scope_and_an_operation_of_a_face_has_one_more() -> None:
-    rows = ["chat.completions", "completions", "decide", "embeddings", "metrics", "models"]
+    rows = ["chat.completions", "completions", "decide", "embeddings", "metrics", "models", "realtime"]
     assert sorted(SCOPES) == ["ai", *rows, "upstream:credentials"]
 
 

@@ -144,8 +144,9 @@ async def test_a_client_that_says_nothing_is_asked_and_let_go() -> None:
         client = await opened(edge)
         await edge.let_pass(30.1)
         assert await client.reader.readexactly(2) == b"\x89\x00"
-        client.send(write_frame("pong", b"", KEY))
-        await asyncio.sleep(0.01)
+        client.send(write_frame("pong", b"", KEY) + write_frame("text", b"here", KEY))
+        await until(lambda: b"here" in edge.application.talks[0].told)
+        assert await client.reader.readexactly(6) == b"\x81\x04here"
         await edge.let_pass(20.1)
         await edge.let_pass(10)
         assert await client.reader.readexactly(2) == b"\x89\x00"

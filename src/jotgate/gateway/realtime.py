@@ -1,0 +1,292 @@
+"""What is said on one connection of the Realtime API: checked event by event, metered response by response.
+
+A response that a client asks for is reserved before the upstream hears of it, with a ceiling that the upstream is told.
+One that the upstream begins by itself (it has heard the end of what somebody said) is reserved when it begins, and
+cancelled where nothing is left. What was used is what the upstream says when a response is done.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from msgspec import structs
+
+from jotgate.core.audit import Charge
+from jotgate.core.prices import cost_nd
+from jotgate.core.quotas import Price
+from jotgate.core.realtime import (
+    CREATE,
+    REFRESH,
+    ClientEvent,
+    for_upstream,
+    output_wanted,
+    read_client,
+    read_server,
+    token_of,
+    write_cancel,
+    write_error,
+    write_expiring,
+    write_refreshed,
+)
+from jotgate.core.sse import Usage
+from jotgate.errors import (
+    ClaimRefused,
+    JotgateError,
+    ModelNotPermitted,
+    PriceUnknown,
+    QuotaExceeded,
+    QuotaUnavailable,
+    RequestMalformed,
+    UnitsUnresolved,
+)
+from jotgate.gateway.admission import authenticate, permit
+from jotgate.gateway.reserving import Quotas
+from jotgate.gateway.socket_relay import SocketRelay
+from jotgate.gateway.world import World
+from jotgate.ports import Clock
+from jotgate.services.meter_reservations import Need, Reservation, Used
+
+PATIENCE_S: Final = 2.5
+"""So long a response waits for units of its quotas."""
+
+
+class RealtimeTalk:
+    """One connection's (socket_relay.Talk). Mutable: the response that is reserved, what waits for units, the sums.
+
+    `listen` is as for `MeteredCalls`, `world` is the newest one. `renewed` is told when the connection goes on with
+    another token. `quotas` None: no quota meets it.
+    """
+
+    def __init__(
+        self,
+        relay: SocketRelay,
+        clock: Clock,
+        quotas: Quotas | None,
+        *,
+        listen: Callable[[Hashable, Callable[[], None]], None],
+        world: Callable[[], World],
+        renewed: Callable[[SocketRelay], object],
+    ) -> None:
+        self._relay = relay
+        self._clock = clock
+        self._quotas = quotas
+        self._listen = listen
+        self._world = world
+        self._renewed = renewed
+        self._reservation: Reservation | None = None
+        self._wanted: ClientEvent | None = None
+        self._verdict: JotgateError | None = None
+        self._waits_s = 0.0
+        self._unpaid: tuple[int, int] | None = None
+        self._held: deque[tuple[bytes, bool]] = deque()
+        self._input = 0
+        self._sum = Charge()
+
+    # socket_relay.Talk
+
+    def client_said(self, message: bytes, *, text: bool) -> None:
+        """Pass an event on, unless it may not be, or has to wait."""
+        if self._wanted is not None:
+            self._held.append((message, text))
+            return
+        event_id = ""
+        try:
+            if not text:
+                raise RequestMalformed("a message is binary, and events of this API are text")
+            event = read_client(message)
+            event_id = event.event_id
+            self._take(event)
+        except (QuotaExceeded, QuotaUnavailable) as refusal:
+            self._relay.end(refusal.with_traceback(None))
+        except JotgateError as refusal:
+            self._relay.say(write_error(refusal, event_id))
+
+    def upstream_said(self, message: bytes, *, text: bool) -> None:
+        """Pass an event on, and see what it says of responses."""
+        event = read_server(message) if text else None
+        if event is not None and event.type == "response.created":
+            self._begun()
+        elif event is not None and event.type == "response.done":
+            self._done(event.used)
+        self._relay.say(message, text=text)
+
+    def refused(self, error: JotgateError) -> bytes:
+        """An event of this API."""
+        return write_error(error)
+
+    def expiring(self, expires_at_s: float, left_s: float) -> bytes:
+        """An event of ours."""
+        return write_expiring(expires_at_s, left_s)
+
+    def look(self, now_s: float) -> None:
+        """Wait for units no longer than that is of use."""
+        if self._verdict is not None and now_s > self._waits_s + PATIENCE_S:
+            self._give_up(self._verdict)
+
+    def _wait(self, unknown: UnitsUnresolved) -> None:
+        """Units, or an answer, are asked for."""
+        if self._verdict is None:
+            self._waits_s = self._clock.monotonic_s()
+        self._verdict = unknown.verdict
+        self._listen(unknown.key, self._try_again)
+
+    def _try_again(self) -> None:
+        if self._verdict is None:
+            return  # It has been given up, or is over.
+        try:
+            self._reserve(self._wanted)
+        except UnitsUnresolved as unknown:
+            self._wait(unknown)
+        except JotgateError as refusal:
+            self._give_up(refusal.with_traceback(None))
+        else:
+            self._go_on()
+
+    def ended(self) -> None:
+        """Charge what was reserved for a response whose end nobody heard of."""
+        self._wanted = None
+        if self._unpaid is None:
+            self._verdict = None
+        reservation = self._reservation
+        if reservation is not None:
+            self._settle(reservation, reservation.input_tokens, reservation.output_tokens)
+
+    # What a client says
+
+    def _take(self, event: ClientEvent) -> None:
+        if event.type == REFRESH:
+            self._refresh(event)
+        elif event.type == CREATE:
+            self._create(event)
+        else:
+            self._relay.say_upstream(for_upstream(event, self._name_of, None))
+
+    def _create(self, event: ClientEvent) -> None:
+        for_upstream(event, self._name_of, None)  # What may not be asked for reserves nothing.
+        if self._reservation is None:
+            try:
+                self._reserve(event)
+            except UnitsUnresolved as unknown:
+                self._wanted = event
+                self._wait(unknown)
+                self._relay.hold(held=True)
+                return
+        self._send(event)
+
+    def _send(self, event: ClientEvent) -> None:
+        ceiling = None if self._reservation is None else self._reservation.output_tokens
+        self._relay.say_upstream(for_upstream(event, self._name_of, ceiling))
+
+    def _name_of(self, model: str) -> str:
+        """The upstream's own name of a model that the caller may use there."""
+        relay = self._relay
+        call = relay.call
+        attempt = call.route.attempts[relay.attempt]
+        if model in (call.route.alias, attempt.model):
+            return attempt.model
+        route = call.world.routes.get(model)
+        here = None if route is None else next((o for o in route.attempts if o.upstream == attempt.upstream), None)
+        if here is None:
+            raise ModelNotPermitted("the connection is for one model, and this one is not had from the same upstream")
+        permit(call.request, call.principal, call.operation, call.world, self._clock.now_s(), model=model)
+        return here.model
+
+    def _refresh(self, event: ClientEvent) -> None:
+        """Go on with another token of the same subject."""
+        relay, world, now_s = self._relay, self._world(), self._clock.now_s()
+        call = relay.call
+        headers = {b"authorization": b"Bearer " + token_of(event)}
+        request = structs.replace(call.request, headers=headers, query=b"", credential_place="", possession=None)
+        principal = authenticate(request, call.operation, world, now_s)
+        before = call.principal
+        if (principal.issuer, principal.subject, principal.tenant) != (before.issuer, before.subject, before.tenant):
+            raise ClaimRefused("sub", "mismatch", "the token is another subject's than that of this connection")
+        permit(request, principal, call.operation, world, now_s, model=call.route.alias)
+        relay.go_on_with(request, structs.replace(call, principal=principal))
+        self._renewed(relay)
+        relay.say(write_refreshed(principal.expires_at_s))
+
+    # Responses
+
+    def _reserve(self, event: ClientEvent | None) -> None:
+        """Reserve a response; `event` None: one that the upstream has begun. Raises as `Metering.reserve`."""
+        quotas, call = self._quotas, self._relay.call
+        if quotas is None:
+            return
+        wanted = None if event is None else output_wanted(event)
+        output = min(call.route.metering.output_ceiling, wanted or call.route.metering.output_ceiling)
+        need = Need(
+            input_tokens=self._input,
+            output_tokens=output,
+            cost=self._cost(self._input, output),
+            output_least=1,
+            cost_least=self._cost(self._input, 1),
+        )
+        now_s = self._clock.monotonic_s()
+        reservation = quotas.metering.reserve(call.principal, call.route.alias, call.operation.name, need, now_s)
+        if reservation is None:
+            return
+        if self._price is None and any(one.quota.limit.unit == "cost" for one in reservation.meters):
+            reservation.void()
+            raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
+        self._reservation = reservation
+
+    def _begun(self) -> None:
+        """A response has begun upstream."""
+        if self._reservation is not None or self._quotas is None:
+            return
+        try:
+            self._reserve(None)
+        except UnitsUnresolved as unknown:
+            self._wait(unknown)
+        except JotgateError as refusal:
+            self._give_up(refusal.with_traceback(None))
+
+    def _done(self, used: tuple[int, int] | None) -> None:
+        tokens_in, tokens_out = used or (0, 0)
+        if used is not None:
+            self._input = tokens_in + tokens_out  # What was said is input of the next one.
+        usage = self._relay.usage
+        self._relay.usage = Usage((usage.prompt_tokens or 0) + tokens_in, (usage.completion_tokens or 0) + tokens_out)
+        if self._reservation is not None:
+            self._settle(self._reservation, tokens_in, tokens_out)
+        elif self._verdict is not None:
+            self._unpaid = (tokens_in, tokens_out)  # It was done before there was anything to reserve it of.
+
+    def _settle(self, reservation: Reservation, tokens_in: int, tokens_out: int) -> None:
+        self._reservation = None
+        cost = self._cost(tokens_in, tokens_out)
+        overrun = reservation.settle(Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost))
+        before = self._sum
+        self._sum = Charge(
+            before.tokens_in + tokens_in, before.tokens_out + tokens_out, before.cost + cost, before.overrun + overrun
+        )
+        self._relay.charged = self._sum
+
+    @property
+    def _price(self) -> Price | None:
+        return self._relay.call.route.attempts[self._relay.attempt].price
+
+    def _cost(self, tokens_in: int, tokens_out: int) -> int:
+        price = self._price
+        return 0 if price is None else cost_nd(price, tokens_in, tokens_out)
+
+    def _go_on(self) -> None:
+        """What waited is reserved."""
+        event, self._wanted, self._verdict = self._wanted, None, None
+        unpaid, self._unpaid = self._unpaid, None
+        if unpaid is not None and self._reservation is not None:
+            self._settle(self._reservation, *unpaid)
+        if event is None:
+            return
+        self._send(event)
+        self._relay.hold(held=False)
+        held, self._held = self._held, deque()
+        for message, text in held:
+            self.client_said(message, text=text)
+
+    def _give_up(self, refusal: JotgateError) -> None:
+        """Nothing is left for a response, or nobody can say."""
+        self._wanted = self._verdict = None
+        self._relay.say_upstream(write_cancel())
+        self._relay.end(refusal)

@@ -1,0 +1,154 @@
+"""Opens WebSockets: admits what a handshake asks for, and has it sent to the upstreams of its route as a call is."""
+
+from functools import partial
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+from jotgate.core.calls import Body, Request
+from jotgate.core.snapshot import Limits
+from jotgate.errors import (
+    JotgateError,
+    QuotaUnavailable,
+    RequestMalformed,
+    UnitsUnresolved,
+    UnknownModel,
+    UpgradeRequired,
+)
+from jotgate.gateway.admission import Call, admitted, expect, permit
+from jotgate.gateway.credentials import require_place
+from jotgate.gateway.cuts import Cuts
+from jotgate.gateway.metered_calls import NO_METERING, MeteredCalls
+from jotgate.gateway.plain_answers import Opened
+from jotgate.gateway.realtime import RealtimeTalk
+from jotgate.gateway.relay import Relay
+from jotgate.gateway.reserving import Quotas
+from jotgate.gateway.socket_relay import SocketRelay
+from jotgate.gateway.unit_waits import Trial
+from jotgate.gateway.world import World
+from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.services.meter_reservations import Need
+from jotgate.socket_ports import SocketBounds
+
+_PROTOCOL: Final = b"realtime"
+_ONE_RESPONSE: Final = Need(output_tokens=1, output_least=1)
+
+
+class Hub(Protocol):
+    """The gateway, in the things that are done with sockets."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """What ends calls whose token has ended."""
+
+    def judge(self, request: Request, since_s: float) -> Answer:
+        """Decide a head anew. Raises JotgateError."""
+
+    def fresh_world(self) -> World:
+        """The newest world. Raises where none may be used."""
+
+    def start(self, relay: Relay) -> Relay:
+        """Take a call among those that run, and send it."""
+
+    def attempt_next(self, relay: Relay) -> bool:
+        """Send a call to its next upstream; whether there is one."""
+
+    def settle(self, relay: Relay) -> None:
+        """Record a call that has ended."""
+
+    def refuse_call(self, call: Call, refusal: JotgateError, caller: Caller) -> None:
+        """Tell the caller of an admitted call no, and record it."""
+
+    def left_call(self, call: Call, refusal: JotgateError) -> None:
+        """Record that the caller of an admitted call left before it was sent."""
+
+
+class Sockets:
+    """Those of one worker."""
+
+    def __init__(self, clock: Clock, hub: Hub, calls: MeteredCalls) -> None:
+        self._clock = clock
+        self._hub = hub
+        self._calls = calls
+
+    def realtime(self, opened: Opened, caller: Caller) -> Running | None:
+        """Open a connection of the Realtime API, or let it wait for units of its quotas. Raises as `admit_socket`."""
+        call = admit_socket(opened)
+        try:
+            answer = self._reserve(call)
+        except UnitsUnresolved as refusal:
+            trial = Trial(
+                partial(self._try_again, call, opened.fresh_s),
+                partial(self._refuse, call),
+                partial(self._hub.left_call, call),
+            )
+            try:
+                return self._calls.waits.join(call.request, trial, refusal, caller)
+            except JotgateError as verdict:
+                return self._refuse(call, verdict.with_traceback(None), caller)
+        return answer(caller)
+
+    def _try_again(self, call: Call, fresh_s: float) -> Answer:
+        now_s = self._clock.monotonic_s()
+        return self._reserve(call) if now_s <= fresh_s else self._hub.judge(call.request, now_s)
+
+    def _reserve(self, call: Call) -> Answer:
+        """See that a response could be had at all; what opens the connection then. Raises JotgateError."""
+        quotas: Quotas | None = None
+        if call.world.metered or call.principal.limits:
+            quotas = self._calls.quotas
+            if quotas is None:
+                raise QuotaUnavailable(NO_METERING)
+            now_s = self._clock.monotonic_s()
+            probe = quotas.metering.reserve(call.principal, call.route.alias, call.operation.name, _ONE_RESPONSE, now_s)
+            if probe is not None:
+                probe.void()
+        return partial(self._open, call, quotas)
+
+    def _open(self, call: Call, quotas: Quotas | None, caller: Caller) -> Running:
+        hub = self._hub
+        relay = SocketRelay(call, caller, self._clock, next_attempt=hub.attempt_next, settle=hub.settle)
+        talk = RealtimeTalk(
+            relay, self._clock, quotas, listen=self._calls.listen, world=hub.fresh_world, renewed=self._renewed
+        )
+        handshake = call.request.handshake
+        spoken = _PROTOCOL if handshake is not None and _PROTOCOL in handshake.protocols else b""
+        relay.begin(talk, bounds_of(call.world.limits), spoken)
+        return hub.start(relay)
+
+    def _renewed(self, relay: SocketRelay) -> None:
+        self._hub.cuts.look_at([relay])
+
+    def _refuse(self, call: Call, refusal: JotgateError, caller: Caller) -> Running | None:
+        self._hub.refuse_call(call, refusal, caller)
+        return None
+
+
+def bounds_of(limits: Limits) -> SocketBounds:
+    """What a client may do on a WebSocket."""
+    return SocketBounds(limits.message_bytes, limits.messages_per_s, limits.messages_at_once)
+
+
+def admit_socket(opened: Opened) -> Call:
+    """Authorize a WebSocket for the model that its query names, and find its route.
+
+    Raises:
+        UpgradeRequired: the request asks for none.
+        RequestMalformed: it does not name one model.
+        TokenMissing, ClaimRefused, PermissionRefused, UnknownModel, ControlStale: as for a call.
+    """
+    request, world, principal, now_s = opened.request, opened.world, opened.principal, opened.now_s
+    if request.handshake is None:
+        raise UpgradeRequired("this path is a WebSocket, and the request asks for none as RFC 6455 has it")
+    named = [value for name, value in parse_qsl(request.query.decode("latin-1"), True) if name == "model"]
+    if len(named) != 1 or not named[0]:
+        raise RequestMalformed("the query names no 'model', or more than one", param="model")
+    route = world.routes.get(named[0])
+    if request.credential_place:
+        require_place(request, route)
+    if route is not None and route.expects is not None:
+        expect(request, principal, route.expects, world, now_s)
+    allowed = permit(request, principal, opened.operation, world, now_s, model=named[0])
+    if route is None:
+        raise UnknownModel("no route carries this model")
+    body = Body({}, b"", named[0], True)
+    return admitted(Call(request, opened.operation, principal, body, route, world, route.ended_tokens), allowed)

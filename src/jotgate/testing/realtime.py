@@ -1,0 +1,71 @@
+"""A scripted upstream of the Realtime API: it answers as told, and keeps what it was sent.
+
+`session.created` comes first. Each `response.create` is answered with a few events and the usage that its text asks for
+(`use:IN,OUT`); `input_audio_buffer.commit` has it begin a response by itself, as after the end of an utterance.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+
+class RealtimeUpstream:
+    """The upstream. `refuse` is a status that handshakes are answered."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.refuse = 0
+        self.handshakes: list[Request] = []
+        self.heard: list[dict[str, Any]] = []
+        self.live: set[ServerConnection] = set()
+
+    def look(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Take a handshake down, and refuse it where that is asked for."""
+        self.handshakes.append(request)
+        return connection.respond(self.refuse, '{"error":{"message":"no"}}') if self.refuse else None
+
+    async def talk(self, connection: ServerConnection) -> None:
+        """One connection."""
+        self.live.add(connection)
+        try:
+            await self._say(connection, "session.created", session={"object": "realtime.session"})
+            async for message in connection:
+                event = json.loads(message)
+                self.heard.append(event)
+                if event["type"] == "response.create":
+                    await self._respond(connection, event.get("response", {}))
+                elif event["type"] == "input_audio_buffer.commit":
+                    await self._respond(connection, {})
+                elif event["type"] == "session.update":
+                    await self._say(connection, "session.updated", session=event["session"])
+        except ConnectionClosed:
+            pass
+        finally:
+            self.live.discard(connection)
+
+    async def _respond(self, connection: ServerConnection, wanted: dict[str, Any]) -> None:
+        tokens_in, tokens_out = 7, 5
+        text = wanted.get("instructions", "")
+        if text.startswith("use:"):
+            tokens_in, tokens_out = map(int, text[4:].split(","))
+        await self._say(connection, "response.created", response={"id": "resp_1", "status": "in_progress"})
+        await self._say(connection, "response.output_text.delta", delta="Hello")
+        usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+        await self._say(connection, "response.done", response={"id": "resp_1", "status": "completed", "usage": usage})
+
+    async def _say(self, connection: ServerConnection, kind: str, **members: Any) -> None:
+        await connection.send(json.dumps({"type": kind, "event_id": "event_1", **members}))
+
+
+@asynccontextmanager
+async def realtime_upstream() -> AsyncIterator[RealtimeUpstream]:
+    """It listens on loopback."""
+    upstream = RealtimeUpstream()
+    async with serve(upstream.talk, "127.0.0.1", 0, process_request=upstream.look, compression=None) as server:
+        upstream.port = next(iter(server.sockets)).getsockname()[1]
+        yield upstream

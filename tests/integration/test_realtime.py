@@ -1,0 +1,238 @@
+"""The Realtime API through the gateway: the official client talks, and whoever may not is told so or cut off."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, closing
+from typing import Any, Final
+
+import pytest
+from openai import AsyncOpenAI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from jotgate.testing.realtime import RealtimeUpstream, realtime_upstream
+from jotgate.testing.running import Gateway, run_command, running_gateway, until
+from tests.integration.exchanges import Caller, record_of
+from tests.integration.test_revocation import revoke
+
+_CUT_S: Final = 1.5
+_SETTINGS: Final = """
+[server]
+workers = 2
+[[upstreams]]
+name = "voice"
+kind = "openai"
+base_url = "http://127.0.0.1:{port}/v1"
+credential_env = "VOICE_KEY"
+models = ["gpt-voice"]
+[[routes]]
+alias = "talk"
+attempts = [{{ upstream = "voice", model = "gpt-voice" }}]
+[[quotas]]
+name = "little"
+subjects = ["poor"]
+limit = "50 tokens/day"
+"""
+
+
+class Stage:
+    """A gateway in front of the upstream, in one event loop of the test's."""
+
+    def __init__(self, gateway: Gateway, upstream: RealtimeUpstream) -> None:
+        self.gateway = gateway
+        self.upstream = upstream
+
+    def open(self, token: str, *protocols: str, model: str = "talk") -> AbstractAsyncContextManager[ClientConnection]:
+        """A connection with its token in the header, or among the subprotocols."""
+        url = self.gateway.url.replace("http:", "ws:") + f"/v1/realtime?model={model}"
+        headers = {} if protocols else {"Authorization": f"Bearer {token}"}
+        offered: Any = list(protocols) or None
+        return connect(url, additional_headers=headers, subprotocols=offered, compression=None)
+
+
+async def event(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next event of a type."""
+    while True:
+        found: dict[str, Any] = json.loads(await connection.recv())
+        if found["type"] == kind:
+            return found
+
+
+async def closed(connection: ClientConnection) -> int:
+    """The code with which it is closed; events before that are passed over."""
+    try:
+        while True:
+            await connection.recv()
+    except ConnectionClosed:
+        return connection.close_code or 0
+
+
+def on_stage(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
+    """Run a test with the upstream of its module, within 30 s."""
+
+    def run(stages: Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]) -> None:
+        stages(test)
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]]:
+    """Runs tests on one gateway and one upstream."""
+    with asyncio.Runner() as loop, ExitStack() as stack:
+        manager = realtime_upstream()
+        upstream = loop.run(manager.__aenter__())
+        stack.callback(lambda: loop.run(manager.__aexit__(None, None, None)))
+        settings = _SETTINGS.format(port=upstream.port)
+        gateway = stack.enter_context(running_gateway(settings, environment={"VOICE_KEY": "upstream-key"}))
+
+        def play(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
+            upstream.refuse = 0
+            upstream.heard.clear()
+            upstream.handshakes.clear()
+            loop.run(asyncio.wait_for(test(Stage(gateway, upstream)), 30))
+
+        yield play
+
+
+@on_stage
+async def test_the_official_client_talks_through_the_gateway(stage: Stage) -> None:
+    client = AsyncOpenAI(base_url=f"{stage.gateway.url}/v1", api_key=stage.gateway.token())
+    async with client.realtime.connect(model="talk") as connection:
+        await connection.session.update(session={"type": "realtime", "model": "talk"})
+        await connection.response.create(response={"instructions": "use:3,4"})
+        async for said in connection:
+            if said.type == "response.done":
+                assert said.response.usage is not None
+                assert said.response.usage.output_tokens == 4
+                break
+    (handshake,) = stage.upstream.handshakes
+    assert handshake.path == "/v1/realtime?model=gpt-voice"
+    assert handshake.headers["Authorization"] == "Bearer upstream-key"
+    assert stage.upstream.heard[0]["session"] == {"type": "realtime", "model": "gpt-voice"}
+    assert "max_output_tokens" not in stage.upstream.heard[1]["response"]  # No quota meets it.
+    record = record_of(stage.gateway, handshake.headers["X-Request-Id"])
+    assert (record["status"], record["outcome"], record["model"]) == (101, "complete", "talk")
+    assert (record["tokens_in"], record["tokens_out"]) == (3, 4)
+
+
+@on_stage
+async def test_a_page_sends_its_token_as_a_subprotocol_and_is_told_the_other_one(stage: Stage) -> None:
+    token = stage.gateway.token()
+    async with stage.open("", "realtime", f"openai-insecure-api-key.{token}") as connection:
+        assert connection.subprotocol == "realtime"
+        await event(connection, "session.created")
+    assert token not in str(stage.upstream.handshakes[0].headers)
+    assert token not in stage.gateway.errors
+
+
+@pytest.mark.parametrize("case", ["no token", "wrong token", "no model", "unknown model", "two tokens", "plain GET"])
+def test_who_may_not_is_refused_before_the_upgrade(
+    stages: Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None], case: str
+) -> None:
+    async def play(stage: Stage) -> None:
+        good = stage.gateway.token()
+        cases: dict[str, tuple[AbstractAsyncContextManager[ClientConnection], int, str]] = {
+            "no token": (
+                stage.open("", "realtime"),
+                401,
+                "token_missing",
+            ),
+            "wrong token": (stage.open(good[:-4] + "AAAA"), 401, "signature_invalid"),
+            "no model": (stage.open(good, model=""), 400, "request_malformed"),
+            "unknown model": (stage.open(good, model="other"), 404, "model_not_found"),
+            "two tokens": (stage.open("", f"bearer.{good}", f"mcp.auth.{good}"), 400, "credentials_ambiguous"),
+        }
+        if case == "plain GET":
+            with closing(Caller(stage.gateway, good)) as ask:
+                answer = await asyncio.to_thread(ask, "GET", "/v1/realtime?model=talk")
+            assert (answer.status, answer.code, answer.all("upgrade")) == (426, "upgrade_required", ["websocket"])
+            return
+        opening, status, code = cases[case]
+        with pytest.raises(InvalidStatus) as caught:
+            await opening.__aenter__()
+        assert caught.value.response.status_code == status
+        assert json.loads(caught.value.response.body)["error"]["code"] == code
+        assert stage.upstream.handshakes == []
+
+    stages(play)
+
+
+@on_stage
+async def test_an_upstream_that_refuses_is_answered_as_for_any_call(stage: Stage) -> None:
+    stage.upstream.refuse = 400
+    with pytest.raises(InvalidStatus) as caught:
+        await stage.open(stage.gateway.token()).__aenter__()
+    assert caught.value.response.status_code == 400
+
+
+@on_stage
+async def test_what_may_not_be_said_is_refused_and_the_connection_goes_on(stage: Stage) -> None:
+    async with stage.open(stage.gateway.token()) as connection:
+        for said, code in (
+            ('{"type":"session.update","session":{"model":"gpt-other"}}', "model_not_permitted"),
+            ('{"type":"response.create","type":"session.update"}', "request_malformed"),
+            ('{"type":"file.read"}', "request_malformed"),
+            ('{"type":"response.create","response":{"prompt":{"id":"pmpt_1"}}}', "request_malformed"),
+            ("[]", "request_malformed"),
+            (b"\x00", "request_malformed"),
+        ):
+            await connection.send(said)
+            assert (await event(connection, "error"))["error"]["code"] == code, said
+        await connection.send('{"type":"response.create"}')
+        await event(connection, "response.done")
+    assert [one["type"] for one in stage.upstream.heard] == ["response.create"]
+
+
+@on_stage
+async def test_a_revoked_token_cuts_its_connections_in_time(stage: Stage) -> None:
+    token = stage.gateway.token()
+    async with stage.open(token) as one, stage.open(token) as two, stage.open(stage.gateway.token()) as other:
+        for connection in (one, two, other):
+            await event(connection, "session.created")
+        await asyncio.to_thread(revoke, stage.gateway, token)
+        began_s = time.monotonic()
+        assert await closed(one) == await closed(two) == 4403
+        assert time.monotonic() - began_s < _CUT_S
+        await other.send('{"type":"response.create"}')
+        await event(other, "response.done")
+    await asyncio.to_thread(until, lambda: not stage.upstream.live, "the upstream's connections are closed")
+
+
+@on_stage
+async def test_a_connection_is_warned_renewed_and_closed_at_its_tokens_end(stage: Stage) -> None:
+    brief, next_one = stage.gateway.token("--ttl", "3s"), stage.gateway.token("--ttl", "1h")
+    stranger = stage.gateway.token(subject="somebody-else")
+    async with stage.open(brief) as renewed, stage.open(brief) as left:
+        assert (await event(renewed, "auth.expiring"))["expires_in"] <= 3
+        await renewed.send(json.dumps({"type": "auth.refresh", "token": stranger}))
+        assert (await event(renewed, "error"))["error"]["code"] == "claim_refused"
+        await renewed.send(json.dumps({"type": "auth.refresh", "token": next_one}))
+        await event(renewed, "auth.refreshed")
+        assert await closed(left) == 4401
+        await renewed.send('{"type":"response.create"}')
+        await event(renewed, "response.done")
+    assert {"auth.refresh"}.isdisjoint(one["type"] for one in stage.upstream.heard)
+
+
+@on_stage
+async def test_quotas_are_charged_by_response_and_cut_the_connection(stage: Stage) -> None:
+    poor = stage.gateway.token(subject="poor")
+    async with stage.open(poor) as connection:
+        await connection.send('{"type":"response.create","response":{"instructions":"use:6,4"}}')
+        await event(connection, "response.done")
+        assert stage.upstream.heard[0]["response"]["max_output_tokens"] == 50
+        await connection.send('{"type":"input_audio_buffer.commit"}')
+        await event(connection, "response.done")
+        await connection.send('{"type":"response.create","response":{"instructions":"use:20,8"}}')
+        await event(connection, "response.done")
+        await connection.send('{"type":"input_audio_buffer.commit"}')
+        assert await closed(connection) == 4429
+    with pytest.raises(InvalidStatus) as caught:
+        await stage.open(poor).__aenter__()
+    assert caught.value.response.status_code == 429
+    done = await asyncio.to_thread(run_command, "quota", "show", "--json", data=stage.gateway.data)
+    assert done.returncode == 0, done.stderr

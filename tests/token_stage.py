@@ -140,9 +140,9 @@ class TokenStage:
             entropy=Chance(),
             recorder=self.recorder,
             issuable=Issuable(self.revoked, lambda: self.own.leeway_s, self.store.knows_zone),
-            places=StatusPlaces(
-                self.access, issuer=NAME, entropy=Chance(), clock=self.clock, rules=lambda: self.status_rules
-            ),
+        )
+        self.issuer = self.issuer.placing(
+            StatusPlaces(self.access, issuer=NAME, entropy=Chance(), clock=self.clock, rules=lambda: self.status_rules)
         )
         self.lists = StatusLists(
             self.access,
@@ -151,7 +151,6 @@ class TokenStage:
             sign=self.signers.sign_until,
             clock=self.clock,
             rules=lambda: self.status_rules,
-            leeway_s=lambda: self.own.leeway_s,
         )
         self.refresh_rules = RefreshRules()
         self.roots = FamilyRoots(self.revoked, lambda: self.verifier.federation, NAME)

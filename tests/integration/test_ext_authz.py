@@ -96,10 +96,10 @@ def test_a_revoked_token_is_refused_within_a_second(stage: PlaneStage, plane: Pl
 
 def test_what_is_no_question_is_refused_and_the_worker_goes_on(plane: Plane, address: str, good: str) -> None:
     with grpc.insecure_channel(address) as channel:
-        check = channel.unary_unary(METHOD)
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
         for message in (b"", b"\xff" * 40, b"\x0a\x02\x22\x00"):
             assert b"\x08\x90\x03" in check(message, timeout=5), "400, as Envoy is told it"
-        other = channel.unary_unary("/grpc.health.v1.Health/Check")
+        other: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
         with pytest.raises(grpc.RpcError) as refused:
             other(b"", timeout=5)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

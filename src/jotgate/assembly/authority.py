@@ -75,8 +75,8 @@ class Authority(Struct, frozen=True):
         Raises StoreUnavailable.
         """
         rules = status_rules(config)
-        places = self.places(access, lambda: rules)
-        return self.tokens_of(ACCESS_TOKEN, self.signers(access, published), self.issuable(config), places)
+        tokens = self.tokens_of(ACCESS_TOKEN, self.signers(access, published), self.issuable(config))
+        return tokens.placing(self.places(access, lambda: rules))
 
     def places(self, access: StoreAccess, rules: Callable[[], StatusRules]) -> StatusPlaces:
         """What gives access tokens their places in status lists."""
@@ -86,9 +86,7 @@ class Authority(Struct, frozen=True):
         """Who signs with the keys of this installation; `published` is for `StoredSigners`."""
         return StoredSigners(access, self.parts, SystemClock(), LocalSigner, published)
 
-    def tokens_of(
-        self, form: TokenForm, signers: Signers, issuable: Issuable, places: StatusPlaces | None = None
-    ) -> TokenIssuer:
+    def tokens_of(self, form: TokenForm, signers: Signers, issuable: Issuable) -> TokenIssuer:
         """What issues tokens of some form."""
         return TokenIssuer(
             issuer=self.issuer_url,
@@ -97,7 +95,6 @@ class Authority(Struct, frozen=True):
             entropy=SystemEntropy(),
             recorder=self.recorder,
             issuable=issuable,
-            places=places,
         ).in_form(form)
 
     def issuable(self, config: Config) -> Issuable:

@@ -279,7 +279,7 @@ def _build_server(
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
     signers = keys.authority.signers(keys.access, room.await_workers)
     statuses = StatusRoom(keys, reloader, signers)
-    tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable, statuses.places)
+    tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable).placing(statuses.places)
     rooms.upstreams.speak_by(keys.authority.issuer_url, signers, clock)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
     verify = rooms.personal.verifier(verifier.verify)

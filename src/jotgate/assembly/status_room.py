@@ -35,7 +35,6 @@ class StatusRoom:
             sign=self._signers.sign_until,
             clock=SystemClock(),
             rules=self._rules,
-            leeway_s=lambda: self._reloader.effect.snapshot.issuers[0].leeway_s,
         )
         return status_list_route(lists, self._check_fresh)
 

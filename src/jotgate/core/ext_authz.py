@@ -48,21 +48,14 @@ def read_check(message: bytes) -> Asked:
         elif number == _REQUEST:
             http = _only(value, _HTTP)
     address, certificate = _read_source(source)
-    method = path = host = b""
+    fields = _fields(http)
+    found = {number: value for number, value in fields if number != _HEADERS}
+    method, path, host = (found.get(number, b"") for number in (_METHOD, _PATH, _HOST))
     headers: dict[bytes, bytes] = {}
-    for number, value in _fields(http):
-        if number == _METHOD:
-            method = value
-        elif number == _PATH:
-            path = value
-        elif number == _HOST:
-            host = value
-        elif number == _HEADERS:
+    for number, value in fields:
+        if number == _HEADERS:
             _add(headers, value)
-        elif number == _HEADER_MAP:
-            for entry, one in _fields(value):
-                if entry == _ENTRIES:
-                    _add(headers, one)
+    _add_all(headers, found.get(_HEADER_MAP, b""))
     if not (method and path and address):
         raise RequestMalformed("Envoy does not say the method, the path or the caller's address of what it asks about")
     target, _, query = path.partition(b"?")
@@ -125,6 +118,13 @@ def _add(headers: dict[bytes, bytes], entry: bytes) -> None:
             value = found or value
     if key[:1] != b":":  # What HTTP/2 has of the first line stands in fields of its own.
         headers[key] = headers[key] + b", " + value if key in headers else value
+
+
+def _add_all(headers: dict[bytes, bytes], header_map: bytes) -> None:
+    """Take in those of a HeaderMap."""
+    for number, entry in _fields(header_map):
+        if number == _ENTRIES:
+            _add(headers, entry)
 
 
 def _only(message: bytes, wanted: int) -> bytes:

@@ -41,11 +41,15 @@ _decode_names: Final = msgspec.json.Decoder(tuple[Dated, ...]).decode
 
 
 class StatusRules(Struct, frozen=True):
-    """Whether new tokens stand in lists, and for how many seconds a list may be kept, and is good at all."""
+    """Whether new tokens stand in lists, and for how many seconds a list may be kept, and is good at all.
+
+    `leeway_s` is that of our own tokens: a watermark reaches so far.
+    """
 
     on: bool
     ttl_s: int
     life_s: int
+    leeway_s: int = 5
 
 
 class StatusReference(Struct, frozen=True):

@@ -34,7 +34,8 @@ def refresh_rules(tokens: TokensEntry) -> RefreshRules:
 def status_rules(config: Config) -> StatusRules:
     """Whether tokens stand in status lists. A list is good a while longer than it is kept: until control is back."""
     ttl_s = seconds(config.tokens.status_list_ttl)
-    return StatusRules(config.tokens.status_lists, ttl_s, ttl_s + int(config.limits.max_staleness_s))
+    life_s = ttl_s + int(config.limits.max_staleness_s)
+    return StatusRules(config.tokens.status_lists, ttl_s, life_s, seconds(config.issuer.leeway))
 
 
 def check_dpop(dpop: DpopEntry) -> list[Fault]:

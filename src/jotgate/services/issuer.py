@@ -20,8 +20,7 @@ _TOKEN_ID_BYTES: Final = 16  # 128 bits: RFC 7519 s4.1.7 wants collisions to be 
 class TokenIssuer:
     """Makes tokens of one form, and has them signed by whoever signs at that moment.
 
-    Whatever the form says, they are tokens of this installation: by its name they are kept, and revoked. `places` are
-    those of access tokens (RFC 9068) in status lists; None: they have none.
+    Whatever the form says, they are tokens of this installation: by its name they are kept, and revoked.
     """
 
     def __init__(
@@ -33,7 +32,6 @@ class TokenIssuer:
         entropy: Entropy,
         recorder: Recorder,
         issuable: Issuable,
-        places: StatusPlaces | None = None,
     ) -> None:
         self._issuer = issuer
         self._signers = signers
@@ -41,13 +39,19 @@ class TokenIssuer:
         self._entropy = entropy
         self._recorder = recorder
         self._issuable = issuable
-        self._places = places
+        self.places: StatusPlaces | None = None
         self.form = ACCESS_TOKEN
 
     def in_form(self, form: TokenForm) -> "TokenIssuer":
         """One that makes tokens of this form, and is as this one otherwise."""
         other = copy(self)
         other.form = form
+        return other
+
+    def placing(self, places: StatusPlaces) -> "TokenIssuer":
+        """One whose access tokens stand in status lists, where these say so, and is as this one otherwise."""
+        other = copy(self)
+        other.places = places
         return other
 
     @property
@@ -93,10 +97,10 @@ class TokenIssuer:
         signer = await self._signers.signer(expires_at_s, row)
         self._issuable.check_key(self._issuer, signer.key.kid, now_s)
         claims = self.form.claims(grant, self._issuer, token_id, now_s)
-        if self._places is not None and self.form.typ == ACCESS_TOKEN_TYPE:
+        if self.places is not None and self.form.typ == ACCESS_TOKEN_TYPE:
             kid = signer.key.kid
             names = partial(status_names, self._issuer, grant, token_id, kid, now_s)
-            claims |= await self._places.claim(names, expires_at_s)
+            claims |= await self.places.claim(names, expires_at_s)
         signing_input = jwt.prepare(claims, self.form.typ, signer.key)
         token = jws.attach(signing_input, await signer.sign(signing_input), signer.key, trusted=signer.local)
         self._recorder.record(

@@ -107,10 +107,7 @@ class _Held(Struct, frozen=True):
 
 
 class StatusLists:
-    """Publishes lists. Mutable: those that were made last, bounded. `sign` is whoever signs access tokens too.
-
-    `leeway_s` is that of our own tokens at that moment.
-    """
+    """Publishes lists. Mutable: those that were made last, bounded. `sign` is whoever signs access tokens too."""
 
     def __init__(
         self,
@@ -121,7 +118,6 @@ class StatusLists:
         sign: SignUntil,
         clock: Clock,
         rules: Callable[[], StatusRules],
-        leeway_s: Callable[[], float],
     ) -> None:
         self._access = access
         self._revoked = revoked
@@ -129,7 +125,6 @@ class StatusLists:
         self._sign = sign
         self._clock = clock
         self._rules = rules
-        self._leeway_s = leeway_s
         self._held: dict[str, _Held] = {}
         self._turn = asyncio.Lock()
 
@@ -162,7 +157,7 @@ class StatusLists:
 
     async def _pack(self, name: str) -> str | None:
         """The statuses of a list; None: nothing stands in it."""
-        kind, leeway_s, invalid, after = mark_kind(name), reach_s(self._leeway_s()), list[int](), ""
+        kind, leeway_s, invalid, after = mark_kind(name), reach_s(self._rules().leeway_s), list[int](), ""
         while True:
             entries = await self._access.run(partial(_read, kind, after))
             if not entries and not after:

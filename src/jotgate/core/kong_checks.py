@@ -16,8 +16,8 @@ _EXPIRATION_MAX_S: Final = 31_536_000
 _TIMEOUT_MAX_S: Final = 60
 _REMEDY: Final = 'write one such as "http://127.0.0.1:8001"'
 _EXPOSED: Final = (
-    "crosses the network in the clear, with the secrets of tokens; write https, or set kong.plain_http = true if "
-    "nobody else is on that network"
+    "crosses the network in the clear, with the secrets of tokens; write https, or set kong.plain_http = true (in the "
+    "environment: JOTGATE_KONG__PLAIN_HTTP=true) if nobody else is on that network"
 )
 
 

@@ -16,7 +16,9 @@ from jotgate.testing.certificates import Authority
 from jotgate.testing.forge import ABSENT
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import until
+from jotgate.testing.upstream import unary, upstream_in_thread
 from tests.planes import Plane, PlaneStage, plane_stage
+from tests.ways import server_side
 
 CONFIGURATION: Final = """\
 [decisions]
@@ -70,6 +72,22 @@ def test_the_gate_is_known_by_its_certificate(
     other = Authority(tmp_path, "another authority").root
     assert stage.start(name, "--roots", str(other), gate=gate(stage), asks=500)(good).status >= 500
     assert len(stage.upstream.requests) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_upstream_is_known_by_its_certificate(
+    name: str, stage: PlaneStage, authority: Authority, good: str
+) -> None:
+    roots = ("--roots", str(authority.root))
+    with upstream_in_thread(tls=server_side(authority, "localhost")) as right:
+        right.default = unary(b"{}")
+        plane = stage.start(name, *roots, "--upstream", f"https://localhost:{right.port}", gate=gate(stage))
+        assert plane(good).status == 200
+        assert right.requests[-1].headers["x-jot-subject"] == "ann"
+    with upstream_in_thread(tls=server_side(authority, "other.example")) as wrong:
+        plane = stage.start(name, *roots, "--upstream", f"https://localhost:{wrong.port}", gate=gate(stage))
+        assert plane(good).status >= 500
+        assert wrong.requests == []
 
 
 def judged_offline(plane: Plane, stage: PlaneStage, own: TestIssuer, good: str) -> None:

@@ -83,7 +83,7 @@ def test_every_field_of_a_row_comes_back() -> None:
     assert found == {
         name: getattr(full_call(), name)
         for name in FINAL_FIELDS[CallRecord].split()
-        if name not in ("refused", "charged", "actor", "steps", "face")
+        if name not in ("refused", "charged", "actor", "steps", "face", "tool", "rule")
     }
 
 
@@ -93,6 +93,12 @@ def test_who_acts_comes_back() -> None:
 
 def test_the_face_that_a_request_came_in_by_comes_back() -> None:
     assert json.loads(encode(msgspec.structs.replace(call(1), face="coze-proxy")))["face"] == "coze-proxy"
+
+
+def test_the_tool_that_was_called_and_what_let_it_come_back() -> None:
+    row = msgspec.structs.replace(call(1), tool="files:read_file", rule="mcp:files:read")
+    assert json.loads(encode(row))["tool"] == "files:read_file"
+    assert json.loads(encode(row))["rule"] == "mcp:files:read"
 
 
 def test_the_steps_of_a_chain_come_back_in_order() -> None:

@@ -10,7 +10,7 @@ BENCH_PYTHON ?= $(shell for python in /usr/bin/python3 $(PYTHON); do $$python -c
   'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BENCH_VENV = $(if $(filter $(PYTHON),$(BENCH_PYTHON)),.venv,.venv-bench)
 # What npm writes when it has installed everything; without a registry it stays away and the run says so.
-NPM := tests/peers/oidc/node_modules/.package-lock.json
+NPM := tests/peers/oidc/node_modules/.package-lock.json tests/peers/mcp/node_modules/.package-lock.json
 
 # Tests that start gateways wait half of their time: one more than there are cores is at work, and at most four.
 TESTERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
@@ -108,5 +108,5 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(VENV)/bin/python -m compileall -q src
 	@printf '%s' "$(CURDIR)" > $(READY)
 
-$(NPM): tests/peers/oidc/package-lock.json | $(READY)
-	@$(VENV)/bin/python -m tests.peers.install
+$(NPM): tests/peers/%/node_modules/.package-lock.json: tests/peers/%/package-lock.json | $(READY)
+	@$(VENV)/bin/python -m tests.peers.install $*

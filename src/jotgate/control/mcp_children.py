@@ -16,7 +16,7 @@ from jotgate.core.mcp_eras import INITIALIZE
 from jotgate.core.mcp_events import event_of
 from jotgate.core.mcp_messages import Message, read_message
 from jotgate.core.mcp_problems import error_body
-from jotgate.errors import JotgateError
+from jotgate.errors import JotgateError, McpMethodUnknown
 from jotgate.services.mcp_bridge import Bridge, ChildGone
 
 _OF_EDGE: Final = b"x-jotgate-peer"
@@ -78,6 +78,8 @@ async def _answer_message(
     bridge: Bridge, message: Message, fields: dict[bytes, bytes], receive: Receive, send: Send
 ) -> None:
     session = (_SESSION, bridge.session.encode())
+    if bridge.greeting is None and message.method == INITIALIZE:
+        raise McpMethodUnknown("the server is stateless, and begins no session")
     if bridge.greeting is not None and message.method == INITIALIZE:
         body = _encode({"jsonrpc": "2.0", "id": message.id, "result": bridge.greeting})
         await _whole(send, 200, body, _JSON, session)

@@ -80,8 +80,8 @@ def _of_server(members: Members, how: Rewriting) -> bytes | Asked | None:
     translated = how.translation != "none"
     if "id" in members:
         return Asked(members["id"]) if translated else _encode(members)
-    if not translated:
-        return _encode(members)
+    if how.sent is None:
+        return _encode(members)  # It is on the stream of this request alone, and is about it.
     method = bytes(members["method"])
     if method == b'"notifications/progress"' and how.token is not None and "params" in members:
         params = _decode(members["params"])

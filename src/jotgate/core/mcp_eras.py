@@ -102,12 +102,12 @@ def to_legacy_meta(meta: Members) -> Members:
 
 def to_stateless_meta(meta: Members, client: Raw, capabilities: Raw) -> Members:
     """The `_meta` of a request of the older era for a stateless server: what `initialize` said stands in each."""
-    return {
+    found = {
         **{name: raw for name, raw in meta.items() if not name.startswith(_OF_PROTOCOL)},
         "io.modelcontextprotocol/protocolVersion": Raw(_encode(STATELESS[0])),
-        "io.modelcontextprotocol/clientInfo": client,
         "io.modelcontextprotocol/clientCapabilities": capabilities,
     }
+    return found if bytes(client) == b"{}" else {**found, "io.modelcontextprotocol/clientInfo": client}
 
 
 def discovered(server: Conversation) -> Members:

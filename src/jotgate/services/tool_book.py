@@ -106,8 +106,9 @@ class ToolBook:
         if len(self._open) >= QUESTIONS_MAX:
             self.answered(next(iter(self._open)), 0, None)
         known = self._known.get(server)
-        if known:  # What has changed is hidden here at once, and everywhere when control has heard of it.
-            changed = {tool.name: replace(known[tool.name], seen=tool.digest) for tool in news if tool.name in known}
+        if known:  # What is new or has changed is hidden here at once, and everywhere when control has heard of it.
+            unpinned = KnownTool("", read_only=False)
+            changed = {tool.name: replace(known.get(tool.name, unpinned), seen=tool.digest) for tool in news}
             self._known[server] = {**known, **changed}
         self._number += 1
         question = self._open[self._number] = _Question(server, news, self._clock.monotonic_s() + PATIENCE_S)

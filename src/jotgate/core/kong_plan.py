@@ -58,14 +58,13 @@ class KongChange(Struct, frozen=True, kw_only=True):
 
 
 class KongPlan(Struct, frozen=True, kw_only=True):
-    """All changes, in their order. `gone` are unwanted credentials that Kong does not have.
+    """All changes, in their order.
 
     `strangers` are changes that delete credentials with our tag that no store of this installation knows.
     `notes` say what is in the way and is left alone.
     """
 
     changes: tuple[KongChange, ...] = ()
-    gone: tuple[str, ...] = ()
     strangers: tuple[KongChange, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -79,7 +78,8 @@ def make_plan(aims: KongAims, wanted: WantedKong, found: FoundKong, *, plugins: 
     notes: list[str] = []
     at_kong = {one.credential_id: one for one in found.credentials}
     names = {one.consumer_id: one.username for one in found.consumers}
-    changes += [_delete_found(at_kong[one], names) for one in sorted(wanted.unwanted) if one in at_kong]
+    # Those that are not listed too: somebody may have taken our tag off, and they would go on to count.
+    changes += [_delete(one, at_kong.get(one), names) for one in sorted(wanted.unwanted)]
     if plugins:
         changes += _plan_plugins(aims, found, places, notes)
     changes += _plan_consumers(aims, usernames, found.consumers, notes)
@@ -88,8 +88,9 @@ def make_plan(aims: KongAims, wanted: WantedKong, found: FoundKong, *, plugins: 
     known = {one.credential_id for one in wanted.credentials} | wanted.unwanted | wanted.in_flight
     return KongPlan(
         changes=tuple(sorted(changes, key=lambda change: change.phase)),
-        gone=tuple(sorted(wanted.unwanted - at_kong.keys())),
-        strangers=tuple(_delete_found(one, names, 4) for one in found.credentials if one.credential_id not in known),
+        strangers=tuple(
+            _delete(one.credential_id, one, names, 4) for one in found.credentials if one.credential_id not in known
+        ),
         notes=tuple(notes),
     )
 
@@ -128,9 +129,11 @@ def delete_credential(credential_id: str, owner: str = "", phase: Phase = 0) -> 
     )
 
 
-def _delete_found(credential: FoundCredential, names: Mapping[str, str], phase: Phase = 0) -> KongChange:
-    owner = names.get(credential.consumer_id, credential.consumer_id)
-    return delete_credential(credential.credential_id, owner, phase)
+def _delete(
+    credential_id: str, there: FoundCredential | None, names: Mapping[str, str], phase: Phase = 0
+) -> KongChange:
+    owner = "" if there is None else names.get(there.consumer_id, there.consumer_id)
+    return delete_credential(credential_id, owner, phase)
 
 
 def _plan_consumers(

@@ -64,10 +64,10 @@ class KongReconciler:
         begun(applying)
         # Before Kong is rid of it: whoever is minting it still must not hand it out then.
         ending = [one.credential_id for one in plan.changes if one.verb == "delete" and one.credential_id]
-        await self._move([*plan.gone, *ending], _unwant)
+        await self._move(ending, _unwant)
         applied = await applying.run()
         rid = [one.credential_id for one in applied.done if one.verb == "delete" and one.what == "credential"]
-        await self._move([*plan.gone, *rid], _forsake)
+        await self._move(rid, _forsake)
         return await self._undo_late(applied)
 
     async def wanted(self) -> WantedKong:

@@ -65,7 +65,7 @@ def said(change: KongChange) -> tuple[str, str, str, str]:
 def test_nothing_is_done_where_nothing_differs() -> None:
     there = found(plugin(), consumers=(ANN,), credentials=(AT_KONG,))
     plan = make_plan(aims(JWT), wanted(ONE), there)
-    assert (plan.changes, plan.gone, plan.strangers, plan.notes) == ((), (), (), ())
+    assert (plan.changes, plan.strangers, plan.notes) == ((), (), ())
 
 
 def test_what_lacks_is_put_in_the_order_in_which_it_is_needed() -> None:
@@ -141,10 +141,13 @@ def test_the_secret_that_kong_makes_up_for_a_public_key_is_no_difference() -> No
     assert make_plan(aims(), wanted(one), found(consumers=(ANN,), credentials=(there,))).changes == ()
 
 
-def test_the_unwanted_are_deleted_first_and_those_that_are_not_there_are_gone() -> None:
+def test_the_unwanted_are_deleted_first_and_those_too_that_do_not_carry_our_tag_any_more() -> None:
     plan = make_plan(aims(JWT), wanted(unwanted=("id-1", "id-2")), found(credentials=(AT_KONG,)))
-    assert said(plan.changes[0]) == ("delete", "credential", "DELETE", "/jwts/id-1")
-    assert plan.gone == ("id-2",)
+    assert [said(one) for one in plan.changes[:2]] == [
+        ("delete", "credential", "DELETE", "/jwts/id-1"),
+        ("delete", "credential", "DELETE", "/jwts/id-2"),
+    ]
+    assert plan.strangers == ()
 
 
 def test_a_credential_of_nobody_is_told_and_not_deleted_by_itself() -> None:

@@ -190,9 +190,19 @@ async def test_what_is_unwanted_goes_first_and_what_was_cut_short_is_taken_back(
         assert in_flight.strangers == (), "what is being put there just now is let alone"
         stage.clock.advance(IN_FLIGHT_S + 1)
         applied = await stage.apply()
-        assert [one.verb for one in applied.done][:2] == ["delete", "delete"]
+        assert [one.verb for one in applied.done][:3] == ["delete"] * 3
         states = [stage.store.kong_credential(one.credential_id) for one in (deleted, never, cut)]
         assert [one.state for one in states if one is not None] == [CredentialState.GONE] * 3
+        assert stage.kong.credentials == []
+
+
+@on_loop
+async def test_a_deleted_token_goes_although_somebody_took_our_tag_off_its_credential() -> None:
+    async with kong_stage() as stage:
+        row = await stage.mint("ann", "token")
+        await stage.meddle("PATCH", f"/jwts/{row.credential_id}", tags=["theirs"])
+        stage.store.unwant_credentials([row.credential_id], 1)
+        await stage.apply()
         assert stage.kong.credentials == []
 
 

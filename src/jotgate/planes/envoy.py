@@ -20,6 +20,7 @@ _SHOWN: Final = (
     "x-forwarded-proto",
 )
 _TOLD: Final = ("www-authenticate", "retry-after", "content-type", "cache-control", "link", "allow", "x-request-id")
+_PROTOCOL: Final = "extensions.upstreams.http.v3.HttpProtocolOptions"
 _ASK_TIMEOUT: Final = "15s"
 _SYSTEM_ROOTS: Final = "/etc/ssl/certs/ca-certificates.crt"
 _GATE: Final = "jotgate"
@@ -146,10 +147,14 @@ def _cluster(name: str, where: Endpoint, wish: Wish, *, http2: bool = False) -> 
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(where)}}]}],
         },
     }
-    if http2:
-        options = "extensions.upstreams.http.v3.HttpProtocolOptions"
-        content: Table = {"@type": f"{_API}.{options}", "explicit_http_config": {"http2_protocol_options": {}}}
-        cluster["typed_extension_protocol_options"] = {f"envoy.{options}": content}
+    # Shorter than jotgate keeps a connection that nobody uses, so that no question meets one that is being closed.
+    cluster["typed_extension_protocol_options"] = {
+        f"envoy.{_PROTOCOL}": {
+            "@type": f"{_API}.{_PROTOCOL}",
+            "common_http_protocol_options": {"idle_timeout": "60s"},
+            "explicit_http_config": {"http2_protocol_options" if http2 else "http_protocol_options": {}},
+        }
+    }
     if where.tls:
         cluster["transport_socket"] = _tls(where, wish.roots or _SYSTEM_ROOTS)
     return cluster

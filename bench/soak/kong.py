@@ -46,7 +46,7 @@ is run until it is content.
 | of these met by a fault | {first.faults} | {second.faults} |
 | under way when control was killed, at most | {first.in_flight} | {second.in_flight} |
 | requests that read, at most {pages} pages a plan | {first.reads} | {second.reads} |
-| `jotgate kong apply` was run | {first.runs} times | {second.runs} times |
+| runs of `jotgate kong apply` | {first.runs} | {second.runs} |
 | seconds | {first.seconds:.1f} | {second.seconds:.1f} |
 
 Every change cost one request, and one more for each that a fault met or the kill cut off. In the end the plan was

@@ -76,6 +76,7 @@
     │   │   └── KongTimeout             … did not answer in time (504)
     │   ├── IssuanceHeld                a token would be refused: what it is met by was revoked a moment ago
     │   └── IssuerUnavailable           the keys of the token's issuer are out of reach
+    │       └── StatusUnresolved        … or a status list of its, which names the token
     ├── KongRefused                     502; Kong refuses what jotgate asks of its Admin API
     │   └── KongConflict                … 409; it has that name or key already, and not of jotgate
     └── InternalError                   500; the only wrapper of the unexpected
@@ -103,6 +104,7 @@ from jotgate.failures import (
     NotReady,
     ProofUnmarked,
     QuotaUnavailable,
+    StatusUnresolved,
     StoreUnavailable,
     TokenUnresolved,
     Unavailable,
@@ -283,6 +285,7 @@ __all__ = [
     "ScopeRefused",
     "SecretShown",
     "SignatureInvalid",
+    "StatusUnresolved",
     "StoreRefused",
     "StoreUnavailable",
     "SubjectTokenRefused",

@@ -175,6 +175,17 @@ class IssuerUnavailable(Unavailable):
     default_hint = "Try again in a moment"
 
 
+class StatusUnresolved(IssuerUnavailable):
+    """What stands of the token at its place in a status list is not held, and control has not been asked.
+
+    `place` is the `iss`, the URI of the list and the index.
+    """
+
+    def __init__(self, place: tuple[str, str, int], message: str, *, hint: str = "", debug: str = "") -> None:
+        super().__init__(message, hint=hint, debug=debug)
+        self.place = place
+
+
 class IssuanceHeld(Unavailable):
     """What would be issued would be refused: whose it is, or what it comes of, was revoked a moment ago."""
 

@@ -25,8 +25,8 @@ from jotgate.core.status_lists import (
     list_claims,
     pack_statuses,
     read_list,
-    read_reference,
 )
+from jotgate.core.status_references import read_reference
 from jotgate.errors import ClaimRefused
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.jwt import Claims, read_claims

@@ -37,6 +37,7 @@ from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.rooms import Others, Rooms, open_rooms
 from jotgate.assembly.sources import unpack
+from jotgate.assembly.status_looking import open_status_reader
 from jotgate.assembly.status_room import StatusRoom
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
@@ -282,7 +283,9 @@ def _build_server(
     tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable).placing(statuses.places)
     rooms.upstreams.speak_by(keys.authority.issuer_url, signers, clock)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    verify = rooms.personal.verifier(verifier.verify)
+    statuses_elsewhere = open_status_reader(reloader)
+    reporter.bus.answers.serve_statuses(statuses_elsewhere.look)
+    verify = rooms.personal.verifier(statuses_elsewhere.verifying(verifier.verify))
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)

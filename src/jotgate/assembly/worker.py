@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from jotgate.assembly.identity_link import IdentityLink
+from jotgate.assembly.caller_link import CallerLink
 from jotgate.assembly.listeners import Listeners
 from jotgate.assembly.mcp_opening import open_mcp
 from jotgate.assembly.personal_link import PersonalLink
@@ -59,6 +59,7 @@ from jotgate.processes.messages import (
     ProofJudged,
     Revoked,
     Settled,
+    StatusAnswered,
     TokenAnswered,
     ToolsKnown,
     UnitsWanted,
@@ -130,7 +131,7 @@ class Worker:
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)
-        self._identities = IdentityLink(self._gateway, self._link, loop.call_soon)
+        self._callers = CallerLink(self._gateway, self._link, loop.call_soon)
         self._units = UnitLink(self._gateway, self._link, self._clock, loop.call_soon)
         self._objects = ObjectDesk(self._clock, self._order, loop.call_soon)
         self._worlds.coze.keep_in(self._objects)
@@ -190,7 +191,7 @@ class Worker:
         self._key_waits.ask_again()
         self._personal.ask_again()
         self._proofs.ask_again()
-        self._identities.ask_again()
+        self._callers.ask_again()
         self._units.ask_again()
         self._tokens.ask_again()
         self._objects.ask_again()
@@ -221,8 +222,8 @@ class Worker:
                 self._forms.answered(message)
             case AccountsChanged() | TokenAnswered():
                 self._personal.hear(message)
-            case IdentityAnswered():
-                self._identities.hear(message)
+            case IdentityAnswered() | StatusAnswered():
+                self._callers.hear(message)
             case ProofJudged():
                 self._proofs.hear(message)
             case PlanAnswered() | LeasesAnswered() | LimitsChanged() | UnitsWanted():

@@ -88,7 +88,7 @@ class KeyWeb:
 def _headers(place: Place, get: Get) -> dict[str, str]:
     headers = {
         "Host": place.authority,
-        "Accept": "application/jwk-set+json, application/json",
+        "Accept": get.accept,
         "Accept-Encoding": "identity",
         "Cache-Control": "no-cache",
         "Connection": "close",

@@ -314,6 +314,7 @@ class IssuerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Meta(description="a table of claim = the text, whole number, true or false that it must be"),
     ] = None
     logout_audiences: Annotated[tuple[str, ...], Meta(description="a list of texts in quotes")] = ()
+    status_lists: Annotated[bool, Meta(description="true or false")] = False
     refresh: Span = "5m"
     cooldown: Span = "30s"
     fetches_per_minute: Annotated[int, Meta(description="a whole number from 1 to 600", ge=1, le=600)] = 10

@@ -153,6 +153,13 @@ def _check_audiences(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
 
 
 def _check_logout(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
+    if entry.status_lists and way_of(entry) == SECRET:
+        yield "status_lists", "stands at an issuer with a shared secret, and lists are signed with a key that is public"
+    if entry.status_lists and not (entry.issuer or profile.issuer):
+        yield (
+            "status_lists",
+            "stands at an issuer without an 'iss', by which its lists are known; write it",
+        )
     if entry.logout_audiences and not (entry.issuer or profile.issuer):
         yield "logout_audiences", "stands at an issuer without an 'iss', by which its logout tokens are known; write it"
     if "" in entry.logout_audiences or not all(one.isprintable() for one in entry.logout_audiences):

@@ -173,6 +173,7 @@ def compile_issuer_entry(found: FoundIssuer, our_url: str, jwks: bytes | None) -
         mapping=_mapping(entry.claims or ClaimsEntry(), profile.mapping),
         logout_audiences=entry.logout_audiences,
         quota=profile.quota,
+        status_lists=entry.status_lists,
     )
 
 

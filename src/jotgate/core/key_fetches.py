@@ -15,7 +15,7 @@ class Get(Struct, frozen=True):
 
     `etag` and `modified` are the validators of what is held (RFC 9110 s8.8), empty where there are none. `led_by` is
     how the document was come by that named this location; None: the operator named it. `roots` are certificates in
-    PEM; empty: the machine's.
+    PEM; empty: the machine's. `accept` is what is wanted, as media types.
     """
 
     location: str
@@ -24,6 +24,7 @@ class Get(Struct, frozen=True):
     modified: str = ""
     led_by: Way | None = None
     roots: str = ""
+    accept: str = "application/jwk-set+json, application/json"
 
 
 class Got(Struct, frozen=True):

@@ -11,6 +11,7 @@ from jotgate.core.claim_values import ARRAY, NAME, are_names, is_name, wrong_sha
 from jotgate.core.issuers import ClaimMapping, Path
 from jotgate.core.lineage import Actor, Confirmation
 from jotgate.core.quotas import TokenLimit
+from jotgate.core.status_references import StatusReference
 from jotgate.errors import ClaimRefused
 from jotgate.jose.jwt import Claims
 
@@ -37,7 +38,8 @@ class Principal(Struct, frozen=True, gc=False):
     the oldest first, as `core.revocations.ancestor_name` calls them, and `origins` what else those can be revoked by.
     Only our own tokens have these three. `actors` are who acts by it, the current one first and behind it those before
     (RFC 8693 s4.1); `may_act` is who may (s4.4). `confirmation` is what its bearer must prove, `session` the `sid`.
-    `limits` are the quotas that it brings, its own and those of the tokens that it was narrowed from.
+    `limits` are the quotas that it brings, its own and those of the tokens that it was narrowed from. `status` is where
+    its status stands; None: nowhere, or nobody looks there.
     """
 
     issuer: str
@@ -62,6 +64,7 @@ class Principal(Struct, frozen=True, gc=False):
     confirmation: Confirmation | None = None
     session: str = ""
     limits: tuple[TokenLimit, ...] = ()
+    status: StatusReference | None = None
 
 
 NOBODY: Final = Principal(

@@ -6,7 +6,7 @@ without asking anybody fetches now and then. Written here, and read as a verifie
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -15,7 +15,8 @@ from msgspec import Struct
 from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import RevocationKind
 from jotgate.core.revocations import Dated, granted_names, handle_name, key_name, token_handle
-from jotgate.errors import ClaimFault, ClaimRefused, TokenMalformed
+from jotgate.core.status_references import LIST_CLAIM, STATUS_CLAIM, refused
+from jotgate.errors import ClaimRefused, TokenMalformed
 from jotgate.jose.encoding import b64url_decode, b64url_encode
 from jotgate.jose.jwt import Claims
 
@@ -31,8 +32,6 @@ VALID: Final = 0
 INVALID: Final = 1
 SUSPENDED: Final = 2
 
-_CLAIM: Final = "status"
-_LIST_CLAIM: Final = "status_list"
 _BITS: Final = frozenset({1, 2, 4, 8})
 _DAY_S: Final = 86_400
 _NUMBER: Final = re.compile(r"[0-9]{1,6}\.[0-9]{1,4}")
@@ -52,13 +51,6 @@ class StatusRules(Struct, frozen=True):
     leeway_s: int = 5
 
 
-class StatusReference(Struct, frozen=True):
-    """Where the status of a token stands."""
-
-    uri: str
-    index: int
-
-
 class StatusList(Struct, frozen=True):
     """A list that was read: `bits` for each place, the first in the lowest bits of the first octet.
 
@@ -76,7 +68,7 @@ class StatusList(Struct, frozen=True):
         per_octet = _OCTET // self.bits
         octet, place = divmod(index, per_octet)
         if not 0 <= octet < len(self.octets):
-            raise _refused("invalid", "the token names a place that its status list does not have")
+            raise refused("invalid", "the token names a place that its status list does not have")
         return self.octets[octet] >> (place * self.bits) & ((1 << self.bits) - 1)
 
     def good_until_s(self, fetched_at_s: float, keep_s: float) -> float:
@@ -126,7 +118,7 @@ def status_names(issuer: str, grant: AccessGrant, token_id: str, kid: str, now_s
 
 def status_claim(uri: str, index: int) -> dict[str, object]:
     """The claim of a token that stands in a list (s6.2)."""
-    return {_CLAIM: {_LIST_CLAIM: {"idx": index, "uri": uri}}}
+    return {STATUS_CLAIM: {LIST_CLAIM: {"idx": index, "uri": uri}}}
 
 
 def pack_statuses(invalid: Iterable[int], entries: int = ENTRIES) -> str:
@@ -144,28 +136,8 @@ def list_claims(uri: str, packed: str, now_s: float, rules: StatusRules) -> dict
         "iat": int(now_s),
         "exp": int(now_s) + rules.life_s,
         "ttl": rules.ttl_s,
-        _LIST_CLAIM: {"bits": 1, "lst": packed},
+        LIST_CLAIM: {"bits": 1, "lst": packed},
     }
-
-
-def read_reference(raw: Mapping[str, object]) -> StatusReference | None:
-    """Where the status of a verified token stands; None: it names no list (s6.2). Raises ClaimRefused."""
-    status = raw.get(_CLAIM)
-    if status is None and _CLAIM not in raw:
-        return None
-    if not isinstance(status, dict):
-        raise _refused("invalid", "the claim 'status' is not an object")
-    if _LIST_CLAIM not in status:
-        return None
-    found = status[_LIST_CLAIM]
-    if not isinstance(found, dict):
-        raise _refused("invalid", "the claim 'status' has a 'status_list' that is not an object")
-    index, uri = found.get("idx"), found.get("uri")
-    if type(index) is not int or index < 0:
-        raise _refused("invalid", "the claim 'status' has an 'idx' that is not a whole number from 0 on")
-    if not isinstance(uri, str) or not uri:
-        raise _refused("invalid", "the claim 'status' has a 'uri' that is not a text")
-    return StatusReference(uri, index)
 
 
 def read_list(claims: Claims, uri: str) -> StatusList:
@@ -178,14 +150,14 @@ def read_list(claims: Claims, uri: str) -> StatusList:
     ttl = raw.get("ttl")
     if "ttl" in raw and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or ttl <= 0):
         raise ClaimRefused("ttl", "invalid", "the status list may be kept for no time that is one")
-    found = raw.get(_LIST_CLAIM)
+    found = raw.get(LIST_CLAIM)
     if not isinstance(found, dict):
-        raise _refused("missing", "the status list has no statuses", _LIST_CLAIM)
+        raise refused("missing", "the status list has no statuses", LIST_CLAIM)
     bits, packed = found.get("bits"), found.get("lst")
     if type(bits) is not int or bits not in _BITS:
-        raise _refused("invalid", "the status list has not 1, 2, 4 or 8 bits for each token", _LIST_CLAIM)
+        raise refused("invalid", "the status list has not 1, 2, 4 or 8 bits for each token", LIST_CLAIM)
     if not isinstance(packed, str):
-        raise _refused("invalid", "the status list has no text of statuses", _LIST_CLAIM)
+        raise refused("invalid", "the status list has no text of statuses", LIST_CLAIM)
     ttl_s = ttl if isinstance(ttl, int | float) else None
     return StatusList(bits, _unpack(packed), claims.iat, ttl_s, claims.exp)
 
@@ -196,13 +168,9 @@ def _unpack(packed: str) -> bytes:
     try:
         octets = reader.decompress(b64url_decode(packed.encode()), LIST_BYTES_MAX + 1)
     except (zlib.error, TokenMalformed):
-        raise _refused("invalid", "the status list cannot be decompressed", _LIST_CLAIM) from None
+        raise refused("invalid", "the status list cannot be decompressed", LIST_CLAIM) from None
     if len(octets) > LIST_BYTES_MAX:
-        raise _refused("invalid", f"the status list is larger than {LIST_BYTES_MAX} bytes", _LIST_CLAIM)
+        raise refused("invalid", f"the status list is larger than {LIST_BYTES_MAX} bytes", LIST_CLAIM)
     if not reader.eof or reader.unused_data:
-        raise _refused("invalid", "the status list ends too early, or goes on behind its end", _LIST_CLAIM)
+        raise refused("invalid", "the status list ends too early, or goes on behind its end", LIST_CLAIM)
     return octets
-
-
-def _refused(reason: ClaimFault, what: str, claim: str = _CLAIM) -> ClaimRefused:
-    return ClaimRefused(claim, reason, what)

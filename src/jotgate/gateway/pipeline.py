@@ -14,17 +14,14 @@ from jotgate.core.calls import Request
 from jotgate.core.dialects import render_for
 from jotgate.core.principals import NOBODY, Principal
 from jotgate.core.proof_times import Sight
+from jotgate.core.status_references import StatusQuestion
 from jotgate.core.values import Secret
 from jotgate.errors import (
     AuditUnavailable,
     ControlStale,
-    IdentityUnwritten,
     InternalError,
     JotgateError,
-    KeyUnpublished,
     NotReady,
-    ProofUnmarked,
-    TokenUnresolved,
 )
 from jotgate.gateway.admission import Call, admit, authenticate
 from jotgate.gateway.cuts import Cuts
@@ -33,6 +30,7 @@ from jotgate.gateway.finding import Answerers
 from jotgate.gateway.forward import find_attempt, look_again, send_attempt, send_call
 from jotgate.gateway.identities import Identities
 from jotgate.gateway.key_waits import KeyWaits
+from jotgate.gateway.lacks import LACKS, Lacks
 from jotgate.gateway.mcp_door import McpDoor
 from jotgate.gateway.metered_calls import MeteredCalls
 from jotgate.gateway.metered_plain import Answering, MeteredPlain
@@ -42,6 +40,7 @@ from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.sockets import Sockets
+from jotgate.gateway.statuses import Statuses
 from jotgate.gateway.throttle import FailedAttempts
 from jotgate.gateway.token_waits import TokenWaits
 from jotgate.gateway.waits import Soon
@@ -82,10 +81,7 @@ class Gateway:
         self._soon = soon
         self.live: set[Relay] = set()
         self.cuts: Final = Cuts(self.live, clock, soon)
-        self._key_waits: KeyWaits | None = None
-        self._token_waits: TokenWaits | None = None
-        self._proof_waits: ProofWaits | None = None
-        self._identities: Identities | None = None
+        self._lacks: Final = Lacks()
         self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
         counted = MeteredPlain(clock, self, recorder.trail, self.metered)
         plain = PlainAnswers(recorder, control)
@@ -96,24 +92,29 @@ class Gateway:
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:
         """Let requests wait for keys that are not held: `ask` has those of an issuer fetched; see `KeyWaits`."""
-        self._key_waits = KeyWaits(self._clock, self, ask=ask, soon=soon)
-        return self._key_waits
+        waits = self._lacks.keys = KeyWaits(self._clock, self, ask=ask, soon=soon)
+        return waits
 
     def find_tokens_by(self, ask: Callable[[bytes], object], soon: Soon) -> TokenWaits:
         """Let requests wait for what control says of a personal token: `ask` asks it; see `TokenWaits`."""
-        self._token_waits = TokenWaits(self._clock, self, ask=ask, soon=soon)
+        waits = self._lacks.tokens = TokenWaits(self._clock, self, ask=ask, soon=soon)
         self.cuts.ask = ask
-        return self._token_waits
+        return waits
 
     def judge_proofs_by(self, ask: Callable[[int, Sight], object], soon: Soon) -> ProofWaits:
         """Let requests wait for what control says of their DPoP proofs: `ask` asks it; see `ProofWaits`."""
-        self._proof_waits = ProofWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
-        return self._proof_waits
+        waits = self._lacks.proofs = ProofWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
+        return waits
 
     def tell_identities_by(self, ask: Callable[[bytes, Secret], object], soon: Soon) -> Identities:
         """Let upstreams of decisions be told by tokens who calls: `ask` has control make them; see `Identities`."""
-        self._identities = self._decisions.identities = Identities(self._clock, self, ask=ask, soon=soon)
-        return self._identities
+        waits = self._lacks.identities = self._decisions.identities = Identities(self._clock, self, ask=ask, soon=soon)
+        return waits
+
+    def look_up_statuses_by(self, ask: Callable[[StatusQuestion], object], soon: Soon) -> Statuses:
+        """Let requests wait for what issuers say in status lists: `ask` asks control; see `Statuses`."""
+        waits = self._lacks.statuses = Statuses(self._clock, self, ask=ask, soon=soon)
+        return waits
 
     def serve_mcp(self, door: McpDoor) -> None:
         """Have requests for MCP servers answered by this."""
@@ -133,8 +134,8 @@ class Gateway:
         self._world = world
         self.attempts.limit(world.limits)
         self.cuts.swap(world)
-        if self._identities is not None:
-            self._identities.enter(world)
+        if self._lacks.identities is not None:
+            self._lacks.identities.enter(world)
         self.metered.enter(world)
         if self._control_seen_s == -math.inf:
             self._control_seen_s = self._clock.monotonic_s()
@@ -221,27 +222,10 @@ class Gateway:
             return partial(self._answer, answer, Opened(request, world, operation, anyone, now_s, fresh_s))
         try:
             principal = authenticate(request, operation, world, now_s)
-            if request.asked is not None and self._identities is not None:
-                self._identities.require(request, principal, world, now_s)
-        except KeyUnpublished as refusal:
-            if self._key_waits is None:
-                raise
-            request.stale = False
-            return self._key_waits.join(request, refusal)
-        except TokenUnresolved as refusal:
-            if self._token_waits is None:
-                raise
-            request.stale = False
-            return self._token_waits.join(request, refusal)
-        except ProofUnmarked as refusal:
-            if self._proof_waits is None:
-                raise
-            request.stale = False
-            return self._proof_waits.join(request, refusal)
-        except IdentityUnwritten as refusal:
-            assert self._identities is not None, "it has raised this"
-            request.stale = False
-            return self._identities.join(request, refusal)
+            if principal.status is not None or request.asked is not None:
+                self._lacks.require(request, principal, world, now_s)
+        except LACKS as refusal:
+            return self._lacks.join(request, refusal)
         return partial(self._answer, answer, Opened(request, world, operation, principal, now_s, fresh_s))
 
     def _stale_world(self, request: Request) -> World:
@@ -302,9 +286,7 @@ class Gateway:
         Called a few times a second.
         """
         now_s = self._clock.monotonic_s()
-        for waits in (self._key_waits, self._token_waits, self._proof_waits, self._identities):
-            if waits is not None:
-                waits.check_deadlines(now_s)
+        self._lacks.check_deadlines(now_s)
         self.metered.tick(now_s)
         self.cuts.tick()
         if self._mcp is not None:
@@ -331,10 +313,8 @@ class Gateway:
 
     def cancel_all(self) -> None:
         """Settle every live call: jotgate stops, and their time to end by themselves is over."""
-        waiting = (self._key_waits, self._token_waits, self._proof_waits, self._identities, self.metered.waits)
-        for waits in waiting:
-            if waits is not None:
-                waits.cancel_all()
+        self._lacks.cancel_all()
+        self.metered.waits.cancel_all()
         if self._mcp is not None:
             self._mcp.close()
         for relay in tuple(self.live):

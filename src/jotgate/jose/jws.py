@@ -45,17 +45,17 @@ class Jws(Struct, frozen=True, gc=False):
     signature: bytes
 
 
-def parse(token: bytes) -> Jws:
+def parse(token: bytes, bytes_max: int = TOKEN_BYTES_MAX) -> Jws:
     """Take a compact JWS apart (RFC 7515 s5.2, steps 1 to 7).
 
     Raises:
         TokenEncrypted: it is a JWE, of which nothing is decoded (RFC 7516 s9).
-        TokenMalformed: longer than `TOKEN_BYTES_MAX`, another serialization, an encoding with a second form,
+        TokenMalformed: longer than `bytes_max`, another serialization, an encoding with a second form,
             or a header that is not strict JSON, is longer than `HEADER_BYTES_MAX` or has members that are
             never taken.
     """
-    if len(token) > TOKEN_BYTES_MAX:
-        raise TokenMalformed(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
+    if len(token) > bytes_max:
+        raise TokenMalformed(f"the token is longer than {bytes_max} bytes")
     if token.count(b".") != _JWS_DOTS:
         raise _not_compact(token)
     signing_input, _, signature = token.rpartition(b".")

@@ -21,6 +21,7 @@ from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter
+from jotgate.core.status_references import StatusFound, StatusQuestion
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.core.values import Secret
 from jotgate.errors import InternalError
@@ -38,6 +39,8 @@ from jotgate.processes.messages import (
     PlanWanted,
     ProofJudged,
     ProofShown,
+    StatusAnswered,
+    StatusWanted,
     TokenAnswered,
     TokensUsed,
     TokenWanted,
@@ -53,6 +56,7 @@ from jotgate.processes.worker_connection import WorkerConnection
 _NO_FETCH_S: Final = 60.0
 _NO_TOKEN: Final = TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
 IdentityDesk = Callable[[Secret], Awaitable[Identity | None]]
+StatusDesk = Callable[[StatusQuestion], Awaitable[StatusFound | None]]
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
 ToolDesk = Callable[[str, Sequence[Tool]], Awaitable[Told | None]]
 ObjectDesk = Callable[[ObjectOrder], Awaitable[ObjectAnswer | None]]
@@ -67,6 +71,7 @@ Question = (
     | LeasesAsked
     | ObjectAsked
     | IdentityWanted
+    | StatusWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
     | ToolsSeen
@@ -140,6 +145,7 @@ class Answers:
         self._leasing: set[asyncio.Task[None]] = set()
         self._tokens: TokenDesk | None = None
         self._identities: IdentityDesk | None = None
+        self._statuses: StatusDesk | None = None
         self._tools: ToolDesk | None = None
 
     def serve_forms(self, answer: FormDesk) -> None:
@@ -178,6 +184,10 @@ class Answers:
         """Let workers ask for what tells upstreams who calls."""
         self._identities = write
 
+    def serve_statuses(self, look: StatusDesk) -> None:
+        """Let workers ask what stands in status lists."""
+        self._statuses = look
+
     def take(self, connection: WorkerConnection, question: Question) -> None:
         """Begin to answer, or take in what wants no answer."""
         match question:
@@ -199,6 +209,9 @@ class Answers:
                 connection.ask(("keys", issuer), self._answer_keys(connection, issuer))
             case TokenWanted(digest):
                 connection.ask(("token", digest), self._answer_token(connection, digest))
+            case StatusWanted(asked):
+                key = f"{asked.index} {asked.uri} {asked.issuer}"
+                connection.ask(("status", key), self._answer_status(connection, asked))
             case IdentityWanted(digest, shown):
                 connection.ask(("identity", digest), self._answer_identity(connection, digest, shown))
             case UpstreamTokenWanted(upstream, session, refused):
@@ -223,6 +236,10 @@ class Answers:
     async def _answer_identity(self, connection: WorkerConnection, digest: bytes, shown: Secret) -> None:
         identity = None if self._identities is None else await self._identities(shown)
         connection.send(frame(IdentityAnswered(digest, identity)))
+
+    async def _answer_status(self, connection: WorkerConnection, asked: StatusQuestion) -> None:
+        found = None if self._statuses is None else await self._statuses(asked)
+        connection.send(frame(StatusAnswered(asked, found)))
 
     async def _answer_upstream_token(self, connection: WorkerConnection, wanted: UpstreamTokenWanted) -> None:
         found: HeldToken | TokenLacking = _NO_TOKEN

@@ -26,6 +26,7 @@ from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter, Spender
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.status_references import StatusFound, StatusQuestion
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.core.values import Secret
 
@@ -136,6 +137,19 @@ class IdentityAnswered(Struct, frozen=True, tag="identity_answered"):
 
     digest: bytes
     identity: Identity | None
+
+
+class StatusWanted(Struct, frozen=True, tag="status_wanted"):
+    """A worker wants to know what stands in a status list of another issuer. It asks once for each place at a time."""
+
+    question: StatusQuestion
+
+
+class StatusAnswered(Struct, frozen=True, tag="status_answered"):
+    """What stands there; None: it cannot be known now."""
+
+    question: StatusQuestion
+    found: StatusFound | None
 
 
 class TokensUsed(Struct, frozen=True, tag="tokens_used"):
@@ -305,6 +319,7 @@ FromWorker = (
     | LeasesAsked
     | ObjectAsked
     | IdentityWanted
+    | StatusWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
     | ToolsSeen
@@ -325,6 +340,7 @@ FromControl = (
     | UnitsWanted
     | ObjectAnswered
     | IdentityAnswered
+    | StatusAnswered
     | UpstreamTokenAnswered
     | UpstreamTokenCleared
     | ToolsKnown

@@ -17,6 +17,7 @@ from jotgate.core.lineage import LINEAGE_CLAIMS, NO_LINEAGE, read_lineage
 from jotgate.core.logout import check_no_event, tells_of_events
 from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
 from jotgate.core.revocations import names_of, reach_s
+from jotgate.core.status_references import read_reference
 from jotgate.core.token_limits import read_claimed
 from jotgate.errors import (
     AlgorithmRefused,
@@ -227,6 +228,7 @@ class TrustedIssuer:
             lineage.confirmation,
             lineage.session,
             lineage.limits if self._quota is None else read_claimed(raw, self._quota),
+            read_reference(raw) if self.content.status_lists else None,
         )
 
     def _next_end(self, now_s: float) -> float:

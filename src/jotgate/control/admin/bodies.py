@@ -224,6 +224,7 @@ class NewIssuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     claims: ClaimsEntry | None = None
     equal: dict[str, str | bool | int] | None = None
     logout_audiences: tuple[str, ...] = ()
+    status_lists: bool = False
     refresh: str = "5m"
     cooldown: str = "30s"
     fetches_per_minute: int = 10

@@ -42,6 +42,8 @@ GATES: Final = (
     Gate("metering_us", "CPU of reserving of four quotas and settling, from leases that are held", "µs", 3.0),
     Gate("token_cpu_us", "CPU per issued token over oidc-provider's, both in memory", "x", 0.5, None, OVER_PROVIDER),
     Gate("decision_cpu_us", "CPU of a decision for a proxy over HTTP", "µs", 45.0),
+    Gate("mcp_added_us", "p50 that a tool call of MCP gains on its way", "µs", 1_000.0),
+    Gate("mcp_stream_kib", "memory of an open subscription of MCP", "KiB", 40.0),
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),
     Gate("help_s", "`jotgate --help`", "s", 0.2),

@@ -29,7 +29,8 @@ class Plan:
     closed: as much as goes, in `closed_laps` of `closed_s`, between which the others have theirs, for tokens over
     `token_connections`; rate: latency at a fixed rate; steady: cost at a fixed rate; large: prompts of `large_chars`;
     fresh: a new TLS connection for each request; paced and blast: streams; verify: tokens, of which `verify_cold` are
-    new to the verifier in each round and `verify_warm` are not; meter: calls that reserve of quotas and settle.
+    new to the verifier in each round and `verify_warm` are not; meter: calls that reserve of quotas and settle;
+    mcp: calls of a tool.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Plan:
     verify_warm: int
     meter_rounds: int
     meter_calls: int
+    mcp_rounds: int
+    mcp_calls: int
     start_samples: int
     help_samples: int
 
@@ -91,6 +94,8 @@ FULL: Final = Plan(
     verify_warm=10_000,
     meter_rounds=5,
     meter_calls=1_000_000,
+    mcp_rounds=7,
+    mcp_calls=1_000,
     start_samples=5,
     help_samples=9,
 )
@@ -122,6 +127,8 @@ QUICK: Final = Plan(
     verify_warm=10_000,
     meter_rounds=3,
     meter_calls=100_000,
+    mcp_rounds=3,
+    mcp_calls=300,
     start_samples=3,
     help_samples=5,
 )

@@ -9,6 +9,7 @@ from typing import Final
 from bench.admission import Admissions
 from bench.candidates import TABLES, Comparison, Table
 from bench.gates import Verdict
+from bench.mcp import McpCost
 from bench.memory import Idle
 from bench.metering import LIMITS, Meterings
 from bench.metrics import METRICS, Metric
@@ -44,6 +45,7 @@ class Report:
     possession: Possession | None
     admissions: Admissions | None
     meterings: Meterings | None
+    mcp: McpCost | None
     starts: Starts | None
     idle: Mapping[str, Idle]
     blocks: Blocks | None
@@ -81,6 +83,7 @@ def to_json(report: Report) -> str:
         "possession": asdict(report.possession) if report.possession else None,
         "admissions": asdict(report.admissions) if report.admissions else None,
         "meterings": asdict(report.meterings) if report.meterings else None,
+        "mcp": asdict(report.mcp) if report.mcp else None,
         "starts": asdict(report.starts) if report.starts else None,
         "idle": {name: asdict(idle) for name, idle in report.idle.items()},
         "blocks": asdict(report.blocks) if report.blocks else None,
@@ -105,6 +108,7 @@ def to_markdown(report: Report) -> str:
         possession_table(report.possession),
         admissions_table(report.admissions),
         metering_lines(report.meterings),
+        mcp_lines(report.mcp),
         idle_table(report.idle),
         blocks_table(report.blocks),
         ("", "## How to read this", "", HOW_TO_READ, ""),
@@ -245,6 +249,21 @@ def metering_lines(found: Meterings | None) -> list[str]:
         "",
         f"{found.calls:,} calls in a loop reserve and settle under limits on {levels}, from leases that are held.",
         f"CPU time a call: {_cell(summarise(found.us), 2, 'µs')}.",
+    ]
+
+
+def mcp_lines(found: McpCost | None) -> list[str]:
+    """What the way to an MCP server costs."""
+    if found is None:
+        return []
+    return [
+        "",
+        "## MCP",
+        "",
+        f"{found.calls:,} calls of a tool a round, one after another, straight and through the gateway in turn.",
+        f"Added to the median call: {_cell(summarise(found.added_us), 0, 'µs')}.",
+        f"Each of {found.subscriptions:,} open subscriptions takes {found.subscription_kib:.1f} KiB (PSS), the connection"
+        " to its server included.",
     ]
 
 

@@ -35,6 +35,7 @@ from bench.jotgate import (
     write_configuration,
 )
 from bench.load import Load
+from bench.mcp import McpCost, measure_mcp
 from bench.memory import Idle, measure_idle
 from bench.metering import Meterings, measure_metering
 from bench.mock import start_mock
@@ -81,6 +82,7 @@ class Run:
         possession = self._possession()
         admissions = self._admissions()
         meterings = self._meterings()
+        mcp = self._mcp()
         starts = self._starts()
         idle = self._idle()
         blocks, reload_fault = self._reloads()
@@ -91,7 +93,8 @@ class Run:
         ratios = {one: summary.ratios(visits, one) for one in compared}
         medians = summary.medians(visits)
         deciding = {"decision_cpu_us": medians.get(names.JOTGATE_DECIDING, {}).get("request_cpu_us")}
-        apart = [part.summaries() for part in (verification, admissions, meterings, starts, blocks) if part is not None]
+        parts = (verification, admissions, meterings, mcp, starts, blocks)
+        apart = [part.summaries() for part in parts if part is not None]
         return Report(
             taken_at=taken_at,
             plan=self._plan,
@@ -103,6 +106,7 @@ class Run:
             possession=possession,
             admissions=admissions,
             meterings=meterings,
+            mcp=mcp,
             starts=starts,
             idle=idle,
             blocks=blocks,
@@ -145,6 +149,13 @@ class Run:
             return None
         progress("metering calls")
         return measure_metering(self._plan.meter_rounds, self._plan.meter_calls)
+
+    def _mcp(self) -> McpCost | None:
+        if names.JOTGATE not in self._names:
+            return None
+        progress("calling tools and subscribing over MCP")
+        plan, cores = self._plan, (self._load_core, self._core)
+        return measure_mcp(self._folder / "mcp", cores, plan.mcp_rounds, plan.mcp_calls, plan.idle_streams)
 
     def _starts(self) -> Starts | None:
         if names.JOTGATE not in self._names:

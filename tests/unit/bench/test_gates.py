@@ -81,6 +81,8 @@ def test_the_limits_are_those_that_were_promised() -> None:
         ("", "metering_us", 3.0, None),
         ("jotgate-issuing-memory / oidc-provider", "token_cpu_us", 0.5, None),
         ("", "decision_cpu_us", 45.0, None),
+        ("", "mcp_added_us", 1_000.0, None),
+        ("", "mcp_stream_kib", 40.0, None),
         ("", "first_s", 2.0, None),
         ("", "again_s", 2.0, None),
         ("", "help_s", 0.2, None),

@@ -8,13 +8,14 @@ import pytest
 from bench.admission import MANY, NONE, Admissions
 from bench.candidates import OVER_NGINX, TWO_WORKERS
 from bench.gates import judge
+from bench.mcp import McpCost
 from bench.memory import Idle, Memory
 from bench.metering import Meterings
 from bench.plan import FULL
 from bench.possession import ASK, JUDGE, READ, Possession
 from bench.possession import BARE as BARE_PROOF
 from bench.reload import Blocks
-from bench.report import Report, admissions_table, metering_lines, possession_table, to_json, to_markdown
+from bench.report import Report, admissions_table, mcp_lines, metering_lines, possession_table, to_json, to_markdown
 from bench.rounds import Visit
 from bench.starting import Starts
 from bench.summary import Summary, medians, ratios
@@ -59,6 +60,7 @@ def report(
         possession=POSSESSION,
         admissions=ADMISSIONS,
         meterings=METERINGS,
+        mcp=MCP,
         starts=starts,
         idle={"nginx": Idle(1_000, Memory(10.0, 8.0), Memory(30.0, 18.0))},
         blocks=blocks,
@@ -73,6 +75,7 @@ VERIFICATION = Verification(
 )
 POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [5.0]})
 METERINGS = Meterings(1_000_000, [1.5, 2.0, 2.5])
+MCP = McpCost(1_000, 500, [150.0, 180.0, 170.0], 13.25)
 ADMISSIONS = Admissions({NONE: [6.0, 8.0], MANY: [6.3, 8.8]})
 STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
 
@@ -207,6 +210,13 @@ def test_what_policies_cost_stands_beside_a_call_without() -> None:
     assert f"| {NONE} | 7.00 (6.00 to 8.00) | 1.00 x (1.00 to 1.00) |" in lines
     assert any(line.startswith(f"| {MANY} |") and "(1.05 to 1.10)" in line for line in lines)
     assert admissions_table(None) == []
+
+
+def test_what_the_way_to_a_tool_costs_is_told() -> None:
+    lines = mcp_lines(MCP)
+    assert "Added to the median call: 170 µs (150 to 180)." in lines
+    assert any(line.startswith("Each of 500 open subscriptions takes 13.2 KiB") for line in lines)
+    assert mcp_lines(None) == []
 
 
 def test_what_quotas_cost_is_told_with_what_they_are() -> None:

@@ -262,8 +262,7 @@ def mcp_lines(found: McpCost | None) -> list[str]:
         "",
         f"{found.calls:,} calls of a tool a round, one after another, straight and through the gateway in turn.",
         f"Added to the median call: {_cell(summarise(found.added_us), 0, 'µs')}.",
-        f"Each of {found.subscriptions:,} open subscriptions takes {found.subscription_kib:.1f} KiB (PSS), the connection"
-        " to its server included.",
+        f"Each of {found.subscriptions:,} open subscriptions takes {found.subscription_kib:.1f} KiB (PSS).",
     ]
 
 

@@ -17,7 +17,7 @@ from jotgate.cli import main
 from jotgate.jose.keys import generate
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import until
-from tests.integration.exchanges import Answer
+from tests.integration.exchanges import Answer, exchange_at, statuses
 from tests.planes import CONFIGURATION, Plane, PlaneStage, command, plane_stage
 from tests.token_stage import claims_of
 
@@ -92,6 +92,16 @@ def test_no_token_and_a_bad_one_are_told_what_is_wanted(stage: PlaneStage, plane
     assert bad.status == 401
     assert 'error="invalid_token"' in challenge(bad)
     assert bad.json["error"]["code"]
+    assert len(stage.upstream.requests) == before
+
+
+def test_of_two_tokens_none_counts(stage: PlaneStage, plane: Plane, good: str) -> None:
+    before = len(stage.upstream.requests)
+    for tokens in ((good, "other"), ("other", good), (good, good)):
+        fields = "".join(f"Authorization: Bearer {token}\r\n" for token in tokens)
+        raw = f"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n{fields}\r\n"
+        (status,) = statuses(exchange_at(plane.port, raw.encode()))
+        assert status in {400, 401}
     assert len(stage.upstream.requests) == before
 
 

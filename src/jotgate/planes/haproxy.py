@@ -12,7 +12,9 @@ from jotgate.planes.facts import KEY_FILES, Endpoint, Facts, Printed, PrintedFil
 from jotgate.planes.haproxy_question import print_question
 
 _VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}")
+# What may stand in the name of a file, and in a condition, as it is.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_SCOPE: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 _TOLD: Final = {"X-Jot-Subject": "sub", "X-Jot-Client": "client_id", "X-Jot-Tenant": "tenant", "X-Jot-Scopes": "scope"}
 # HAProxy reads no list and no object of a payload, but what stands in it (RFC 9449 s6.1, RFC 8705 s3.1).
 _AUDIENCES_READ: Final = 4
@@ -24,13 +26,13 @@ def print_haproxy(facts: Facts, wish: Wish) -> Printed:
     """A whole configuration, its keys, and the question; they name one another below `wish.folder`.
 
     Raises:
-        ValueError: HAProxy knows the algorithm of none of the keys, and nobody is to be asked.
+        ValueError: nobody is to be asked, and HAProxy cannot verify by one of the keys, or cannot look at a scope.
     """
-    keys = [key for key in facts.keys if key.algorithm in _VERIFIES]
+    keys = [key for key in facts.keys if key.algorithm in _VERIFIES and _PLAIN.fullmatch(key.kid)]
     if wish.offline and len(keys) < len(facts.keys):
-        raise ValueError(
-            "HAProxy verifies RS256 to ES512 alone, and a key of this installation is of another algorithm"
-        )
+        raise ValueError("HAProxy verifies RS256 to ES512, by keys with plain names; a key here is not such a one")
+    if wish.offline and not all(map(_SCOPE.fullmatch, facts.scopes)):
+        raise ValueError("a scope that is asked for has signs that HAProxy's configuration takes for its own")
     text = "\n".join(_lines(facts, wish, keys)) + "\n"
     files = [PrintedFile("haproxy.cfg", text), *(PrintedFile(_file(key), key.pem) for key in keys)]
     if not wish.offline:
@@ -59,6 +61,8 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield "  http-request del-header x-jot- -m beg"
     yield "  # A field that Connection names need not be passed on, and so not what jotgate says."
     yield "  http-request deny status 400 if { req.hdr(connection) -m sub -i x-jot x_jot }"
+    yield "  # Of two tokens, one would be judged and perhaps another read."
+    yield "  http-request deny status 400 if { req.fhdr_cnt(authorization) gt 1 }"
     yield "  http-request set-var(txn.jot_token) http_auth_bearer"
     yield from _verifying(facts, wish, keys)
     if wish.offline:

@@ -1,6 +1,7 @@
 """What tells upstreams who calls, and what tells planes that ask nobody what was revoked, at a running gateway."""
 
 import json
+import time
 import urllib.request
 import zlib
 from base64 import urlsafe_b64decode
@@ -12,7 +13,10 @@ from urllib.parse import urlsplit
 import jwt as other_library
 import pytest
 
+from jotgate.core.status_lists import StatusRules, list_claims, pack_statuses
+from jotgate.testing.issuer_server import IssuerServer, issuer_in_thread
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
+from jotgate.testing.upstream import unary
 
 AUDIENCE: Final = "https://orders.example"
 CONFIG: Final = f"""
@@ -36,9 +40,26 @@ status_list_ttl = "5s"
 """
 
 
+ELSEWHERE: Final = """
+[[issuers]]
+name = "elsewhere"
+issuer = "{issuer}"
+jwks_url = "{jwks_url}"
+audiences = ["shop"]
+status_lists = true
+"""
+
+
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    with running_gateway(CONFIG) as running:
+def elsewhere() -> Iterator[IssuerServer]:
+    with issuer_in_thread() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def gateway(elsewhere: IssuerServer) -> Iterator[Gateway]:
+    where = ELSEWHERE.format(issuer=elsewhere.issuer, jwks_url=elsewhere.jwks_url)
+    with running_gateway(CONFIG + where) as running:
         yield running
 
 
@@ -107,3 +128,32 @@ def test_a_revoked_token_shows_in_its_list(gateway: Gateway) -> None:
     until(lambda: status_of(token) == 1, "the revoked token shows")
     assert status_of(other) == 0
     assert decide(gateway, token)[0] == 401
+
+
+def put_list(elsewhere: IssuerServer, number: int, invalid: tuple[int, ...] = ()) -> str:
+    """Publish a list of the other issuer, which may be kept for a minute; where it is."""
+    uri = f"{elsewhere.origin}/lists/{number}"
+    maker = elsewhere.maker("shop")
+    claims = list_claims(uri, pack_statuses(invalid), time.time(), StatusRules(on=True, ttl_s=60, life_s=600))
+    elsewhere.answers[f"/lists/{number}"] = unary(
+        maker.seal(maker.header(typ="statuslist+jwt"), claims), 200, b"Cache-Control: no-store"
+    )
+    return uri
+
+
+def test_what_another_issuer_says_in_its_list_is_looked_up_once_while_it_may_be_kept(
+    gateway: Gateway, elsewhere: IssuerServer
+) -> None:
+    uri = put_list(elsewhere, 1, (7,))
+
+    def passes(index: int, where: str = uri) -> int:
+        place = {"status_list": {"idx": index, "uri": where}}
+        return decide(gateway, elsewhere.mint("shop", status=place, scope="ai", jti=f"{where} {index}"))[0]
+
+    assert [passes(index) for index in (6, 7, 8, 7, 6)] == [200, 401, 200, 401, 200]
+    assert elsewhere.count("/lists/1") == 1
+    assert passes(1 << 40) == 503
+    assert passes(1, f"{elsewhere.origin}/lists/2") == 503
+    assert passes(1, "http://127.0.0.1:1/lists/1") == 503
+    put_list(elsewhere, 3)
+    assert passes(7, f"{elsewhere.origin}/lists/3") == 200

@@ -28,7 +28,7 @@ from jotgate.assembly.kong_auth_room import KongAuthRoom
 from jotgate.assembly.loading import Loaded
 from jotgate.assembly.login_room import LoginRoom
 from jotgate.assembly.means import Opener, means_at_start
-from jotgate.assembly.narrowing import narrowing_routes
+from jotgate.assembly.narrowing import narrowing_routes, open_minter
 from jotgate.assembly.policies import PolicyReader
 from jotgate.assembly.policy_room import PolicyRoom
 from jotgate.assembly.quota_room import QuotaRoom
@@ -48,6 +48,7 @@ from jotgate.control.metrics import build_metrics, metrics_route
 from jotgate.control.oauth import oauth_routes
 from jotgate.control.operator import build_operator, order_route
 from jotgate.control.public import build_public
+from jotgate.control.realtime import secrets_route
 from jotgate.control.server import ControlServer
 from jotgate.control.usage import usage_route
 from jotgate.core.claims import ACCESS_TOKEN
@@ -283,7 +284,7 @@ def _build_server(
     tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable).placing(statuses.places)
     rooms.upstreams.speak_by(keys.authority.issuer_url, signers, clock)
     verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    statuses_elsewhere = open_status_reader(reloader)
+    statuses_elsewhere = open_status_reader(reloader, others.keys)
     reporter.bus.answers.serve_statuses(statuses_elsewhere.look)
     verify = rooms.personal.verifier(statuses_elsewhere.verifying(verifier.verify))
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
@@ -325,6 +326,7 @@ def _build_server(
                     room.key_set,
                     figures,
                     usage_route(verify, quota_room.usage),
+                    secrets_route(open_minter(parts).mint),
                     *oauth_routes(oauth),
                     statuses.route,
                     open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),

@@ -155,7 +155,7 @@ def _check_audiences(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
 def _check_logout(entry: IssuerEntry, profile: Profile) -> Iterator[Fault]:
     if entry.status_lists and way_of(entry) == SECRET:
         yield "status_lists", "stands at an issuer with a shared secret, and lists are signed with a key that is public"
-    if entry.status_lists and not (entry.issuer or profile.issuer):
+    elif entry.status_lists and not (entry.issuer or profile.issuer):
         yield (
             "status_lists",
             "stands at an issuer without an 'iss', by which its lists are known; write it",

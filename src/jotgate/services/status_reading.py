@@ -10,16 +10,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jotgate.core.issuers import KeySource
-from jotgate.core.key_fetches import Get, Got
+from jotgate.core.key_fetches import Get, Got, KeysOutcome
 from jotgate.core.principals import Principal
 from jotgate.core.status_lists import LIST_MEDIA_TYPE, LIST_TYPE, VALID, StatusList, read_list
 from jotgate.core.status_references import StatusFound, StatusQuestion
-from jotgate.errors import JotgateError, StatusUnresolved, TokenRevoked
+from jotgate.errors import JotgateError, KeyUnknown, KeyUnpublished, StatusUnresolved, TokenRevoked
 from jotgate.jose import jws, jwt
 from jotgate.jose.algorithms import ALGORITHMS
-from jotgate.jose.jwt import Expectation
+from jotgate.jose.jws import Jws
+from jotgate.jose.jwt import Claims, Expectation
 from jotgate.ports import Clock, KeyFetch
 from jotgate.services.federation import Federation
+from jotgate.services.key_seeking import seek
 
 HELD_MAX: Final = 32
 """So many lists are held; the one that was fetched first goes."""
@@ -36,7 +38,8 @@ _LIFE_S: Final = 10 * 366 * 86_400
 class StatusReader:
     """Control's reader. Mutable: the lists that it holds, those that failed, and what is being fetched.
 
-    `federation` and `sources` are those in effect. A fault is told of by `tell`, once for each failed fetch.
+    `federation` and `sources` are those in effect; `wanted` has the keys of an issuer fetched, as for `seek`. `tell`
+    hears of a fault, once for each fetch that failed.
     """
 
     def __init__(
@@ -46,12 +49,14 @@ class StatusReader:
         *,
         federation: Callable[[], Federation],
         sources: Callable[[], tuple[KeySource, ...]],
+        wanted: Callable[[str], Awaitable[KeysOutcome]],
         tell: Callable[[str], object],
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._federation = federation
         self._sources = sources
+        self._wanted = wanted
         self._tell = tell
         self._held: dict[tuple[str, str], tuple[StatusList | None, float]] = {}
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
@@ -120,9 +125,14 @@ class StatusReader:
         got = await self._fetch.get(Get(question.uri, source.timeout_s, roots=source.roots, accept=LIST_MEDIA_TYPE))
         if not isinstance(got, Got):
             raise ValueError(getattr(got, "reason", "answered that nothing has changed, which nobody asked"))
-        now_s = self._clock.now_s()
         parsed = jws.parse(got.body.strip(), LIST_BYTES_MAX)
         claims = jwt.read_claims(parsed.payload)
+        await seek(lambda: self._verify(question.issuer, parsed, claims), self._wanted)
+        return read_list(claims, question.uri)
+
+    def _verify(self, name: str, parsed: Jws, claims: Claims) -> None:
+        """Hold a list to the rules of its issuer, as they are now. Raises TokenError, IssuerUnavailable."""
+        issuer, now_s = self._federation().find(name), self._clock.now_s()
         content = issuer.content
         expectation = Expectation(
             issuer=content.issuer if claims.iss is not None else None,
@@ -134,8 +144,10 @@ class StatusReader:
             required=frozenset(("sub", "iat")),
             endless=True,
         )
-        jwt.verify_read(parsed, claims, issuer.keys_at(now_s), expectation, now_s)
-        return read_list(claims, question.uri)
+        try:
+            jwt.verify_read(parsed, claims, issuer.keys_at(now_s), expectation, now_s)
+        except KeyUnknown as refusal:
+            raise KeyUnpublished(content.name, refusal.message) from None
 
 
 def _is_near(uri: str, source: KeySource, issuer: str) -> bool:

@@ -71,6 +71,7 @@ BROKEN = {
     _PUBLIC + 'logout_audiences = [""]': ("logout_audiences", "holds one that no token has"),
     _PUBLIC + 'logout_audiences = "client"': ("logout_audiences", "must be a list of texts"),
     _SECRET + 'logout_audiences = ["client"]': ("logout_audiences", "an issuer without an 'iss'"),
+    _SECRET + "status_lists = true": ("status_lists", "lists are signed with a key that is public"),
     _PUBLIC + "types = []": ("types", "is empty"),
     _PUBLIC + 'leeway = "2m"': ("leeway", 'must be at most "60s"'),
     _PUBLIC + 'leeway = "61s"': ("leeway", 'must be at most "60s"'),

@@ -54,7 +54,7 @@ def test_TX_01_a_bound_that_is_no_parameter_is_refused_and_not_passed_over(
     floor.put(client("ci", grants=tuple(GRANT_TYPES.values())))
     told = floor.post("/oauth/token", {"grant_type": grant, name: "10"}, authorization=basic("ci"))
     assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
-    what = "is not offered yet" if name.startswith("tool") else "is no parameter"
+    what = "is not offered" if name.startswith("tool") else "is no parameter"
     assert f"'{name}' {what}" in told.json()["error_description"]
     refusal = refused(floor, floor.made().token, **{name: "10"})
     assert (refusal.error, refusal.code) == ("invalid_request", Code.OAUTH_MALFORMED)

@@ -66,7 +66,8 @@ def add_later_options(parser: argparse.ArgumentParser) -> None:
 
 def add_tool_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that stands for what cannot be set yet."""
-    parser.add_argument("--tool", action="append", metavar="TOOL", help="refused: tools come with MCP routes")
+    refused = "refused: tools are scopes, such as mcp:files:read_file"
+    parser.add_argument("--tool", action="append", metavar="TOOL", help=refused)
 
 
 def later_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def create(arguments: argparse.Namespace) -> int:
     from jotgate.core.personal_tokens import PersonalOrder
 
     if arguments.tool:
-        raise UsageError("a personal token has no tools: tools come with MCP routes", hint="Leave --tool out")
+        text = "a personal token has no tools: tools are scopes, such as mcp:files:read_file"
+        raise UsageError(text, hint="Name them with --scope, and leave --tool out")
     scopes, ttl_s = _scopes(arguments.scope), _duration_s(arguments.ttl)
     models = tuple(arguments.model) if arguments.model else None
     answer = _ask(

@@ -98,7 +98,7 @@ def create(arguments: argparse.Namespace) -> int:
     from jotgate.core.values import parse_duration_s
 
     if arguments.tool:
-        raise UsageError("a token has no tools: tools come with MCP routes", hint="Leave --tool out")
+        raise UsageError("a token has no tools: tools are scopes, such as mcp:files:read_file", hint="Use --scope")
     try:
         request = TokenRequest(
             subject=arguments.subject,

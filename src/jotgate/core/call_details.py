@@ -108,7 +108,7 @@ def _read_call(found: object) -> CallDetails:
         raise _refused("an object is of a type that is not known here", hint=f"The type is '{CALL_TYPE}'")
     for name in found:
         if name not in _MEMBERS:
-            later = f"'{name}' is not offered yet: {NOT_OFFERED[name]}" if name in NOT_OFFERED else ""
+            later = f"'{name}' is not offered: {NOT_OFFERED[name]}" if name in NOT_OFFERED else ""
             raise _refused(
                 later or "an object has a member that its type does not have", hint="It has actions, models, limits"
             )

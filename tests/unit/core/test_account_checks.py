@@ -160,7 +160,7 @@ def test_all_faults_are_told_at_once() -> None:
 def test_tools_and_limits_are_refused_with_what_they_come_with(values: type[ClientValues]) -> None:
     given = msgspec.json.decode(b'{"tools":["a"],"limits":{"requests":1}}', type=values)
     assert check_values(given, "x") == [
-        ("tools", "tools come with MCP routes"),
+        ("tools", "tools are scopes, such as mcp:files:read_file"),
         ("limits", "limits of accounts are set with 'jotgate quota set'"),
     ]
     # Saying that there are none is setting them, too.

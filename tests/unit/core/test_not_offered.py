@@ -9,7 +9,7 @@ from jotgate.errors import OAuthMalformed
 
 @pytest.mark.parametrize("name", [*NOT_OFFERED, *(name[:-1] for name in NOT_OFFERED)])
 def test_a_bound_that_there_is_not_yet_is_refused(name: str) -> None:
-    with pytest.raises(OAuthMalformed, match=f"'{name}' is not offered yet") as caught:
+    with pytest.raises(OAuthMalformed, match=f"'{name}' is not offered") as caught:
         check_offered(read_form(f"scope=ai&{name}=x".encode(), FORM_TYPE))
     assert caught.value.hint == f"Leave out '{name}'"
 

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Final
 
 import uvicorn
@@ -35,7 +36,6 @@ from pydantic import BaseModel
 
 _PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 _SILENCE: Final = base64.b64encode(b"RIFF\x24\0\0\0WAVEfmt ").decode()
-_STEP_S: Final = 0.02
 _RETRY_MS: Final = 100
 _READS: Final = ToolAnnotations(read_only_hint=True)
 
@@ -109,7 +109,6 @@ async def test_tool_with_logging(ctx: Context) -> str:
     """Say something in the log meanwhile."""
     for said in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await ctx.info(said)
-        await asyncio.sleep(_STEP_S)
     return "Tool with logging executed successfully"
 
 
@@ -118,7 +117,6 @@ async def test_tool_with_progress(ctx: Context) -> str:
     """Tell how far it has come."""
     for done in (0, 50, 100):
         await ctx.report_progress(done, 100, f"Completed step {done} of 100")
-        await asyncio.sleep(_STEP_S)
     return "done"
 
 
@@ -169,7 +167,7 @@ def greet(name: str = "nobody") -> str:
 @server.tool()
 async def slow_compute(seconds: float = 0, label: str = "") -> str:
     """Answer when so much time has passed."""
-    await asyncio.sleep(seconds)
+    await _pass(seconds)
     return label or "done"
 
 
@@ -198,7 +196,7 @@ async def test_reconnection(ctx: Context) -> str:
     """Close the stream amid the call: the client comes back for the rest."""
     await ctx.info("Before disconnect")
     await ctx.close_sse_stream()
-    await asyncio.sleep(2 * _RETRY_MS / 1_000)
+    await _pass(2 * _RETRY_MS / 1_000)
     await ctx.info("After reconnect")
     return "Reconnection test completed"
 
@@ -214,7 +212,7 @@ async def wait(ctx: Context, name: str) -> str:
     """Wait until nobody wants the answer any more."""
     await ctx.report_progress(0, 1, "waiting")
     try:
-        await asyncio.sleep(60)
+        await _pass(60)
     except asyncio.CancelledError:
         _cancelled.append(name)
         raise
@@ -291,12 +289,18 @@ def test_prompt_with_image() -> list[UserMessage]:
 
 @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
 async def complete(
-    ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the SDK passes all three
+    ref: PromptReference | ResourceTemplateReference,
     argument: CompletionArgument,
-    context: CompletionContext | None,  # noqa: ARG001 - the same
+    context: CompletionContext | None,
 ) -> Completion:
     """What an argument may be."""
     return Completion(values=[f"{argument.value}…"], total=1, has_more=False)
+
+
+async def _pass(seconds: float) -> None:
+    """Take so long: this is a server that does."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), seconds)
 
 
 def _resource(uri: str, mime_type: str, text: str) -> EmbeddedResource:

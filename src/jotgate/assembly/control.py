@@ -37,7 +37,7 @@ from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.rooms import Others, Rooms, open_rooms
 from jotgate.assembly.sources import unpack
-from jotgate.assembly.status_looking import open_status_reader
+from jotgate.assembly.status_looking import open_verifying
 from jotgate.assembly.status_room import StatusRoom
 from jotgate.assembly.system import SystemClock
 from jotgate.assembly.token_routes import open_holder_desk, open_token_desk, token_routes
@@ -72,7 +72,6 @@ from jotgate.processes.child import Assignment
 from jotgate.processes.sockets import listen_tcp, local_url
 from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.issuable import Issuable
-from jotgate.services.key_seeking import SeekingVerifier
 from jotgate.stores.accepted import ACCEPTED_BYTES_MAX, AcceptedText
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -268,14 +267,7 @@ def _build_server(
 ) -> ControlServer:
     """What control answers, to whom."""
     room, reloader, clock = reporter.keys, reporter.reloader, reporter.clock
-    issuer_room = IssuerRoom(
-        others.issuers,
-        keys.access,
-        keys.authority.recorder,
-        clock,
-        look=lambda: keys.feed.look(room.renew),
-        states=lambda: reloader.effect.issuers,
-    )
+    issuer_room = _open_issuers(keys, others, reporter)
     policy_room = PolicyRoom(keys, others.policies, reloader, reporter.bus, clock)
     knows_zone = keys.authority.store.knows_zone
     issuable = Issuable(keys.revocations.revoked, lambda: reloader.effect.snapshot.issuers[0].leeway_s, knows_zone)
@@ -283,10 +275,7 @@ def _build_server(
     statuses = StatusRoom(keys, reloader, signers)
     tokens = keys.authority.tokens_of(ACCESS_TOKEN, signers, issuable).placing(statuses.places)
     rooms.upstreams.speak_by(keys.authority.issuer_url, signers, clock)
-    verifier = SeekingVerifier(lambda: reloader.effect.verifier, others.keys.wanted, clock)
-    statuses_elsewhere = open_status_reader(reloader, others.keys)
-    reporter.bus.answers.serve_statuses(statuses_elsewhere.look)
-    verify = rooms.personal.verifier(statuses_elsewhere.verifying(verifier.verify))
+    verify = rooms.personal.verifier(open_verifying(reloader, others.keys, reporter.bus))
     quota_room = QuotaRoom(keys, rooms.units, reloader, clock, verify)
     parts = open_parts(keys, reloader, verify, tokens, rooms.proofs)
     oauth = build_oauth(parts, others.keys.wanted)
@@ -320,21 +309,32 @@ def _build_server(
                 ),
             ),
         ),
-        public=rooms.children.beside(
-            by_face(
-                build_public(
-                    room.key_set,
-                    figures,
-                    usage_route(verify, quota_room.usage),
-                    secrets_route(open_minter(parts).mint),
-                    *oauth_routes(oauth),
-                    statuses.route,
-                    open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
-                ),
-                {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
-            )
+        public=by_face(
+            build_public(
+                room.key_set,
+                figures,
+                usage_route(verify, quota_room.usage),
+                secrets_route(open_minter(parts).mint),
+                *oauth_routes(oauth),
+                statuses.route,
+                open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
+                rooms.children.mount,
+            ),
+            {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
         ),
         metrics=build_metrics(figures),
+    )
+
+
+def _open_issuers(keys: OpenKeys, others: Others, reporter: Reporter) -> IssuerRoom:
+    """Who carries out orders about issuers."""
+    return IssuerRoom(
+        others.issuers,
+        keys.access,
+        keys.authority.recorder,
+        reporter.clock,
+        look=lambda: keys.feed.look(reporter.keys.renew),
+        states=lambda: reporter.reloader.effect.issuers,
     )
 
 

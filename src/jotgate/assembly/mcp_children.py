@@ -5,10 +5,10 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from starlette.types import ASGIApp
+from starlette.routing import Mount
 
 from jotgate.assembly.reload import Reloader
-from jotgate.control.mcp_children import beside_children
+from jotgate.control.mcp_children import children_mount
 from jotgate.core.mcp_children import ChildSpec, compile_children
 from jotgate.ports import Clock
 from jotgate.processes.mcp_child import ChildProcess, Launcher
@@ -43,9 +43,10 @@ class McpChildren:
         """End all children."""
         await self._bridges.close()
 
-    def beside(self, others: ASGIApp) -> ASGIApp:
-        """What answers workers for children, and lets others answer all else."""
-        return beside_children(self._bridges.find, others)
+    @property
+    def mount(self) -> Mount:
+        """What answers workers for children."""
+        return children_mount(self._bridges.find)
 
     async def _launch(self, spec: ChildSpec, hearing: Hearing) -> ChildProcess:
         sources = self._reloader.sources

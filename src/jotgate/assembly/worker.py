@@ -126,8 +126,8 @@ class Worker:
             settled=self._settle,
             slot=assignment.slot,
             workers=assignment.workers,
-            control_path=str(directory / "edge.sock"),
         )
+        self._worlds.control_path = str(directory / "edge.sock")
         self._worlds.revoked.follow(self._gateway.cuts.revoked)
         self._personal = PersonalLink(self._worlds.personal, self._gateway, self._link, self._clock, loop.call_soon)
         self._proofs = ProofLink(self._gateway, self._link, loop.call_soon)

@@ -80,9 +80,8 @@ class Worlds:
         settled: Callable[[int, float], None],
         slot: int = 0,
         workers: int = 1,
-        control_path: str = "",
     ) -> None:
-        self._control_path = control_path
+        self.control_path = ""
         self._loop = loop
         self._clock = clock
         self._swap = swap
@@ -165,7 +164,7 @@ class Worlds:
             return coze
         port: OpenAIUpstream | McpUpstream
         if upstream.kind == "mcp":
-            port = McpUpstream(upstream, self._loop, roots, self._control_path)
+            port = McpUpstream(upstream, self._loop, roots, self.control_path)
         else:
             port = OpenAIUpstream(upstream, self._loop, roots, SystemEntropy())
         pools[upstream.name] = port.pool

@@ -5,11 +5,13 @@ is told of that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from jotgate.core.mcp_children import HEAD
 from jotgate.core.mcp_eras import INITIALIZE
@@ -27,11 +29,11 @@ _STATUS_OF: Final = {-32601: 404, -32602: 400, -32020: 400, -32021: 400, -32022:
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, frozen=True):
     code: int = 0
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, frozen=True):
     method: str = ""
     error: _Error | None = None
 
@@ -39,16 +41,13 @@ class _Answer(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
-def beside_children(find: Callable[[str], Bridge | None], others: ASGIApp) -> ASGIApp:
-    """What is asked for children is answered here, and all else by others. Nothing that the edge passes on is."""
+def children_mount(find: Callable[[str], Bridge | None]) -> Mount:
+    """Where workers ask for children. What the edge passes on finds nothing there."""
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope["path"])
         fields = dict(scope["headers"])
-        if not path.startswith(HEAD) or _OF_EDGE in fields:
-            await others(scope, receive, send)
-            return
-        bridge = find(path[len(HEAD) :])
+        bridge = None if _OF_EDGE in fields else find(path[len(HEAD) :])
         if bridge is None:
             await _whole(send, 404, b"")
             return
@@ -57,7 +56,7 @@ def beside_children(find: Callable[[str], Bridge | None], others: ASGIApp) -> AS
         except JotgateError as error:
             await _whole(send, error.status, error_body(error), _JSON)
 
-    return dispatch
+    return Mount(HEAD.removesuffix("/"), app=dispatch)
 
 
 async def _answer(bridge: Bridge, scope: Scope, fields: dict[bytes, bytes], receive: Receive, send: Send) -> None:
@@ -91,7 +90,7 @@ async def _answer_message(
         await _whole(send, 202, b"")  # No caller's words change what the child takes its client for.
 
 
-async def _stream(lines: AsyncIterator[bytes], receive: Receive, send: Send, *, at_once: bool = False) -> None:
+async def _stream(lines: AsyncGenerator[bytes, None], receive: Receive, send: Send, *, at_once: bool = False) -> None:
     """Send what comes, as JSON if it is one answer and nothing before; end it when nobody reads it any more.
 
     `at_once`: it is a stream, whatever comes.
@@ -109,28 +108,33 @@ async def _stream(lines: AsyncIterator[bytes], receive: Receive, send: Send, *, 
         raise fault
 
 
-async def _send_all(lines: AsyncIterator[bytes], send: Send, *, at_once: bool) -> None:
+async def _send_all(lines: AsyncGenerator[bytes, None], send: Send, *, at_once: bool) -> None:
     begun = at_once
     try:
         if at_once:
             await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
             await send({"type": "http.response.body", "body": b"", "more_body": True})
-        async for line in lines:
-            answer = _decode(line)
-            if not begun and not answer.method:
-                status = 200 if answer.error is None else _STATUS_OF.get(answer.error.code, 200)
-                await _whole(send, status, line, _JSON)
-                return
-            if not begun:
+        async with aclosing(lines):
+            async for line in lines:
+                answer = _decode(line)
+                if not begun and not answer.method:
+                    await _whole(send, _status_of(answer), line, _JSON)
+                    return
+                if not begun:
+                    await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
                 begun = True
-                await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
-            await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
+                await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
         if begun:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except ChildGone:
         if not begun:
             raise
         # The stream breaks off, as the child has.
+
+
+def _status_of(answer: _Answer) -> int:
+    """The status of a whole answer, as a stateless server has it."""
+    return 200 if answer.error is None else _STATUS_OF.get(answer.error.code, 200)
 
 
 async def _read(receive: Receive) -> bytes:

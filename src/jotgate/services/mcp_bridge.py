@@ -7,7 +7,7 @@ later if it ends soon after each start.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, Literal, Protocol
 
@@ -144,7 +144,7 @@ class Bridge:
         if self._pipe is not None:
             await self._pipe.write(write_message(message))
 
-    async def ask(self, message: Message) -> AsyncIterator[bytes]:
+    async def ask(self, message: Message) -> AsyncGenerator[bytes, None]:
         """What the child says to a request, its answer last. Raises ChildGone; leaving it early cancels the request."""
         pipe = self._pipe
         if pipe is None:
@@ -168,7 +168,7 @@ class Bridge:
                 with suppress(ChildGone):
                     await pipe.write(_cancel(number))
 
-    async def news(self) -> AsyncIterator[bytes]:
+    async def news(self) -> AsyncGenerator[bytes, None]:
         """What a child of the older era says to nobody in particular: that what it offers has changed."""
         waiting = _Waiting(None, None)
         self._listeners.add(waiting)

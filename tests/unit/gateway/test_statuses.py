@@ -28,7 +28,7 @@ class Desk(Stage):
         if linked:
             self.statuses: Statuses = self.gateway.look_up_statuses_by(self.asked.append, at_once)
 
-    def call(self, index: int = 7) -> tuple[RecordingCaller, Running | None]:
+    def bring(self, index: int = 7) -> tuple[RecordingCaller, Running | None]:
         """A call with a token that stands at this place."""
         token = self.issuer.with_claims(status={"status_list": {"idx": index, "uri": URI}})
         return self.ask(request(BODY, authorization=b"Bearer " + token))
@@ -41,29 +41,29 @@ class Desk(Stage):
 
 def test_a_call_waits_for_its_status_once_and_goes_on() -> None:
     desk = Desk()
-    caller, running = desk.call()
+    caller, running = desk.bring()
     assert (caller.state, running is not None, desk.asked, desk.sent) == ("waiting", True, [QUESTION], 0)
     desk.statuses.answered(QUESTION, StatusFound(0, 60.0))
-    desk.call()
+    desk.bring()
     assert (desk.sent, desk.asked) == (2, [QUESTION])
 
 
 def test_a_token_that_does_not_count_is_refused_and_each_place_is_its_own() -> None:
     desk = Desk()
-    caller, _ = desk.call()
+    caller, _ = desk.bring()
     desk.statuses.answered(QUESTION, StatusFound(1, 60.0))
     assert caller.status == 401
     assert b"token_revoked" in caller.body
-    desk.call(8)
+    desk.bring(8)
     assert desk.asked[-1] == replace(QUESTION, index=8)
 
 
 def test_it_is_asked_for_again_when_it_is_old() -> None:
     desk = Desk()
-    desk.call()
+    desk.bring()
     desk.statuses.answered(QUESTION, StatusFound(0, 60.0))
     desk.clock.advance(60)
-    caller, _ = desk.call()
+    caller, _ = desk.bring()
     assert (caller.state, len(desk.asked)) == ("waiting", 2)
     desk.statuses.answered(QUESTION, StatusFound(1, 60.0))
     assert caller.status == 401
@@ -71,21 +71,21 @@ def test_it_is_asked_for_again_when_it_is_old() -> None:
 
 def test_what_is_not_known_is_503() -> None:
     desk = Desk()
-    caller, _ = desk.call()
+    caller, _ = desk.bring()
     desk.statuses.answered(QUESTION, None)
     assert caller.status == 503
     assert b"issuer_unavailable" in caller.body
-    late, _ = desk.call()
+    late, _ = desk.bring()
     desk.clock.advance(PATIENCE_S)
     desk.gateway.check_deadlines()
     assert late.status == 503
-    nobody, _ = Desk(linked=False).call()
+    nobody, _ = Desk(linked=False).bring()
     assert nobody.status == 503
 
 
 def test_control_that_was_started_again_is_asked_again() -> None:
     desk = Desk()
-    desk.call()
+    desk.bring()
     desk.statuses.ask_again()
     assert desk.asked == [QUESTION, QUESTION]
 
@@ -95,7 +95,7 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     for index in range(9):
         desk.statuses.answered(replace(QUESTION, index=index), StatusFound(0, 60.0))
-    desk.call(8)
+    desk.bring(8)
     assert desk.asked == []
-    desk.call(0)
+    desk.bring(0)
     assert desk.asked == [replace(QUESTION, index=0)]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -281,12 +281,7 @@ def _build_server(
     oauth = build_oauth(parts, others.keys.wanted)
     reporter.bus.answers.serve_forms(oauth.answer)
     reporter.bus.answers.serve_identities(open_identity_desk(keys, reloader, signers, verify).write)
-
-    def exposed() -> bytes:
-        tools = reloader.effect.snapshot.tools
-        return expose(census, others.keys.standings(), reporter.upstream_tokens(), tools)
-
-    figures = metrics_route(exposed, CONTENT_TYPE)
+    figures = metrics_route(_figures(census, others, reporter), CONTENT_TYPE)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
@@ -345,6 +340,12 @@ def _faces(keys: OpenKeys, reporter: Reporter, census: Census, rooms: Rooms) -> 
         **CozeRoom(rooms.upstreams.tokens, rooms.objects, reloader, clock).build(key_set),
         **KongAuthRoom(keys, reloader, clock, census).build(rooms.kong, key_set),
     }
+
+
+def _figures(census: Census, others: Others, reporter: Reporter) -> Callable[[], bytes]:
+    """What writes the figures of that moment."""
+    effect = reporter.reloader
+    return lambda: expose(census, others.keys.standings(), reporter.upstream_tokens(), effect.effect.snapshot.tools)
 
 
 async def _end_with_the_first(

@@ -25,10 +25,6 @@ class _Nobody:
         """Nobody sees any."""
 
 
-async def _told() -> None:
-    """No worker runs that would have to know."""
-
-
 def order_tools(directory: DataDirectory, sources: Sources, order: McpOrder) -> McpAnswer:
     """Do what is ordered about tools, and make the installation if this is the first start.
 
@@ -42,9 +38,8 @@ def order_tools(directory: DataDirectory, sources: Sources, order: McpOrder) -> 
             DirectAccess(authority.store),
             authority.recorder,
             SystemClock(),
-            _Nobody(),
-            told=_told,
-            running=False,
+            news=_Nobody(),
+            told=None,
         )
         return asyncio.run(desk.carry_out(order))
 

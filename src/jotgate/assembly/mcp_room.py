@@ -59,7 +59,9 @@ def open_mcp_room(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: Clo
     def grants() -> dict[str, TokenGrant]:
         return {one.upstream: one for one in reloader.effect.grants}
 
-    tools = ToolDesk(lambda: places_of(reloader.effect.config), keys.access, recorder, clock, LoggedTools(), told=told)
+    tools = ToolDesk(
+        lambda: places_of(reloader.effect.config), keys.access, recorder, clock, news=LoggedTools(), told=told
+    )
     credentials = McpCredentialDesk(
         lambda: CredentialPlaces(reloader.effect.config.mcp.servers, grants()),
         upstreams.kept,

@@ -200,7 +200,7 @@ class AllServers:
             caller=caller,
             server=server,
             place=place,
-            peer=self._means.peers.find(server, place),
+            peer=self._means.peers.find(server, place, opened.principal),
             message=message,
             era=era,
             allowed=allowed,

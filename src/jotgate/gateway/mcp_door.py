@@ -248,7 +248,7 @@ class McpDoor:
     # What is known of a server
 
     def _peer(self, opened: Opened, server: McpServer) -> Peer:
-        return self._means.peers.find(server, place_of(opened.world, server))
+        return self._means.peers.find(server, place_of(opened.world, server), opened.principal)
 
     def _knows(self, talk: Talk) -> bool:
         peer = talk.peer

@@ -207,10 +207,13 @@ class News:
                 del self._feeds[name]
 
     def _feed(self, talk: Talk) -> Feed:
-        found = self._feeds.get(talk.server.name)
+        key = talk.server.name
+        if talk.server.of_callers:  # What one's credential lets hear is for nobody else.
+            key = f"{key} {talk.opened.principal.issuer} {talk.opened.principal.subject}"
+        found = self._feeds.get(key)
         if found is None or found.peer is not talk.peer:
             listeners = {} if found is None else found.listeners
-            found = self._feeds[talk.server.name] = Feed(talk.peer, talk.place, talk.asker)
+            found = self._feeds[key] = Feed(talk.peer, talk.place, talk.asker)
             found.listeners.update(listeners)
             if talk.peer.conversation is None:
                 self._means.spawn(partial(_know, talk)())

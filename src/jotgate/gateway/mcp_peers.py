@@ -5,6 +5,7 @@ for the caller: in one session with a server of the older era, and in none with 
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Final, Generic, TypeVar
 
@@ -17,11 +18,14 @@ from jotgate.core.mcp_eras import DISCOVER, INITIALIZE, INITIALIZED, LEGACY, STA
 from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, VERSION_KEY, encode
 from jotgate.core.mcp_servers import McpServer
 from jotgate.core.mcp_tools import Tool, read_tools
+from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamFailed, UpstreamRefused, UpstreamTorn
 from jotgate.gateway.mcp_asking import Asker, Members, Reply, ask
 from jotgate.gateway.world import Place
 from jotgate.ports import Clock
 
+PEERS_MAX: Final = 4_096
+"""Of so many servers, or callers' servers, something is known; of which it was wanted longest ago goes first."""
 PAGES_MAX: Final = 64
 """A list of more pages is read no further."""
 _ACCEPT: Final = b"Accept: application/json, text/event-stream\r\n"
@@ -205,20 +209,33 @@ class Peer:
         return self.tools
 
 
+_Key = tuple[str, str, str]
+"""A server, and by issuer and subject the caller whose it is; empty: it is all callers'."""
+
+
 class Peers:
-    """The servers of the newest world. Mutable: them, by name."""
+    """The servers of the newest world. Mutable: them, by name, and by caller where each has a credential of its own."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._by_name: dict[str, tuple[Place, Peer]] = {}
+        self._held: OrderedDict[_Key, tuple[Place, Peer]] = OrderedDict()
 
-    def find(self, server: McpServer, place: Place) -> Peer:
-        """What is known of a server; nothing of one that has been set up anew."""
-        held = self._by_name.get(server.name)
+    def find(self, server: McpServer, place: Place, principal: Principal) -> Peer:
+        """What is known of a server; nothing of one that has been set up anew.
+
+        What it has told one caller, and a session that is begun with one's credential, are no others'.
+        """
+        key = (server.name, "", "")
+        if server.of_callers:
+            key = (server.name, principal.issuer, principal.subject)
+        held = self._held.get(key)
         if held is not None and held[0] is place and held[1].server == server:
+            self._held.move_to_end(key)
             return held[1]
         peer = Peer(server, self._clock)
-        self._by_name[server.name] = (place, peer)
+        self._held[key] = (place, peer)
+        if len(self._held) > PEERS_MAX:
+            self._held.popitem(last=False)
         return peer
 
 

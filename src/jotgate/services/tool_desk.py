@@ -42,7 +42,7 @@ class ToolNews(Protocol):
 
 
 class ToolDesk:
-    """Immutable. `settings` are those in effect; `told` has everybody know of what has changed."""
+    """Immutable. `settings` are those in effect; `told` has everybody know of what has changed; None: nobody runs."""
 
     def __init__(
         self,
@@ -50,18 +50,16 @@ class ToolDesk:
         access: StoreAccess,
         recorder: Recorder,
         clock: Clock,
-        news: ToolNews,
         *,
-        told: Callable[[], Awaitable[object]],
-        running: bool = True,
+        news: ToolNews,
+        told: Callable[[], Awaitable[object]] | None,
     ) -> None:
         self._settings = settings
         self._access = access
         self._recorder = recorder
         self._clock = clock
         self._news = news
-        self._told = told
-        self._running = running
+        self._tell = told
 
     async def seen(self, server: str, tools: Sequence[Tool]) -> Told | None:
         """What is known of a server's tools once these were seen; None: it cannot be known now, and all is hidden."""
@@ -99,7 +97,7 @@ class ToolDesk:
         return McpAnswer(
             servers=self._views(kept.pins),
             tools=[tool_view(pin, definitions=order.definitions) for pin in kept.pins if order.means(pin)],
-            running=self._running,
+            running=self._tell is not None,
             done=done,
         )
 
@@ -134,6 +132,10 @@ class ToolDesk:
                 await self._told()
                 return [pin.tool for pin in meant]
         raise _busy()
+
+    async def _told(self) -> None:
+        if self._tell is not None:
+            await self._tell()
 
     async def _put(self, version: int, changed: Sequence[ToolPin], dropped: Sequence[ToolPin] = ()) -> int | None:
         return await self._access.run(lambda store: store.put_tool_pins(version, changed, dropped))

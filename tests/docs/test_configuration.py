@@ -30,6 +30,7 @@ from jotgate.core.config import (
 from jotgate.core.config_reader import parse
 from jotgate.core.decision_entries import DecisionsEntry
 from jotgate.core.kong_entries import KongConsumerEntry, KongEntry
+from jotgate.core.mcp_entries import McpEntry, McpServerEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.plane_entries import PlanesEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
@@ -55,6 +56,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "decisions": DecisionsEntry,
     "planes": PlanesEntry,
     "logs": Logs,
+    "mcp": McpEntry,
     "prompt_chain": PromptChainEntry,
     "api_gateway": ApiGatewayEntry,
     "coze_proxy": CozeProxyEntry,
@@ -108,6 +110,11 @@ def test_the_settings_of_an_attempt_are_named() -> None:
 def test_the_settings_of_a_claims_table_are_named() -> None:
     text = sections(pages()["docs/configuration.md"].text)["issuers"]
     assert [field.name for field in msgspec.structs.fields(ClaimsEntry) if f"`{field.name}`" not in text] == []
+
+
+def test_the_settings_of_an_mcp_server_are_described_with_their_defaults_on_a_page_of_their_own() -> None:
+    section = sections(pages()["docs/mcp.md"].text)["The servers"].partition("### ")[0]
+    assert documented(section) == defaults(McpServerEntry)
 
 
 def test_the_settings_of_a_grant_are_described_with_their_defaults_on_a_page_of_their_own() -> None:

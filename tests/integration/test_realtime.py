@@ -14,10 +14,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from jotgate.testing.realtime import RealtimeUpstream, realtime_upstream
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
-from tests.integration.exchanges import Caller, record_of
+from tests.integration.exchanges import Answer, Caller, chat_body, record_of
 from tests.integration.test_revocation import revoke
 
 _CUT_S: Final = 1.5
+_SECRETS: Final = "/v1/realtime/client_secrets"
 _SETTINGS: Final = """
 [server]
 workers = 2
@@ -69,6 +70,12 @@ async def closed(connection: ClientConnection) -> int:
         return connection.close_code or 0
 
 
+def ask(gateway: Gateway, token: str, content: object, path: str = _SECRETS) -> Answer:
+    """What a POST is answered."""
+    with closing(Caller(gateway, token)) as caller:
+        return caller("POST", path, content)
+
+
 def on_stage(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
     """Run a test with the upstream of its module, within 30 s."""
 
@@ -117,6 +124,65 @@ async def test_the_official_client_talks_through_the_gateway(stage: Stage) -> No
     record = record_of(stage.gateway, handshake.headers["X-Request-Id"])
     assert (record["status"], record["outcome"], record["model"]) == (101, "complete", "talk")
     assert (record["tokens_in"], record["tokens_out"]) == (3, 4)
+
+
+@on_stage
+async def test_the_official_client_mints_a_secret_and_a_page_connects_by_it_until_its_parent_is_revoked(
+    stage: Stage,
+) -> None:
+    parent = stage.gateway.token()
+    async with AsyncOpenAI(base_url=f"{stage.gateway.url}/v1", api_key=parent) as server:
+        made = await server.realtime.client_secrets.create(
+            session={"type": "realtime", "model": "talk"}, expires_after={"anchor": "created_at", "seconds": 120}
+        )
+    assert abs(made.expires_at - time.time() - 120) < 5
+    assert (made.session.type, made.session.id[:5]) == ("realtime", "sess_")
+    page = AsyncOpenAI(base_url=f"{stage.gateway.url}/v1", api_key=made.value)
+    async with page.realtime.connect(model="talk") as connection:
+        await connection.response.create()
+        async for said in connection:
+            if said.type == "response.done":
+                break
+        assert (
+            await asyncio.to_thread(ask, stage.gateway, made.value, chat_body("talk"), "/v1/chat/completions")
+        ).code == "insufficient_scope"
+        await asyncio.to_thread(revoke, stage.gateway, parent)
+        async with asyncio.timeout(_CUT_S):
+            assert await closed(connection._connection) == 4403
+    with pytest.raises(InvalidStatus) as refused:
+        await stage.open(made.value).__aenter__()
+    assert refused.value.response.status_code == 401
+
+
+@on_stage
+async def test_a_secret_lives_a_minute_and_no_longer_than_its_parent_and_may_no_more(stage: Stage) -> None:
+    def mint(token: str, model: str = "talk") -> Answer:
+        return ask(stage.gateway, token, {"session": {"type": "realtime", "model": model}})
+
+    good = stage.gateway.token()
+    answer = await asyncio.to_thread(mint, good)
+    assert abs(answer.json["expires_at"] - time.time() - 60) < 5
+    assert answer.all("cache-control") == ["no-store"]
+    wrong: tuple[object, ...] = (
+        {"session": {"type": "realtime"}},
+        {"session": {"type": "realtime", "model": "talk", "instructions": "Be kind"}},
+        {"session": {"model": "talk"}, "expires_after": {"seconds": 9}},
+        {"session": {"model": "talk"}, "expires_after": {"seconds": 7201}},
+        [],
+    )
+    for content in wrong:
+        answer = await asyncio.to_thread(ask, stage.gateway, good, content)
+        assert (answer.status, answer.code) == (400, "request_malformed"), content
+    answer = await asyncio.to_thread(mint, good, "other")
+    assert (answer.status, answer.code) == (404, "model_not_found")
+    answer = await asyncio.to_thread(mint, stage.gateway.token("--ttl", "20s"))
+    assert answer.json["expires_at"] - time.time() < 21
+    answer = await asyncio.to_thread(mint, stage.gateway.token("--scope", "chat.completions"))
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    answer = await asyncio.to_thread(mint, stage.gateway.token("--model", "other"))
+    assert (answer.status, answer.code) == (403, "model_not_permitted")
+    answer = await asyncio.to_thread(mint, "")
+    assert (answer.status, answer.code) == (401, "token_missing")
 
 
 @on_stage

@@ -1,4 +1,4 @@
-"""Orders to narrow tokens, and about what came of them and what ended them, while control runs."""
+"""Narrowing tokens while control runs: orders to do so, about what came of them and what ended them; secrets."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from jotgate.core.narrow_orders import NarrowOrder
 from jotgate.core.revocation_orders import RevocationFound, RevocationSought
 from jotgate.core.tree_orders import TokenTree, TreeOrder
 from jotgate.services.narrowing import Narrower
+from jotgate.services.realtime_secrets import SecretMinter
 from jotgate.services.token_ledger import TokenLedger
 from jotgate.services.token_tree import TreeReader
 from jotgate.store_ports import Store
@@ -46,3 +47,9 @@ def narrowing_routes(parts: TokenParts) -> Sequence[Route]:
         order_route("/tokens/narrow", NarrowOrder, narrower.carry_out),
         order_route("/tokens/tree", TreeOrder, tree),
     ]
+
+
+def open_minter(parts: TokenParts) -> SecretMinter:
+    """Who mints secrets for the Realtime API."""
+    tokens, access = open_presented(parts), parts.keys.access
+    return SecretMinter(tokens=tokens, access=access, issuer=parts.issuer, clock=SystemClock())

@@ -17,6 +17,8 @@ from jotgate.errors import CommandError
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"
 CLI_CLIENT_ID: Final = "jotgate-cli"
+EPHEMERAL_CLIENT_ID: Final = "jotgate-realtime"
+"""In secrets for the Realtime API that come of a token which was issued to no client of ours."""
 LIFETIME_DEFAULT_S: Final = 3_600
 LIFETIME_MAX_S: Final = 31_536_000
 _NAME_MAX: Final = 256

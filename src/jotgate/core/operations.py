@@ -18,8 +18,9 @@ BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS, DECIDE})
 """The operations that `ai` does not cover."""
 USAGE: Final = "usage"
 """What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
+CLIENT_SECRETS_PATH: Final = b"/v1/realtime/client_secrets"
 OF_CONTROL: Final = frozenset({METRICS, USAGE})
-"""The operations that control answers."""
+"""The operations that control answers, whatever their path."""
 
 
 class Operation(Struct, frozen=True):
@@ -42,6 +43,7 @@ OPERATIONS: Final = (
     Operation("completions", b"POST", b"/v1/completions", True),
     Operation("embeddings", b"POST", b"/v1/embeddings", True),
     Operation("realtime", b"GET", b"/v1/realtime", True, socket=True),
+    Operation("realtime", b"POST", CLIENT_SECRETS_PATH, False),
     Operation("models", b"GET", b"/v1/models", False),
     Operation("models", b"GET", b"/v1/models/", False),
     Operation(METRICS, b"GET", b"/metrics", False),

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
-from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID
 from jotgate.core.heredity import read_inherited
 from jotgate.core.issuers import Issuer
 from jotgate.core.limit_texts import write_limit
@@ -27,7 +27,7 @@ from jotgate.core.revocations import ancestor_handle, token_handle
 Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models", "tools"]
 """The members of a rule."""
 
-_NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, PERSONAL_CLIENT_ID})
+_NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID})
 """Names in `client_id` that are of no client: what counts per client does not meet their tokens."""
 _NOTHING: Final[Set[str]] = frozenset()
 

@@ -97,7 +97,6 @@ class TokenGrant(Struct, frozen=True, kw_only=True):
         named = (*parts, *further, self.resource) if self.resource else (*parts, *further)
         return _digest("".join(f"{len(part)}:{part}" for part in named))
 
-
     @property
     def refreshes(self) -> bool:
         """Whether its tokens are got by a refresh token."""

@@ -1,6 +1,6 @@
 """Which operation a request asks for, and what answers it: the table's, a face's own, or a proxy's question."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from jotgate.ports import Caller, Running
 class Answerers:
     """Those of one worker. Mutable: the operations that faces have beside those of the table, and what answers MCP.
 
-    `forward` answers what goes to an upstream, `sockets` what asks for a WebSocket to one.
+    `forward` answers what goes to an upstream; `sockets`, by path, what asks for a WebSocket or for what opens one.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Answerers:
         counted: MeteredPlain,
         decisions: DecisionAnswers,
         forward: Answering,
-        sockets: Answering,
+        sockets: Mapping[bytes, Answering],
     ) -> None:
         self._plain = plain
         self._counted = counted
@@ -45,8 +45,9 @@ class Answerers:
         if self.mcp is not None and is_mcp(request.path):
             return MCP, self.mcp
         operation = find_operation(request.method, request.path)
-        if operation.socket:
-            return operation, self._sockets
+        of_sockets = self._sockets.get(operation.path)
+        if of_sockets is not None:
+            return operation, of_sockets
         return operation, self._forward if operation.forwarded else self._plain_answer(operation)
 
     def find_at_face(self, request: Request) -> tuple[Operation, Answering]:
@@ -55,10 +56,15 @@ class Answerers:
             return DECISION, self._decide
         own = self._of_faces.get((request.face, request.path)) or self._find_above(request)
         if own is not None:
+            if own.to_mcp and self.mcp is not None:
+                return find_own(own, request.method), self.mcp
+            if own.run is not None:
+                return find_own(own, request.method), own.run
             return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))
         operation = find_operation(request.method, request.path)
-        if operation.socket:
-            return operation, self._sockets
+        of_sockets = self._sockets.get(operation.path)
+        if of_sockets is not None:
+            return operation, of_sockets
         return operation, self._forward if operation.forwarded else partial(self._count, self._plain_answer(operation))
 
     def _plain_answer(self, operation: Operation) -> Answering:

@@ -86,8 +86,8 @@ class Gateway:
         counted = MeteredPlain(clock, self, recorder.trail, self.metered)
         plain = PlainAnswers(recorder, control)
         self._decisions: Final = DecisionAnswers(recorder)
-        sockets = Sockets(clock, self, self.metered)
-        self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward, sockets.realtime)
+        sockets = Sockets(clock, self, self.metered, plain)
+        self._answerers: Final = Answerers(plain, counted, self._decisions, self._forward, sockets.by_path)
         self._mcp: McpDoor | None = None
 
     def fetch_keys_by(self, ask: Callable[[str], object], soon: Soon) -> KeyWaits:

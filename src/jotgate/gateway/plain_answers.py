@@ -59,11 +59,15 @@ class FaceOperation(Struct, frozen=True):
     `/` has all below it that no other has. Its method may be `ANY_METHOD`. `reply` answers one that may go on; it may
     raise a JotgateError. None: control answers, and is told who asks. `list_models` writes the list of models that a
     caller may be told of, in place of all that.
+    `run` answers by itself, counts and records what it does; it may raise a JotgateError before it has answered.
+    `to_mcp`: what answers MCP clients does.
     """
 
     operation: Operation
     reply: Callable[[Opened], Reply] | None = None
     list_models: ListModels | None = None
+    run: Callable[[Opened, Caller], Running | None] | None = None
+    to_mcp: bool = False
 
 
 def find_own(own: FaceOperation, method: bytes) -> Operation:
@@ -146,13 +150,20 @@ class PlainAnswers:
             policy = allowed.policy if request.stale else ""
         elif request.stale:
             raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
+        return self.hand_on(opened, caller, policy=policy, whom=whom)
+
+    def hand_on(
+        self, opened: Opened, caller: Caller, *, policy: str, model: str = "", whom: Principal | None = None
+    ) -> Running:
+        """The same for a request that is allowed; `model` is the one that it is about. Raises ControlUnreachable."""
+        request = opened.request
         if self._control is None:
             raise ControlUnreachable("this worker has no way to control")
 
         def record(passage: Passage) -> None:
             status = passage.status or CALLER_GONE
             self._recorder.answered(
-                request, opened.principal, status=status, bytes_out=passage.bytes_out, policy=policy
+                request, opened.principal, status=status, model=model, bytes_out=passage.bytes_out, policy=policy
             )
 
         return self._control.run(request, caller, record, whom)

@@ -1,10 +1,15 @@
 """Opens WebSockets: admits what a handshake asks for, and has it sent to the upstreams of its route as a call is."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from jotgate.core.calls import Body, Request
+from jotgate.core.operations import CLIENT_SECRETS_PATH
+from jotgate.core.policies import Allow
+from jotgate.core.realtime_secrets import read_secret_order
+from jotgate.core.routes import Route
 from jotgate.core.snapshot import Limits
 from jotgate.errors import (
     JotgateError,
@@ -18,7 +23,8 @@ from jotgate.gateway.admission import Call, admitted, expect, permit
 from jotgate.gateway.credentials import require_place
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.metered_calls import NO_METERING, MeteredCalls
-from jotgate.gateway.plain_answers import Opened
+from jotgate.gateway.metered_plain import Answering
+from jotgate.gateway.plain_answers import Opened, PlainAnswers
 from jotgate.gateway.realtime import RealtimeTalk
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.reserving import Quotas
@@ -65,10 +71,16 @@ class Hub(Protocol):
 class Sockets:
     """Those of one worker."""
 
-    def __init__(self, clock: Clock, hub: Hub, calls: MeteredCalls) -> None:
+    def __init__(self, clock: Clock, hub: Hub, calls: MeteredCalls, plain: PlainAnswers) -> None:
         self._clock = clock
         self._hub = hub
         self._calls = calls
+        self._plain = plain
+        self.by_path: Final[Mapping[bytes, Answering]] = {
+            b"/v1/realtime": self.realtime,
+            CLIENT_SECRETS_PATH: self.mint,
+        }
+        """What answers what asks for a WebSocket, or for what opens one."""
 
     def realtime(self, opened: Opened, caller: Caller) -> Running | None:
         """Open a connection of the Realtime API, or let it wait for units of its quotas. Raises as `admit_socket`."""
@@ -86,6 +98,13 @@ class Sockets:
             except JotgateError as verdict:
                 return self._refuse(call, verdict.with_traceback(None), caller)
         return answer(caller)
+
+    def mint(self, opened: Opened, caller: Caller) -> Running:
+        """Have control mint a secret for a model. Raises as `admit_named`, RequestMalformed, ControlUnreachable."""
+        order = read_secret_order(opened.request.body)
+        _, allowed = admit_named(opened, order.model)
+        policy = allowed.policy if opened.request.stale else ""
+        return self._plain.hand_on(opened, caller, policy=policy, model=order.model)
 
     def _try_again(self, call: Call, fresh_s: float) -> Answer:
         now_s = self._clock.monotonic_s()
@@ -136,19 +155,30 @@ def admit_socket(opened: Opened) -> Call:
         RequestMalformed: it does not name one model.
         TokenMissing, ClaimRefused, PermissionRefused, UnknownModel, ControlStale: as for a call.
     """
-    request, world, principal, now_s = opened.request, opened.world, opened.principal, opened.now_s
+    request, world, principal = opened.request, opened.world, opened.principal
     if request.handshake is None:
         raise UpgradeRequired("this path is a WebSocket, and the request asks for none as RFC 6455 has it")
     named = [value for name, value in parse_qsl(request.query.decode("latin-1"), True) if name == "model"]
     if len(named) != 1 or not named[0]:
         raise RequestMalformed("the query names no 'model', or more than one", param="model")
-    route = world.routes.get(named[0])
+    route, allowed = admit_named(opened, named[0])
+    body = Body({}, b"", named[0], True)
+    return admitted(Call(request, opened.operation, principal, body, route, world, route.ended_tokens), allowed)
+
+
+def admit_named(opened: Opened, model: str) -> tuple[Route, Allow]:
+    """Authorize what is asked about a model, and find its route.
+
+    Raises:
+        TokenMissing, ClaimRefused, PermissionRefused, UnknownModel, ControlStale: as for a call.
+    """
+    request, world, now_s = opened.request, opened.world, opened.now_s
+    route = world.routes.get(model)
     if request.credential_place:
         require_place(request, route)
     if route is not None and route.expects is not None:
-        expect(request, principal, route.expects, world, now_s)
-    allowed = permit(request, principal, opened.operation, world, now_s, model=named[0])
+        expect(request, opened.principal, route.expects, world, now_s)
+    allowed = permit(request, opened.principal, opened.operation, world, now_s, model=model)
     if route is None:
         raise UnknownModel("no route carries this model")
-    body = Body({}, b"", named[0], True)
-    return admitted(Call(request, opened.operation, principal, body, route, world, route.ended_tokens), allowed)
+    return route, allowed

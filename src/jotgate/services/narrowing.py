@@ -65,7 +65,7 @@ class Narrower:
 
     def _decide(self, order: NarrowOrder, basis: _Basis) -> AccessGrant:
         presented, issuer, now_s = basis.presented, self._issuer.issuer, self._clock.now_s()
-        rights = _most(basis)
+        rights = rights_within(presented, basis.bearer)
         if order.models is not None:
             _, rights = bound_by(CallDetails(type=CALL_TYPE, models=order.models), "", rights)
         target = self._find_target(order, presented, rights)
@@ -102,11 +102,14 @@ class Narrower:
         )
 
 
-def _most(basis: _Basis) -> Rights:
-    """What the token and the record allow; a token of another issuer that says nothing of scopes leaves them to it."""
-    record = None if basis.bearer is None else basis.bearer.rights
-    scopes = frozenset(basis.presented.scopes or ()) if record is None else record.scopes
-    return ceiling(basis.presented, Rights(scopes), record)
+def rights_within(presented: Presented, bearer: KnownSubject | None) -> Rights:
+    """What a token and the record of whom it speaks for allow.
+
+    A token of another issuer that says nothing of scopes leaves them to the record.
+    """
+    record = None if bearer is None else bearer.rights
+    scopes = frozenset(presented.scopes or ()) if record is None else record.scopes
+    return ceiling(presented, Rights(scopes), record)
 
 
 def _life(order: NarrowOrder, presented: Presented, now_s: float) -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
-from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID
 from jotgate.core.opaque import Mark
 from jotgate.core.personal_tokens import PERSONAL_CLIENT_ID
 from jotgate.core.presented import Presented, present_own, read_presented
@@ -19,6 +19,7 @@ from jotgate.services.federation import Federation
 from jotgate.services.own_tokens import OwnTokens
 from jotgate.store_ports import Store
 
+_NO_CLIENTS = (CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID)
 _NOBODY = "whom the token speaks for is unknown, or may have no tokens"
 
 
@@ -123,7 +124,7 @@ def find_bearer(store: Store, presented: Presented, client: ClientRecord | None)
         StoreUnavailable: it cannot be known.
     """
     name, holder = presented.subject, presented.principal.client_id
-    if presented.own and holder not in (client and client.name, CLI_CLIENT_ID, PERSONAL_CLIENT_ID):
+    if presented.own and holder not in (client and client.name, *_NO_CLIENTS):
         _check_holder(store, holder)
     if presented.own and not _has_record(store, name):
         if (client is None or client.tenant == DEFAULT_TENANT) and _is_of_the_operator(store, presented):

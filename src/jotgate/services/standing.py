@@ -1,7 +1,7 @@
 """Says whether those whom a good token of ours rests on may still use it: its client, its subject, their tenants."""
 
 from jotgate.core.accounts import DEFAULT_TENANT, ClientRecord, PrincipalRecord
-from jotgate.core.claims import CLI_CLIENT_ID
+from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID
 from jotgate.core.principals import Principal
 from jotgate.errors import ClientRefused, GrantRefused
 from jotgate.services.accounts import find_client, find_subject
@@ -20,6 +20,8 @@ def stands(store: Store, principal: Principal, *, of_face: bool = False) -> bool
     if principal.client_id == CLI_CLIENT_ID:
         return _has_subject(store, principal.subject, or_none=True)
     tenant = principal.tenant or DEFAULT_TENANT
+    if principal.client_id == EPHEMERAL_CLIENT_ID:  # It comes of a personal token, or of another issuer's.
+        return _has_subject(store, principal.subject, tenant, or_none=False)
     try:
         if find_client(store, principal.client_id).record.tenant != tenant:
             return False

@@ -17,6 +17,7 @@ from jotgate.cli import main
 from jotgate.jose.keys import generate
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import until
+from jotgate.testing.upstream import End
 from tests.integration.exchanges import Answer, exchange_at, statuses
 from tests.planes import CONFIGURATION, Plane, PlaneStage, command, plane_stage
 from tests.token_stage import claims_of
@@ -82,6 +83,22 @@ def test_what_jotgate_says_cannot_be_taken_out_again(stage: PlaneStage, plane: P
         assert stage.upstream.requests[-1].headers["x-jot-subject"] == "ann"
     else:
         assert answer.status == 400
+
+
+def test_a_socket_is_let_through_and_told_of_too(stage: PlaneStage, plane: Plane, good: str) -> None:
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    switched += b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
+    stage.upstream.script.append([switched, b"hello", End()])
+    raw = (
+        f"GET /socket HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"X-Jot-Subject: root\r\nAuthorization: Bearer {good}\r\n\r\n"
+    )
+    received = exchange_at(plane.port, raw.encode())
+    assert statuses(received) == [101]
+    assert received.endswith(b"hello")
+    told = stage.upstream.requests[-1].headers
+    assert (told["upgrade"], told["x-jot-subject"]) == ("websocket", "ann")
 
 
 def test_no_token_and_a_bad_one_are_told_what_is_wanted(stage: PlaneStage, plane: Plane, good: str) -> None:

@@ -7,6 +7,7 @@ import zlib
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -157,3 +158,11 @@ def test_what_another_issuer_says_in_its_list_is_looked_up_once_while_it_may_be_
     assert passes(1, "http://127.0.0.1:1/lists/1") == 503
     put_list(elsewhere, 3)
     assert passes(7, f"{elsewhere.origin}/lists/3") == 200
+
+
+def test_a_token_that_is_made_while_no_jotgate_runs_has_its_place_too(tmp_path: Path) -> None:
+    file = tmp_path / "jotgate.toml"
+    file.write_text("[tokens]\nstatus_lists = true\n")
+    made = run_command("token", "create", "--subject", "dave", "--config", str(file), data=tmp_path / "data")
+    place = claims_of(made.stdout.strip())["status"]["status_list"]
+    assert "/oauth/statuslists/" in place["uri"], made.stderr

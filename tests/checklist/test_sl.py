@@ -12,6 +12,7 @@ from typing import Any, Final
 import jwt as other_library
 import pytest
 
+from jotgate.core.claims import AccessGrant
 from jotgate.core.durable import Revocation, RevocationKind
 from jotgate.core.revocations import token_handle
 from jotgate.core.status_lists import (
@@ -31,6 +32,7 @@ from jotgate.errors import ClaimRefused
 from jotgate.jose.encoding import b64url_encode
 from jotgate.jose.jwt import Claims, read_claims
 from jotgate.services.families import FamilyTerms
+from jotgate.services.status_lists import StatusPlaces
 from tests.callers import NAME, NOW_S
 from tests.token_stage import claims_of, client
 from tests.trading import EXCHANGE, TradingFloor
@@ -360,3 +362,33 @@ def test_SL_06_a_full_list_of_ours_fits_into_a_token(floor: TradingFloor) -> Non
     noise = [index for index in range(ENTRIES) if index * 2_654_435_761 >> 16 & 1]
     claims = list_claims(URI, pack_statuses(noise), NOW_S, RULES)
     assert floor.keys.seal(floor.keys.header(typ="statuslist+jwt"), claims)
+
+
+def test_SL_01_places_of_a_list_that_is_about_full_are_looked_for_in_the_next(floor: TradingFloor) -> None:
+    """Chance that always finds the same place finds it taken; the day's next list has it free."""
+
+    class OnePlace:
+        def random_bytes(self, count: int) -> bytes:
+            return bytes(count)
+
+    places = StatusPlaces(
+        floor.access, issuer=NAME, entropy=OnePlace(), clock=floor.clock, rules=lambda: floor.status_rules
+    )
+    issuer = floor.issuer.placing(places)
+    grant = AccessGrant(subject="alice", client_id="app", scopes=("ai",), audiences=(NAME,), ttl_s=60)
+    uris = []
+    for _ in range(3):
+        place = claims_of(asyncio.run(issuer.issue(grant, actor="test")).token)["status"]["status_list"]
+        assert place["idx"] == 0
+        uris.append(place["uri"].rpartition("/")[2])
+    assert uris == ["20833.0", "20833.1", "20833.2"]
+    floor.clock.advance(86_400)
+    next_day = claims_of(asyncio.run(issuer.issue(grant, actor="test")).token)["status"]["status_list"]
+    assert next_day["uri"].endswith("/20834.0")
+
+
+def test_SL_01_a_place_is_kept_for_as_long_as_any_leeway_takes_its_token(floor: TradingFloor) -> None:
+    issued = floor.made(ttl_s=60)
+    place = claims_of(issued.token)["status"]["status_list"]
+    (mark,) = floor.store.marks_of("status " + place["uri"].rpartition("/")[2], "", 10)
+    assert (int(mark.handle), mark.expires_at_s) == (place["idx"], issued.expires_at_s + 60)

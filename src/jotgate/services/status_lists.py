@@ -32,6 +32,7 @@ from jotgate.core.status_lists import (
 )
 from jotgate.errors import StoreRefused
 from jotgate.jose import jws, jwt
+from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import Clock, Entropy, Signer, StoreAccess
 from jotgate.services.revocation import RevokedSet
 from jotgate.store_ports import Store
@@ -75,7 +76,7 @@ class StatusPlaces:
         while True:
             name = self._list_of(now_s)
             tries = [int.from_bytes(self._entropy.random_bytes(_INDEX_BYTES), "big") % ENTRIES for _ in range(_TRIES)]
-            mark = Mark(mark_kind(name), "", expires_at_s, content)
+            mark = Mark(mark_kind(name), "", expires_at_s + LEEWAY_S_MAX, content)  # So long it is taken at most.
             index = await self._access.run(partial(_place, mark, tries, now_s))
             if index is not None:
                 return status_claim(self._issuer + LISTS_PATH + name, index)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,17 +261,12 @@ def test_a_child_has_the_named_variables_alone_and_comes_back_when_it_ends(stage
 
 
 def test_a_server_of_the_older_era_that_has_lost_its_session_is_begun_with_anew(stage: Stage) -> None:
-    pid = json.loads(
-        post(stage.url("child"), stage.token, stateless("tools/call", {"name": "environment", "arguments": {}})).body[
-            "result"
-        ]["content"][0]["text"]
-    )["pid"]
-    assert pid
-    for _ in range(2):
-        answer = post(
-            stage.url("node"), stage.token, stateless("tools/call", {"name": "echo", "arguments": {"message": "a"}})
-        )
-        assert answer.status == 200
+    call = stateless("tools/call", {"name": "echo", "arguments": {"message": "a"}})
+    assert post(stage.url("node"), stage.token, call).status == 200
+    (pid,) = [one for one in _processes_below(stage.gateway.pids["control"]) if "server-everything" in _command(one)]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the server's process has ended")
+    assert post(stage.url("node"), stage.token, call).body["result"]["content"][0]["text"] == "Echo: a"
 
 
 @_needs_npm
@@ -303,3 +300,12 @@ def _fields(stage: Stage, method: str, name: str = "") -> dict[str, str]:
         "Mcp-Method": method,
     }
     return {**fields, "Mcp-Name": name} if name else fields
+
+
+def _processes_below(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(one) for one in text.split()]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

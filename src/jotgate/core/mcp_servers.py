@@ -15,6 +15,8 @@ from jotgate.errors import UnknownOperation
 ALL_SERVERS: Final = b"/mcp"
 """The path at which callers find the tools of all servers in one list."""
 _BELOW: Final = b"/mcp/"
+METHODS: Final = "DELETE, GET, OPTIONS, POST"
+"""What may be asked there, as Allow has it (RFC 9110 s10.2.1)."""
 MCP: Final = Operation("mcp", b"POST", ALL_SERVERS, False)
 """What is asked there, as long as the body is not read: then it is one of `core.mcp_operations`."""
 

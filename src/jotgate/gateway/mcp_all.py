@@ -30,11 +30,12 @@ from jotgate.errors import (
     UpstreamError,
 )
 from jotgate.gateway.mcp_access import Access, permit_method, permit_tool, show_tools
-from jotgate.gateway.mcp_means import Means, accept, later, place_of, say, start, tell
+from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell
 from jotgate.gateway.mcp_news import News
 from jotgate.gateway.mcp_openings import open_own
 from jotgate.gateway.mcp_relay import Plan
-from jotgate.gateway.mcp_talk import Talk, plan_renamed, plan_to_legacy, plan_to_stateless
+from jotgate.gateway.mcp_shared import plan_shared
+from jotgate.gateway.mcp_talk import Talk, plan_renamed, plan_to_stateless
 from jotgate.gateway.plain_answers import Opened
 from jotgate.mcp_refusals import RPC_INVALID_PARAMS
 from jotgate.ports import Caller, Running
@@ -171,10 +172,7 @@ class AllServers:
 
     def _plan(self, talk: Talk, conversation: Conversation, settled: Plan) -> Plan:
         if conversation.era == "legacy":
-            means, place, asker = self._means, talk.place, talk.asker
-            return plan_to_legacy(
-                talk, conversation, settled, lambda lines, body: say(means, place, asker, lines, body)
-            )
+            return plan_shared(self._means, talk, conversation, settled)
         return plan_renamed(talk, settled) if talk.era == "stateless" else plan_to_stateless(talk, settled)
 
     def _visible(self, opened: Opened, row: McpMethod) -> Iterator[tuple[McpServer, Allow]]:

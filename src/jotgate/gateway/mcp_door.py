@@ -40,12 +40,13 @@ from jotgate.errors import (
 from jotgate.gateway.headers import content_type
 from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, require_audience, show_tools
 from jotgate.gateway.mcp_all import AllServers
-from jotgate.gateway.mcp_means import Means, accept, later, place_of, say, start, tell
+from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell
 from jotgate.gateway.mcp_news import News
 from jotgate.gateway.mcp_openings import Openings
 from jotgate.gateway.mcp_peers import Peer
 from jotgate.gateway.mcp_relay import Plan
-from jotgate.gateway.mcp_talk import Talk, plan_passed, plan_to_legacy, plan_to_stateless
+from jotgate.gateway.mcp_shared import plan_shared
+from jotgate.gateway.mcp_talk import Talk, plan_passed, plan_to_stateless
 from jotgate.gateway.plain_answers import Opened
 from jotgate.mcp_refusals import RPC_INVALID_REQUEST
 from jotgate.ports import Caller, Running
@@ -131,8 +132,7 @@ class McpDoor:
             return None
         if message.method == LISTEN:
             return self.news.listen(talk)
-        send = partial(say, self._means, talk.place, talk.asker)
-        return start(self._means, talk, plan_to_legacy(talk, conversation, self._settled(talk), send))
+        return start(self._means, talk, plan_shared(self._means, talk, conversation, self._settled(talk)))
 
     # Clients of the older era
 

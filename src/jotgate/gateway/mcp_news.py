@@ -5,14 +5,14 @@ is told names no caller's own things: that tools, prompts or resources have chan
 """
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.calls import Outbound, ResponseHead
-from jotgate.core.mcp_eras import LISTEN, STATELESS
+from jotgate.core.mcp_eras import LISTEN, STATELESS, Conversation
 from jotgate.core.mcp_events import EventCutter, data_of, event_of
 from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, SUBSCRIPTION_KEY, VERSION_KEY
 from jotgate.core.routes import Upstream
@@ -38,6 +38,8 @@ _STREAM: Final = ResponseHead(200, [(b"content-type", EVENT_STREAM), (b"cache-co
 _PATIENCE_S: Final = 60.0
 _EVENT_BYTES_MAX: Final = 1_048_576
 _OK: Final = 200
+_MISSING: Final = 404
+_KNOW_S: Final = 5.0
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -111,6 +113,8 @@ class Feed:
         self.principal: Final = asker.principal
         self.request: Final = asker.request
         self.listeners: dict[Listening, None] = {}
+        self.conversation: Conversation | None = None
+        self.asked_s = -inf
         self._exchange: UpstreamExchange | None = None
         self._cutter: EventCutter | None = None
         self._again_s = 0.0
@@ -121,15 +125,23 @@ class Feed:
             self._hang_up()
         elif self._exchange is None and now_s >= self._again_s and self.peer.conversation is not None:
             self._again_s = now_s + _PATIENCE_S
+            self.conversation = self.peer.conversation
             self._exchange = self.place.port.begin(self._outbound(), self)
+
+    def move_to(self, other: "Feed") -> None:
+        """Have those who listen here listen there."""
+        for listening in tuple(self.listeners):
+            listening.join(other)
+        self.listeners.clear()
+        self._hang_up()
 
     def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
         """Tell what the server says."""
         if head is not None:
             told = head.status == _OK and content_type(head.headers) == EVENT_STREAM
             self._cutter = EventCutter(_EVENT_BYTES_MAX) if told else None
-            if not told and self.peer.era == "legacy" and head.status == 404:
-                self.peer.forget()
+            if head.status == _MISSING and self.conversation is not None:
+                self.peer.forget(self.conversation)
         try:
             for event in () if self._cutter is None else self._cutter.feed(piece):
                 self._tell(data_of(event))
@@ -202,6 +214,9 @@ class News:
         """Ask for streams that are wanted, and end the others. Called a few times a second."""
         now_s = self._means.clock.monotonic_s()
         for name, feed in tuple(self._feeds.items()):
+            if feed.peer.conversation is None and now_s - feed.asked_s >= _KNOW_S:
+                feed.asked_s = now_s
+                self._means.spawn(_know(feed))
             feed.look(now_s)
             if not feed.listeners:
                 del self._feeds[name]
@@ -211,20 +226,19 @@ class News:
         if talk.server.of_callers:  # What one's credential lets hear is for nobody else.
             key = f"{key} {talk.opened.principal.issuer} {talk.opened.principal.subject}"
         found = self._feeds.get(key)
-        if found is None or found.peer is not talk.peer:
-            listeners = {} if found is None else found.listeners
-            found = self._feeds[key] = Feed(talk.peer, talk.place, talk.asker)
-            found.listeners.update(listeners)
-            if talk.peer.conversation is None:
-                self._means.spawn(partial(_know, talk)())
-        return found
+        if found is not None and found.peer is talk.peer:
+            return found
+        feed = self._feeds[key] = Feed(talk.peer, talk.place, talk.asker)
+        if found is not None:  # The server is set up anew.
+            found.move_to(feed)
+        return feed
 
 
-async def _know(talk: Talk) -> None:
+async def _know(feed: Feed) -> None:
     try:
-        await talk.peer.converse(talk.place, talk.asker)
+        await feed.peer.converse(feed.place, Asker(feed.principal, feed.request))
     except UpstreamError:
-        return  # Whoever calls its tools is told.
+        return  # Whoever calls its tools is told; it is asked again in a while.
 
 
 def _wanted(raw: Raw | None) -> frozenset[str]:

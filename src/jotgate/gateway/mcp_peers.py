@@ -84,8 +84,10 @@ class Peer:
         self._number += 1
         return encode(self._number)
 
-    def forget(self) -> None:
-        """The session is over, or the server is another one now."""
+    def forget(self, conversation: Conversation) -> None:
+        """The session of this conversation is over, or the server is another one now."""
+        if self.conversation is not conversation:
+            return  # Somebody else has begun anew already.
         self.conversation = None
         self._tools_until_s = 0.0
         if self.server.era == "auto":
@@ -117,7 +119,7 @@ class Peer:
         conversation = await self.converse(place, asker)
         reply = await self._send(place, asker, conversation, method, params)
         if reply.status == 404 and conversation.session:
-            self.forget()
+            self.forget(conversation)
             conversation = await self.converse(place, asker)
             reply = await self._send(place, asker, conversation, method, params)
         return reply

@@ -12,10 +12,9 @@ from msgspec import Raw, Struct
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.mcp_answers import Asked, Rewriting, rewrite
 from jotgate.core.mcp_events import KEEP_ALIVE, EventCutter, data_of, with_data
-from jotgate.core.mcp_messages import SESSION_FIELD
 from jotgate.core.mcp_problems import render_mcp
 from jotgate.core.problems import Problem
-from jotgate.errors import JotgateError, McpSessionUnknown, UpstreamError, UpstreamTorn
+from jotgate.errors import JotgateError, UpstreamError, UpstreamTorn
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import content_type, request_id_line
 from jotgate.gateway.relay import EVENT_STREAM, Relay
@@ -31,10 +30,9 @@ _ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
 class Plan(Struct, frozen=True):
     """How a message is sent and what becomes of its answer.
 
-    `how` None: the bytes pass. `seal` makes the caller's session of the one that the server gives. `waits`: the answer
-    is a stream that stays open. `declines` is told of what a server asks its client that nobody answers, `forgets` that
-    the session in which this was sent is over. `cancels` tells the server that the caller has gone, where the end of
-    the connection does not.
+    `how` None: the bytes pass. `waits`: the answer is a stream that stays open. `declines` is told of what a server
+    asks its client that nobody answers, `renews` that the session in which this was sent is over: it sends the message
+    again. `cancels` tells the server that the caller has gone, where the end of the connection does not.
     """
 
     method: bytes
@@ -42,10 +40,9 @@ class Plan(Struct, frozen=True):
     lines: bytes
     identity: Raw | None = None
     how: Rewriting | None = None
-    seal: Callable[[bytes], bytes] | None = None
     waits: bool = False
     declines: Callable[[Raw], None] | None = None
-    forgets: Callable[[], None] | None = None
+    renews: "Callable[[McpRelay], None] | None" = None
     cancels: Callable[[], None] | None = None
     message_bytes: int = 33_554_432
     keep_alive_s: float = 15.0
@@ -86,10 +83,11 @@ class McpRelay(Relay):
         """Pass on what came, or what is made of it (ports.UpstreamEvents)."""
         if self._settled:
             return
-        if head is not None and head.status == _MISSING and self._plan.forgets is not None:
-            self._plan.forgets()
-            self._abort_exchange()
-            self._fail(McpSessionUnknown("the server has ended its session with this gateway; ask again"), "failed")
+        if head is not None and head.status == _MISSING and self._plan.renews is not None:
+            exchange, self.exchange = self.exchange, None
+            if exchange is not None:
+                exchange.abort()
+            self._plan.renews(self)
             return
         if self._plan.how is None:
             self._pass(head, piece, complete)
@@ -99,6 +97,13 @@ class McpRelay(Relay):
         except UpstreamTorn as torn:
             self._abort_exchange()
             self._fail(torn, "torn" if self._begun else "failed")
+
+    def send_again(self, plan: Plan) -> None:
+        """Send the message as this plan says, to the same server."""
+        if self._settled or self.place is None:
+            return
+        self._plan = plan
+        self.attempted(self.place, self.place.port.begin(self.outbound(0), self))
 
     def failed(self, error: UpstreamError, written: bool) -> None:
         """Tell the caller (ports.UpstreamEvents)."""
@@ -191,8 +196,6 @@ class McpRelay(Relay):
         for name, value in head.headers:
             if name in _TO_CALLER:
                 lines += b"%b: %b\r\n" % (name, value)
-            elif name == SESSION_FIELD and self._plan.seal is not None:
-                lines += b"Mcp-Session-Id: %b\r\n" % self._plan.seal(value)
         self._told_s = self._clock.monotonic_s()
         return lines + _UNBUFFERED if self.streams else lines
 

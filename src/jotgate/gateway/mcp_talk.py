@@ -118,7 +118,6 @@ def plan_to_legacy(talk: Talk, conversation: Conversation, settled: Plan, send: 
         how=how,
         declines=partial(_decline, send, lines),
         cancels=partial(_cancel, send, lines, sent),
-        forgets=talk.peer.forget if conversation.session else None,
     )
 
 

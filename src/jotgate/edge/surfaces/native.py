@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from jotgate import __version__
 from jotgate.core.calls import Request
+from jotgate.core.mcp_servers import METHODS as MCP_METHODS
+from jotgate.core.mcp_servers import is_mcp
 from jotgate.core.metadata import FORM_PATHS
 from jotgate.core.operations import PATHS, find_methods
 from jotgate.errors import AttemptsThrottled, JotgateError, MethodRefused
@@ -69,7 +71,7 @@ class NativeSurface:
             return partial(self._ask_control, self._control.run, request)
         if request.method == b"OPTIONS":
             request.request_id = self.name(request)
-            return partial(_answer_options, request, find_methods(path))
+            return partial(_answer_options, request, MCP_METHODS if is_mcp(path) else find_methods(path))
         return self._gateway.open(request)
 
     def name(self, request: Request) -> str:

@@ -109,27 +109,30 @@ async def _stream(lines: AsyncGenerator[bytes, None], receive: Receive, send: Se
 
 
 async def _send_all(lines: AsyncGenerator[bytes, None], send: Send, *, at_once: bool) -> None:
-    begun = at_once
-    try:
-        if at_once:
-            await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
-            await send({"type": "http.response.body", "body": b"", "more_body": True})
-        async with aclosing(lines):
+    streams = at_once
+    if at_once:
+        await _begin_stream(send)
+    async with aclosing(lines):
+        try:
             async for line in lines:
                 answer = _decode(line)
-                if not begun and not answer.method:
+                if not streams and not answer.method:
                     await _whole(send, _status_of(answer), line, _JSON)
                     return
-                if not begun:
-                    await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
-                begun = True
+                if not streams:
+                    await _begin_stream(send)
+                streams = True
                 await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
-        if begun:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-    except ChildGone:
-        if not begun:
-            raise
-        # The stream breaks off, as the child has.
+        except ChildGone:
+            if not streams:
+                raise
+            return  # The stream breaks off, as the child has.
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _begin_stream(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
 def _status_of(answer: _Answer) -> int:

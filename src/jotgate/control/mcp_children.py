@@ -6,7 +6,6 @@ is told of that.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
@@ -112,21 +111,22 @@ async def _send_all(lines: AsyncGenerator[bytes, None], send: Send, *, at_once: 
     streams = at_once
     if at_once:
         await _begin_stream(send)
-    async with aclosing(lines):
-        try:
-            async for line in lines:
-                answer = _decode(line)
-                if not streams and not answer.method:
-                    await _whole(send, _status_of(answer), line, _JSON)
-                    return
-                if not streams:
-                    await _begin_stream(send)
-                streams = True
-                await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
-        except ChildGone:
+    try:
+        async for line in lines:
+            answer = _decode(line)
+            if not streams and not answer.method:
+                await _whole(send, _status_of(answer), line, _JSON)
+                return
             if not streams:
-                raise
-            return  # The stream breaks off, as the child has.
+                await _begin_stream(send)
+            streams = True
+            await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
+    except ChildGone:
+        if not streams:
+            raise
+        return  # The stream breaks off, as the child has.
+    finally:
+        await lines.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -52,7 +52,11 @@ def test_what_cannot_be_is_said_with_what_to_do(run: Run) -> None:
         (2, ("principal", "create", "bob", "--limit", "5"), "are set with 'jotgate quota set'"),
         (2, ("tenant", "create", "acme", "--limit", "5"), "are set with 'jotgate quota set'"),
         (2, ("tenant", "create", "acme", "--tool", "files"), "tools are scopes, such as mcp:files:read_file"),
-        (2, ("pat", "create", "--subject", "a", "--name", "n", "--tool", "x"), "tools are scopes, such as mcp:files:read_file"),
+        (
+            2,
+            ("pat", "create", "--subject", "a", "--name", "n", "--tool", "x"),
+            "tools are scopes, such as mcp:files:read_file",
+        ),
         (2, ("pat", "create", "--subject", "a", "--name", "n", "--limit", "1"), "'1' is no limit"),
         (2, ("pat", "roll", "--name", "ci", "--subject", "a"), "NAME stands alone, as in 'jotgate pat roll NAME'"),
         (2, (*CREATE, "--scope", "nonsense"), "introspect, admin:*"),

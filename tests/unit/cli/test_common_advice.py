@@ -25,7 +25,11 @@ REVOKED = ("token", "revoke", "--subject", "ann")
     ("words", "wanted", "unwanted"),
     [
         (("token", "narrow", "--tool", "files"), "tools are scopes, such as mcp:files:read_file", "--ttl"),
-        (("token", "create", "--subject", "ann", "--tool", "files"), "tools are scopes, such as mcp:files:read_file", "--ttl"),
+        (
+            ("token", "create", "--subject", "ann", "--tool", "files"),
+            "tools are scopes, such as mcp:files:read_file",
+            "--ttl",
+        ),
         (("token", "can"), "required: OPERATION", "misplaced"),
         ((*ASKED, "--age", "999999999w"), "no token is as old as 999999999w", "age_s"),
         ((*ASKED, "--at", "1969-12-31T23:59:59Z"), "lies before 1970", "at_s"),

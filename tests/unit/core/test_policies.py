@@ -1,5 +1,7 @@
 """What a token's scopes and its `models` claim name; and within that what policies say, of which the order counts."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -213,3 +215,39 @@ def test_a_caller_is_told_the_reason_and_never_the_name() -> None:
     assert "Ask Ann" in told.message
     assert "secret-name" not in told.message + told.hint
     assert "no policy" in refusal_of(Deny("policy")).message
+
+
+def test_a_call_of_a_tool_is_spoken_of_by_its_server_and_by_itself_and_names_no_model() -> None:
+    caller = principal(scopes={"mcp:files:*"})
+
+    def speaks(label: str, operation: str = "mcp.tools_call", **members: object) -> bool:
+        policies = Policies((allow("p", **members),), {"m", "mcp:files"}, {})
+        return isinstance(policies.decide(caller, operation, label, Circumstances("192.0.2.1", NOW_S)), Allow)
+
+    fitting: list[dict[str, Any]] = [
+        {"tools": ("files:write",)},
+        {"tools": ("files:*",)},
+        {"routes": ("mcp:files",)},
+        {},
+    ]
+    others: list[dict[str, Any]] = [
+        {"tools": ("files:read",)},
+        {"tools": ("write",)},
+        {"routes": ("m", "files")},
+        {"models": ("*",)},
+    ]
+    for members in fitting:
+        assert speaks("files:write", **members), members
+    for members in others:
+        assert not speaks("files:write", **members), members
+    assert speaks("files", "mcp.tools_list", operations=("mcp.*",), routes=("mcp:files",))
+    assert not speaks("files", "mcp.tools_list", tools=("*",)), "a server is no tool"
+    assert not speaks("files:a:b", tools=("files:a",))
+
+
+def test_a_policy_that_denies_a_tool_leaves_the_others_of_its_server() -> None:
+    policies = Policies((deny("stop", tools=("files:drop",)), REST), set(), {})
+    caller, now = principal(scopes={"mcp:files:*", "mcp:other:drop"}), Circumstances("192.0.2.1", NOW_S)
+    assert policies.decide(caller, "mcp.tools_call", "files:drop", now) == Deny("policy", "by stop", "stop")
+    for label in ("files:read", "other:drop", "files"):
+        assert isinstance(policies.decide(caller, "mcp.tools_call", label, now), Allow), label

@@ -152,3 +152,20 @@ def test_another_limit_of_all_requests_of_the_subject_takes_its_place() -> None:
     others = [of_agent("60 requests/60s"), of_agent("9 tokens/day"), of_agent("9 requests/day", scope="some")]
     others.append(meter_of(Quota("token", read_limit("5 requests"), ("token",)), (f"{DAEMON} t1",)))
     assert daily(spending, *others) is not None, "a rate, other units, some calls, a token"
+
+
+def test_a_call_of_a_tool_counts_for_the_tool_and_its_server_and_for_no_model() -> None:
+    called = spending_of(spender_of(principal()), "files:write", "mcp.tools_call", AROUND)
+    values = {name: called.values[name] for name in ("tools", "routes", "models", "operations")}
+    assert values == {
+        "tools": {"files:write"},
+        "routes": {"mcp:files"},
+        "models": set(),
+        "operations": {"mcp.tools_call"},
+    }
+    assert called.levels[-2:] == (("route", "mcp:files"), ("tool", "files:write"))
+    other = spending_of(spender_of(principal()), "files", "mcp.resources_read", AROUND)
+    assert (other.values["tools"], other.levels[-1]) == (set(), ("route", "mcp:files"))
+    alias = spending_of(spender_of(principal()), "large:x", "mcp.tools_call", AROUND)
+    assert alias.values["routes"] == {"mcp:large"}, "a server is not the model of its name"
+    assert spend(principal(), "files:write").values["tools"] == set(), "nor is a model with such a name a tool"

@@ -19,6 +19,7 @@ class Code(StrEnum):
     TOKEN_REVOKED = "token_revoked"
     TOKEN_UNKNOWN = "token_unknown"
     TOKEN_BOUND = "token_bound"
+    TICKET_REFUSED = "ticket_refused"
     PROOF_REFUSED = "proof_refused"
     PROOF_NONCE_WANTED = "proof_nonce_wanted"
     INSUFFICIENT_SCOPE = "insufficient_scope"

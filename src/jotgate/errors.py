@@ -23,6 +23,7 @@
     │   │   ├── TokenExpired            `exp` has passed
     │   │   ├── TokenImmature           `nbf` or `iat` lies in the future
     │   │   ├── TokenRevoked            it, an ancestor or its family was revoked; its owner is disabled
+    │   │   ├── TicketRefused           a ticket for a WebSocket is unknown, used, over, or for something else
     │   │   ├── TokenUnknown            no personal token has this text
     │   │   ├── TokenBound              it is bound to a key or certificate that the request does not prove
     │   │   └── ProofRefused            RFC 9449 s7.1 invalid_dpop_proof
@@ -68,6 +69,7 @@
     │   ├── NotReady · ControlStale · ControlUnreachable · AuditUnavailable · UpstreamBusy · UpstreamSuspended
     │   │   ├── TokenUnresolved         … about a personal token that is not held
     │   │   ├── IdentityUnwritten       … what tells the upstream of a decision who calls
+    │   │   ├── TicketUnredeemed        … about a ticket for a WebSocket
     │   │   └── ProofUnmarked           … whether a DPoP proof was used before
     │   ├── QuotaUnavailable            what is left of a quota cannot be known
     │   │   └── UnitsUnresolved         … yet: control has been asked
@@ -106,6 +108,7 @@ from jotgate.failures import (
     QuotaUnavailable,
     StatusUnresolved,
     StoreUnavailable,
+    TicketUnredeemed,
     TokenUnresolved,
     Unavailable,
     UnitsUnresolved,
@@ -184,6 +187,7 @@ from jotgate.refusals import (
     SchemeRefused,
     SecretShown,
     SignatureInvalid,
+    TicketRefused,
     TokenBound,
     TokenEncrypted,
     TokenError,
@@ -290,6 +294,8 @@ __all__ = [
     "StoreUnavailable",
     "SubjectTokenRefused",
     "TargetRefused",
+    "TicketRefused",
+    "TicketUnredeemed",
     "TokenBound",
     "TokenEncrypted",
     "TokenError",

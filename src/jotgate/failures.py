@@ -149,6 +149,12 @@ class IdentityUnwritten(ControlUnreachable):
         self.digest = digest
 
 
+class TicketUnredeemed(ControlUnreachable):
+    """The handshake shows a ticket, and control has not said yet what that stands for."""
+
+    default_hint = "Try again in a moment, with a new ticket"
+
+
 class ProofUnmarked(ControlUnreachable):
     """The request's DPoP proof is good in itself, and control has not said yet that it is in time and was not used."""
 

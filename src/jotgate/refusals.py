@@ -133,6 +133,12 @@ class TokenRevoked(TokenError):
     foreign_hint = "Log in again for a new token of its issuer, a few seconds after a logout at the earliest"
 
 
+class TicketRefused(TokenError):
+    """A ticket for a WebSocket is unknown, used, over, or for another path or Origin."""
+
+    code = Code.TICKET_REFUSED
+
+
 class TokenUnknown(TokenError):
     """No personal token has this text: it was revoked or replaced, or another installation made it."""
 

@@ -11,6 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from jotgate.testing.realtime import RealtimeUpstream, realtime_upstream
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
@@ -18,6 +19,7 @@ from tests.integration.exchanges import Answer, Caller, chat_body, record_of
 from tests.integration.test_revocation import revoke
 
 _CUT_S: Final = 1.5
+_PAGE: Final = "https://app.example"
 _SECRETS: Final = "/v1/realtime/client_secrets"
 _SETTINGS: Final = """
 [server]
@@ -183,6 +185,51 @@ async def test_a_secret_lives_a_minute_and_no_longer_than_its_parent_and_may_no_
     assert (answer.status, answer.code) == (403, "model_not_permitted")
     answer = await asyncio.to_thread(mint, "")
     assert (answer.status, answer.code) == (401, "token_missing")
+
+
+@on_stage
+async def test_a_ticket_opens_one_connection_of_the_page_that_it_is_for(stage: Stage) -> None:
+    token = stage.gateway.token()
+
+    async def ticket(**content: str) -> str:
+        asked = {"path": "/v1/realtime", "origin": _PAGE, **content}
+        answer = await asyncio.to_thread(ask, stage.gateway, token, asked, "/v1/ws-tickets")
+        assert (answer.status, answer.all("cache-control")) == (200, ["no-store"])
+        assert abs(answer.json["expires_at"] - time.time() - 30) < 3
+        return str(answer.json["ticket"])
+
+    def shown(text: str, origin: str | None = _PAGE) -> AbstractAsyncContextManager[ClientConnection]:
+        url = stage.gateway.url.replace("http:", "ws:") + f"/v1/realtime?model=talk&ticket={text}"
+        return connect(url, origin=None if origin is None else Origin(origin), compression=None)
+
+    async def refusal(opening: AbstractAsyncContextManager[ClientConnection]) -> tuple[int, str]:
+        with pytest.raises(InvalidStatus) as caught:
+            await opening.__aenter__()
+        response = caught.value.response
+        return response.status_code, json.loads(response.body)["error"]["code"]
+
+    first = await ticket()
+    async with shown(first) as connection:
+        await connection.send('{"type":"response.create"}')
+        await event(connection, "response.done")
+        for _ in range(4):  # Whichever worker it comes to.
+            assert await refusal(shown(first)) == (401, "ticket_refused")
+        for text, origin in (
+            (await ticket(), None),
+            (await ticket(), "https://evil.example"),
+            ("jot_t_" + "A" * 43, _PAGE),
+        ):
+            assert await refusal(shown(text, origin)) == (401, "ticket_refused")
+        assert first not in str(stage.upstream.handshakes[0].headers) + stage.upstream.handshakes[0].path
+        late = await ticket(origin="")
+        await asyncio.to_thread(revoke, stage.gateway, token)
+        assert await closed(connection) == 4403
+    assert await refusal(shown(late, None)) == (401, "token_revoked")
+    assert first not in stage.gateway.errors
+    answer = await asyncio.to_thread(
+        ask, stage.gateway, stage.gateway.token("--scope", "models"), {"path": "/v1/realtime"}, "/v1/ws-tickets"
+    )
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
 
 
 @on_stage

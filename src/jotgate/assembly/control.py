@@ -50,6 +50,7 @@ from jotgate.control.operator import build_operator, order_route
 from jotgate.control.public import build_public
 from jotgate.control.realtime import secrets_route
 from jotgate.control.server import ControlServer
+from jotgate.control.tickets import tickets_route
 from jotgate.control.usage import usage_route
 from jotgate.core.claims import ACCESS_TOKEN
 from jotgate.core.compiler import Materials, compile_snapshot
@@ -310,6 +311,7 @@ def _build_server(
                 figures,
                 usage_route(verify, quota_room.usage),
                 secrets_route(open_minter(parts).mint),
+                tickets_route(verify, rooms.tickets.issue),
                 *oauth_routes(oauth),
                 statuses.route,
                 open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),

@@ -16,12 +16,13 @@ from jotgate.assembly.proof_room import keep_watch, open_proof_desk
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
 from jotgate.assembly.sight_room import SightRoom
-from jotgate.assembly.system import SystemClock
+from jotgate.assembly.system import SystemClock, SystemEntropy
 from jotgate.assembly.unit_room import UnitRoom, open_unit_room
 from jotgate.assembly.upstream_logins import UpstreamRoom, open_upstream_room
 from jotgate.processes.bus import BusServer
 from jotgate.services.endless_sights import EndlessSights
 from jotgate.services.proof_desk import ProofDesk
+from jotgate.services.ticket_desk import TicketDesk
 
 
 class Others(Struct, frozen=True):
@@ -40,7 +41,7 @@ class Others(Struct, frozen=True):
 class Rooms(Struct, frozen=True):
     """Who answers workers: of personal tokens, DPoP proofs, quotas, owned objects and upstreams' tokens.
 
-    Whom they tell of sights stands among them, who asks Kong, and who runs MCP servers.
+    Whom they tell of sights stands among them, who asks Kong, who runs MCP servers, and who issues tickets.
     """
 
     personal: PersonalRoom
@@ -52,6 +53,7 @@ class Rooms(Struct, frozen=True):
     mcp: McpRoom
     children: McpChildren
     kong: KongRoom
+    tickets: TicketDesk
 
     async def keep(self, keys: OpenKeys) -> None:
         """Do what recurs, until cancelled."""
@@ -86,7 +88,9 @@ def open_rooms(keys: OpenKeys, reloader: Reloader, bus: BusServer, clock: System
         open_mcp_room(keys, reloader, bus, clock, upstreams),
         McpChildren(reloader, clock),
         open_kong_room(keys, reloader, clock),
+        TicketDesk(keys.access, clock=clock, entropy=SystemEntropy()),
     )
     bus.answers.serve_sights(rooms.sights)
+    bus.answers.serve_tickets(rooms.tickets.redeem)
     bus.answers.serve_objects(rooms.objects.answer)
     return rooms

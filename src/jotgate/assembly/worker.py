@@ -60,6 +60,7 @@ from jotgate.processes.messages import (
     Revoked,
     Settled,
     StatusAnswered,
+    TicketRedeemed,
     TokenAnswered,
     ToolsKnown,
     UnitsWanted,
@@ -222,7 +223,7 @@ class Worker:
                 self._forms.answered(message)
             case AccountsChanged() | TokenAnswered():
                 self._personal.hear(message)
-            case IdentityAnswered() | StatusAnswered():
+            case IdentityAnswered() | StatusAnswered() | TicketRedeemed():
                 self._callers.hear(message)
             case ProofJudged():
                 self._proofs.hear(message)

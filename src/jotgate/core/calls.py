@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from jotgate.core.coze_aims import Aim
 from jotgate.core.decisions import PathRule
 from jotgate.core.possession import Possession
+from jotgate.core.socket_tickets import Redemption
 from jotgate.core.websocket_handshake import Handshake
 from jotgate.errors import RequestMalformed
 
@@ -40,6 +41,7 @@ class Request(Struct):
     `aim` is what it asks of Coze, where a face has settled that (`core.coze_proxy`).
     `asked` is the rule of what a proxy asks about, where one does: then the request is the one that the proxy holds.
     `forwarded`: some field of its head is one in which proxies speak of callers, whether that was believed or dropped.
+    `redemption` is there when its ticket was looked at (`core.socket_tickets`).
     `handshake` is there when it asks for a WebSocket: then its caller is a `ports.SocketCaller`.
     `message_id` is the id of the JSON-RPC request in its body, in JSON, once that is read.
     `tool` is the tool of an MCP server that it calls (`core.mcp_tools.tool_label`), and `rule` what let it.
@@ -69,6 +71,7 @@ class Request(Struct):
     rule: str = ""
     asked: PathRule | None = None
     handshake: Handshake | None = None
+    redemption: Redemption | None = None
 
 
 class Allowance(Struct, frozen=True):

@@ -23,6 +23,7 @@ class Mark(StrEnum):
     REFRESH = "jot_r_"
     PERSONAL = "jot_p_"
     CLIENT_SECRET = "jot_s_"
+    TICKET = "jot_t_"
 
 
 def make_opaque(mark: Mark, octets: bytes) -> Secret:

@@ -19,12 +19,17 @@ BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS, DECIDE})
 USAGE: Final = "usage"
 """What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
 CLIENT_SECRETS_PATH: Final = b"/v1/realtime/client_secrets"
+TICKETS_PATH: Final = b"/v1/ws-tickets"
+TICKETS: Final = "ws-tickets"
+"""Having a ticket for a WebSocket. It needs the scope of what is opened by it, and policies are asked about that."""
+NO_SCOPES: Final = frozenset({USAGE, TICKETS})
+"""Operations that have no scope of their own."""
 OF_CONTROL: Final = frozenset({METRICS, USAGE})
 """The operations that control answers, whatever their path."""
 
 
 class Operation(Struct, frozen=True):
-    """One row. `name` is also the scope that it needs, but for `USAGE`.
+    """One row. `name` is also the scope that it needs, but for `NO_SCOPES`.
 
     `path` is matched byte for byte, never normalised; one that ends in `/` takes the rest as the model's name.
     A `socket` is a WebSocket, whose model its query names; other `forwarded` operations carry a JSON body with `model`.
@@ -48,7 +53,9 @@ OPERATIONS: Final = (
     Operation("models", b"GET", b"/v1/models/", False),
     Operation(METRICS, b"GET", b"/metrics", False),
     Operation(USAGE, b"GET", b"/v1/usage", False),
+    Operation(TICKETS, b"POST", TICKETS_PATH, False),
 )
+SOCKET_PATHS: Final = frozenset(row.path for row in OPERATIONS if row.socket)
 KONG_OPERATIONS: Final = (
     Operation("kong.tokens.create", b"POST", b"/generate-token-auto", False),
     Operation("kong.tokens.auto", b"POST", b"/auto-generate-consumer", False),
@@ -59,7 +66,7 @@ KONG_OPERATIONS: Final = (
     Operation("kong.me", b"GET", b"/me", False),
 )
 """What the face of the Kong auth service has, and nobody else (`core.kong_auth`)."""
-SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS, DECIDE}) | {row.name for row in OPERATIONS} - {USAGE}
+SCOPES: Final = frozenset({ALL_OPERATIONS_SCOPE, CREDENTIALS, DECIDE}) | {row.name for row in OPERATIONS} - NO_SCOPES
 
 _BY_PATH: Final = {row.path: row for row in OPERATIONS}
 PATHS: Final = _BY_PATH.keys()

@@ -111,7 +111,7 @@ def admit(request: Request, operation: Operation, principal: Principal, world: W
         if world.aims is not None:
             body = settle_aim(request, body, world.aims, world.routes)
     except RequestError:
-        _permit_unnamed(request, principal, operation, world, now_s)  # Else nobody need know what is wrong with it.
+        permit_unnamed(request, principal, operation, world, now_s)  # Else nobody need know what is wrong with it.
         raise
     route = world.routes.get(body.model)
     if route is None and world.aims is not None:
@@ -186,7 +186,7 @@ def find_models(request: Request, principal: Principal, operation: Operation, wo
 
 
 def _list_models(request: Request, principal: Principal, operation: Operation, world: World, now_s: float) -> Shown:
-    allowed = _permit_unnamed(request, principal, operation, world, now_s)
+    allowed = permit_unnamed(request, principal, operation, world, now_s)
     found = {alias: _show(request, principal, operation, world, now_s, alias=alias) for alias in world.routes}
     shown = {alias: one for alias, one in found.items() if one is not None}
     if allowed is None and not shown:
@@ -196,7 +196,7 @@ def _list_models(request: Request, principal: Principal, operation: Operation, w
     return Shown(tuple(shown), "", allowed.policy if request.stale else "")
 
 
-def _permit_unnamed(
+def permit_unnamed(
     request: Request, principal: Principal, operation: Operation, world: World, now_s: float
 ) -> Allow | None:
     """Authorize a call of which no model is known; None: what it names decides. Raises as `permit`."""

@@ -13,11 +13,21 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from jotgate.core.calls import Request
+from jotgate.core.operations import SOCKET_PATHS
 from jotgate.core.possession import Possession
 from jotgate.core.routes import CredentialPlace, Route
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.values import Secret
 from jotgate.core.websocket_handshake import tokens_offered
-from jotgate.errors import CredentialsAmbiguous, OriginRefused, SchemeRefused, TokenMalformed, TokenMissing
+from jotgate.errors import (
+    CredentialsAmbiguous,
+    OriginRefused,
+    SchemeRefused,
+    TicketRefused,
+    TicketUnredeemed,
+    TokenMalformed,
+    TokenMissing,
+)
 
 # RFC 6750 s2.1 and RFC 9110 s11.1: the scheme is case-insensitive, then one or more spaces.
 _SCHEME: Final = re.compile(rb"bearer +", re.IGNORECASE)
@@ -32,12 +42,15 @@ _SUBPROTOCOL: Final = re.compile(
     rb"(?i:bearer|authorization|api[-_.]?key|access[-_.]?token|jwt)|(?<![A-Za-z0-9_-])(?:eyJ[A-Za-z0-9_-]+\.|jot_[a-z]_)"
 )
 _WEBSOCKET: Final = "a WebSocket subprotocol"
+_TICKET: Final = "a ticket in the query"
+_TICKET_NAME: Final = b"ticket"
 _NAMES: Final = {
     "x-api-key": "the header X-Api-Key",
     "api-key": "the header Api-Key",
     "query": "the query (access_token)",
     "cookie": "a cookie",
     _WEBSOCKET: _WEBSOCKET,
+    _TICKET: _TICKET,
 }
 
 
@@ -72,6 +85,7 @@ def find_token(request: Request, rules: CredentialRules) -> bytes:
         TokenMissing: there is none, or it stands where no route takes it.
         TokenMalformed: the scheme stands alone.
         CredentialsAmbiguous: there is more than one.
+        TicketUnredeemed, TicketRefused: it is a ticket, of which control has to be asked, or that is no good.
         OriginRefused: it is a cookie, and the request is not from a page that may send it.
     """
     headers = request.headers
@@ -146,8 +160,8 @@ def require_place(request: Request, route: Route | None) -> None:
         TokenMissing: as for a call that carries none.
     """
     place = request.credential_place
-    if place == _WEBSOCKET and request.handshake is not None:
-        return  # Pages can send a WebSocket's token in no better place.
+    if place in (_WEBSOCKET, _TICKET) and request.handshake is not None:
+        return  # Pages can send what opens a WebSocket in no better place.
     allowed: tuple[str, ...] = () if route is None else route.credentials
     if place and place not in allowed:
         raise _misplaced(place, allowed)
@@ -164,6 +178,8 @@ def _elsewhere(request: Request, rules: CredentialRules) -> Iterator[tuple[str, 
         name, _, value = pair.partition(b"=")
         if unquote_to_bytes(name) == _QUERY_NAME:
             yield "query", unquote_to_bytes(value)
+        elif name == _TICKET_NAME and request.path in SOCKET_PATHS:
+            yield _TICKET, value
     if "cookie" in rules.places:
         for pair in _COOKIE_BORDER.split(headers.get(b"cookie", b"")):
             name, _, value = pair.partition(b"=")
@@ -184,6 +200,9 @@ def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: Credent
     if place == _WEBSOCKET and token:
         request.credential_place = place
         return token
+    if place == _TICKET:
+        request.credential_place = place
+        return _redeemed(request)
     if place not in rules.places:
         raise _misplaced(place, ())
     if b"," in token:
@@ -193,6 +212,30 @@ def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: Credent
         raise OriginRefused(f"the token is a cookie, and the request's Origin {why}")
     request.credential_place = place
     return token
+
+
+def ticket_of(request: Request) -> Secret:
+    """The ticket of a handshake that has one."""
+    named = [pair.partition(b"=") for pair in request.query.split(b"&")]
+    return Secret(next(value for name, _, value in named if name == _TICKET_NAME).decode("latin-1"))
+
+
+def _redeemed(request: Request) -> bytes:
+    """The token that a ticket stands for.
+
+    Raises:
+        TicketUnredeemed: control has to be asked about it.
+        TicketRefused: it stands for none.
+    """
+    found = request.redemption
+    if found is None or found.word == "unknown":
+        raise TicketUnredeemed("what the ticket stands for cannot be known now")
+    if found.token is None:
+        raise TicketRefused(
+            "the ticket is unknown, was used, is over, or is for another path or Origin",
+            hint="Get a new one: each opens one WebSocket, within 30 seconds, where it was asked for",
+        )
+    return found.token.reveal().encode()
 
 
 def _misplaced(place: str, allowed: tuple[str, ...]) -> TokenMissing:

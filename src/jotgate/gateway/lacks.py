@@ -3,7 +3,8 @@
 Each kind has waits of its own, once somebody says how control is asked.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from jotgate.core.calls import Request
 from jotgate.core.principals import Principal
@@ -13,18 +14,26 @@ from jotgate.errors import (
     KeyUnpublished,
     ProofUnmarked,
     StatusUnresolved,
+    TicketUnredeemed,
     TokenUnresolved,
 )
 from jotgate.gateway.identities import Identities
 from jotgate.gateway.key_waits import KeyWaits
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.statuses import Statuses
+from jotgate.gateway.ticket_waits import TicketWaits
 from jotgate.gateway.token_waits import TokenWaits
 from jotgate.gateway.world import World
 from jotgate.ports import Answer
 
-LACKS: Final = (KeyUnpublished, TokenUnresolved, ProofUnmarked, StatusUnresolved, IdentityUnwritten)
+LACKS: Final = (KeyUnpublished, TicketUnredeemed, TokenUnresolved, ProofUnmarked, StatusUnresolved, IdentityUnwritten)
 """What is raised where something is not held yet."""
+
+
+class _Waits(Protocol):
+    def check_deadlines(self, now_s: float) -> None: ...
+
+    cancel_all: Callable[[], None]
 
 
 class Lacks:
@@ -32,6 +41,7 @@ class Lacks:
 
     def __init__(self) -> None:
         self.keys: KeyWaits | None = None
+        self.tickets: TicketWaits | None = None
         self.tokens: TokenWaits | None = None
         self.proofs: ProofWaits | None = None
         self.statuses: Statuses | None = None
@@ -62,6 +72,8 @@ class Lacks:
             match refusal:
                 case KeyUnpublished() if self.keys is not None:
                     return self.keys.join(request, refusal)
+                case TicketUnredeemed() if self.tickets is not None:
+                    return self.tickets.join(request, refusal)
                 case TokenUnresolved() if self.tokens is not None:
                     return self.tokens.join(request, refusal)
                 case ProofUnmarked() if self.proofs is not None:
@@ -74,14 +86,18 @@ class Lacks:
         finally:
             del refusal  # Its traceback names this frame: what names one another, only the collector can take away.
 
+    @property
+    def _all(self) -> tuple[_Waits | None, ...]:
+        return (self.keys, self.tickets, self.tokens, self.proofs, self.statuses, self.identities)
+
     def check_deadlines(self, now_s: float) -> None:
         """Refuse those that have waited for long enough. Called a few times a second."""
-        for waits in (self.keys, self.tokens, self.proofs, self.statuses, self.identities):
+        for waits in self._all:
             if waits is not None:
                 waits.check_deadlines(now_s)
 
     def cancel_all(self) -> None:
         """Refuse all that wait: jotgate stops."""
-        for waits in (self.keys, self.tokens, self.proofs, self.statuses, self.identities):
+        for waits in self._all:
             if waits is not None:
                 waits.cancel_all()

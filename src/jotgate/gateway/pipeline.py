@@ -14,6 +14,7 @@ from jotgate.core.calls import Request
 from jotgate.core.dialects import render_for
 from jotgate.core.principals import NOBODY, Principal
 from jotgate.core.proof_times import Sight
+from jotgate.core.socket_tickets import ShownTicket
 from jotgate.core.status_references import StatusQuestion
 from jotgate.core.values import Secret
 from jotgate.errors import (
@@ -42,6 +43,7 @@ from jotgate.gateway.relay import Relay
 from jotgate.gateway.sockets import Sockets
 from jotgate.gateway.statuses import Statuses
 from jotgate.gateway.throttle import FailedAttempts
+from jotgate.gateway.ticket_waits import TicketWaits
 from jotgate.gateway.token_waits import TokenWaits
 from jotgate.gateway.waits import Soon
 from jotgate.gateway.world import World
@@ -104,6 +106,11 @@ class Gateway:
     def judge_proofs_by(self, ask: Callable[[int, Sight], object], soon: Soon) -> ProofWaits:
         """Let requests wait for what control says of their DPoP proofs: `ask` asks it; see `ProofWaits`."""
         waits = self._lacks.proofs = ProofWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
+        return waits
+
+    def redeem_tickets_by(self, ask: Callable[[int, ShownTicket], object], soon: Soon) -> TicketWaits:
+        """Let handshakes wait for what control says of their tickets: `ask` asks it; see `TicketWaits`."""
+        waits = self._lacks.tickets = TicketWaits(self._clock, self, ask=ask, soon=soon, instance=self._instance)
         return waits
 
     def tell_identities_by(self, ask: Callable[[bytes, Secret], object], soon: Soon) -> Identities:

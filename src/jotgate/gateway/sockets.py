@@ -6,11 +6,12 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from jotgate.core.calls import Body, Request
-from jotgate.core.operations import CLIENT_SECRETS_PATH
+from jotgate.core.operations import CLIENT_SECRETS_PATH, TICKETS_PATH, find_operation
 from jotgate.core.policies import Allow
 from jotgate.core.realtime_secrets import read_secret_order
 from jotgate.core.routes import Route
 from jotgate.core.snapshot import Limits
+from jotgate.core.socket_tickets import read_ticket_ask
 from jotgate.errors import (
     JotgateError,
     QuotaUnavailable,
@@ -19,7 +20,7 @@ from jotgate.errors import (
     UnknownModel,
     UpgradeRequired,
 )
-from jotgate.gateway.admission import Call, admitted, expect, permit
+from jotgate.gateway.admission import Call, admitted, expect, permit, permit_unnamed
 from jotgate.gateway.credentials import require_place
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.metered_calls import NO_METERING, MeteredCalls
@@ -79,6 +80,7 @@ class Sockets:
         self.by_path: Final[Mapping[bytes, Answering]] = {
             b"/v1/realtime": self.realtime,
             CLIENT_SECRETS_PATH: self.mint,
+            TICKETS_PATH: self.issue_ticket,
         }
         """What answers what asks for a WebSocket, or for what opens one."""
 
@@ -105,6 +107,17 @@ class Sockets:
         _, allowed = admit_named(opened, order.model)
         policy = allowed.policy if opened.request.stale else ""
         return self._plain.hand_on(opened, caller, policy=policy, model=order.model)
+
+    def issue_ticket(self, opened: Opened, caller: Caller) -> Running:
+        """Have control issue a ticket for a WebSocket that the caller may open, as far as no model is known.
+
+        Raises as `permit_unnamed`, RequestMalformed, ControlUnreachable.
+        """
+        asked = read_ticket_ask(opened.request.body)
+        operation = find_operation(b"GET", asked.path.encode())
+        allowed = permit_unnamed(opened.request, opened.principal, operation, opened.world, opened.now_s)
+        policy = allowed.policy if allowed is not None and opened.request.stale else ""
+        return self._plain.hand_on(opened, caller, policy=policy)
 
     def _try_again(self, call: Call, fresh_s: float) -> Answer:
         now_s = self._clock.monotonic_s()

@@ -20,6 +20,8 @@ from jotgate.errors import (
     AttemptsThrottled,
     JotgateError,
     ProofNonceWanted,
+    TicketRefused,
+    TicketUnredeemed,
     TokenBound,
     TokenError,
     TokenExpired,
@@ -177,10 +179,15 @@ def network_of(peer: str) -> str:
 
 
 def _is_known(request: Request, world: World) -> bool:
-    """Whether a request's token was found good before; one that is refused for where it stands is not looked at."""
+    """Whether a request's token was found good before; one that is refused for where it stands is not looked at.
+
+    Of a ticket nobody can know.
+    """
     try:
         world = world.of(request.face)
         token = find_token(request, world.credentials)
+    except (TicketRefused, TicketUnredeemed):
+        return request.redemption is not None
     except JotgateError:
         return True
     return world.verifier.knows(token) or (world.takes_personal and world.personal.knows(token))

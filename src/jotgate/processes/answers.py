@@ -21,6 +21,7 @@ from jotgate.core.owned_objects import ObjectAnswer, ObjectOrder
 from jotgate.core.personal_tokens import AccountNews, PersonalFinding
 from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter
+from jotgate.core.socket_tickets import Redemption, ShownTicket
 from jotgate.core.status_references import StatusFound, StatusQuestion
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.core.values import Secret
@@ -41,6 +42,8 @@ from jotgate.processes.messages import (
     ProofShown,
     StatusAnswered,
     StatusWanted,
+    TicketRedeemed,
+    TicketShown,
     TokenAnswered,
     TokensUsed,
     TokenWanted,
@@ -57,6 +60,7 @@ _NO_FETCH_S: Final = 60.0
 _NO_TOKEN: Final = TokenLacking("unconfigured", "nothing says how to get a token for this upstream")
 IdentityDesk = Callable[[Secret], Awaitable[Identity | None]]
 StatusDesk = Callable[[StatusQuestion], Awaitable[StatusFound | None]]
+TicketDesk = Callable[[ShownTicket], Awaitable[Redemption]]
 FormDesk = Callable[[FormAsked], Awaitable[FormAnswered]]
 ToolDesk = Callable[[str, Sequence[Tool]], Awaitable[Told | None]]
 ObjectDesk = Callable[[ObjectOrder], Awaitable[ObjectAnswer | None]]
@@ -74,6 +78,7 @@ Question = (
     | StatusWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
+    | TicketShown
     | ToolsSeen
 )
 
@@ -146,6 +151,7 @@ class Answers:
         self._tokens: TokenDesk | None = None
         self._identities: IdentityDesk | None = None
         self._statuses: StatusDesk | None = None
+        self._tickets: TicketDesk | None = None
         self._tools: ToolDesk | None = None
 
     def serve_forms(self, answer: FormDesk) -> None:
@@ -180,6 +186,10 @@ class Answers:
         """Let workers tell of tools of MCP servers."""
         self._tools = seen
 
+    def serve_tickets(self, redeem: TicketDesk) -> None:
+        """Let workers ask what becomes of tickets for WebSockets."""
+        self._tickets = redeem
+
     def serve_identities(self, write: IdentityDesk) -> None:
         """Let workers ask for what tells upstreams who calls."""
         self._identities = write
@@ -205,6 +215,8 @@ class Answers:
                 connection.ask(("plan", number), self._answer_plan(connection, question))
             case ProofShown(number, sight):
                 connection.ask(("proof", number), self._answer_proof(connection, number, sight))
+            case TicketShown(number, shown):
+                connection.ask(("ticket", number), self._answer_ticket(connection, number, shown))
             case KeysWanted(issuer):
                 connection.ask(("keys", issuer), self._answer_keys(connection, issuer))
             case TokenWanted(digest):
@@ -250,6 +262,10 @@ class Answers:
 
     async def _answer_proof(self, connection: WorkerConnection, number: int, sight: Sight) -> None:
         connection.send(frame(ProofJudged(number, await self._judge_proof(sight))))
+
+    async def _answer_ticket(self, connection: WorkerConnection, number: int, shown: ShownTicket) -> None:
+        found = Redemption("unknown") if self._tickets is None else await self._tickets(shown)
+        connection.send(frame(TicketRedeemed(number, found)))
 
     async def _answer_plan(self, connection: WorkerConnection, wanted: PlanWanted) -> None:
         meters = None if self.units is None else await self.units.plan(wanted)

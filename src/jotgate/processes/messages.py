@@ -26,6 +26,7 @@ from jotgate.core.proof_times import Sight, Verdict
 from jotgate.core.quotas import Meter, Spender
 from jotgate.core.revocations import Entry
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.socket_tickets import Redemption, ShownTicket
 from jotgate.core.status_references import StatusFound, StatusQuestion
 from jotgate.core.upstream_tokens import HeldToken, TokenLacking
 from jotgate.core.values import Secret
@@ -178,6 +179,20 @@ class ProofJudged(Struct, frozen=True, tag="proof_judged"):
     verdict: Verdict
 
 
+class TicketShown(Struct, frozen=True, tag="ticket_shown"):
+    """A worker was shown a ticket for a WebSocket. `number` counts up per worker; the answer names it."""
+
+    number: int
+    shown: ShownTicket
+
+
+class TicketRedeemed(Struct, frozen=True, tag="ticket_redeemed"):
+    """What becomes of it; one that is good is used by now, for all workers and all machines."""
+
+    number: int
+    found: Redemption
+
+
 class AccountsChanged(Struct, frozen=True, tag="accounts_changed"):
     """What the worker holds of these is out of date. It comes first, and then as soon as control knows."""
 
@@ -322,6 +337,7 @@ FromWorker = (
     | StatusWanted
     | UpstreamTokenWanted
     | UpstreamTokenRefused
+    | TicketShown
     | ToolsSeen
 )
 FromControl = (
@@ -343,6 +359,7 @@ FromControl = (
     | StatusAnswered
     | UpstreamTokenAnswered
     | UpstreamTokenCleared
+    | TicketRedeemed
     | ToolsKnown
 )
 

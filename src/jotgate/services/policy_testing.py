@@ -8,7 +8,7 @@ from jotgate.core.circumstances import Circumstances
 from jotgate.core.expectations import unmet
 from jotgate.core.faults import advice, shown
 from jotgate.core.lineage import Actor, Confirmation
-from jotgate.core.operations import BEYOND_AI, CREDENTIALS, DECIDE, OPERATIONS, USAGE
+from jotgate.core.operations import BEYOND_AI, CREDENTIALS, DECIDE, NO_SCOPES, OPERATIONS
 from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, TriedCall
 from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
@@ -17,7 +17,7 @@ from jotgate.core.routes import Route
 from jotgate.errors import ConfigurationError, JotgateError, UnknownModel
 from jotgate.services.policy_decisions import open_policies
 
-OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - {USAGE} | {CREDENTIALS, DECIDE})
+OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - NO_SCOPES | {CREDENTIALS, DECIDE})
 _LISTING: Final = "models"
 _FORWARDED: Final = frozenset(row.name for row in OPERATIONS if row.forwarded)
 _METHODS: Final[Mapping[str, Confirmation]] = {

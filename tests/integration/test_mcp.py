@@ -19,12 +19,13 @@ from tests.peers.mcp_programs import EVERYTHING, INSTALLED, LACKING, inspect, ru
 from tests.peers.oidc_provider import node
 
 _ROOT: Final = Path(__file__).parent.parent.parent
-_ALL: Final = ("--scope", "mcp:peer:*", "--scope", "mcp:old:*", "--scope", "mcp:child:*", "--scope", "mcp:node:*")
+_SERVERS: Final = ("peer", "old", "child", "node", "small", "broken")
+_ALL: Final = ("--scope", " ".join(f"mcp:{server}:*" for server in _SERVERS))
 _needs_npm = pytest.mark.skipif(not INSTALLED.exists(), reason=LACKING)
 
 
 class Stage(NamedTuple):
-    """A gateway before four servers, and a token for all that they have."""
+    """A gateway before these servers, and a token for all that they have."""
 
     gateway: Gateway
     token: str
@@ -51,6 +52,17 @@ command = "{sys.executable}"
 args = {child}
 directory = "{_ROOT}"
 env = ["PATH", "SHOWN"]
+[[mcp.servers]]
+name = "small"
+command = "{sys.executable}"
+args = {child}
+directory = "{_ROOT}"
+message_bytes = 65536
+memory_mib = 256
+open_files = 64
+[[mcp.servers]]
+name = "broken"
+command = "/nonexistent/server"
 [[mcp.servers]]
 name = "node"
 command = "{node()}"
@@ -260,10 +272,34 @@ def test_a_child_has_the_named_variables_alone_and_comes_back_when_it_ends(stage
     assert environment()["pid"] != before["pid"]
 
 
+def test_a_child_stays_within_its_limits(stage: Stage) -> None:
+    def big(size: int) -> Any:
+        return post(
+            stage.url("small"), stage.token, stateless("tools/call", {"name": "big", "arguments": {"size": size}})
+        )
+
+    assert len(big(1_000).body["result"]["content"][0]["text"]) == 1_000
+    assert big(100_000).status in (502, 503)  # Longer than message_bytes: its process is ended.
+    assert len(big(1_000).body["result"]["content"][0]["text"]) == 1_000
+    too_much = big(400_000_000)  # More than memory_mib: the server says so, or ends.
+    assert too_much.status in (502, 503) or too_much.body["result"]["isError"]
+    limits = Path(f"/proc/{_child(stage, 'tests.peers.mcp_server')}/limits").read_text()
+    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in limits.splitlines())
+
+
+def test_a_server_that_cannot_be_started_is_told_and_left_out_of_the_common_list(stage: Stage) -> None:
+    refused = post(stage.url("broken"), stage.token, stateless("tools/list"))
+    assert refused.status in (502, 503)
+    assert refused.body["error"]["data"]["code"] in ("upstream_failed", "upstream_unavailable")
+    listed = post(stage.url(), stage.token, stateless("tools/list")).body["result"]
+    assert listed["_meta"]["jotgate/unavailable"] == ["broken"]
+    assert [one["name"] for one in listed["tools"] if one["name"].startswith("peer_")]
+
+
 def test_a_server_of_the_older_era_that_has_lost_its_session_is_begun_with_anew(stage: Stage) -> None:
     call = stateless("tools/call", {"name": "echo", "arguments": {"message": "a"}})
     assert post(stage.url("node"), stage.token, call).status == 200
-    (pid,) = [one for one in _processes_below(stage.gateway.pids["control"]) if "server-everything" in _command(one)]
+    pid = _child(stage, "server-everything")
     os.kill(pid, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{pid}").exists(), "the server's process has ended")
     assert post(stage.url("node"), stage.token, call).body["result"]["content"][0]["text"] == "Echo: a"
@@ -302,9 +338,22 @@ def _fields(stage: Stage, method: str, name: str = "") -> dict[str, str]:
     return {**fields, "Mcp-Name": name} if name else fields
 
 
-def _processes_below(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(one) for one in text.split()]
+def test_children_end_with_control_and_nothing_outside_reaches_them_but_by_their_paths(stage: Stage) -> None:
+    call = stateless("tools/call", {"name": "echo", "arguments": {"message": "a"}})
+    assert post(stage.url("node"), stage.token, call).status == 200
+    for path in ("/internal/mcp/node", "/mcp/../internal/mcp/node", "/.well-known/../internal/mcp/node"):
+        assert post(f"{stage.gateway.url}{path}", stage.token, call).status == 404
+    pid, control = _child(stage, "server-everything"), stage.gateway.pids["control"]
+    os.kill(control, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the server's process has ended too")
+    until(lambda: post(stage.url("node"), stage.token, call).status == 200, "another control has started it", 20.0)
+
+
+def _child(stage: Stage, text: str) -> int:
+    """The newest process below control whose command has this text."""
+    control = stage.gateway.pids["control"]
+    below = [int(one) for one in Path(f"/proc/{control}/task/{control}/children").read_text().split()]
+    return max(one for one in below if text in _command(one))
 
 
 def _command(pid: int) -> str:

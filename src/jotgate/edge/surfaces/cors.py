@@ -18,7 +18,8 @@ from jotgate.ports import Answer, Caller, Running
 _CLOSED: Final = b"/admin/"  # No page of elsewhere administers a gateway.
 _VARY: Final = b"Vary: Origin\r\n"
 _EXPOSED: Final = (
-    b"Access-Control-Expose-Headers: X-Request-Id, Retry-After, WWW-Authenticate, DPoP-Nonce, OpenAI-Processing-Ms\r\n"
+    b"Access-Control-Expose-Headers: X-Request-Id, Retry-After, WWW-Authenticate, DPoP-Nonce, OpenAI-Processing-Ms, "
+    b"Mcp-Session-Id\r\n"
 )
 _PREFLIGHT_VARY: Final = (
     b"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\nCache-Control: no-store\r\n"

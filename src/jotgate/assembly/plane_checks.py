@@ -17,7 +17,7 @@ from msgspec import Struct
 from jotgate.assembly.doctor import Check
 from jotgate.core.status import Status
 from jotgate.errors import JotgateError
-from jotgate.planes.facts import KEY_FILES, Endpoint, Facts, Wish, endpoint
+from jotgate.planes.facts import KEY_FILES, Endpoint, GateFacts, Wish, endpoint
 from jotgate.planes.printing import command_of, print_plane, verifies_tokens
 from jotgate.planes.stamps import Stamp, changes, digest, read_stamp
 
@@ -27,7 +27,7 @@ _ANSWER_BYTES_MAX: Final = 1_048_576
 _RESOLUTION_S: Final = 1.0
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
-FindFacts = Callable[[Wish, str], Facts]
+FindFacts = Callable[[Wish, str], GateFacts]
 """What is so now, for a wish and the plane that it is of. Raises JotgateError."""
 
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> str:
         return file.read(_FILE_BYTES_MAX).decode("utf-8")
 
 
-def _check_drift(name: str, path: Path, stamp: Stamp, now: Facts, body: str) -> Check:
+def _check_drift(name: str, path: Path, stamp: Stamp, now: GateFacts, body: str) -> Check:
     fix = f"Print it anew, and have {stamp.plane} read it: {command_of(stamp.plane, stamp.wish)}"
     found = changes(stamp.facts, now)
     try:
@@ -118,7 +118,7 @@ def _of(path: Path, name: str) -> str:
         return ""
 
 
-def _check_key_set(name: str, stamp: Stamp, now: Facts, running: Status | None) -> Check:
+def _check_key_set(name: str, stamp: Stamp, now: GateFacts, running: Status | None) -> Check:
     """Whether the key set can be had where the plane reaches jotgate, and has the key that signs."""
     url = f"{now.gate}{now.jwks_path}"
     try:

@@ -16,7 +16,7 @@ from jotgate.core.operations import DECIDE
 from jotgate.core.status import Status
 from jotgate.errors import CommandError
 from jotgate.jose.keys import verification_key_from_jwk, verification_key_to_pem
-from jotgate.planes.facts import Facts, Printed, PublicKey, Wish
+from jotgate.planes.facts import GateFacts, Printed, PublicKey, Wish
 from jotgate.planes.printing import print_plane
 from jotgate.stores.directory import DataDirectory
 from jotgate.stores.files import PrivateFiles
@@ -28,7 +28,7 @@ _VERIFIES: Final = frozenset({"pending", "active", "retired"})
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - nothing is bound here
 
 
-def print_for(plane: str, facts: Facts, wish: Wish) -> Printed:
+def print_for(plane: str, facts: GateFacts, wish: Wish) -> Printed:
     """The configuration of a plane. Raises CommandError for what cannot be had of it."""
     try:
         return print_plane(plane, facts, wish)
@@ -40,7 +40,7 @@ def print_for(plane: str, facts: Facts, wish: Wish) -> Printed:
 
 def find_facts(
     directory: DataDirectory, config: Config, running: Status | None, wish: Wish, keys: Iterable[PublicKey]
-) -> Facts:
+) -> GateFacts:
     """What the installation is: as it runs, or else as it would by its settings.
 
     Raises:
@@ -52,7 +52,7 @@ def find_facts(
     rule = rules.paths[0] if rules is not None and len(rules.paths) == 1 else None
     issuer = _name(directory, config, running)
     gate = wish.gate or _reached(config, running)
-    return Facts(
+    return GateFacts(
         gate=gate,
         issuer=issuer,
         audiences=_audiences(decisions, rule, issuer),

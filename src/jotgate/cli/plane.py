@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jotgate.assembly.plane_checks import Looking
     from jotgate.cli.operator import Offline
     from jotgate.core.key_orders import KeyAnswer, KeyOrder
-    from jotgate.planes.facts import Facts, Printed, Wish
+    from jotgate.planes.facts import GateFacts, Printed, Wish
 
 _PLANES: Final = ("envoy", "nginx", "caddy", "traefik", "haproxy")
 _ACTIONS: Final = ("print", "check")
@@ -119,7 +119,7 @@ def look(arguments: argparse.Namespace) -> "Looking":
     config = check_settings(directory, sources(arguments)).require()
     running = find_status(directory)
 
-    def find(wish: "Wish", name: str) -> "Facts":
+    def find(wish: "Wish", name: str) -> "GateFacts":
         if name == "haproxy" and running is None:
             raise CommandError("no jotgate runs that could say which keys verify", hint="Start it: jotgate up")
         keys = find_keys(lambda order: _ask(arguments, order), whole=False) if name == "haproxy" else []

@@ -19,7 +19,7 @@ BYTES_MAX: Final = 65_536
 
 
 class TokenWeb:
-    """The web as tokens are got from it (ports.TokenEndpoint). Mutable: the TLS contexts made, by their roots."""
+    """The web as tokens are got from it (ports.TokenEndpoint)."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         """`bytes_max` bounds an answer."""

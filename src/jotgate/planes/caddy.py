@@ -6,19 +6,19 @@ Outside of `route` Caddy sorts directives, and would take out what callers wrote
 from collections.abc import Iterator
 from typing import Final
 
-from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 
 # Fields that no caller may write: those of other proxies' questions, and those that tell of a certificate.
 _UNASKED: Final = ("X-Original-*", "Forwarded", "Client-Cert", "X-SSL-Client-Cert", "Cookie")
 
 
-def print_caddy(facts: Facts, wish: Wish) -> Printed:
+def print_caddy(facts: GateFacts, wish: Wish) -> Printed:
     """A site for a Caddyfile."""
     text = "\n".join(_lines(facts, endpoint(facts.gate), endpoint(wish.upstream), wish)) + "\n"
     return Printed((PrintedFile("Caddyfile", text),), "caddy run --config FILE --adapter caddyfile")
 
 
-def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iterator[str]:
+def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iterator[str]:
     listen = endpoint(wish.listen)
     yield f"http://:{listen.port} {{"
     yield f"\tbind {listen.host}"

@@ -3,7 +3,7 @@
 from typing import Final
 
 from jotgate.planes.envoy_tokens import token_filters
-from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 from jotgate.planes.yaml import Value, to_yaml
 
 Table = dict[str, Value]
@@ -28,7 +28,7 @@ _GRPC: Final = "jotgate_grpc"
 _PROTECTED: Final = "jotgate_protected"
 
 
-def print_envoy(facts: Facts, wish: Wish) -> Printed:
+def print_envoy(facts: GateFacts, wish: Wish) -> Printed:
     """A whole configuration, with one listener."""
     gate, upstream = endpoint(facts.gate), endpoint(wish.upstream)
     clusters = [_cluster(_PROTECTED, upstream, wish)]
@@ -45,7 +45,7 @@ def typed(name: str, kind: str, content: Table) -> Table:
     return {"name": name, "typed_config": {"@type": f"{_API}.{kind}", **content}}
 
 
-def _listener(facts: Facts, wish: Wish) -> Table:
+def _listener(facts: GateFacts, wish: Wish) -> Table:
     where = endpoint(wish.listen)
     manager = typed(
         "envoy.filters.network.http_connection_manager",
@@ -55,7 +55,7 @@ def _listener(facts: Facts, wish: Wish) -> Table:
     return {"name": _GATE, "address": _address(where), "filter_chains": [{"filters": [manager]}]}
 
 
-def _manager(facts: Facts, wish: Wish) -> Table:
+def _manager(facts: GateFacts, wish: Wish) -> Table:
     filters: list[Table] = []
     if wish.jwt or wish.offline:
         filters += token_filters(facts, _GATE, offline=wish.offline)
@@ -107,7 +107,7 @@ def _come_again() -> Table:
     return {"filter": {"and_filter": both}, "headers_to_add": [field]}
 
 
-def _question(facts: Facts, wish: Wish) -> Table:
+def _question(facts: GateFacts, wish: Wish) -> Table:
     content: Table = {
         "transport_api_version": "V3",
         "failure_mode_allow": False,

@@ -7,7 +7,7 @@ that are bound to a key: it would take them from whoever has them. Where Envoy a
 from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
-from jotgate.planes.facts import Facts, endpoint
+from jotgate.planes.facts import GateFacts, endpoint
 from jotgate.planes.yaml import Value
 
 _Table = dict[str, Value]
@@ -21,12 +21,12 @@ _NAME: Final = "jotgate"
 _TOLD: Final = {"X-Jot-Subject": "sub", "X-Jot-Client": "client_id", "X-Jot-Tenant": "tenant", "X-Jot-Scopes": "scope"}
 
 
-def token_filters(facts: Facts, cluster: str, *, offline: bool) -> list[_Table]:
+def token_filters(facts: GateFacts, cluster: str, *, offline: bool) -> list[_Table]:
     """The filters, in their order; keys are fetched from jotgate's cluster. `offline`: nobody is asked after them."""
     return [_verifies(facts, cluster), _refuses(facts.scopes if offline else ())]
 
 
-def _verifies(facts: Facts, cluster: str) -> _Table:
+def _verifies(facts: GateFacts, cluster: str) -> _Table:
     provider: _Table = {
         "issuer": facts.issuer,
         "audiences": facts.audiences,

@@ -20,7 +20,7 @@ class PublicKey(Struct, frozen=True):
     pem: str = ""
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class GateFacts(Struct, frozen=True, kw_only=True):
     """What an installation is to the planes that ask it.
 
     `gate` is the origin at which they reach it, `issuer` its name, which its tokens have as `iss`. Who asks nobody

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
-from jotgate.planes.facts import KEY_FILES, Endpoint, Facts, Printed, PrintedFile, PublicKey, Wish, endpoint
+from jotgate.planes.facts import KEY_FILES, Endpoint, GateFacts, Printed, PrintedFile, PublicKey, Wish, endpoint
 from jotgate.planes.haproxy_question import print_question
 
 _VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
@@ -22,7 +22,7 @@ _BINDINGS: Final = ("jkt", "x5t#S256")
 _TOKEN: Final = "var(txn.jot_token)"
 
 
-def print_haproxy(facts: Facts, wish: Wish) -> Printed:
+def print_haproxy(facts: GateFacts, wish: Wish) -> Printed:
     """A whole configuration, its keys, and the question; they name one another below `wish.folder`.
 
     Raises:
@@ -40,7 +40,7 @@ def print_haproxy(facts: Facts, wish: Wish) -> Printed:
     return Printed(tuple(files), "haproxy -c -f FILE, then start or reload it")
 
 
-def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
+def _lines(facts: GateFacts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     upstream, listen = endpoint(wish.upstream), endpoint(wish.listen)
     yield "global"
     if not wish.offline:
@@ -91,7 +91,7 @@ def _lines(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
         yield f"  server gate {gate.address}{_tls(gate, wish.roots)}"
 
 
-def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
+def _verifying(facts: GateFacts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]:
     yield f"  http-request set-var(txn.jot_kid) {_header('kid')}"
     yield f"  http-request set-var(txn.jot_now) date(-{facts.leeway_s})"
     yield f"  http-request set-var(txn.jot_left) {_TOKEN},jwt_payload_query('$.exp','int'),sub(txn.jot_now)"
@@ -107,7 +107,7 @@ def _verifying(facts: Facts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]
         yield f"  {_INVALID} if {ours} {{ var(txn.jot_left) -m int le 0 }}"
 
 
-def _judging(facts: Facts) -> Iterator[str]:
+def _judging(facts: GateFacts) -> Iterator[str]:
     """All that is looked at where nobody is asked."""
     yield f"  {_refuse(401, 'unauthorized', '')} unless {{ var(txn.jot_token) -m found }}"
     yield f"  {_INVALID} unless {{ var(txn.jot_good) -m int 1 }}"

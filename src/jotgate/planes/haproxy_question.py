@@ -7,7 +7,7 @@ machine knows, and a certificate is held to the name.
 import json
 from typing import Final
 
-from jotgate.planes.facts import Facts, endpoint
+from jotgate.planes.facts import GateFacts, endpoint
 
 _TEXT: Final = """\
 -- Asks jotgate whether a request may pass, and tells the upstream who calls.
@@ -70,7 +70,7 @@ end, 0)
 """
 
 
-def print_question(facts: Facts, line: str) -> str:
+def print_question(facts: GateFacts, line: str) -> str:
     """The file; `line` is the address of HAProxy's own listener that leads to jotgate."""
     fields = ", ".join(json.dumps(name.lower()) for name in facts.identity)
     gate = json.dumps(f"http://{endpoint(facts.gate).address}{facts.forward_path}")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 
 _SYSTEM_ROOTS: Final = "/etc/ssl/certs/ca-certificates.crt"
 _ASKED: Final = "/_jotgate"
@@ -23,7 +23,7 @@ _TEXTS: Final = {
 }
 
 
-def print_nginx(facts: Facts, wish: Wish) -> Printed:
+def print_nginx(facts: GateFacts, wish: Wish) -> Printed:
     """A file for the `http` block, such as one in conf.d/."""
     text = "\n".join(_lines(facts, endpoint(facts.gate), endpoint(wish.upstream), wish)) + "\n"
     return Printed(
@@ -31,7 +31,7 @@ def print_nginx(facts: Facts, wish: Wish) -> Printed:
     )
 
 
-def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iterator[str]:
+def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iterator[str]:
     yield f"upstream jotgate {{ server {gate.address}; keepalive 32; }}"
     yield f"upstream jotgate_protected {{ server {upstream.address}; keepalive 64; }}"
     yield ""
@@ -80,7 +80,7 @@ def _lines(facts: Facts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> Iter
     yield "}"
 
 
-def _question(facts: Facts, gate: Endpoint, wish: Wish) -> Iterator[str]:
+def _question(facts: GateFacts, gate: Endpoint, wish: Wish) -> Iterator[str]:
     yield f"  location = {_ASKED} {{"
     yield "    internal;"
     yield "    proxy_pass_request_body off;"

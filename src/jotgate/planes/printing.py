@@ -8,13 +8,13 @@ from typing import Final
 from jotgate.core.listen_texts import read_listen
 from jotgate.planes.caddy import print_caddy
 from jotgate.planes.envoy import print_envoy
-from jotgate.planes.facts import Facts, Printed, Wish, endpoint
+from jotgate.planes.facts import GateFacts, Printed, Wish, endpoint
 from jotgate.planes.haproxy import print_haproxy
 from jotgate.planes.nginx import print_nginx
 from jotgate.planes.stamps import stamp
 from jotgate.planes.traefik import print_traefik
 
-PRINTERS: Final[Mapping[str, Callable[[Facts, Wish], Printed]]] = {
+PRINTERS: Final[Mapping[str, Callable[[GateFacts, Wish], Printed]]] = {
     "envoy": print_envoy,
     "nginx": print_nginx,
     "caddy": print_caddy,
@@ -29,7 +29,7 @@ _BY_NAME: Final = ("nginx", "haproxy")
 _PATH: Final = re.compile(r"/[^\"'\\{}$;#\s]*")
 
 
-def print_plane(plane: str, facts: Facts, wish: Wish) -> Printed:
+def print_plane(plane: str, facts: GateFacts, wish: Wish) -> Printed:
     """The files, with the comment by which they are known again.
 
     Raises:
@@ -54,7 +54,7 @@ def command_of(plane: str, wish: Wish) -> str:
     return shlex.join(words)
 
 
-def _check(plane: str, facts: Facts, wish: Wish) -> None:
+def _check(plane: str, facts: GateFacts, wish: Wish) -> None:
     for name, planes in _OPTIONS.items():
         if getattr(wish, name) and plane not in planes:
             raise ValueError(f"--{name} is for {' and '.join(planes)}")

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from jotgate.planes.facts import Facts, Printed, PrintedFile, Wish
+from jotgate.planes.facts import GateFacts, Printed, PrintedFile, Wish
 
 _MARK: Final = "# jotgate-plane: "
 _NAMES: Final = {
@@ -34,12 +34,12 @@ class Stamp(Struct, frozen=True, forbid_unknown_fields=True):
 
     plane: str
     main: str
-    facts: Facts
+    facts: GateFacts
     wish: Wish
     digests: dict[str, str]
 
 
-def stamp(plane: str, command: str, facts: Facts, wish: Wish, printed: Printed) -> Printed:
+def stamp(plane: str, command: str, facts: GateFacts, wish: Wish, printed: Printed) -> Printed:
     """The configuration with the comment in its main file; `command` is what printed it."""
     main = printed.files[0]
     content = Stamp(plane, main.name, without_pem(facts), wish, digests(printed.files))
@@ -73,13 +73,13 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def changes(before: Facts, now: Facts) -> list[str]:
+def changes(before: GateFacts, now: GateFacts) -> list[str]:
     """What is not as it was, each as `name: before, now after`."""
     old, new = _shown(before), _shown(without_pem(now))
     return list(dict.fromkeys(_change(old, new)))
 
 
-def without_pem(facts: Facts) -> Facts:
+def without_pem(facts: GateFacts) -> GateFacts:
     """The facts with keys that are named alone."""
     return msgspec.structs.replace(facts, keys=tuple(msgspec.structs.replace(key, pem="") for key in facts.keys))
 
@@ -90,6 +90,6 @@ def _change(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
             yield f"{_NAMES[name]}: {value or 'none'}, now {new[name] or 'none'}"
 
 
-def _shown(facts: Facts) -> dict[str, str]:
+def _shown(facts: GateFacts) -> dict[str, str]:
     found = msgspec.structs.asdict(facts) | {"keys": [key.kid for key in facts.keys]}
     return {name: " ".join(value) if isinstance(value, tuple | list) else str(value) for name, value in found.items()}

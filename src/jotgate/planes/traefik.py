@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from jotgate.planes.facts import Endpoint, Facts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 from jotgate.planes.yaml import Value, to_yaml
 
 # All that is sent with the question beside what Traefik itself says of the request.
@@ -12,7 +12,7 @@ _IDENTITY: Final = "(?i)^x[-_]jot[-_]"
 '-'."""
 
 
-def print_traefik(facts: Facts, wish: Wish) -> Printed:
+def print_traefik(facts: GateFacts, wish: Wish) -> Printed:
     """A file for the file provider; its entry point is called `jotgate`."""
     gate, upstream = endpoint(facts.gate), endpoint(wish.upstream)
     hidden: dict[str, Value] = {} if wish.keep_token else {"Authorization": "", "DPoP": ""}

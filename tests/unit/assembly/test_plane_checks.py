@@ -13,7 +13,7 @@ from jotgate.assembly.doctor import Check
 from jotgate.assembly.plane_checks import Looking, check_plane
 from jotgate.core.status import Status
 from jotgate.errors import CommandError
-from jotgate.planes.facts import Facts, PublicKey, Wish
+from jotgate.planes.facts import GateFacts, PublicKey, Wish
 from jotgate.planes.printing import print_plane
 from jotgate.testing.upstream import Answer, UpstreamServer, unary, upstream_in_thread
 
@@ -36,9 +36,9 @@ def at(time_s: float) -> Answer:
     return unary(body, 200, b"Date: " + formatdate(time_s, usegmt=True).encode())
 
 
-def facts(server: UpstreamServer, **changes: object) -> Facts:
+def facts(server: UpstreamServer, **changes: object) -> GateFacts:
     """An installation that is reached at this server."""
-    found = Facts(
+    found = GateFacts(
         gate=server.origin,
         issuer="https://gate.example",
         audiences=("https://gate.example",),
@@ -64,11 +64,11 @@ def write(folder: Path, plane: str, gate: UpstreamServer, *, jwt: bool = False, 
     return folder / printed.files[0].name
 
 
-def look(file: Path, now: Facts, *, kid: str = KID, asked: bool = True) -> list[Check]:
+def look(file: Path, now: GateFacts, *, kid: str = KID, asked: bool = True) -> list[Check]:
     """The report, where this is what the installation is now."""
     running = msgspec.structs.replace(STATUS, kid=kid)
 
-    def find(wish: Wish, name: str) -> Facts:
+    def find(wish: Wish, name: str) -> GateFacts:
         return now
 
     return list(check_plane(file, Looking(find, running, lambda: NOW_S, asked)))
@@ -122,7 +122,7 @@ def test_a_file_of_somebody_else_is_not_judged(tmp_path: Path, gate: UpstreamSer
 
 
 def test_an_installation_that_cannot_be_asked_leaves_it_open(tmp_path: Path, gate: UpstreamServer) -> None:
-    def fail(wish: Wish, name: str) -> Facts:
+    def fail(wish: Wish, name: str) -> GateFacts:
         raise CommandError("it has no name", hint="give it one")
 
     looking = Looking(fail, None, lambda: NOW_S, asked=True)

@@ -6,12 +6,12 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from jotgate.planes.facts import Facts, PublicKey, Wish, endpoint
+from jotgate.planes.facts import GateFacts, PublicKey, Wish, endpoint
 from jotgate.planes.printing import PRINTERS, print_plane
 from jotgate.planes.stamps import read_stamp
 from jotgate.planes.yaml import to_yaml
 
-FACTS: Final = Facts(
+FACTS: Final = GateFacts(
     gate="http://127.0.0.1:8080",
     issuer="https://gate.example",
     audiences=("https://gate.example",),

@@ -21,6 +21,12 @@ from tests.peers.oidc_provider import node
 _ROOT: Final = Path(__file__).parent.parent.parent
 _SERVERS: Final = ("peer", "old", "child", "node", "small", "broken")
 _ALL: Final = ("--scope", " ".join(f"mcp:{server}:*" for server in _SERVERS))
+_BEGIN: Final = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}
 _needs_npm = pytest.mark.skipif(not INSTALLED.exists(), reason=LACKING)
 
 
@@ -141,15 +147,27 @@ def test_a_caller_that_goes_away_cancels_its_call_at_the_server(stage: Stage, se
     name = f"left-{server}"
     message = stateless("tools/call", {"name": "wait", "arguments": {"name": name}, "_meta": {"progressToken": 7}})
 
-    def seen() -> str:
-        answer = post(stage.url(server), stage.token, stateless("tools/call", {"name": "cancelled", "arguments": {}}))
-        return str(answer.body["result"]["content"][0]["text"])
-
     with httpx2.stream(
         "POST", stage.url(server), json=message, headers=_fields(stage, "tools/call", "wait"), timeout=10
     ) as response:
         assert next(line for line in response.iter_lines() if line.startswith("data:"))
-    until(lambda: name in seen(), "the call is cancelled")
+    until(lambda: name in _cancelled(stage, server), "the call is cancelled")
+
+
+@pytest.mark.parametrize("server", ["peer", "child"])
+def test_a_client_of_the_older_era_cancels_its_call_by_saying_so(stage: Stage, server: str) -> None:
+    name = f"said-{server}"
+    begun = post(stage.url(server), stage.token, _BEGIN, {})
+    fields = {"MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": begun.headers["mcp-session-id"]}
+    post(stage.url(server), stage.token, {"jsonrpc": "2.0", "method": "notifications/initialized"}, fields)
+    params = {"name": "wait", "arguments": {"name": name}, "_meta": {"progressToken": 7}}
+    message = {"jsonrpc": "2.0", "id": "mine", "method": "tools/call", "params": params}
+    asked = {**_fields(stage, ""), **fields}
+    with httpx2.stream("POST", stage.url(server), json=message, headers=asked, timeout=10) as response:
+        assert next(line for line in response.iter_lines() if line.startswith("data:"))
+        told = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}}
+        assert post(stage.url(server), stage.token, told, fields).status == 202
+        until(lambda: name in _cancelled(stage, server), "the call is cancelled")
 
 
 @pytest.mark.parametrize("server", ["peer", "child"])
@@ -184,14 +202,8 @@ def test_a_subscription_is_kept_alive_and_told_of_new_tools(stage: Stage, path: 
 
 def test_a_session_is_of_no_use_to_anybody_else(stage: Stage) -> None:
     other = stage.gateway.token(*_ALL, subject="mallory")
-    begin = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
-    }
     for server in ("old", "peer", "node", ""):
-        begun = post(stage.url(server), stage.token, begin, {})
+        begun = post(stage.url(server), stage.token, _BEGIN, {})
         session = begun.headers["mcp-session-id"]
         listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
         fields = {"Mcp-Session-Id": session, "MCP-Protocol-Version": LEGACY}
@@ -347,6 +359,12 @@ def test_children_end_with_control_and_nothing_outside_reaches_them_but_by_their
     os.kill(control, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{pid}").exists(), "the server's process has ended too")
     until(lambda: post(stage.url("node"), stage.token, call).status == 200, "another control has started it", 20.0)
+
+
+def _cancelled(stage: Stage, server: str) -> str:
+    """The calls of `wait` that its server knows to be cancelled."""
+    answer = post(stage.url(server), stage.token, stateless("tools/call", {"name": "cancelled", "arguments": {}}))
+    return str(answer.body["result"]["content"][0]["text"])
 
 
 def _child(stage: Stage, text: str) -> int:

@@ -32,6 +32,7 @@ DISCOVER: Final = "server/discover"
 LISTEN: Final = "subscriptions/listen"
 INITIALIZE: Final = "initialize"
 INITIALIZED: Final = "notifications/initialized"
+CANCELLED: Final = "notifications/cancelled"
 
 _CACHEABLE: Final = frozenset({*LISTINGS, "resources/read", DISCOVER})
 _LEGACY_ONLY: Final = frozenset(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from jotgate import __version__
-from jotgate.core.mcp_eras import DISCOVER, INITIALIZE, LISTEN, Conversation, Era, discovered, method_of
+from jotgate.core.mcp_eras import CANCELLED, DISCOVER, INITIALIZE, LISTEN, Conversation, Era, discovered, method_of
 from jotgate.core.mcp_messages import SESSION_FIELD, Message, check_agreement, encode, is_stateless
 from jotgate.core.mcp_operations import STREAM, McpMethod
 from jotgate.core.mcp_servers import McpServer, unknown_server
@@ -30,7 +30,7 @@ from jotgate.errors import (
     UpstreamError,
 )
 from jotgate.gateway.mcp_access import Access, permit_method, permit_tool, show_tools
-from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell
+from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell, withdraw
 from jotgate.gateway.mcp_news import News
 from jotgate.gateway.mcp_openings import open_own
 from jotgate.gateway.mcp_relay import Plan
@@ -71,6 +71,8 @@ class AllServers:
         era: Era = "stateless" if stateless else "legacy"
         if not message.is_request:
             request.operation = _NOTIFY
+            if message.method == CANCELLED:
+                withdraw(self._means, opened, message)
             accept(self._means, opened, caller)
             return None
         row = method_of(message.method, era)

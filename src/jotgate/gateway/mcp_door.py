@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from jotgate.core.listen_texts import is_loopback
-from jotgate.core.mcp_eras import DISCOVER, INITIALIZE, LISTEN, SUPPORTED, Era, discovered, method_of
+from jotgate.core.mcp_eras import CANCELLED, DISCOVER, INITIALIZE, LISTEN, SUPPORTED, Era, discovered, method_of
 from jotgate.core.mcp_messages import (
     SESSION_FIELD,
     VERSION_FIELD,
@@ -40,7 +40,7 @@ from jotgate.errors import (
 from jotgate.gateway.headers import content_type
 from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, require_audience, show_tools
 from jotgate.gateway.mcp_all import AllServers
-from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell
+from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell, withdraw
 from jotgate.gateway.mcp_news import News
 from jotgate.gateway.mcp_openings import Openings
 from jotgate.gateway.mcp_peers import Peer
@@ -154,6 +154,8 @@ class McpDoor:
                 return None
             return start(self._means, talk, plan_passed(talk, self._settled(talk)))
         if not message.is_request:
+            if message.method == CANCELLED:
+                withdraw(self._means, talk.opened, message)
             accept(self._means, talk.opened, talk.caller)
             return None
         if message.method == "ping":

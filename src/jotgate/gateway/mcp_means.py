@@ -1,12 +1,13 @@
 """What all who answer MCP clients share: the gateway behind them, how a message is started, how a result is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.calls import Body, Outbound
+from jotgate.core.mcp_messages import SESSION_FIELD, Message
 from jotgate.core.mcp_servers import McpServer
 from jotgate.core.operations import Operation
 from jotgate.core.policies import Allow
@@ -36,6 +37,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 class Hub(Protocol):
     """The gateway, in the things that are done with messages."""
+
+    @property
+    def live(self) -> Collection[Relay]:
+        """The calls that run."""
 
     def start(self, relay: Relay) -> Relay:
         """Take a call among those that run, and send it."""
@@ -141,6 +146,20 @@ def accept(means: Means, opened: Opened, caller: Caller) -> None:
     request = opened.request
     caller.respond(_ACCEPTED, request_id_line(request.request_id), b"")
     means.recorder.answered(request, opened.principal, status=_ACCEPTED, bytes_out=0)
+
+
+def withdraw(means: Means, opened: Opened, message: Message) -> None:
+    """Cancel what a client of the older era wants no more, in a session that is jotgate's own.
+
+    It is known by its id and the text of its session; one that another worker has goes on there.
+    """
+    wanted = bytes(message.params.get("requestId", b""))
+    session = opened.request.headers.get(SESSION_FIELD)
+    for relay in tuple(means.hub.live):
+        request = relay.call.request
+        same = request.message_id == wanted and request.path == opened.request.path
+        if same and isinstance(relay, McpRelay) and session and request.headers.get(SESSION_FIELD) == session:
+            relay.withdraw()
 
 
 def say(means: Means, place: Place, asker: Asker, lines: bytes, body: bytes) -> None:

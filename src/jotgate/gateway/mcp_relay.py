@@ -23,6 +23,7 @@ from jotgate.ports import Caller, Clock
 _TO_CALLER: Final = frozenset({b"content-type", b"content-encoding", b"cache-control", b"retry-after", b"allow"})
 _UNBUFFERED: Final = b"X-Accel-Buffering: no\r\n"
 _MISSING: Final = 404
+_NOTHING_MORE: Final = 202
 _JSON: Final = b"application/json"
 _ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
 
@@ -110,6 +111,20 @@ class McpRelay(Relay):
         self._held = None
         self.reached = written
         super().failed(error, written)
+
+    def withdraw(self) -> None:
+        """Stop the server: the caller has said that it wants no answer, and gets none."""
+        if self._settled:
+            return
+        if self._plan.cancels is not None and self.exchange is not None:
+            self._plan.cancels()
+        self._abort_exchange()
+        if self._begun:
+            self._caller.end(b"")
+        else:
+            self.status = _NOTHING_MORE
+            self._caller.respond(_NOTHING_MORE, request_id_line(self.call.request.request_id), b"")
+        self._finish("cancelled")
 
     def caller_gone(self) -> None:
         """Stop the server: nobody reads its answer (ports.Running)."""

@@ -24,6 +24,13 @@ class Socket(Protocol):
         """Read on."""
 
 
+class ClientSocketPort(Socket, Protocol):
+    """A client's, whose bounds may change once it is known whose it is."""
+
+    def widen(self, bounds: "SocketBounds") -> None:
+        """Let the client do so much from now on."""
+
+
 class SocketEvents(Protocol):
     """Whoever talks with a WebSocket. After `ended` nothing more comes."""
 

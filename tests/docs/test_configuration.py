@@ -34,7 +34,7 @@ from jotgate.core.mcp_entries import McpEntry, McpServerEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.plane_entries import PlanesEntry
 from jotgate.core.policy_entries import AgeEntry, PolicyEntry, WindowEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, McpDaemonEntry, PromptChainEntry
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
@@ -61,6 +61,7 @@ _SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "api_gateway": ApiGatewayEntry,
     "coze_proxy": CozeProxyEntry,
     "kong_auth": KongAuthEntry,
+    "mcp_daemon": McpDaemonEntry,
     "kong": KongEntry,
     "kong_consumers": KongConsumerEntry,
     "upstreams": UpstreamEntry,

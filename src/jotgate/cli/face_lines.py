@@ -16,6 +16,7 @@ _ALGORITHM: Final = "HS256"
 _SECRET: Final = "JWT_SECRET_KEY"
 _HELLO: Final = '{"model":"gpt-3.5-turbo","messages":[{"role":"user","content":"Hello!"}]}'
 _JOHN: Final = '{"sub":"user_123","name":"John Doe","email":"john@example.com","roles":["user","api_access"]}'
+_MY_CALL: Final = '{"tool": "chat", "arguments": {"message": "Hello, EX-AI!"}}'
 _MY_TOKEN: Final = '{"token_name": "my_token"}'
 _ALL_OF_COZE: Final = ("--scope", "ai", "--scope", "upstream:credentials")
 OPEN: Final = (
@@ -79,6 +80,12 @@ def _kong_auth(face: "ServedFace", command: Command) -> Sequence[str]:  # noqa: 
     return (f"-X POST {face.url}/generate-token-auto {token} -d {shlex.quote(_MY_TOKEN)}",)
 
 
+def _mcp_daemon(face: "ServedFace", command: Command) -> Sequence[str]:  # noqa: ARG001 - its tokens are not ours
+    """The lines of the document, with a token of one's own."""
+    token = '-H "Authorization: Bearer $JWT_TOKEN" -H "Content-Type: application/json"'
+    return (f"-X POST {face.url}/validate {token}", f"-X POST {face.url}/call {token} -d {shlex.quote(_MY_CALL)}")
+
+
 def _is_open(face: "ServedFace") -> bool:
     return bool(getattr(face.preset.rules, "open_local", False))
 
@@ -93,6 +100,12 @@ def _first(value: object) -> str:
 
 
 EXAMPLES: "Final[Mapping[str, Callable[[ServedFace, Command], Sequence[str]]]]" = MappingProxyType(
-    {"prompt-chain": _prompt_chain, "api-gateway": _api_gateway, "coze-proxy": _coze_proxy, "kong-auth": _kong_auth}
+    {
+        "prompt-chain": _prompt_chain,
+        "api-gateway": _api_gateway,
+        "coze-proxy": _coze_proxy,
+        "kong-auth": _kong_auth,
+        "mcp-daemon": _mcp_daemon,
+    }
 )
 """What stands behind `curl` in each line, by the name of the preset."""

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from jotgate.core.coze_aims import Aim
 from jotgate.core.decisions import PathRule
 from jotgate.core.possession import Possession
+from jotgate.core.principals import Principal
 from jotgate.core.socket_tickets import Redemption
 from jotgate.core.websocket_handshake import Handshake
 from jotgate.errors import RequestMalformed
@@ -45,6 +46,7 @@ class Request(Struct):
     `handshake` is there when it asks for a WebSocket: then its caller is a `ports.SocketCaller`.
     `message_id` is the id of the JSON-RPC request in its body, in JSON, once that is read.
     `tool` is the tool of an MCP server that it calls (`core.mcp_tools.tool_label`), and `rule` what let it.
+    `vouched` is whose it is where a face has let somebody in without a token: then no credential is looked at.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
 
@@ -72,6 +74,7 @@ class Request(Struct):
     asked: PathRule | None = None
     handshake: Handshake | None = None
     redemption: Redemption | None = None
+    vouched: Principal | None = None
 
 
 class Allowance(Struct, frozen=True):

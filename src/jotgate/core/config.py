@@ -18,7 +18,13 @@ from jotgate.core.mcp_entries import McpEntry
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.plane_entries import PlanesEntry
 from jotgate.core.policy_entries import PolicyEntry
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
+from jotgate.core.preset_entries import (
+    ApiGatewayEntry,
+    CozeProxyEntry,
+    KongAuthEntry,
+    McpDaemonEntry,
+    PromptChainEntry,
+)
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.routes import (
@@ -346,6 +352,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     api_gateway: ApiGatewayEntry = ApiGatewayEntry()
     coze_proxy: CozeProxyEntry = CozeProxyEntry()
     kong_auth: KongAuthEntry = KongAuthEntry()
+    mcp_daemon: McpDaemonEntry = McpDaemonEntry()
     kong: KongEntry = KongEntry()
     upstreams: tuple[UpstreamEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()

@@ -14,6 +14,8 @@ from jotgate.core.coze_proxy_problems import render_coze
 from jotgate.core.decisions import DECISIONS
 from jotgate.core.kong_auth import KONG_AUTH
 from jotgate.core.kong_auth_problems import render_kong
+from jotgate.core.mcp_daemon import MCP_DAEMON
+from jotgate.core.mcp_daemon_problems import render_daemon
 from jotgate.core.mcp_problems import render_mcp
 from jotgate.core.mcp_servers import is_mcp
 from jotgate.core.oauth_problems import render_oauth
@@ -33,6 +35,7 @@ OF_FACES: Final[Mapping[str, Dialect]] = {
     API_GATEWAY: render_code,
     COZE_PROXY: render_coze,
     KONG_AUTH: render_kong,
+    MCP_DAEMON: render_daemon,
     DECISIONS: render,
 }
 """The dialect of each face, by its name: whatever is refused there is told in it."""

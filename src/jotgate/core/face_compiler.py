@@ -16,6 +16,8 @@ from jotgate.core.issuers import OURS, Issuer
 from jotgate.core.key_life import OwnKeys
 from jotgate.core.kong_auth import KongAuthRules, let_in
 from jotgate.core.listen_texts import is_loopback
+from jotgate.core.mcp_daemon import McpDaemonRules
+from jotgate.core.mcp_tools import EVERY, tool_scope
 from jotgate.core.preset_tables import face_part, names_in
 from jotgate.core.presets import Preset
 from jotgate.core.price_table import PriceTable
@@ -51,10 +53,12 @@ def _face(preset: Preset, snapshot: Snapshot, config: Config, parts: FaceParts) 
     return Face(
         name=preset.name,
         listen=preset.listen,
-        issuers=_issuers(preset, parts),
+        issuers=_issuers(preset, parts, config),
         rules=preset.rules,
-        # The API gateway is one for whatever models there are: it brings none of its own.
-        routes=snapshot.routes if isinstance(preset.rules, ApiGatewayRules) else _routes(preset, config, parts),
+        # These two are for whatever models there are: they bring none of their own.
+        routes=snapshot.routes
+        if isinstance(preset.rules, ApiGatewayRules | McpDaemonRules)
+        else _routes(preset, config, parts),
         edge=Edge(
             trusted_proxies=edge.trusted_proxies,
             forwarded_fields=edge.forwarded_fields,
@@ -78,7 +82,7 @@ def _lack_of_keys(preset: Preset, parts: FaceParts) -> list[str]:
     ]
 
 
-def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:
+def _issuers(preset: Preset, parts: FaceParts, config: Config) -> tuple[Issuer, ...]:
     named = names_in(preset.tables)["issuers"]
     found = (
         *(_signed_by_us(one, parts.own) for one in preset.own_issuers),
@@ -90,6 +94,10 @@ def _issuers(preset: Preset, parts: FaceParts) -> tuple[Issuer, ...]:
         return tuple(made_here(one, parts.issuers[OURS].issuer) for one in found)
     if isinstance(preset.rules, KongAuthRules):
         return tuple(let_in(one, preset.rules.organization) for one in found)
+    if isinstance(preset.rules, McpDaemonRules):
+        # Within these the roles of the face decide, which know no scopes.
+        tools = tuple(tool_scope(one.name, EVERY) for one in config.mcp.servers)
+        return tuple(replace(one, default_scopes=(*one.default_scopes, *tools)) for one in found)
     return found
 
 

@@ -11,10 +11,11 @@ from jotgate.core.coze_proxy import CozeProxyRules
 from jotgate.core.edge import Edge
 from jotgate.core.issuers import Issuer
 from jotgate.core.kong_auth import KongAuthRules
+from jotgate.core.mcp_daemon import McpDaemonRules
 from jotgate.core.prompt_chain import PromptChainRules
 from jotgate.core.routes import Route
 
-FaceRules = PromptChainRules | ApiGatewayRules | CozeProxyRules | KongAuthRules
+FaceRules = PromptChainRules | ApiGatewayRules | CozeProxyRules | KongAuthRules | McpDaemonRules
 """What the surface of a face decides and answers by, tagged with the preset's name."""
 
 Address = tuple[str, int]

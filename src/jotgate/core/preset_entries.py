@@ -71,4 +71,31 @@ class KongAuthEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = ("admin",)
 
 
-PresetEntry = PromptChainEntry | ApiGatewayEntry | CozeProxyEntry | KongAuthEntry
+_Connections = Annotated[int, Meta(description="a whole number from 1 to 100000", ge=1, le=100_000)]
+_Tools = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./-]{0,128}\*?\Z", min_length=1)], ...],
+    Meta(description='a list of tools in quotes, such as ["chat", "files_*"], or ["*"] for all', max_length=256),
+]
+
+
+class McpDaemonEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[mcp_daemon]`: the preset `mcp-daemon`. `listen` goes before EXAI_WS_HOST and EXAI_WS_PORT.
+
+    `model` is what the tool `chat` asks where a caller names none. `roles` are the tools of each role. A worker has so
+    many `connections`, of one address and of one subject at the most, and a connection so many calls that run.
+    """
+
+    listen: _Listen = ""
+    secret_env: _Variable = "SUPABASE_JWT_SECRET"
+    model: Annotated[str, Meta(description="the name of a model in quotes", max_length=256)] = ""
+    roles: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=128)], _Tools] | None,
+        Meta(description="a table of roles, each with a list of tools in quotes"),
+    ] = None
+    connections: _Connections = 1_000
+    connections_per_address: _Connections = 10
+    connections_per_subject: _Connections = 10
+    calls_per_connection: Annotated[int, Meta(description="a whole number from 1 to 64", ge=1, le=64)] = 8
+
+
+PresetEntry = PromptChainEntry | ApiGatewayEntry | CozeProxyEntry | KongAuthEntry | McpDaemonEntry

@@ -2,5 +2,5 @@
 
 from typing import Final
 
-PRESETS: Final = ("prompt-chain", "api-gateway", "coze-proxy", "kong-auth")
+PRESETS: Final = ("prompt-chain", "api-gateway", "coze-proxy", "kong-auth", "mcp-daemon")
 """What `--preset` takes; each is also the name of its face."""

@@ -82,6 +82,10 @@ class FrameReader:
         self._last = False
         self._opcode = _CONTINUATION
 
+    def widen(self, message_max: int) -> None:
+        """Take messages of so many bytes from now on."""
+        self._message_max = message_max
+
     def feed(self, data: bytes) -> list[Heard]:
         """What has become whole by these bytes. A close frame is the last that is read.
 

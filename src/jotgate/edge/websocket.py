@@ -98,6 +98,11 @@ class ServerSocket(asyncio.Protocol):
         if not self._closing:
             self._transport.resume_reading()
 
+    def widen(self, bounds: SocketBounds) -> None:
+        """Let the client do so much from now on."""
+        self._bounds = bounds
+        self._reader.widen(bounds.message_bytes)
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

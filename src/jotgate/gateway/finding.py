@@ -9,7 +9,7 @@ from jotgate.core.decisions import DECISION
 from jotgate.core.mcp_servers import MCP, is_mcp
 from jotgate.core.operations import OF_CONTROL, Operation, find_operation
 from jotgate.gateway.decision_answers import DecisionAnswers
-from jotgate.gateway.metered_plain import Answering, MeteredPlain
+from jotgate.gateway.metered_plain import Answering, Look, MeteredPlain
 from jotgate.gateway.plain_answers import FaceOperation, Opened, PlainAnswers, find_own
 from jotgate.ports import Caller, Running
 
@@ -58,6 +58,9 @@ class Answerers:
         if own is not None:
             if own.to_mcp and self.mcp is not None:
                 return find_own(own, request.method), self.mcp
+            if own.looks is not None:
+                look = Look(own.looks, self._plain.of_face)
+                return find_own(own, request.method), partial(self._count, look)
             if own.run is not None:
                 return find_own(own, request.method), own.run
             return find_own(own, request.method), partial(self._count, partial(self._plain.at_face, own))

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from jotgate.core.calls import Request
-from jotgate.errors import JotgateError, QuotaUnavailable, UnitsUnresolved
+from jotgate.errors import JotgateError, QuotaStanding, QuotaUnavailable, UnitsUnresolved
 from jotgate.gateway.metered_calls import NO_METERING, MeteredCalls
-from jotgate.gateway.plain_answers import Opened
+from jotgate.gateway.plain_answers import Opened, Reply
 from jotgate.gateway.unit_waits import Trial
 from jotgate.ports import Answer, Caller, Clock, Running, Trail
 from jotgate.services.meter_reservations import Need, Reservation, Used
@@ -20,6 +23,29 @@ _NOTHING_MORE: Final = Used()
 
 Answering = Callable[[Opened, Caller], Running | None]
 """What answers a request that is decided. Raises JotgateError before it has said anything."""
+
+
+Looking = Callable[[tuple[QuotaStanding, ...], Opened], Reply]
+"""What tells how the quotas of a request stand. Raises JotgateError."""
+
+
+class Look(Struct, frozen=True):
+    """Answers what only asks how quotas stand: it is told that of a request that could be made, and costs nothing.
+
+    `finish` gives the answer of a face's operation (`PlainAnswers.of_face`).
+    """
+
+    tell: Looking
+    finish: Callable[[Callable[[Opened], Reply], Opened, Caller], None]
+
+    def __call__(self, opened: Opened, caller: Caller) -> Running | None:
+        """Answer where no quota meets it."""
+        self.finish(partial(self.tell, ()), opened, caller)
+        return None
+
+    def at(self, standings: tuple[QuotaStanding, ...]) -> Answering:
+        """What answers where they stand so."""
+        return replace(self, tell=lambda _, opened: self.tell(standings, opened))
 
 
 class PlainHub(Protocol):
@@ -86,6 +112,10 @@ class MeteredPlain:
 
     def _run(self, run: Answering, opened: Opened, reservation: Reservation | None, caller: Caller) -> Running | None:
         """Answer, and charge what was answered; what is refused costs nothing."""
+        if isinstance(run, Look) and reservation is not None:
+            run = run.at(reservation.standings())
+            reservation.void()
+            reservation = None
         try:
             running = run(opened, caller)
         except JotgateError as refusal:

@@ -73,6 +73,7 @@ class Gateway:
         soon: Soon,
         control: ControlDoor | None = None,
     ) -> None:
+        self.clock: Final = clock
         self._clock = clock
         self._recorder = recorder
         self.attempts: Final = FailedAttempts(clock) if control is None else control.attempts
@@ -218,7 +219,7 @@ class Gateway:
         world = world.of_request(request)
         if request.face:
             operation, answer = self._answerers.find_at_face(request)
-            anyone = NOBODY if request.asked is not None and request.asked.public else world.anyone
+            anyone = request.vouched or (NOBODY if request.asked is not None and request.asked.public else world.anyone)
         else:
             operation, answer = self._answerers.find(request)
         request.operation = operation.name

@@ -12,7 +12,7 @@ from msgspec import Struct
 from jotgate.core.calls import Request
 from jotgate.core.operations import USAGE, Operation
 from jotgate.core.principals import Principal
-from jotgate.errors import ControlStale, ControlUnreachable, MethodRefused
+from jotgate.errors import ControlStale, ControlUnreachable, MethodRefused, QuotaStanding
 from jotgate.gateway.admission import Shown, find_models, permit
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.passage import ControlDoor, Passage
@@ -60,7 +60,7 @@ class FaceOperation(Struct, frozen=True):
     raise a JotgateError. None: control answers, and is told who asks. `list_models` writes the list of models that a
     caller may be told of, in place of all that.
     `run` answers by itself, counts and records what it does; it may raise a JotgateError before it has answered.
-    `to_mcp`: what answers MCP clients does.
+    `to_mcp`: what answers MCP clients does. `looks` is told how the quotas stand, and the request costs nothing.
     """
 
     operation: Operation
@@ -68,6 +68,7 @@ class FaceOperation(Struct, frozen=True):
     list_models: ListModels | None = None
     run: Callable[[Opened, Caller], Running | None] | None = None
     to_mcp: bool = False
+    looks: Callable[[tuple[QuotaStanding, ...], Opened], Reply] | None = None
 
 
 def find_own(own: FaceOperation, method: bytes) -> Operation:

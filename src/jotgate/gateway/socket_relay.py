@@ -111,6 +111,15 @@ class SocketRelay(Relay):
             body=b"",
         )
 
+    def grant(self) -> None:
+        """Open the client's end."""
+        self._begun = True
+        self.status, self.streams = _SWITCHED, True
+        handshake = self.call.request.handshake
+        lines = request_id_line(self.call.request.request_id)
+        lines += grant_lines(handshake, self._protocol) if handshake is not None else b""
+        cast("SocketCaller", self._caller).switch(lines, self._bounds, self._meet)
+
     # socket_ports.SocketAsker
 
     def opened(self, socket: Socket) -> SocketEvents:
@@ -119,12 +128,7 @@ class SocketRelay(Relay):
         if self._settled:
             socket.close(GOING_AWAY, "the caller has gone")
         else:
-            self._begun = True
-            self.status, self.streams = _SWITCHED, True
-            handshake = self.call.request.handshake
-            assert handshake is not None, "nothing else asks for a WebSocket"
-            lines = request_id_line(self.call.request.request_id) + grant_lines(handshake, self._protocol)
-            cast("SocketCaller", self._caller).switch(lines, self._bounds, self._meet)
+            self.grant()
         return _UpstreamEnd(self)
 
     def _meet(self, socket: Socket) -> SocketEvents:
@@ -240,11 +244,15 @@ class SocketRelay(Relay):
             if told:
                 self.say(told)
         if self._client is not None:
-            self._client.close(close_code(error), error.message)
+            self._client.close(*self._farewell(error))
         if self._upstream is not None:
             self._upstream.close(GOING_AWAY, "")
         self._client = self._upstream = None
         self._finish(outcome)
+
+    def _farewell(self, error: JotgateError) -> tuple[int, str]:
+        """The code and the reason with which the client is closed for an error."""
+        return close_code(error), error.message
 
     def _finish(self, outcome: Outcome) -> None:
         if self._talk is not None and not self._settled:

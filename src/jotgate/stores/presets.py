@@ -15,8 +15,10 @@ from jotgate.core.coze_proxy_variables import read_coze_proxy
 from jotgate.core.faults import Fault
 from jotgate.core.kong_auth import KONG_AUTH
 from jotgate.core.kong_auth_variables import read_kong_auth
+from jotgate.core.mcp_daemon import MCP_DAEMON
+from jotgate.core.mcp_daemon_variables import read_mcp_daemon
 from jotgate.core.overlay import overlay
-from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, PromptChainEntry
+from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAuthEntry, McpDaemonEntry, PromptChainEntry
 from jotgate.core.preset_tables import Underlaid, lay_under
 from jotgate.core.presets import Preset, Tables
 from jotgate.core.prompt_chain import PROMPT_CHAIN
@@ -65,6 +67,10 @@ def _kong_auth(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Pr
     return read_kong_auth(variables, shipped, _entry(KongAuthEntry, own, "kong_auth"), own)
 
 
+def _mcp_daemon(variables: Mapping[str, str], shipped: Tables, own: Tables) -> Preset:
+    return read_mcp_daemon(variables, shipped, _entry(McpDaemonEntry, own, "mcp_daemon"), own)
+
+
 def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
     """The operator's table; one with faults, which are found again with all others, counts as if it were empty."""
     passed: list[Fault] = []
@@ -72,6 +78,12 @@ def _entry(kind: type[_Entry], own: Tables, name: str) -> _Entry:
 
 
 READERS: Final[Mapping[str, Callable[[Mapping[str, str], Tables, Tables], Preset]]] = MappingProxyType(
-    {PROMPT_CHAIN: _prompt_chain, API_GATEWAY: _api_gateway, COZE_PROXY: _coze_proxy, KONG_AUTH: _kong_auth}
+    {
+        PROMPT_CHAIN: _prompt_chain,
+        API_GATEWAY: _api_gateway,
+        COZE_PROXY: _coze_proxy,
+        KONG_AUTH: _kong_auth,
+        MCP_DAEMON: _mcp_daemon,
+    }
 )
 """What reads each preset, by its name: the variables, its file, the operator's document."""

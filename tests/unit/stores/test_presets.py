@@ -35,7 +35,7 @@ def test_each_preset_comes_with_a_file_that_is_sound_and_starts_where_its_system
     assert found.findings == ()
     (preset,) = found.presets
     assert preset.name == name
-    ports = {"prompt-chain": 8000, "api-gateway": 3000, "coze-proxy": 3000, "kong-auth": 8000}
+    ports = {"prompt-chain": 8000, "api-gateway": 3000, "coze-proxy": 3000, "kong-auth": 8000, "mcp-daemon": 3000}
     assert preset.listen == ("127.0.0.1", ports[name])
 
 

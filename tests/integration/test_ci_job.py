@@ -33,6 +33,8 @@ types = ["JWT"]
 required = ["aud", "exp", "iat", "iss", "jti", "sub"]
 cooldown = "1s"
 timeout = "1s"
+[limits]
+failed_attempts = 0  # Jobs are refused here for as long as it takes, and quick machines try often.
 """
 
 

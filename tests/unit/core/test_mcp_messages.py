@@ -24,6 +24,17 @@ _META = {
 }
 _FIELDS = {b"mcp-protocol-version": b"2026-07-28", b"mcp-method": b"tools/call", b"mcp-name": b"echo"}
 
+_JSON: Any = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["2.0", "ping", "tools/call", "a"])
+_NAMES: Any = st.sampled_from(["jsonrpc", "id", "method", "params", "_meta", "name", "result", "a"])
+
+
+def _nested(inner: Any) -> Any:
+    return st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=5)
+
+
+def _bytes(value: object) -> bytes:
+    return json.dumps(value).encode()
+
 
 def _call(**changed: Any) -> bytes:
     params = {"name": "echo", "arguments": {"a": 1}, "_meta": _META, **changed}
@@ -137,3 +148,16 @@ def test_every_name_survives_its_header(name: str) -> None:
     assert field.strip(b" \t") == field
     assert field.isascii()
     assert read_name(field) == name
+
+
+@given(st.one_of(st.binary(max_size=200), st.recursive(_JSON, _nested, max_leaves=8).map(_bytes)))
+def test_whatever_comes_is_a_message_or_is_refused(body: bytes) -> None:
+    message, refused = None, 0
+    try:
+        message = read_message(body)
+    except McpMalformed as refusal:
+        refused = refusal.rpc_code
+    if message is None:
+        assert refused in {-32700, -32600, -32602}
+    else:
+        assert json.loads(write_message(message)) == json.loads(body)

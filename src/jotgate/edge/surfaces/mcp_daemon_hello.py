@@ -14,6 +14,7 @@ from jotgate.core.calls import Request
 from jotgate.core.mcp_daemon import McpDaemonRules, in_grace, legacy_principal
 from jotgate.core.mcp_daemon_frames import Frame, FrameFault, answer_to, error_to, read_frame, text_of
 from jotgate.core.mcp_daemon_problems import ToldError, tell_error
+from jotgate.core.websocket_frames import GOING_AWAY, POLICY_VIOLATION
 from jotgate.core.websocket_handshake import grant_lines
 from jotgate.errors import JotgateError, TokenMalformed, TokenMissing
 from jotgate.gateway.daemon_sessions import UNAUTHORIZED
@@ -27,9 +28,9 @@ BOUNDS: Final = SocketBounds(65_536, 4.0, 4)
 INVALID: Final = 4000
 UNRECOGNIZED: Final = 4001
 LATE: Final = 4002
-_GOING_AWAY: Final = 1001
 _PROTOCOL: Final = b"mcp"
-_SWITCHED: Final = 101
+_UNKNOWN: Final = frozenset({"UNAUTHORIZED", "FORBIDDEN", "INVALID_REQUEST"})
+"""The codes of who is not let in; any other says that there is no room, or that nobody can know."""
 
 
 def greet(request: Request, rules: McpDaemonRules, gateway: Gateway, caller: Caller) -> None:
@@ -82,7 +83,7 @@ class _Greeting:
         if self._events is not None:
             self._events.leaving()
         else:
-            self._close(_GOING_AWAY, "jotgate is stopping")
+            self._close(GOING_AWAY, "jotgate is stopping")
 
     def ended(self, code: int) -> None:
         self._rest()
@@ -113,6 +114,7 @@ class _Greeting:
         jwt, taker = text_of(frame.members, "jwt"), _Joining(self, frame)
         request = self._ask(jwt)
         try:
+            self._gateway.attempts.require(request, self._gateway.world)
             self._require_legacy(text_of(frame.members, "token"))
             if not jwt:
                 self._require_grace(request)
@@ -153,7 +155,8 @@ class _Greeting:
     def refused(self, error: ToldError) -> None:
         """It is not let in."""
         word = "jwt_required" if error.message == "jwt_required" else "unauthorized"
-        self._part(_refusal(word, error.message), UNAUTHORIZED, error.message)
+        code = UNAUTHORIZED if error.code in _UNKNOWN else POLICY_VIOLATION
+        self._part(_refusal(word, error.message), code, error.message)
 
     # The end
 

@@ -1,0 +1,339 @@
+"""The MCP daemon with real processes: who is let in, what a connection may do, and when it ends."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from jotgate.stores.settings import Sources, load_settings
+from jotgate.testing.running import Gateway, run_command, running_gateway
+from jotgate.testing.upstream import Gate, UpstreamServer, chunked, unary, upstream_in_thread
+from tests.daemons import SECRET, WITHIN_S, signed
+from tests.mcp_stage import ToolServers, tool, tool_servers
+
+_LEGACY: Final = "the-older-token-of-the-daemon"
+_SETTINGS: Final = """
+[[upstreams]]
+name = "slow"
+kind = "openai"
+base_url = "{base_url}"
+models = ["slow-model"]
+[[mcp.servers]]
+name = "files"
+url = "{origin}/mcp/files"
+pins = "off"
+[mcp_daemon]
+model = "echo"
+connections_per_subject = 3
+connections_per_address = 6
+[mcp_daemon.roles]
+reader = ["chat", "files_read*"]
+"""
+_CHAT: Final = {"tool": "chat", "arguments": {"message": "hello"}}
+_SLOW: Final = {"message": "hello", "model": "slow-model"}
+
+
+class Stage:
+    """A daemon with an older token and a time of grace, a model that answers as told, and an MCP server."""
+
+    def __init__(self, gateway: Gateway, model: UpstreamServer, servers: ToolServers) -> None:
+        self.gateway = gateway
+        self.model = model
+        self.servers = servers
+        self.url = gateway.read_line_with("The preset mcp-daemon serves").split()[-1]
+
+    def open(self, token: str = "", *protocols: str) -> AbstractAsyncContextManager[ClientConnection]:
+        offered: Any = list(protocols) or None
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return connect(self.url.replace("http:", "ws:"), additional_headers=headers, subprotocols=offered)
+
+    def call(self, token: str, body: object) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        found = httpx.post(self.url + "/call", headers=headers, json=body, timeout=WITHIN_S, trust_env=False)
+        return found.status_code, found.json()
+
+
+async def ask(connection: ClientConnection, frame: object) -> Any:
+    await connection.send(json.dumps(frame))
+    return json.loads(await connection.recv())
+
+
+async def ending(connection: ClientConnection) -> tuple[int, str, list[Any]]:
+    """The code and the reason with which it is closed, and what was said before."""
+    said = []
+    try:
+        while True:
+            said.append(json.loads(await connection.recv()))
+    except ConnectionClosed:
+        return connection.close_code or 0, connection.close_reason or "", said
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    soon = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    with upstream_in_thread() as model, tool_servers() as (servers, origin):
+        servers.tools["files"] = [tool("read_file"), tool("write_file")]
+        environment = {
+            "EXAI_WS_PORT": "0",
+            "SUPABASE_JWT_SECRET": SECRET,
+            "EXAI_WS_HELLO_TIMEOUT": "1",
+            "EXAI_WS_TOKEN": _LEGACY,
+            "JWT_GRACE_UNTIL": soon,
+        }
+        settings = _SETTINGS.format(base_url=model.base_url, origin=origin)
+        with running_gateway(settings, "--preset", "mcp-daemon", "--workers", "1", environment=environment) as gateway:
+            yield Stage(gateway, model, servers)
+
+
+def play(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[Stage], None]:
+    def run(stage: Stage) -> None:
+        asyncio.run(asyncio.wait_for(test(stage), WITHIN_S))
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@play
+async def test_a_hello_with_both_tokens_opens_a_session(stage: Stage) -> None:
+    async with stage.open() as connection:
+        said = await ask(connection, {"op": "hello", "token": _LEGACY, "jwt": signed(), "session_id": "mine-1"})
+        assert said == {"op": "hello_ack", "ok": True, "session_id": "mine-1"}
+        assert (await ask(connection, _CHAT))["result"]["content"][0]["text"] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "reason", "said"),
+    [
+        (
+            {"op": "hello", "jwt": "good"},
+            4003,
+            "Invalid token",
+            {"op": "hello_ack", "ok": False, "error": "unauthorized"},
+        ),
+        ({"op": "hello", "token": "wrong", "jwt": "good"}, 4003, "Invalid token", {"error": "unauthorized"}),
+        ({"op": "hello", "token": "wrong"}, 4003, "Invalid token", {"error": "unauthorized"}),
+        ({"op": "hello", "token": _LEGACY, "jwt": "late"}, 4003, "Token has expired", {"error": "unauthorized"}),
+        ({"op": "hello", "token": _LEGACY, "jwt": "forged"}, 4003, "Invalid signature", {"error": "unauthorized"}),
+        ({"op": "list_tools", "request_id": "a"}, 4003, "unauthorized", {"op": "hello_ack", "error": "missing_hello"}),
+        ({"op": "nonsense", "request_id": "a"}, 4001, "Unknown operation", {"op": "error", "request_id": "a"}),
+        ({"jsonrpc": "2.0", "id": 7, "method": "initialize"}, 4003, "unauthorized", {"jsonrpc": "2.0", "id": 7}),
+        (_CHAT, 4003, "unauthorized", {"tool": "chat"}),
+        ("no json", 4000, "Invalid JSON", {"op": "error"}),
+        (None, 4002, "no hello in time", {"op": "hello_ack", "error": "missing_hello"}),
+    ],
+)
+def test_who_has_not_said_who_it_is_is_told_so_and_closed(
+    stage: Stage, first: Any, code: int, reason: str, said: dict[str, object]
+) -> None:
+    tokens = {"good": signed(), "late": signed(exp=1_700_000_000, iat=1_600_000_000), "forged": signed("f" * 40)}
+
+    async def run() -> None:
+        async with stage.open() as connection:
+            if isinstance(first, dict) and "jwt" in first:
+                await connection.send(json.dumps({**first, "jwt": tokens[first["jwt"]]}))
+            elif first is not None:
+                await connection.send("{" if first == "no json" else json.dumps(first))
+            found_code, found_reason, heard = await ending(connection)
+            assert found_code == code
+            assert found_reason.startswith(reason)
+            assert heard[0].items() >= said.items()
+            assert not any(one in json.dumps(heard) for one in (_LEGACY, *tokens.values()))
+
+    asyncio.run(asyncio.wait_for(run(), WITHIN_S))
+
+
+@play
+async def test_until_the_grace_is_over_the_older_token_alone_is_a_user(stage: Stage) -> None:
+    async with stage.open() as connection:
+        assert (await ask(connection, {"op": "hello", "token": _LEGACY}))["ok"] is True
+        assert "result" in await ask(connection, _CHAT)
+        told = await ask(connection, {"op": "call_tool", "name": "files_read_file", "request_id": "t"})
+        assert (told["op"], told["request_id"], told["error"]["code"]) == ("call_tool_res", "t", "FORBIDDEN")
+        refused = await ask(connection, {"op": "rotate_token", "old": _LEGACY, "new": signed(), "request_id": "u"})
+        assert refused["error"]["code"] == "UNAUTHORIZED"
+
+
+def test_the_grace_is_a_date_and_never_a_span_from_the_start() -> None:
+    base = {"SUPABASE_JWT_SECRET": SECRET, "EXAI_WS_TOKEN": _LEGACY}
+
+    def said(**more: str) -> str:
+        found = load_settings(Sources(file=None, environment={**base, **more}, presets=("mcp-daemon",)))
+        return " ".join(map(str, found.findings))
+
+    assert "counts from each start" in said(JWT_GRACE_PERIOD_DAYS="14")
+    assert "must be a date" in said(JWT_GRACE_UNTIL="soon")
+    assert "set both or none" in said(JWT_GRACE_UNTIL="2030-01-01", EXAI_WS_TOKEN="")
+    assert "can be guessed" in said(EXAI_WS_TOKEN="short")
+    assert said(JWT_GRACE_UNTIL="2020-01-01") == ""
+
+
+@play
+async def test_the_handshake_is_refused_before_the_upgrade(stage: Stage) -> None:
+    for token, status in ((signed()[:-6] + "AAAAAA", 401), (signed(quota=None, aud="x"), 401)):
+        with pytest.raises(InvalidStatus) as refused:
+            async with stage.open(token):
+                pass
+        assert refused.value.response.status_code == status
+        assert json.loads(refused.value.response.body or b"")["error"]["code"] == "UNAUTHORIZED"
+    async with stage.open("", "mcp", f"bearer.{signed()}") as connection:
+        assert connection.subprotocol == "mcp"
+        assert "result" in await ask(connection, _CHAT)
+
+
+@play
+async def test_a_connection_ends_with_its_token_and_goes_on_with_another(stage: Stage) -> None:
+    now_s = int(time.time())
+    short, longer = signed(exp=now_s + 3), signed(exp=now_s + 3_600)
+    async with stage.open(short) as ends, stage.open(short) as stays:
+        told = await ask(stays, {"op": "rotate_token", "old": short, "new": longer, "request_id": "r"})
+        assert told == {"op": "rotate_token_res", "request_id": "r", "ok": True, "expires_at": now_s + 3_600}
+        other = await ask(stays, {"op": "rotate_token", "old": longer, "new": signed(sub="else"), "request_id": "s"})
+        assert (other["op"], other["request_id"], other["error"]["code"]) == ("rotate_token_res", "s", "UNAUTHORIZED")
+        code, reason, _ = await ending(ends)
+        assert (code, reason) == (4003, "Token has expired")
+        assert "result" in await ask(stays, _CHAT)
+
+
+@play
+async def test_a_revocation_closes_the_connections_of_a_subject(stage: Stage) -> None:
+    async with stage.open(signed(sub="revoked")) as mine, stage.open(signed(sub="other")) as theirs:
+        assert "result" in await ask(mine, _CHAT)
+        words = ("token", "revoke", "--subject", "revoked", "--issuer", "mcp-daemon", "--yes")
+        done = await asyncio.to_thread(run_command, *words, data=stage.gateway.data)
+        assert done.returncode == 0, done.stderr
+        assert (await ending(mine))[0] == 4003
+        assert "result" in await ask(theirs, _CHAT)
+
+
+@play
+async def test_cancel_stops_what_runs_and_equal_ids_are_two_calls(stage: Stage) -> None:
+    gate, answer = Gate(), b'{"choices":[{"message":{"content":"theirs"}}],"model":"slow-model"}'
+    before = len(stage.model.requests)
+    stage.model.script.extend([chunked(gate), unary(answer)])
+    frame = {"op": "call_tool", "name": "chat", "arguments": _SLOW, "request_id": "same"}
+    async with stage.open(signed(sub="one")) as mine, stage.open(signed(sub="two")) as theirs:
+        await mine.send(json.dumps(frame))
+        await asyncio.to_thread(stage.model.do, stage.model.until_requests(before + 1))
+        assert (await ask(mine, frame))["error"]["message"] == "a call with this id is still running"
+        said = await ask(theirs, frame)
+        assert (said["request_id"], said["outputs"][0]["text"]) == ("same", "theirs")
+        told = await ask(mine, {"op": "cancel", "request_id": "same"})
+        assert (told["op"], told["was_running"]) == ("cancelled", True)
+        await asyncio.to_thread(stage.model.do, stage.model.until_connections(1))
+        assert (await ask(mine, {"op": "ping", "request_id": "p"}))["op"] == "pong", "nothing more is said of the call"
+
+
+@play
+async def test_a_quota_is_exact_where_frames_run_side_by_side(stage: Stage) -> None:
+    token = signed(sub="poor", quota=3)
+    async with stage.open(token) as one, stage.open(token) as two:
+        for connection in (one, two):
+            for _ in range(4):
+                await connection.send(json.dumps(_CHAT))
+        answers = [json.loads(await connection.recv()) for connection in (one, two) for _ in range(4)]
+    refused = [answer["error"] for answer in answers if "error" in answer]
+    assert len(answers) - len(refused) == 3
+    assert {(one["code"], one["message"]) for one in refused} == {("OVER_CAPACITY", "Token quota exceeded")}
+    assert stage.call(token, _CHAT)[0] == 429
+    status, told = stage.call(signed(sub="poor"), {**_CHAT, "request_id": "mine"})
+    assert (status, told["request_id"]) == (200, "mine")
+
+
+@play
+async def test_connections_of_a_subject_and_of_an_address_are_bounded(stage: Stage) -> None:
+    async with stage.open(signed(sub="a")), stage.open(signed(sub="a")), stage.open(signed(sub="a")):
+        with pytest.raises(InvalidStatus) as refused:
+            async with stage.open(signed(sub="a")):
+                pass
+        assert refused.value.response.status_code == 503
+        async with stage.open(signed(sub="b")), stage.open(signed(sub="b")), stage.open(signed(sub="b")):
+            with pytest.raises(InvalidStatus):
+                async with stage.open(signed(sub="c")):
+                    pass
+            async with stage.open() as late:
+                told = await ask(late, {"op": "hello", "token": _LEGACY, "jwt": signed(sub="c")})
+                assert told["ok"] is False
+                code, reason, _ = await ending(late)
+                assert (code, reason) == (1008, "Server overloaded - too many connections from this address")
+    async with stage.open(signed(sub="a")) as again:
+        assert "result" in await ask(again, _CHAT)
+
+
+@play
+async def test_frames_are_bounded(stage: Stage) -> None:
+    async with stage.open(signed()) as connection:
+        await connection.send("x" * 34_603_008)
+        assert (await ending(connection))[0] == 1009
+    async with stage.open() as connection:
+        await connection.send("x" * 70_000)
+        assert (await ending(connection))[0] == 1009
+
+
+@play
+async def test_tools_of_mcp_servers_are_those_of_the_role(stage: Stage) -> None:
+    admin, reader, guest = (signed(sub=role, role=role) for role in ("admin", "reader", "guest"))
+    for token, names in (
+        (admin, ["chat", "files_read_file", "files_write_file"]),
+        (reader, ["chat", "files_read_file"]),
+        (guest, []),
+    ):
+        async with stage.open(token) as connection:
+            told = await ask(connection, {"op": "list_tools", "request_id": "l"})
+            assert [one["name"] for one in told["tools"]] == names
+            rpc = await ask(connection, {"jsonrpc": "2.0", "id": 3, "method": "tools/list"})
+            assert [one["name"] for one in rpc["result"]["tools"]] == names
+    read = {"tool": "files_read_file", "arguments": {"path": "a"}}
+    status, told = stage.call(reader, read)
+    assert (status, told["tool"], told["result"]["content"][0]["text"]) == (200, "files_read_file", "read_file")
+    heard = stage.servers.calls("files")[-1]
+    assert (heard.body["params"]["arguments"], reader in heard.authorization) == ({"path": "a"}, False)
+    assert stage.call(reader, {"tool": "files_write_file"})[1]["error"]["code"] == "FORBIDDEN"
+    assert stage.call(guest, _CHAT)[0] == 403
+    for name in ("files_none", "none"):
+        status, told = stage.call(admin, {"tool": name})
+        assert (status, told["error"]["code"]) == (404, "TOOL_NOT_FOUND")
+    status, told = stage.call(admin, {"tool": "chat", "arguments": {"message": "a", "what": 1}})
+    assert (status, told["error"]["details"]["member"]) == (400, "arguments")
+
+
+@play
+async def test_each_error_has_what_its_question_had(stage: Stage) -> None:
+    cases: list[tuple[object, dict[str, object]]] = [
+        ({"op": "what", "request_id": "1"}, {"op": "error", "request_id": "1"}),
+        ({"op": "call_tool", "request_id": "2"}, {"op": "call_tool_res", "request_id": "2"}),
+        ({"op": "tool_call", "tool": {"name": "none"}, "request_id": "3"}, {"op": "call_tool_res", "request_id": "3"}),
+        ({"op": "tool_call", "tool": "chat", "arguments": [], "request_id": "4"}, {"op": "call_tool_res"}),
+        ({"op": "rotate_token", "request_id": "5"}, {"op": "rotate_token_res", "request_id": "5"}),
+        ({"op": "ping", "request_id": 6}, {"op": "pong"}),
+        ({"jsonrpc": "2.0", "id": "7", "method": "tools/call", "params": {"name": "none"}}, {"id": "7"}),
+        ({"jsonrpc": "2.0", "id": 8, "method": "resources/list"}, {"id": 8}),
+        ({"jsonrpc": "1.0", "id": 9}, {"id": 9}),
+        ({"request_id": "10"}, {"op": "error", "request_id": "10"}),
+        ({"tool": 11, "request_id": "11"}, {"request_id": "11"}),
+        ([], {"op": "error"}),
+    ]
+    async with stage.open(signed()) as connection:
+        for frame, wanted in cases:
+            told = await ask(connection, frame)
+            assert told.items() >= wanted.items(), frame
+            assert told["error"]["message"], frame
+        assert (await ask(connection, {"op": "health", "request_id": "h"}))["status"] == "ok"
+        started = await ask(connection, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}})
+        assert started["result"]["serverInfo"]["name"] == "exai-mcp"
+
+
+def test_without_a_secret_it_starts_and_says_so() -> None:
+    with running_gateway("", "--preset", "mcp-daemon", environment={"EXAI_WS_PORT": "0"}) as gateway:
+        url = gateway.read_line_with("The preset mcp-daemon serves").split()[-1]
+        health = httpx.get(url + "/health", timeout=WITHIN_S, trust_env=False)
+        assert (health.status_code, "SUPABASE_JWT_SECRET" in health.text) == (200, True)
+        assert httpx.get(url + "/health/ready", timeout=WITHIN_S, trust_env=False).status_code == 503
+        assert httpx.post(url + "/validate", timeout=WITHIN_S, trust_env=False).status_code == 503

@@ -35,7 +35,7 @@ alias = "talk"
 attempts = [{{ upstream = "voice", model = "gpt-voice" }}]
 [[quotas]]
 name = "little"
-subjects = ["poor"]
+subjects = ["poor", "thrifty"]
 limit = "50 tokens/day"
 """
 
@@ -233,6 +233,45 @@ async def test_a_ticket_opens_one_connection_of_the_page_that_it_is_for(stage: S
 
 
 @on_stage
+async def test_the_official_client_has_responses_over_a_socket_none_of_them_kept(stage: Stage) -> None:
+    poor = stage.gateway.token(subject="thrifty")
+    async with (
+        AsyncOpenAI(base_url=f"{stage.gateway.url}/v1", api_key=poor) as client,
+        client.responses.connect(extra_query={"model": "talk"}) as connection,
+    ):
+
+        async def respond(**members: Any) -> Any:
+            await connection.response.create(**{"model": "talk", "input": "Hi", **members})
+            async for said in connection:
+                if said.type in ("response.completed", "error"):
+                    return said
+            raise AssertionError("the connection was closed")
+
+        first = await respond(store=True, instructions="use:6,4")
+        assert first.response.usage.output_tokens == 4
+        again = await respond(previous_response_id=first.response.id)
+        assert again.type == "response.completed"
+        for members in (
+            {"previous_response_id": "resp_of_another"},
+            {"background": True},
+            {"conversation": "conv_1"},
+            {"input": [{"type": "item_reference", "id": "msg_1"}]},
+            {"model": "gpt-other"},
+        ):
+            assert (await respond(**members)).type == "error", members
+        assert (await respond(instructions="use:20,8")).type == "response.completed"
+        await connection.response.create(model="talk", input="Hi", instructions="use:20,8")
+        assert await closed(connection._connection) == 4429
+    (handshake,) = stage.upstream.handshakes
+    assert handshake.path == "/v1/responses"
+    heard = stage.upstream.heard
+    assert len(heard) == 3
+    assert {one["model"] for one in heard} == {"gpt-voice"}
+    assert {one["store"] for one in heard} == {False}
+    assert heard[0]["max_output_tokens"] == 50
+
+
+@on_stage
 async def test_a_page_sends_its_token_as_a_subprotocol_and_is_told_the_other_one(stage: Stage) -> None:
     token = stage.gateway.token()
     async with stage.open("", "realtime", f"openai-insecure-api-key.{token}") as connection:
@@ -317,7 +356,7 @@ async def test_a_revoked_token_cuts_its_connections_in_time(stage: Stage) -> Non
 
 @on_stage
 async def test_a_connection_is_warned_renewed_and_closed_at_its_tokens_end(stage: Stage) -> None:
-    brief, next_one = stage.gateway.token("--ttl", "3s"), stage.gateway.token("--ttl", "1h")
+    brief, next_one = stage.gateway.token("--ttl", "3s"), stage.gateway.token("--limit", "1 requests")
     stranger = stage.gateway.token(subject="somebody-else")
     async with stage.open(brief) as renewed, stage.open(brief) as left:
         assert (await event(renewed, "auth.expiring"))["expires_in"] <= 3
@@ -328,6 +367,8 @@ async def test_a_connection_is_warned_renewed_and_closed_at_its_tokens_end(stage
         assert await closed(left) == 4401
         await renewed.send('{"type":"response.create"}')
         await event(renewed, "response.done")
+        await renewed.send('{"type":"response.create"}')
+        assert await closed(renewed) == 4429  # The first token had no limit.
     assert {"auth.refresh"}.isdisjoint(one["type"] for one in stage.upstream.heard)
 
 

@@ -18,6 +18,7 @@ BEYOND_AI: Final = frozenset({METRICS, CREDENTIALS, DECIDE})
 """The operations that `ai` does not cover."""
 USAGE: Final = "usage"
 """What the caller has used of the own quotas. It needs no scope, and no policy speaks of it."""
+RESPONSES: Final = "responses"
 CLIENT_SECRETS_PATH: Final = b"/v1/realtime/client_secrets"
 TICKETS_PATH: Final = b"/v1/ws-tickets"
 TICKETS: Final = "ws-tickets"
@@ -48,6 +49,7 @@ OPERATIONS: Final = (
     Operation("completions", b"POST", b"/v1/completions", True),
     Operation("embeddings", b"POST", b"/v1/embeddings", True),
     Operation("realtime", b"GET", b"/v1/realtime", True, socket=True),
+    Operation(RESPONSES, b"GET", b"/v1/responses", True, socket=True),
     Operation("realtime", b"POST", CLIENT_SECRETS_PATH, False),
     Operation("models", b"GET", b"/v1/models", False),
     Operation("models", b"GET", b"/v1/models/", False),

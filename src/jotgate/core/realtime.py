@@ -4,7 +4,7 @@ A client's event is decoded to raw members, checked and written anew, as the bod
 allowed is what is sent. The table of its types is closed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Final
 
 import msgspec
@@ -79,7 +79,12 @@ _read_server: Final = msgspec.json.Decoder(ServerEvent).decode
 
 
 def read_client(message: bytes) -> ClientEvent:
-    """Read an event of a client.
+    """Read an event of a client. Raises as `read_event`."""
+    return read_event(message, _CLIENT_EVENTS)
+
+
+def read_event(message: bytes, types: Set[str]) -> ClientEvent:
+    """Read an event of a client, of one of these types.
 
     Raises:
         RequestMalformed: it is not a JSON object of one of the types that are known, or names a member twice.
@@ -95,7 +100,7 @@ def read_client(message: bytes) -> ClientEvent:
         require_unique(message, members)
     if opens_beyond(BODY_DEPTH_MAX, message):
         require_shallow(message)
-    if kind not in _CLIENT_EVENTS:
+    if kind not in types:
         raise RequestMalformed("the event is of a type that this gateway does not pass on", param="type")
     return ClientEvent(kind, event_id, compact, members)
 

@@ -39,7 +39,7 @@ from jotgate.errors import (
     RequestMalformed,
     UnitsUnresolved,
 )
-from jotgate.gateway.admission import authenticate, permit
+from jotgate.gateway.admission import Call, authenticate, permit
 from jotgate.gateway.reserving import Quotas
 from jotgate.gateway.socket_relay import SocketRelay
 from jotgate.gateway.world import World
@@ -54,14 +54,14 @@ class RealtimeTalk:
     """One connection's (socket_relay.Talk). Mutable: the response that is reserved, what waits for units, the sums.
 
     `listen` is as for `MeteredCalls`, `world` is the newest one. `renewed` is told when the connection goes on with
-    another token. `quotas` None: no quota meets it.
+    another token. `quotas` is where a call reserves that quotas may meet by now, and raises where nobody can say.
     """
 
     def __init__(
         self,
         relay: SocketRelay,
         clock: Clock,
-        quotas: Quotas | None,
+        quotas: Callable[[Call], Quotas | None],
         *,
         listen: Callable[[Hashable, Callable[[], None]], None],
         world: Callable[[], World],
@@ -93,13 +93,13 @@ class RealtimeTalk:
         try:
             if not text:
                 raise RequestMalformed("a message is binary, and events of this API are text")
-            event = read_client(message)
+            event = self._read(message)
             event_id = event.event_id
             self._take(event)
         except (QuotaExceeded, QuotaUnavailable) as refusal:
             self._relay.end(refusal.with_traceback(None))
         except JotgateError as refusal:
-            self._relay.say(write_error(refusal, event_id))
+            self._relay.say(self._error(refusal, event_id))
 
     def upstream_said(self, message: bytes, *, text: bool) -> None:
         """Pass an event on, and see what it says of responses."""
@@ -112,7 +112,7 @@ class RealtimeTalk:
 
     def refused(self, error: JotgateError) -> bytes:
         """An event of this API."""
-        return write_error(error)
+        return self._error(error, "")
 
     def expiring(self, expires_at_s: float, left_s: float) -> bytes:
         """An event of ours."""
@@ -159,10 +159,10 @@ class RealtimeTalk:
         elif event.type == CREATE:
             self._create(event)
         else:
-            self._relay.say_upstream(for_upstream(event, self._name_of, None))
+            self._relay.say_upstream(self._write(event, None))
 
     def _create(self, event: ClientEvent) -> None:
-        for_upstream(event, self._name_of, None)  # What may not be asked for reserves nothing.
+        self._write(event, None)  # What may not be asked for reserves nothing.
         if self._reservation is None:
             try:
                 self._reserve(event)
@@ -175,7 +175,7 @@ class RealtimeTalk:
 
     def _send(self, event: ClientEvent) -> None:
         ceiling = None if self._reservation is None else self._reservation.output_tokens
-        self._relay.say_upstream(for_upstream(event, self._name_of, ceiling))
+        self._relay.say_upstream(self._write(event, ceiling))
 
     def _name_of(self, model: str) -> str:
         """The upstream's own name of a model that the caller may use there."""
@@ -193,8 +193,9 @@ class RealtimeTalk:
 
     def _refresh(self, event: ClientEvent) -> None:
         """Go on with another token of the same subject."""
-        relay, world, now_s = self._relay, self._world(), self._clock.now_s()
+        relay, now_s = self._relay, self._clock.now_s()
         call = relay.call
+        world = self._world().of_request(call.request)
         headers = {b"authorization": b"Bearer " + token_of(event)}
         request = structs.replace(call.request, headers=headers, query=b"", credential_place="", possession=None)
         principal = authenticate(request, call.operation, world, now_s)
@@ -210,10 +211,11 @@ class RealtimeTalk:
 
     def _reserve(self, event: ClientEvent | None) -> None:
         """Reserve a response; `event` None: one that the upstream has begun. Raises as `Metering.reserve`."""
-        quotas, call = self._quotas, self._relay.call
+        call = self._relay.call
+        quotas = self._quotas(call)
         if quotas is None:
             return
-        wanted = None if event is None else output_wanted(event)
+        wanted = None if event is None else self._wanted_by(event)
         output = min(call.route.metering.output_ceiling, wanted or call.route.metering.output_ceiling)
         need = Need(
             input_tokens=self._input,
@@ -233,7 +235,7 @@ class RealtimeTalk:
 
     def _begun(self) -> None:
         """A response has begun upstream."""
-        if self._reservation is not None or self._quotas is None:
+        if self._reservation is not None:
             return
         try:
             self._reserve(None)
@@ -288,5 +290,23 @@ class RealtimeTalk:
     def _give_up(self, refusal: JotgateError) -> None:
         """Nothing is left for a response, or nobody can say."""
         self._wanted = self._verdict = None
-        self._relay.say_upstream(write_cancel())
+        self._cancel()
         self._relay.end(refusal)
+
+    # How events of this API are written
+
+    def _read(self, message: bytes) -> ClientEvent:
+        return read_client(message)
+
+    def _write(self, event: ClientEvent, ceiling: int | None) -> bytes:
+        return for_upstream(event, self._name_of, ceiling)
+
+    def _wanted_by(self, event: ClientEvent) -> int | None:
+        return output_wanted(event)
+
+    def _error(self, error: JotgateError, event_id: str) -> bytes:
+        return write_error(error, event_id)
+
+    def _cancel(self) -> None:
+        """Have the response that is under way ended."""
+        self._relay.say_upstream(write_cancel())

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from jotgate.core.calls import Body, Request
-from jotgate.core.operations import CLIENT_SECRETS_PATH, TICKETS_PATH, find_operation
+from jotgate.core.operations import CLIENT_SECRETS_PATH, RESPONSES, TICKETS_PATH, find_operation
 from jotgate.core.policies import Allow
 from jotgate.core.realtime_secrets import read_secret_order
 from jotgate.core.routes import Route
@@ -29,6 +29,7 @@ from jotgate.gateway.plain_answers import Opened, PlainAnswers
 from jotgate.gateway.realtime import RealtimeTalk
 from jotgate.gateway.relay import Relay
 from jotgate.gateway.reserving import Quotas
+from jotgate.gateway.responses_talk import ResponsesTalk
 from jotgate.gateway.socket_relay import SocketRelay
 from jotgate.gateway.unit_waits import Trial
 from jotgate.gateway.world import World
@@ -78,14 +79,15 @@ class Sockets:
         self._calls = calls
         self._plain = plain
         self.by_path: Final[Mapping[bytes, Answering]] = {
-            b"/v1/realtime": self.realtime,
+            b"/v1/realtime": self.relayed,
+            b"/v1/responses": self.relayed,
             CLIENT_SECRETS_PATH: self.mint,
             TICKETS_PATH: self.issue_ticket,
         }
         """What answers what asks for a WebSocket, or for what opens one."""
 
-    def realtime(self, opened: Opened, caller: Caller) -> Running | None:
-        """Open a connection of the Realtime API, or let it wait for units of its quotas. Raises as `admit_socket`."""
+    def relayed(self, opened: Opened, caller: Caller) -> Running | None:
+        """Open one to the upstream of a model, or let it wait for units of its quotas. Raises as `admit_socket`."""
         call = admit_socket(opened)
         try:
             answer = self._reserve(call)
@@ -125,27 +127,37 @@ class Sockets:
 
     def _reserve(self, call: Call) -> Answer:
         """See that a response could be had at all; what opens the connection then. Raises JotgateError."""
-        quotas: Quotas | None = None
-        if call.world.metered or call.principal.limits:
-            quotas = self._calls.quotas
-            if quotas is None:
-                raise QuotaUnavailable(NO_METERING)
+        quotas = self._quotas_of(call)
+        if quotas is not None:
             now_s = self._clock.monotonic_s()
             probe = quotas.metering.reserve(call.principal, call.route.alias, call.operation.name, _ONE_RESPONSE, now_s)
             if probe is not None:
                 probe.void()
-        return partial(self._open, call, quotas)
+        return partial(self._open, call)
 
-    def _open(self, call: Call, quotas: Quotas | None, caller: Caller) -> Running:
+    def _open(self, call: Call, caller: Caller) -> Running:
         hub = self._hub
         relay = SocketRelay(call, caller, self._clock, next_attempt=hub.attempt_next, settle=hub.settle)
-        talk = RealtimeTalk(
-            relay, self._clock, quotas, listen=self._calls.listen, world=hub.fresh_world, renewed=self._renewed
+        kind = ResponsesTalk if call.operation.name == RESPONSES else RealtimeTalk
+        talk = kind(
+            relay, self._clock, self._quotas_of, listen=self._calls.listen, world=hub.fresh_world, renewed=self._renewed
         )
         handshake = call.request.handshake
         spoken = _PROTOCOL if handshake is not None and _PROTOCOL in handshake.protocols else b""
         relay.begin(talk, bounds_of(call.world.limits), spoken)
         return hub.start(relay)
+
+    def _quotas_of(self, call: Call) -> Quotas | None:
+        """Where a call reserves that quotas may meet, by the newest world and the token that it goes on with.
+
+        Raises:
+            QuotaUnavailable, ControlStale: nobody can say.
+        """
+        if not (call.principal.limits or self._hub.fresh_world().of_request(call.request).metered):
+            return None
+        if self._calls.quotas is None:
+            raise QuotaUnavailable(NO_METERING)
+        return self._calls.quotas
 
     def _renewed(self, relay: SocketRelay) -> None:
         self._hub.cuts.look_at([relay])

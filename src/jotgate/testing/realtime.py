@@ -1,7 +1,8 @@
-"""A scripted upstream of the Realtime API: it answers as told, and keeps what it was sent.
+"""A scripted upstream of the Realtime API and of the Responses API over WebSockets: it keeps what it was sent.
 
 `session.created` comes first. Each `response.create` is answered with a few events and the usage that its text asks for
 (`use:IN,OUT`); `input_audio_buffer.commit` has it begin a response by itself, as after the end of an utterance.
+Of the Responses API it answers each `response.create` likewise, and goes on from those of the same connection alone.
 """
 
 import json
@@ -33,6 +34,9 @@ class RealtimeUpstream:
         """One connection."""
         self.live.add(connection)
         try:
+            if connection.request is not None and connection.request.path.startswith("/v1/responses"):
+                await self._talk_responses(connection)
+                return
             await self._say(connection, "session.created", session={"object": "realtime.session"})
             async for message in connection:
                 event = json.loads(message)
@@ -48,11 +52,26 @@ class RealtimeUpstream:
         finally:
             self.live.discard(connection)
 
+    async def _talk_responses(self, connection: ServerConnection) -> None:
+        made: list[str] = []
+        async for message in connection:
+            event = json.loads(message)
+            self.heard.append(event)
+            previous = event.get("previous_response_id")
+            if previous is not None and previous not in made:
+                await self._say(connection, "error", status=400, error={"code": "previous_response_not_found"})
+                continue
+            made.append(f"resp_{len(self.heard)}")
+            response = {"id": made[-1], "object": "response", "model": event["model"], "output": []}
+            usage = dict(zip(("input_tokens", "output_tokens"), _usage_of(event), strict=True))
+            usage["total_tokens"] = sum(usage.values())
+            await self._say(connection, "response.created", response={**response, "status": "in_progress"})
+            await self._say(connection, "response.output_text.delta", delta="Hello")
+            done = {**response, "status": "completed", "usage": usage}
+            await self._say(connection, "response.completed", response=done)
+
     async def _respond(self, connection: ServerConnection, wanted: dict[str, Any]) -> None:
-        tokens_in, tokens_out = 7, 5
-        text = wanted.get("instructions", "")
-        if text.startswith("use:"):
-            tokens_in, tokens_out = map(int, text[4:].split(","))
+        tokens_in, tokens_out = _usage_of(wanted)
         await self._say(connection, "response.created", response={"id": "resp_1", "status": "in_progress"})
         await self._say(connection, "response.output_text.delta", delta="Hello")
         usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
@@ -60,6 +79,13 @@ class RealtimeUpstream:
 
     async def _say(self, connection: ServerConnection, kind: str, **members: Any) -> None:
         await connection.send(json.dumps({"type": kind, "event_id": "event_1", **members}))
+
+
+def _usage_of(wanted: dict[str, Any]) -> tuple[int, int]:
+    """The tokens of input and output that a response is to use."""
+    text = wanted.get("instructions", "")
+    tokens_in, tokens_out = map(int, text[4:].split(",")) if text.startswith("use:") else (7, 5)
+    return tokens_in, tokens_out
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ _PATHS: Final = {
     "completions": "/completions",
     "embeddings": "/embeddings",
 }
-_SOCKETS: Final = {"realtime": "/realtime"}
+_SOCKETS: Final = {"realtime": "/realtime?model=", "responses": "/responses"}
 
 
 class OpenAIUpstream:
@@ -55,7 +55,7 @@ class OpenAIUpstream:
         }
         self._entropy = entropy
         self._socket_heads = {
-            operation: (f"GET {prefix}{path}?model=".encode("latin-1"), f" HTTP/1.1\r\n{fixed}".encode("latin-1"))
+            operation: (f"GET {prefix}{path}".encode("latin-1"), f" HTTP/1.1\r\n{fixed}".encode("latin-1"))
             for operation, path in _SOCKETS.items()
         }
         self._heads[HEALTH] = f"GET {origin}{upstream.health.path} HTTP/1.1\r\n{fixed}".encode("latin-1")
@@ -87,7 +87,8 @@ class OpenAIUpstream:
         assert self._entropy is not None, "whoever asks for WebSockets gives chance"
         assert isinstance(events, SocketAsker), "nobody else asks for one"
         before, behind = self._socket_heads[outbound.operation]
-        head = before + quote(outbound.target, safe="").encode("ascii") + behind + line + outbound.lines
+        model = quote(outbound.target, safe="").encode("ascii") if before.endswith(b"=") else b""
+        head = before + model + behind + line + outbound.lines
         socket = ClientSocket(head, events, self._entropy)
         self.pool.dial(socket)
         return socket

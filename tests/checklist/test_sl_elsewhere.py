@@ -94,8 +94,11 @@ class Elsewhere:
         async def bare(shown: bytes) -> Any:
             return self.verifier.verify(shown, self.clock.now_s())
 
+        async def ask() -> str:
+            return (await self.reader.verifying(bare)(token)).subject
+
         try:
-            return asyncio.run(self.reader.verifying(bare)(token)).subject
+            return asyncio.run(ask())
         except JotgateError as refusal:
             return type(refusal).__name__
 

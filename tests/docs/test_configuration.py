@@ -128,7 +128,8 @@ def test_the_examples_of_upstreams_credentials_are_sound() -> None:
     examples = pages()["docs/upstream-credentials.md"].blocks("toml")
     assert len(examples) >= 3
     for example in examples:
-        assert parse(tomllib.loads(example)).upstreams
+        found = parse(tomllib.loads(example))
+        assert found.upstreams or found.mcp.servers
 
 
 @pytest.mark.parametrize("kind", [WindowEntry, AgeEntry])

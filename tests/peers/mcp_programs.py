@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,8 @@ _INSPECTOR: Final = _SCOPED / "inspector" / "clients" / "launcher" / "build" / "
 _CONFORMANCE: Final = _SCOPED / "conformance" / "dist" / "index.js"
 _ROOT: Final = Path(__file__).parent.parent.parent
 _START_S: Final = 20.0
+# The suite ends each scenario's folder with the time, to the millisecond.
+_WHEN: Final = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z$")
 
 
 class Outcome(NamedTuple):
@@ -76,7 +79,7 @@ def read_outcome(output: Path) -> Outcome:
     passed: dict[str, int] = {}
     failed: dict[str, str] = {}
     for file in sorted(output.glob("*/checks.json")):
-        scenario = file.parent.name.rpartition("-20")[0]
+        scenario = _WHEN.sub("", file.parent.name)
         for check in json.loads(file.read_text()):
             name = f"{scenario}: {check['id']}"
             if check["status"] == "SUCCESS":

@@ -17,7 +17,7 @@ from jotgate.cli import main
 from jotgate.jose.keys import generate
 from jotgate.testing.issuer import TestIssuer
 from jotgate.testing.running import until
-from jotgate.testing.upstream import End
+from jotgate.testing.upstream import End, Step, unary
 from tests.integration.exchanges import Answer, exchange_at, statuses
 from tests.planes import CONFIGURATION, Plane, PlaneStage, command, plane_stage
 from tests.token_stage import claims_of
@@ -99,6 +99,43 @@ def test_a_socket_is_let_through_and_told_of_too(stage: PlaneStage, plane: Plane
     assert received.endswith(b"hello")
     told = stage.upstream.requests[-1].headers
     assert (told["upgrade"], told["x-jot-subject"]) == ("websocket", "ann")
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Upgrade: foo",
+        "Upgrade: websocket, h2c",
+        "Upgrade: h2c\r\nUpgrade: websocket",
+        "Upgrade: websocket/13",
+    ],
+)
+def test_what_is_no_websocket_is_never_tunnelled(offer: str, stage: PlaneStage, plane: Plane, good: str) -> None:
+    """In a tunnel nobody decides: whoever got through with one request would send others behind it."""
+
+    def switches_to_anything() -> Iterator[Step]:
+        offered = stage.upstream.requests[-1].headers.get("upgrade", "")
+        if offered in {"", "websocket"}:
+            yield from unary(b"{}", 200, b"Connection: close")
+        else:
+            yield f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {offered}\r\n\r\n".encode()
+        yield End()
+
+    before = len(stage.upstream.requests)
+    stage.upstream.script.append(switches_to_anything())
+    raw = (
+        f"GET /socket HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade, HTTP2-Settings\r\n{offer}\r\n"
+        f"Authorization: Bearer {good}\r\n\r\n"
+        "GET /reports/2026 HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        received = exchange_at(plane.port, raw.encode())
+    finally:
+        stage.upstream.script.clear()
+    assert statuses(received)[0] in {200, 400, 403}
+    assert 101 not in statuses(received)
+    assert [one.target for one in stage.upstream.requests[before:]] in ([], ["/socket"])
 
 
 def test_no_token_and_a_bad_one_are_told_what_is_wanted(stage: PlaneStage, plane: Plane, good: str) -> None:

@@ -35,8 +35,10 @@ def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> 
     yield f"upstream jotgate {{ server {gate.address}; keepalive 32; }}"
     yield f"upstream jotgate_protected {{ server {upstream.address}; keepalive 64; }}"
     yield ""
-    yield "# A WebSocket passes; a Connection field that names other fields does not."
-    yield 'map $http_upgrade $jotgate_connection { default upgrade; "" ""; }'
+    yield "# A WebSocket passes, and no other upgrade: in a tunnel of HTTP nobody would decide. A Connection field that"
+    yield "# names other fields does not pass."
+    yield 'map $http_upgrade $jotgate_upgrade { default ""; websocket websocket; }'
+    yield 'map $jotgate_upgrade $jotgate_connection { default upgrade; "" ""; }'
     yield ""
     yield "server {"
     yield f"  listen {endpoint(wish.listen).address};"
@@ -66,7 +68,7 @@ def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> 
     yield "    proxy_set_header Host $http_host;"
     yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
     yield "    proxy_set_header X-Forwarded-Proto $scheme;"
-    yield "    proxy_set_header Upgrade $http_upgrade;"
+    yield "    proxy_set_header Upgrade $jotgate_upgrade;"
     yield "    proxy_set_header Connection $jotgate_connection;"
     yield "    proxy_http_version 1.1;"
     yield "    proxy_buffering off;"

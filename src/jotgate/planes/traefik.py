@@ -10,12 +10,14 @@ _SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Meth
 _IDENTITY: Final = "(?i)^x[-_]jot[-_]"
 """Fields that match are taken out of the request, and those that match of the answer put in; some upstreams read '_' as
 '-'."""
+_SOCKET: Final = "PathPrefix(`/`) && HeaderRegexp(`Upgrade`, `(?i)^websocket$`)"
+"""A WebSocket passes, and no other upgrade: in a tunnel of HTTP nobody would decide. One of several Upgrade fields is
+enough to match, so it is written anew."""
 
 
 def print_traefik(facts: GateFacts, wish: Wish) -> Printed:
     """A file for the file provider; its entry point is called `jotgate`."""
     gate, upstream = endpoint(facts.gate), endpoint(wish.upstream)
-    hidden: dict[str, Value] = {} if wish.keep_token else {"Authorization": "", "DPoP": ""}
     asking: dict[str, Value] = {
         "address": f"{gate.origin}{facts.forward_path}",
         "trustForwardHeader": False,
@@ -24,24 +26,38 @@ def print_traefik(facts: GateFacts, wish: Wish) -> Printed:
     }
     if gate.tls and wish.roots:
         asking["tls"] = {"ca": wish.roots}
-    middlewares: dict[str, Value] = {"jotgate-ask": {"forwardAuth": asking}}
-    if hidden:
-        middlewares["jotgate-hide"] = {"headers": {"customRequestHeaders": hidden}}
-    router: dict[str, Value] = {
-        "entryPoints": ["jotgate"],
-        "rule": "PathPrefix(`/`)",
-        "middlewares": list(middlewares),
-        "service": "jotgate-protected",
-    }
     http: dict[str, Value] = {
-        "routers": {"jotgate": router},
-        "middlewares": middlewares,
+        "routers": {
+            "jotgate": _router("PathPrefix(`/`)", 1, "jotgate-send"),
+            "jotgate-socket": _router(_SOCKET, 2, "jotgate-send-socket"),
+        },
+        "middlewares": {
+            "jotgate-ask": {"forwardAuth": asking},
+            "jotgate-send": _sending(wish, ""),
+            "jotgate-send-socket": _sending(wish, "websocket"),
+        },
         "services": {"jotgate-protected": {"loadBalancer": _balancer(upstream, wish.roots)}},
     }
     if upstream.tls and wish.roots:
         http["serversTransports"] = {"jotgate-protected": {"rootCAs": [wish.roots]}}
     start = f"traefik --entryPoints.jotgate.address={endpoint(wish.listen).address} --providers.file.filename=FILE"
     return Printed((PrintedFile("jotgate.yml", to_yaml({"http": http})),), start)
+
+
+def _router(rule: str, priority: int, sending: str) -> dict[str, Value]:
+    return {
+        "entryPoints": ["jotgate"],
+        "rule": rule,
+        "priority": priority,
+        "middlewares": ["jotgate-ask", sending],
+        "service": "jotgate-protected",
+    }
+
+
+def _sending(wish: Wish, upgrade: str) -> Value:
+    """What is put in the place of the caller's own fields; an empty one is not sent."""
+    hidden = {} if wish.keep_token else {"Authorization": "", "DPoP": ""}
+    return {"headers": {"customRequestHeaders": {**hidden, "Upgrade": upgrade}}}
 
 
 def _balancer(upstream: Endpoint, roots: str) -> dict[str, Value]:

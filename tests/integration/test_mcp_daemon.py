@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -249,20 +249,23 @@ async def test_a_quota_is_exact_where_frames_run_side_by_side(stage: Stage) -> N
 
 @play
 async def test_connections_of_a_subject_and_of_an_address_are_bounded(stage: Stage) -> None:
-    async with stage.open(signed(sub="a")), stage.open(signed(sub="a")), stage.open(signed(sub="a")):
-        with pytest.raises(InvalidStatus) as refused:
-            async with stage.open(signed(sub="a")):
-                pass
-        assert refused.value.response.status_code == 503
-        async with stage.open(signed(sub="b")), stage.open(signed(sub="b")), stage.open(signed(sub="b")):
-            with pytest.raises(InvalidStatus):
-                async with stage.open(signed(sub="c")):
-                    pass
-            async with stage.open() as late:
-                told = await ask(late, {"op": "hello", "token": _LEGACY, "jwt": signed(sub="c")})
-                assert told["ok"] is False
-                code, reason, _ = await ending(late)
-                assert (code, reason) == (1008, "Server overloaded - too many connections from this address")
+    async def refused(subject: str) -> int:
+        with pytest.raises(InvalidStatus) as caught:
+            await stage.open(signed(sub=subject)).__aenter__()
+        return caught.value.response.status_code
+
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(stage.open(signed(sub="a")))
+        assert await refused("a") == 503
+        for _ in range(3):
+            await stack.enter_async_context(stage.open(signed(sub="b")))
+        assert await refused("c") == 503
+        late = await stack.enter_async_context(stage.open())
+        told = await ask(late, {"op": "hello", "token": _LEGACY, "jwt": signed(sub="c")})
+        assert told["ok"] is False
+        code, reason, _ = await ending(late)
+        assert (code, reason) == (1008, "Server overloaded - too many connections from this address")
     async with stage.open(signed(sub="a")) as again:
         assert "result" in await ask(again, _CHAT)
 

@@ -14,6 +14,7 @@ from jotgate.assembly.system import SystemClock
 from jotgate.core.circumstances import Circumstances
 from jotgate.core.claims import CLI_CLIENT_ID
 from jotgate.core.compiler import compile_routes
+from jotgate.core.mcp_pins import known_of
 from jotgate.core.opaque import Mark
 from jotgate.core.policy_orders import PolicyAnswer, PolicyFinding, PolicyOrder, PolicyQuestion, TokenQuestion
 from jotgate.core.policy_values import PolicySet
@@ -34,7 +35,8 @@ class _Open(Struct, frozen=True):
     @property
     def tester(self) -> CallTester:
         """What tests calls."""
-        return CallTester(self.policies, compile_routes(self.settings.require()))
+        tools = known_of(self.authority.store.tool_pins())
+        return CallTester(self.policies, compile_routes(self.settings.require()), tools)
 
 
 def order_policies(directory: DataDirectory, sources: Sources, order: PolicyOrder) -> PolicyAnswer:

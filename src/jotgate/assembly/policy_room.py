@@ -85,7 +85,7 @@ class PolicyRoom:
         """What a set would change that is not applied. Raises ConfigurationError, CommandError: it cannot be kept."""
         found = self._reader.read_beside(proposed(trial.tables, self._reader.examine))
         snapshot = self._reloader.effect.snapshot
-        then = CallTester(found, snapshot.routes)
+        then = CallTester(found, snapshot.routes, snapshot.tools)
         own = snapshot.issuers[0].issuer
         calls = compare(self._tester(), then, trial.calls, own, self._clock.now_s())
         return PolicyTrialAnswer(calls, warn_of(found.policies))
@@ -110,7 +110,7 @@ class PolicyRoom:
 
     def _tester(self) -> CallTester:
         snapshot = self._reloader.effect.snapshot
-        return CallTester(snapshot.policies, snapshot.routes)
+        return CallTester(snapshot.policies, snapshot.routes, snapshot.tools)
 
     async def _renew(self) -> int | None:
         return await self._reloader.renew()

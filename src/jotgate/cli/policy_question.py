@@ -34,7 +34,7 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("operation", metavar="OPERATION", help="such as chat.completions; docs/operations.md has all")
     add_argv_trap(parser)
-    parser.add_argument("--model", default="", metavar="MODEL", help="the model that the call names")
+    _add_named(parser)
     parser.add_argument("--address", default="127.0.0.1", metavar="ADDRESS", help="where it comes from")
     parser.add_argument("--json", action="store_true", help="print the answer as one JSON object")
     add_data_option(parser)
@@ -46,7 +46,7 @@ def add_question_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a principal and a call."""
     parser.add_argument("--subject", required=True, metavar="NAME", help="whom the token speaks for")
     parser.add_argument("--operation", required=True, metavar="OPERATION", help="such as chat.completions")
-    parser.add_argument("--model", default="", metavar="MODEL", help="the model that the call names")
+    _add_named(parser)
     parser.add_argument("--client", default="", metavar="NAME", help="the client that the token was issued to")
     parser.add_argument("--tenant", default="", metavar="NAME", help="its tenant (default: default)")
     parser.add_argument("--role", action="append", default=[], metavar="NAME", help="a role that it has; repeat it")
@@ -67,6 +67,19 @@ def add_question_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", default="127.0.0.1", metavar="ADDRESS", help="where the call comes from")
     parser.add_argument("--at", default="", metavar="TIME", help="when it comes: 2027-01-31T08:00:00Z (default: now)")
     parser.add_argument("--json", action="store_true", help="print the answer as one JSON object")
+
+
+def _add_named(parser: argparse.ArgumentParser) -> None:
+    """Add what a call names: both are one thing of the question, and an operation takes one of them."""
+    named = parser.add_mutually_exclusive_group()
+    named.add_argument("--model", default="", metavar="MODEL", help="the model that the call names")
+    named.add_argument(
+        "--tool",
+        dest="model",
+        default="",
+        metavar="SERVER[:TOOL]",
+        help="the MCP server that is asked, or the tool that is called",
+    )
 
 
 def ask_question(arguments: argparse.Namespace) -> int:

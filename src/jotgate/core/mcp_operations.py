@@ -52,8 +52,14 @@ RESPONSE: Final = "mcp.respond"
 
 OPERATIONS: Final = frozenset({*(row.operation for row in METHODS), STREAM, RESPONSE})
 _BY_METHOD: Final = {row.method: row for row in METHODS}
+_NEEDS: Final[dict[str, Need]] = {row.operation: row.need for row in METHODS}
 
 
 def find_method(method: str) -> McpMethod | None:
     """The row of a method; None: there is none."""
     return _BY_METHOD.get(method)
+
+
+def need_of(operation: str) -> Need:
+    """What scope an operation needs of the server."""
+    return _NEEDS.get(operation, "any")

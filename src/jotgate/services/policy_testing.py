@@ -8,18 +8,23 @@ from jotgate.core.circumstances import Circumstances
 from jotgate.core.expectations import unmet
 from jotgate.core.faults import advice, shown
 from jotgate.core.lineage import Actor, Confirmation
+from jotgate.core.mcp_operations import OPERATIONS as MCP_OPERATIONS
+from jotgate.core.mcp_operations import TOOLS_CALL, need_of
+from jotgate.core.mcp_pins import KnownTools
+from jotgate.core.mcp_tools import covered_by, may_use, read_label, wanted_scope
 from jotgate.core.operations import BEYOND_AI, CREDENTIALS, DECIDE, NO_SCOPES, OPERATIONS
 from jotgate.core.policies import UNALLOWED, Allow, Decision, Deny, authorize, refusal_of
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion, TriedCall
 from jotgate.core.policy_values import SHIPPED, Origin, PolicySet
 from jotgate.core.principals import Principal
 from jotgate.core.routes import Route
-from jotgate.errors import ConfigurationError, JotgateError, UnknownModel
+from jotgate.errors import ConfigurationError, JotgateError, McpToolUnapproved, UnknownModel
 from jotgate.services.policy_decisions import open_policies
 
-OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - NO_SCOPES | {CREDENTIALS, DECIDE})
+OPERATION_NAMES: Final = sorted({row.name for row in OPERATIONS} - NO_SCOPES | {CREDENTIALS, DECIDE} | MCP_OPERATIONS)
 _LISTING: Final = "models"
 _FORWARDED: Final = frozenset(row.name for row in OPERATIONS if row.forwarded)
+_NO_TOOLS: Final = KnownTools()
 _METHODS: Final[Mapping[str, Confirmation]] = {
     "dpop": Confirmation("jkt", ""),
     "mtls": Confirmation("x5t#S256", ""),
@@ -29,20 +34,25 @@ _METHODS: Final[Mapping[str, Confirmation]] = {
 class CallTester:
     """Tests calls against policies and routes, as a gateway would decide them."""
 
-    def __init__(self, policies: PolicySet, routes: Sequence[Route]) -> None:
+    def __init__(self, policies: PolicySet, routes: Sequence[Route], tools: KnownTools = _NO_TOOLS) -> None:
         self._set = policies
         self._routes = {route.alias: route for route in routes}
+        self._tools = tools
 
     def test(self, principal: Principal, operation: str, model: str, now: Circumstances) -> PolicyFinding:
         """What would be decided of a call of a principal. Raises ConfigurationError: there is no such call."""
         _check(operation, model, now.address)
-        route = None if operation == DECIDE else self._routes.get(model)
+        routed = operation != DECIDE and operation not in MCP_OPERATIONS
+        route = self._routes.get(model) if routed else None
         decision = self._decide(principal, operation, model, now)
         if isinstance(decision, Deny):
             return self._refused(refusal_of(decision), decision.policy, principal, operation, model)
         name = decision.policy or SHIPPED.name
-        if model and route is None and operation != DECIDE:
+        if model and route is None and routed:
             return self._refused(UnknownModel("no route carries this model"), "", principal, operation, model)
+        if operation == TOOLS_CALL and self._hides(model):
+            hidden = McpToolUnapproved(f"the tool '{model}' is not approved as it is now")
+            return self._refused(hidden, "", principal, operation, model)
         if route is not None and route.expects is not None:
             refusal = unmet(route.expects, principal, now.now_s)
             if refusal is not None:
@@ -59,7 +69,7 @@ class CallTester:
         )
 
     def _decide(self, principal: Principal, operation: str, model: str, now: Circumstances) -> Decision:
-        bound = authorize(principal, operation, model)
+        bound = self._cover(principal, operation, model) or authorize(principal, operation, model)
         if isinstance(bound, Deny) or not self._set.policies:
             return bound
         policies = open_policies(self._set, self._routes.keys())
@@ -69,6 +79,25 @@ class CallTester:
         # Policies that speak of some models alone allow a list of these.
         each = (policies.decide(principal, operation, alias, now) for alias in self._routes)
         return next((one for one in each if isinstance(one, Allow)), decision)
+
+    def _cover(self, principal: Principal, operation: str, named: str) -> Deny | None:
+        """What is asked of MCP servers needs scopes of these; a tool that nobody has seen counts as one that writes."""
+        if operation not in MCP_OPERATIONS:
+            return None
+        server, tool = read_label(named)
+        if operation != TOOLS_CALL:
+            denied = may_use(principal.scopes, server, need_of(operation))
+            return None if denied is None else Deny("scope", denied.scopes[0])
+        pin = self._tools.servers.get(server, {}).get(tool)
+        read_only = pin is not None and pin.read_only
+        if covered_by(principal.scopes, server, tool, read_only=read_only):
+            return None
+        return Deny("scope", wanted_scope(server, tool, read_only=read_only))
+
+    def _hides(self, label: str) -> bool:
+        server, tool = read_label(label)
+        pin = self._tools.servers.get(server, {}).get(tool)
+        return pin is not None and pin.hidden
 
     def _refused(
         self, refusal: JotgateError, policy: str, principal: Principal, operation: str, model: str
@@ -133,10 +162,19 @@ def _check(operation: str, model: str, address: str) -> None:
         raise ConfigurationError([("operation", f"is {shown(operation)}; {advice(operation, OPERATION_NAMES)}")])
     if operation in _FORWARDED and not model:
         raise ConfigurationError([("model", f"is missing, and a call of '{operation}' names one")])
+    if operation in MCP_OPERATIONS:
+        _check_label(operation, model)
     if operation in BEYOND_AI - {DECIDE} and model:
         raise ConfigurationError([("model", f"is there, and a call of '{operation}' names none")])
     if not _is_address(address):
         raise ConfigurationError([("address", f"is {shown(address)}; write an IP address such as 192.0.2.1")])
+
+
+def _check_label(operation: str, label: str) -> None:
+    server, tool = read_label(label)
+    if not server or bool(tool) != (operation == TOOLS_CALL):
+        which = "a tool as SERVER:TOOL" if operation == TOOLS_CALL else "an MCP server by its name alone"
+        raise ConfigurationError([("model", f"is {shown(label)}, and a call of '{operation}' names {which}")])
 
 
 def _is_address(text: str) -> bool:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from jotgate.core.circumstances import Circumstances
 from jotgate.core.expectations import RouteExpectation
+from jotgate.core.mcp_pins import KnownTool, KnownTools
 from jotgate.core.policy_orders import PolicyFinding, PolicyQuestion
 from jotgate.core.policy_values import Policy, PolicySet
 from jotgate.core.principals import Principal
@@ -116,3 +117,44 @@ def test_a_principal_is_as_it_is_described() -> None:
         None,
         (),
     )
+
+
+TOOLS = KnownTools(
+    1,
+    {"files": {"look": KnownTool("d", True), "write": KnownTool("d", False), "drop": KnownTool("", False, "e")}},
+)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "operation", "named", "code", "wanted"),
+    [
+        ({"mcp:files:look"}, "mcp.tools_call", "files:look", "", ""),
+        ({"mcp:files:read"}, "mcp.tools_call", "files:look", "", ""),
+        ({"mcp:files:read"}, "mcp.tools_call", "files:write", Code.INSUFFICIENT_SCOPE, "mcp:files:write"),
+        ({"mcp:files:read"}, "mcp.tools_call", "files:unseen", Code.INSUFFICIENT_SCOPE, "mcp:files:unseen"),
+        ({"mcp:files:*"}, "mcp.tools_call", "files:unseen", "", ""),
+        ({"mcp:files:*"}, "mcp.tools_call", "files:drop", Code.MCP_TOOL_UNAPPROVED, "files:drop"),
+        ({"mcp:files:look"}, "mcp.tools_list", "files", "", ""),
+        ({"mcp:files:look"}, "mcp.resources_read", "files", Code.INSUFFICIENT_SCOPE, "mcp:files:read"),
+        ({"mcp:files:read"}, "mcp.resources_read", "files", "", ""),
+        ({"ai", "mcp:other:*"}, "mcp.tools_call", "files:look", Code.INSUFFICIENT_SCOPE, "mcp:files:look"),
+    ],
+)
+def test_what_is_asked_of_mcp_servers_is_decided_by_scopes_policies_and_what_is_approved(
+    scopes: set[str], operation: str, named: str, code: str, wanted: str
+) -> None:
+    now, whose = Circumstances("192.0.2.1", NOW_S), principal(scopes=scopes)
+    found = CallTester(PolicySet(), ROUTES, TOOLS).test(whose, operation, named, now)
+    assert (found.allowed, found.code, wanted in found.message) == (not code, code, True), found
+    stop = PolicySet((Policy(name="stop", effect="deny", routes=("mcp:files",)),))
+    refused = CallTester(stop, ROUTES, TOOLS).test(whose, operation, named, now)
+    assert refused.code == (code if code == Code.INSUFFICIENT_SCOPE else Code.POLICY_DENIED)
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [("mcp.tools_call", "files"), ("mcp.tools_call", ""), ("mcp.tools_list", "files:look"), ("mcp.ping", "")],
+)
+def test_what_is_asked_of_mcp_servers_names_a_tool_or_a_server(operation: str, named: str) -> None:
+    with pytest.raises(ConfigurationError):
+        ask(principal(), operation, named)

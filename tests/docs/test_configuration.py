@@ -148,4 +148,5 @@ def test_the_examples_are_sound() -> None:
     examples = pages()["docs/configuration.md"].blocks("toml") + pages()["README.md"].blocks("toml")
     assert len(examples) >= 1
     for example in examples:
-        assert parse(tomllib.loads(example)).upstreams
+        found = parse(tomllib.loads(example))
+        assert found.upstreams or found.mcp.servers

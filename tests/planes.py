@@ -30,6 +30,7 @@ name = "all"
 [[decisions.paths]]
 name = "reports"
 path = "/reports"
+methods = ["GET"]
 scopes = ["embeddings"]
 [[issuers]]
 name = "silent"

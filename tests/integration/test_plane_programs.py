@@ -174,6 +174,12 @@ def test_a_path_with_a_rule_of_its_own_wants_its_scope(plane: Plane, good: str) 
         assert plane(good, other).status in {400, 403}, other
 
 
+def test_a_method_that_the_path_does_not_take_is_told_which_it_takes(plane: Plane, good: str) -> None:
+    refused = plane(good, "/reports/2026", method="DELETE")
+    assert (refused.status, refused.all("allow")) == (405, ["GET"])
+    assert refused.json["error"]["code"] == "method_refused"
+
+
 def test_a_quota_of_requests_lets_no_more_pass(stage: PlaneStage, plane: Plane) -> None:
     token = stage.token("--max-requests", "3", subject=plane.name)
     before = len(stage.upstream.requests)

@@ -18,6 +18,7 @@ _TEXTS: Final = {
     "400": ("bad_request", "This request can be read in more than one way, or is none."),
     "401": ("unauthorized", "This call needs a token that counts; WWW-Authenticate says what is wrong."),
     "403": ("forbidden", "This call is not allowed; WWW-Authenticate says if a scope is missing."),
+    "405": ("method_refused", "This path does not take the method; Allow says which it takes."),
     "429": ("too_many_requests", "This call is over a limit; Retry-After says when to try again."),
     "503": ("unavailable", "It cannot be known now whether this call may pass; try again."),
 }
@@ -51,6 +52,7 @@ def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> 
     yield f"    auth_request {_ASKED};"
     yield "    auth_request_set $jotgate_status $upstream_http_x_jot_status;"
     yield "    auth_request_set $jotgate_after $upstream_http_retry_after;"
+    yield "    auth_request_set $jotgate_allow $upstream_http_allow;"
     yield "    auth_request_set $jotgate_challenge $upstream_http_www_authenticate;"
     for name in facts.identity:
         yield f"    auth_request_set {_variable(name)} $upstream_http_{_snake(name)};"
@@ -108,8 +110,8 @@ def _refusals() -> Iterator[str]:
     yield "  # Of a 401 nginx itself passes WWW-Authenticate on, and once is enough."
     yield from _location("jotgate_unknown", (), ("401",))
     yield ""
-    told = ("WWW-Authenticate $jotgate_challenge", "Retry-After $jotgate_after")
-    yield from _location("jotgate_refused", told, ("400", "429", "503", "403"))
+    told = ("WWW-Authenticate $jotgate_challenge", "Retry-After $jotgate_after", "Allow $jotgate_allow")
+    yield from _location("jotgate_refused", told, ("400", "405", "429", "503", "403"))
     yield ""
     yield from _location("jotgate_silent", ("Retry-After 1",), ("503",))
 

@@ -32,6 +32,14 @@ from bench.soak.revocations import (
     running_machines,
 )
 from bench.soak.rig import running_rig
+from bench.soak.socket_bounds import (
+    SOCKETS_FULL,
+    SOCKETS_SMALL,
+    SocketSizes,
+    render_sockets,
+    run_sockets,
+    running_sockets,
+)
 from bench.soak.trust import TRUST_FULL, TRUST_SMALL, TRUST_SMALL_SHARED, TrustFindings, run_trust
 from bench.soak.trust_report import render as render_trust
 from bench.soak.trust_rig import running_trust
@@ -44,8 +52,9 @@ REFRESH_RESULT: Final = RESULT.with_name("refresh.md")
 REVOCATIONS_RESULT: Final = RESULT.with_name("revocations.md")
 CUT_RESULT: Final = RESULT.with_name("cut.md")
 QUOTAS_RESULT: Final = RESULT.with_name("quotas.md")
+SOCKETS_RESULT: Final = RESULT.with_name("sockets.md")
 KONG_RESULT: Final = RESULT.with_name("kong.md")
-PARTS: Final = ("quotas", "workers", "trust", "flood", "refresh", "revocations", "cut", "kong")
+PARTS: Final = ("quotas", "workers", "trust", "flood", "refresh", "revocations", "cut", "sockets", "kong")
 STORES: Final = {"SQLite": TRUST_SMALL, "PostgreSQL": TRUST_SMALL_SHARED}
 HEADING: Final = """\
 # {calm:,} good requests through a gateway that is disturbed: none failed
@@ -124,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _keep(REVOCATIONS_RESULT, render_revocations(revoked, f"{datetime.now(UTC):%Y-%m-%d}"), kept)
         if "cut" in parts:
             _keep(CUT_RESULT, _cut(TRIALS_SMALL if options.quick else TRIALS_FULL), kept)
+        if "sockets" in parts:
+            _keep(SOCKETS_RESULT, _sockets(SOCKETS_SMALL if options.quick else SOCKETS_FULL), kept)
         if "kong" in parts:
             _keep(KONG_RESULT, _kong(quick=options.quick), kept)
     except Broken as broken:
@@ -189,6 +200,16 @@ def _cut(trials: int) -> str:
     page = render_cuts(found, f"{datetime.now(UTC):%Y-%m-%d}")
     if found.faults or percentile(found.after_s, 0.999) >= BOUND_S:
         raise Broken(f"{page}{'; '.join(found.faults[:5])}\nWhat the machines said:\n{said}")
+    return page
+
+
+def _sockets(sizes: SocketSizes) -> str:
+    with running_sockets() as rig:
+        found = asyncio.run(run_sockets(rig, sizes))
+        said = rig.gateway.errors[-3_000:]
+    page = render_sockets(found, sizes, f"{datetime.now(UTC):%Y-%m-%d}")
+    if not found.holds:
+        raise Broken(f"{page}{'; '.join(found.faults[:5])}\nWhat the gateway said:\n{said}")
     return page
 
 

@@ -11,6 +11,7 @@ from bench.soak.flood import FLOOD_SMALL, run_flood
 from bench.soak.kong import KONG_SMALL, kong_rig, run_kong
 from bench.soak.revocations import REVOCATIONS_SMALL, run_revocations, running_machines
 from bench.soak.rig import running_rig
+from bench.soak.socket_bounds import CUT_BOUND_S, MEMORY_BOUND_KIB, SOCKETS_SMALL, run_sockets, running_sockets
 from bench.soak.trust import OUTAGES, OWN, THEIRS, run_trust
 from bench.soak.trust_rig import running_trust
 from tests.peers.oidc_provider import INSTALLED
@@ -92,3 +93,15 @@ def test_a_kong_that_fails_has_what_the_store_says_by_one_request_for_each_chang
     assert found.first.faults > 0
     assert found.first.changes <= found.first.writes <= found.first.most
     assert found.second.writes == found.second.changes
+
+
+@pytest.mark.slow
+def test_idle_sockets_are_small_and_one_revocation_cuts_all_of_its_token() -> None:
+    """What a frame is delayed by is measured by `make soak` alone: a busy machine decides nothing here."""
+    with running_sockets() as rig:
+        found = asyncio.run(run_sockets(rig, SOCKETS_SMALL))
+
+    assert found.faults == []
+    assert found.after_s <= CUT_BOUND_S
+    assert found.kib <= MEMORY_BOUND_KIB
+    assert {len(delays) for delays in found.delays_s.values()} == {SOCKETS_SMALL.events * SOCKETS_SMALL.rounds}

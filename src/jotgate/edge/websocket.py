@@ -91,6 +91,7 @@ class ServerSocket(asyncio.Protocol):
     def pause(self) -> None:
         """Read no further messages until `resume`."""
         if not self._closing:
+            self._pinged_s = 0.0  # Its answer would not be heard.
             self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -203,6 +204,8 @@ class ServerSocket(asyncio.Protocol):
             self._closing = True
             self._transport.write(write_close(NORMAL if code == NO_STATUS else code))
         self._transport.close()
+        if self._transport.get_write_buffer_size():  # It may never be read.
+            asyncio.get_running_loop().call_later(_FAREWELL_S, self._transport.abort)
         if events is not None:
             events.ended(code)
 

@@ -224,6 +224,8 @@ class ClientSocket(DialledProtocol):
         self._closing = True
         if self._transport is not None:
             self._transport.close()
+            if self._transport.get_write_buffer_size():  # It may never be read.
+                asyncio.get_running_loop().call_later(_FAREWELL_S, self._transport.abort)
         if events is not None:
             events.ended(code)
 

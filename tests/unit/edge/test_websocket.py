@@ -179,6 +179,34 @@ async def test_a_client_that_does_not_answer_a_close_is_let_go() -> None:
 
 
 @on_loop
+async def test_a_client_that_closes_and_does_not_read_what_it_was_sent_is_let_go() -> None:
+    async with listening() as edge:
+        client = await opened(edge)
+        talk = edge.application.talks[0]
+        while "slowed" not in talk.told:
+            talk.socket.send(bytes(100_000), text=False)
+            await asyncio.sleep(0)
+        client.send(write_close(1000, key=KEY))
+        await until(lambda: not edge.connections)
+        assert 1000 in talk.told
+
+
+@on_loop
+async def test_a_client_that_is_not_read_from_is_not_let_go_for_an_answer_that_nobody_heard() -> None:
+    async with listening() as edge:
+        client = await opened(edge)
+        talk = edge.application.talks[0]
+        await edge.let_pass(30.1)
+        assert await client.reader.readexactly(2) == b"\x89\x00"
+        talk.socket.pause()
+        client.send(write_frame("pong", b"", KEY) + write_frame("text", b"here", KEY))
+        await edge.let_pass(20.1)
+        talk.socket.resume()
+        await until(lambda: b"here" in talk.told)
+        assert 1006 not in talk.told
+
+
+@on_loop
 async def test_it_is_told_that_jotgate_stops() -> None:
     async with listening() as edge, talking(edge) as (client, _):
         for connection in tuple(edge.connections):

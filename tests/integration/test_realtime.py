@@ -24,6 +24,7 @@ _SECRETS: Final = "/v1/realtime/client_secrets"
 _SETTINGS: Final = """
 [server]
 workers = 2
+trusted_proxies = ["127.0.0.1"]
 [[upstreams]]
 name = "voice"
 kind = "openai"
@@ -33,6 +34,12 @@ models = ["gpt-voice"]
 [[routes]]
 alias = "talk"
 attempts = [{{ upstream = "voice", model = "gpt-voice" }}]
+[[routes]]
+alias = "page"
+credentials = ["cookie"]
+attempts = [{{ upstream = "voice", model = "gpt-voice" }}]
+[cors]
+origins = ["https://app.example"]
 [[quotas]]
 name = "little"
 subjects = ["poor", "thrifty"]
@@ -311,6 +318,29 @@ def test_who_may_not_is_refused_before_the_upgrade(
         assert stage.upstream.handshakes == []
 
     stages(play)
+
+
+@on_stage
+async def test_a_cookie_opens_a_connection_from_a_listed_origin_alone(stage: Stage) -> None:
+    token = stage.gateway.token()
+
+    async def code(origin: str | None, model: str = "page") -> str:
+        url = stage.gateway.url.replace("http:", "ws:") + f"/v1/realtime?model={model}"
+        named = None if origin is None else Origin(origin)
+        cookie = {"Cookie": f"__Host-jotgate={token}", "X-Forwarded-For": "203.0.113.9"}
+        try:
+            async with connect(url, origin=named, additional_headers=cookie, compression=None) as connection:
+                return str((await event(connection, "session.created"))["type"])
+        except InvalidStatus as refused:
+            return str(json.loads(refused.response.body)["error"]["code"])
+
+    assert await code(_PAGE) == "session.created"
+    assert await code("https://evil.example") == "origin_refused"
+    assert await code("null") == "origin_refused"
+    assert await code(None) == "origin_refused"
+    assert await code(_PAGE, "talk") == "token_missing"  # This route takes none.
+    async with stage.open(token) as connection:  # A token that is sent on purpose needs no Origin.
+        await event(connection, "session.created")
 
 
 @on_stage

@@ -6,7 +6,7 @@ request, which goes on, or is refused, when it is decided anew.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from msgspec.structs import replace
 
@@ -15,6 +15,7 @@ from jotgate.core.proof_times import Sight, Verdict
 from jotgate.errors import JotgateError, ProofUnmarked
 from jotgate.gateway.waits import Desk, Soon, Waits
 from jotgate.ports import Answer, Caller, Clock, Running
+from jotgate.socket_ports import Socket, SocketBounds, SocketCaller, SocketEvents
 
 PATIENCE_S: Final = 5.0
 """How long a request waits at most: for a control that is started again too."""
@@ -82,7 +83,7 @@ class ProofWaits:
 
 
 class _Renewing:
-    """A caller whose answer has the nonce that it is to use from now on, if there is one (ports.Caller)."""
+    """A caller whose answer has the nonce that it is to use from now on, if any (socket_ports.SocketCaller)."""
 
     def __init__(self, request: Request, caller: Caller) -> None:
         self._request = request
@@ -96,6 +97,9 @@ class _Renewing:
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
         self._caller.start(status, self._line() + lines, length, piece)
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Callable[[Socket], SocketEvents]) -> None:
+        cast("SocketCaller", self._caller).switch(self._line() + lines, bounds, talk)
 
     def _line(self) -> bytes:
         possession = self._request.possession

@@ -11,9 +11,11 @@ from typing import Final, Protocol
 
 from jotgate.core.calls import Request
 from jotgate.edge.http1.listener import Application
+from jotgate.edge.surfaces.switched import Talk, switch
 from jotgate.errors import JotgateError
 from jotgate.gateway.headers import request_id_line
 from jotgate.ports import Answer, Caller, Running
+from jotgate.socket_ports import SocketBounds
 
 _CLOSED: Final = b"/admin/"  # No page of elsewhere administers a gateway.
 _VARY: Final = b"Vary: Origin\r\n"
@@ -82,7 +84,7 @@ class CorsSurface:
 
 
 class Headed:
-    """A caller whose answers get further header lines (ports.Caller)."""
+    """A caller whose answers get further header lines (socket_ports.SocketCaller)."""
 
     def __init__(self, caller: Caller, lines: bytes) -> None:
         self._caller = caller
@@ -96,6 +98,9 @@ class Headed:
 
     def start(self, status: int, lines: bytes, length: int | None, piece: bytes) -> None:
         self._caller.start(status, self._lines + lines, length, piece)
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Talk) -> None:
+        switch(self._caller, lines, bounds, talk)
 
 
 def _answer(answer: Answer, lines: bytes, caller: Caller) -> Running | None:

@@ -5,8 +5,10 @@ from functools import partial
 from jotgate.core.calls import Request
 from jotgate.edge.crowd import Crowd
 from jotgate.edge.http1.listener import Application, Surroundings
+from jotgate.edge.surfaces.switched import Talk, followed, switch
 from jotgate.errors import JotgateError, TooManyConnections
 from jotgate.ports import Answer, Caller, Running
+from jotgate.socket_ports import SocketBounds
 
 
 class ProxiedSurface:
@@ -54,7 +56,7 @@ class ProxiedSurface:
 
 
 class _Counted:
-    """A call that counts for its caller's address until it ends (ports.Caller, ports.Running)."""
+    """A call that counts for its caller's address until it ends (socket_ports.SocketCaller, ports.Running)."""
 
     def __init__(self, crowd: Crowd, address: str, caller: Caller) -> None:
         self.number = crowd.enter(address)
@@ -91,6 +93,9 @@ class _Counted:
     def abort(self) -> None:
         self.leave()
         self._caller.abort()
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Talk) -> None:
+        switch(self._caller, lines, bounds, followed(talk, self.leave))
 
     def caller_gone(self) -> None:
         self.leave()

@@ -10,13 +10,14 @@ from typing import Any, Final
 import pytest
 from openai import AsyncOpenAI
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from jotgate.testing.realtime import RealtimeUpstream, realtime_upstream
+from jotgate.testing.realtime import realtime_upstream
 from jotgate.testing.running import Gateway, run_command, running_gateway, until
 from tests.integration.exchanges import Answer, Caller, chat_body, record_of
 from tests.integration.test_revocation import revoke
+from tests.socket_stage import Stage, closed, event
 
 _CUT_S: Final = 1.5
 _PAGE: Final = "https://app.example"
@@ -45,38 +46,6 @@ name = "little"
 subjects = ["poor", "thrifty"]
 limit = "50 tokens/day"
 """
-
-
-class Stage:
-    """A gateway in front of the upstream, in one event loop of the test's."""
-
-    def __init__(self, gateway: Gateway, upstream: RealtimeUpstream) -> None:
-        self.gateway = gateway
-        self.upstream = upstream
-
-    def open(self, token: str, *protocols: str, model: str = "talk") -> AbstractAsyncContextManager[ClientConnection]:
-        """A connection with its token in the header, or among the subprotocols."""
-        url = self.gateway.url.replace("http:", "ws:") + f"/v1/realtime?model={model}"
-        headers = {} if protocols else {"Authorization": f"Bearer {token}"}
-        offered: Any = list(protocols) or None
-        return connect(url, additional_headers=headers, subprotocols=offered, compression=None)
-
-
-async def event(connection: ClientConnection, kind: str) -> dict[str, Any]:
-    """The next event of a type."""
-    while True:
-        found: dict[str, Any] = json.loads(await connection.recv())
-        if found["type"] == kind:
-            return found
-
-
-async def closed(connection: ClientConnection) -> int:
-    """The code with which it is closed; events before that are passed over."""
-    try:
-        while True:
-            await connection.recv()
-    except ConnectionClosed:
-        return connection.close_code or 0
 
 
 def ask(gateway: Gateway, token: str, content: object, path: str = _SECRETS) -> Answer:

@@ -23,7 +23,6 @@ from jotgate.core.durable import (
 )
 from jotgate.core.endless_tokens import EndlessToken
 from jotgate.core.families import Family, FoundFamily, RefreshRecord
-from jotgate.core.kong_credentials import CredentialCounts, KongCredential, TakenAs
 from jotgate.core.ledger import Balance, LeaseAnswer, LeaseAsk
 from jotgate.core.limit_records import LimitRecord
 from jotgate.core.owned_objects import ObjectKey, OwnedObject

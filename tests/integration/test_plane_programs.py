@@ -244,6 +244,26 @@ def test_the_doctor_finds_what_is_out_of_date(stage: PlaneStage, tmp_path: Path)
     assert lines("plane", "envoy", "check", str(file), code=0)[0] == "ok is up to date"
 
 
+def test_a_file_that_protects_no_more_gets_no_tick(stage: PlaneStage, tmp_path: Path) -> None:
+    _, file = stage.write("nginx")
+    where = ("--data", str(stage.gateway.data), "--config", str(stage.gateway.config))
+    printed = file.read_text()
+    other = command("plane", "envoy", "check", str(file), *where, code=1)
+    assert "is a configuration of nginx, and none of envoy" in other
+    file.write_text(printed.replace("    auth_request /_jotgate;\n", ""))
+    said = command("plane", "nginx", "check", str(file), *where, code=1).splitlines()
+    assert said[0].endswith("lines that protect are gone: 'auth_request /_jotgate;'")
+    settings = tmp_path / "jotgate.toml"
+    settings.write_text(f'{CONFIGURATION}[planes]\nfiles = ["{file}"]\n')
+    doctor = command("doctor", "--data", str(stage.gateway.data), "--config", str(settings), code=1)
+    assert "lines that protect are gone: 'auth_request /_jotgate;'" in doctor
+    file.write_text(printed.replace("client_max_body_size 32m", "client_max_body_size 1g"))
+    said = command("plane", "nginx", "check", str(file), *where).splitlines()
+    assert (
+        said[0] == f"? plane {file}: was changed by hand; all that protects is there, and what was added is not judged"
+    )
+
+
 @pytest.mark.parametrize(
     ("plane", "options", "told"),
     [

@@ -17,6 +17,7 @@ from msgspec import Struct
 from jotgate.assembly.doctor import Check
 from jotgate.core.status import Status
 from jotgate.errors import JotgateError
+from jotgate.planes.edits import in_order, lines_gone
 from jotgate.planes.facts import KEY_FILES, Endpoint, GateFacts, Wish, endpoint
 from jotgate.planes.printing import command_of, print_plane, verifies_tokens
 from jotgate.planes.stamps import Stamp, changes, digest, read_stamp
@@ -25,6 +26,7 @@ _PATIENCE_S: Final = 5.0
 _FILE_BYTES_MAX: Final = 1_048_576
 _ANSWER_BYTES_MAX: Final = 1_048_576
 _RESOLUTION_S: Final = 1.0
+_SHOWN_MAX: Final = 3
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 FindFacts = Callable[[Wish, str], GateFacts]
@@ -51,8 +53,8 @@ class Looking(Struct, frozen=True):
     asked: bool
 
 
-def check_plane(path: Path, looking: Looking) -> Iterator[Check]:
-    """Each line of the report on one file."""
+def check_plane(path: Path, looking: Looking, plane: str = "") -> Iterator[Check]:
+    """Each line of the report on one file; `plane` is the one that it should be of, where that was said."""
     name = f"plane {path}"
     try:
         found = read_stamp(_read(path))
@@ -66,6 +68,10 @@ def check_plane(path: Path, looking: Looking) -> Iterator[Check]:
         yield Check(name, "unknown", "has not the comment by which a printed configuration is known", fix)
         return
     stamp, body = found
+    if plane and stamp.plane != plane:
+        fix = f"Ask about it by its own name: jotgate plane {stamp.plane} check {path}"
+        yield Check(name, "fault", f"is a configuration of {stamp.plane}, and none of {plane}", fix)
+        return
     try:
         now = looking.find(stamp.wish, stamp.plane)
     except JotgateError as error:
@@ -101,8 +107,23 @@ def _check_drift(name: str, path: Path, stamp: Stamp, now: GateFacts, body: str)
     if lost:
         return Check(name, "fault", f"beside it {' and '.join(lost)} should be, as printed", fix)
     if digest(body) != stamp.digests.get(stamp.main):
-        return Check(name, "ok", "is up to date, but for what was changed in it by hand since")
+        return _check_edits(name, stamp.plane, fresh[1], body, fix)
     return Check(name, "ok", "is up to date")
+
+
+def _check_edits(name: str, plane: str, printed: str, body: str, fix: str) -> Check:
+    """What was changed by hand: without a line that protects it may let pass whom it likes, and others are not read."""
+    gone = lines_gone(plane, printed, body)
+    if gone:
+        shown = "; ".join(f"'{line}'" for line in gone[:_SHOWN_MAX])
+        more = f", and {len(gone) - _SHOWN_MAX} more" if len(gone) > _SHOWN_MAX else ""
+        return Check(name, "fault", f"was changed by hand, and lines that protect are gone: {shown}{more}", fix)
+    if not in_order(plane, printed, body):
+        return Check(
+            name, "fault", "was changed by hand, and its lines stand in another order than they were printed", fix
+        )
+    text = "was changed by hand; all that protects is there, and what was added is not judged"
+    return Check(name, "unknown", text, "Read what was added, or print it anew")
 
 
 def _comparable(stamp: Stamp) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         raise UsageError("check needs a FILE", hint="Name the configuration that was printed")
     file = Path(os.path.abspath(arguments.file))
-    return EXIT_OK if print_checks(check_plane(file, look(arguments))) else EXIT_FAILED
+    return EXIT_OK if print_checks(check_plane(file, look(arguments), arguments.plane)) else EXIT_FAILED
 
 
 def look(arguments: argparse.Namespace) -> "Looking":

@@ -52,13 +52,15 @@ def stamp(plane: str, command: str, facts: GateFacts, wish: Wish, printed: Print
 
 
 def read_stamp(text: str) -> tuple[Stamp, str] | None:
-    """The comment of a main file and what stands behind it; None: it has none that is understood."""
+    """The comment of a main file and the configuration beside it; None: it has none that is understood."""
     at = text.find(_MARK)
     if at < 0:
         return None
     line, _, behind = text[at:].partition("\n")
+    # Nothing but comments is printed above it.
+    above = [one for one in text[:at].splitlines(keepends=True) if not one.lstrip().startswith("#")]
     try:
-        return msgspec.json.decode(line[len(_MARK) :], type=Stamp), behind
+        return msgspec.json.decode(line[len(_MARK) :], type=Stamp), "".join(above) + behind
     except msgspec.DecodeError:
         return None
 

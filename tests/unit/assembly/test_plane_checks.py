@@ -107,10 +107,70 @@ def test_keys_that_were_replaced_are_drift_where_they_stand_in_files(tmp_path: P
     assert (lost.state, lost.text) == ("fault", "beside it key-1.pem should be, as printed")
 
 
-def test_what_was_changed_by_hand_is_said_and_no_fault(tmp_path: Path, gate: UpstreamServer) -> None:
-    file = write(tmp_path, "nginx", gate)
-    file.write_text(file.read_text().replace("32m", "1g"))
-    assert told(look(file, facts(gate)))[0] == ("ok", "is up to date, but for what was changed in it by hand since")
+@pytest.mark.parametrize(
+    ("plane", "printed", "written"),
+    [
+        ("nginx", "client_max_body_size 32m", "client_max_body_size 1g"),
+        ("nginx", "  listen 127.0.0.1:1;", "  listen 443 ssl;\n  server_name api.example;"),
+        ("nginx", "# Printed by", "server { listen 81; }\n# Printed by"),
+        ("caddy", "http://:1 {", "api.example {"),
+    ],
+)
+def test_what_was_changed_by_hand_is_left_to_be_read(
+    plane: str, printed: str, written: str, tmp_path: Path, gate: UpstreamServer
+) -> None:
+    file = write(tmp_path, plane, gate)
+    assert printed in file.read_text()
+    file.write_text(file.read_text().replace(printed, written))
+    expected = ("unknown", "was changed by hand; all that protects is there, and what was added is not judged")
+    assert told(look(file, facts(gate)))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("plane", "line", "written"),
+    [
+        ("nginx", "    auth_request /_jotgate;", ""),
+        ("nginx", "    auth_request /_jotgate;", "    # auth_request /_jotgate;"),
+        ("nginx", "    auth_request /_jotgate;", "    auth_request off;"),
+        ("nginx", "    proxy_set_header X-Jot-Subject $jotgate_subject;", ""),
+        ("nginx", "    proxy_set_header Upgrade $jotgate_upgrade;", "    proxy_set_header Upgrade $http_upgrade;"),
+        ("caddy", "\t\trequest_header -x-jot-*", ""),
+        ("traefik", '        - "jotgate-ask"', ""),
+        ("envoy", "                  failure_mode_allow: false", "                  failure_mode_allow: true"),
+        ("haproxy", "  http-request lua.jotgate", ""),
+    ],
+)
+def test_a_line_that_protects_and_is_gone_is_a_fault(
+    plane: str, line: str, written: str, tmp_path: Path, gate: UpstreamServer
+) -> None:
+    file = write(tmp_path, plane, gate)
+    text = file.read_text()
+    assert line.strip() in text, text
+    file.write_text(text.replace(line.strip(), written.strip()))
+    found = look(file, facts(gate))[0]
+    assert found.state == "fault"
+    assert found.text.startswith("was changed by hand, and lines that protect are gone: ")
+    assert f"'{line.strip()}'" in found.text
+    assert found.fix.startswith(f"Print it anew, and have {plane} read it: jotgate plane {plane} print ")
+
+
+def test_lines_in_another_order_are_a_fault(tmp_path: Path, gate: UpstreamServer) -> None:
+    """Caddy does in `route` one thing after another."""
+    file = write(tmp_path, "caddy", gate)
+    head, _, rest = file.read_text().partition("\t\tforward_auth ")
+    asking, _, passing = rest.partition("\t\treverse_proxy ")
+    passing, _, end = passing.partition("\t\t}\n")
+    file.write_text(f"{head}\t\treverse_proxy {passing}\t\t}}\n\t\tforward_auth {asking}{end}")
+    found = look(file, facts(gate))[0]
+    assert (found.state, "in another order" in found.text) == ("fault", True)
+
+
+def test_a_file_of_another_plane_is_a_fault(tmp_path: Path, gate: UpstreamServer) -> None:
+    file = write(tmp_path, "envoy", gate)
+    looking = Looking(lambda *_: facts(gate), None, lambda: NOW_S, asked=True)
+    (found,) = check_plane(file, looking, "nginx")
+    assert (found.state, found.text) == ("fault", "is a configuration of envoy, and none of nginx")
+    assert found.fix == f"Ask about it by its own name: jotgate plane envoy check {file}"
 
 
 def test_a_file_of_somebody_else_is_not_judged(tmp_path: Path, gate: UpstreamServer) -> None:

@@ -3,7 +3,15 @@
 import json
 
 from jotgate.core.kong_auth_problems import render_kong
-from jotgate.errors import KongUnavailable, RecordMissing, RequestMalformed, TokenExpired, TokenMissing
+from jotgate.errors import (
+    JotgateError,
+    KongUnavailable,
+    RecordMissing,
+    RequestMalformed,
+    TokenExpired,
+    TokenMissing,
+    UnknownOperation,
+)
 
 
 def test_detail_stands_beside_the_canonical_object() -> None:
@@ -28,3 +36,14 @@ def test_challenges_and_times_stand_in_the_head() -> None:
     assert b'error="invalid_token"' in render_kong(TokenExpired("over"), "").lines
     assert b"Retry-After: 1\r\n" in render_kong(KongUnavailable("gone", debug="a secret"), "").lines
     assert b"secret" not in render_kong(KongUnavailable("gone", debug="a secret"), "").body
+
+
+def test_hints_are_for_whoever_has_tokens_of_casdoor() -> None:
+    def hint(error: JotgateError) -> str:
+        return str(json.loads(render_kong(error, "").body)["error"]["details"]["hint"])
+
+    for error in (TokenMissing("none"), TokenExpired("over")):
+        assert "access token of Casdoor" in hint(error)
+        assert "jotgate token create" not in hint(error)
+    assert hint(TokenExpired("over", hint="Another one")) == "Another one"
+    assert hint(UnknownOperation("nothing")) == "docs/systems/kong-auth.md lists the paths"

@@ -85,7 +85,7 @@ class KongAuthSurface:
                 "what stands under /kong/ let every user rewrite the gateway, and is not served",
                 hint="The operator changes Kong: jotgate kong apply",
             )
-        if path not in _PATHS and not path.startswith(_MINE):
+        if path == _MINE or (path not in _PATHS and not path.startswith(_MINE)):
             raise UnknownOperation("there is nothing at this path", hint="docs/systems/kong-auth.md lists the paths")
         if self._face.missing:
             raise NotReady("; ".join(self._face.missing), hint="The operator sets it, and nothing is restarted")

@@ -199,8 +199,9 @@ def test_no_body_whatever_makes_a_fault_or_a_hang(gateway: Gateway, good: Caller
 @given(body=st.binary(max_size=200))
 @_BOUNDED
 def test_a_body_of_any_bytes_is_refused(gateway: Gateway, token: str, body: bytes) -> None:
-    # 404: now and then the bytes are a body, whose model nobody has.
-    assert statuses(exchange(gateway, post(body, token))) in ([400], [404])
+    # Now and then the bytes are a body: of a model that nobody has, or a good one.
+    wanted = ([200], [400], [404]) if b'"echo"' in body else ([400], [404])
+    assert statuses(exchange(gateway, post(body, token))) in wanted
 
 
 def nested(depth: int) -> bytes:

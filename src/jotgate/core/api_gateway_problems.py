@@ -34,6 +34,7 @@ DETAILS: Final[Mapping[Code, str]] = {
     Code.TOKEN_IMMATURE: "token not active yet",
     Code.TOKEN_REVOKED: "token revoked",
     Code.TOKEN_UNKNOWN: "unknown token",
+    Code.TICKET_REFUSED: "unknown ticket",
     Code.TOKEN_BOUND: "proof of possession missing",
     Code.PROOF_REFUSED: "proof of possession refused",
     Code.PROOF_NONCE_WANTED: "proof of possession without nonce",

@@ -38,7 +38,7 @@ def test_each_row_is_found_by_its_method_and_path(method: bytes, path: bytes, na
         b"/v1/./chat/completions",
         b"/v1/chat/%63ompletions",
         b"/v1/chat/completions#x",
-        b"/v1/responses",
+        b"/v1/responses/",
         b"/v1/files",
         b"//v1/models",
         b"/v1/modelsx",
@@ -83,7 +83,7 @@ def test_an_unknown_path_says_nothing() -> None:
 
 
 def test_every_row_has_its_own_scope_and_an_operation_of_a_face_has_one_more() -> None:
-    rows = ["chat.completions", "completions", "decide", "embeddings", "metrics", "models", "realtime"]
+    rows = ["chat.completions", "completions", "decide", "embeddings", "metrics", "models", "realtime", "responses"]
     assert sorted(SCOPES) == ["ai", *rows, "upstream:credentials"]
 
 

@@ -97,7 +97,7 @@ def test_a_crowded_trail_still_takes_the_refusals_of_known_callers(stage: Stage)
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        (b"POST", b"/v1/responses", 404, "unknown_operation"),
+        (b"POST", b"/v1/responses", 405, "method_refused"),
         (b"DELETE", b"/v1/models/a", 405, "method_refused"),
         (b"HEAD", b"/v1/completions", 405, "method_refused"),
     ],

@@ -8,7 +8,8 @@ from jotgate.gateway.headers import request_id_line
 
 _EITHER: Final = b"application/json, text/event-stream"
 _TRACES: Final = (b"traceparent", b"tracestate")
-_LEGACY: Final = (b"mcp-protocol-version", b"last-event-id")
+# `Last-Event-ID` is none of them: what a server says again on another stream would pass as nobody was to see it.
+_LEGACY: Final = (b"mcp-protocol-version",)
 _STATELESS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 _PARAM: Final = b"mcp-param-"
 

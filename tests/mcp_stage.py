@@ -41,6 +41,7 @@ class ToolServers:
         self.refresh_tokens: dict[str, str] = {}
         """Refresh token -> whose it is; each dies on use."""
         self.refusing = ""
+        self.media_type = "application/json"
         self.heard: list[Heard] = []
         self._number = 0
         self._lock = threading.Lock()
@@ -110,7 +111,7 @@ def tool_servers() -> Iterator[tuple[ToolServers, str]]:
                 status, content = servers.answer(server, json.loads(body), self.headers.get("Authorization", ""))
             octets = json.dumps(content).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", servers.media_type)
             self.send_header("Content-Length", str(len(octets)))
             self.end_headers()
             self.wfile.write(octets)

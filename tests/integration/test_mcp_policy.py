@@ -49,6 +49,17 @@ def test_lists_show_and_calls_take_what_the_scopes_cover_and_nothing_else(stage:
     assert len(stage.servers.calls("files")) == seen, "what is refused is not sent"
 
 
+def test_a_list_that_is_neither_json_nor_a_stream_does_not_pass_unsifted(stage: McpStage) -> None:
+    token = stage.token("mcp:files:read")
+    try:
+        for stage.servers.media_type in ("text/plain", "application/json-rpc"):
+            answer = stage.ask(token, "tools/list")
+            assert (answer.status, answer.json["error"]["data"]["code"]) == (502, "upstream_torn")
+            assert b"write_file" not in answer.body
+    finally:
+        stage.servers.media_type = "application/json"
+
+
 def test_the_scope_of_all_ai_calls_covers_no_tool(stage: McpStage) -> None:
     for scopes in (("ai",), ("mcp:other:*",), ("metrics", "models")):
         refused = stage.ask(stage.token(*scopes), "tools/list")

@@ -157,9 +157,9 @@ class McpRelay(Relay):
             if content_type(head.headers) == EVENT_STREAM:
                 self._cutter = EventCutter(self._plan.message_bytes)
                 head = ResponseHead(head.status, head.headers, None)
-            elif content_type(head.headers) == _JSON:
+            elif content_type(head.headers) == _JSON or how.sift is not None:
                 self._held = (head, [])
-            # What is neither has no message in it, and passes.
+            # What is neither passes, unless it may be a list of which the caller is shown a part.
         if self._held is not None:
             self._gather(how, piece, complete)
         elif self._cutter is None:
@@ -170,6 +170,8 @@ class McpRelay(Relay):
     def _gather(self, how: Rewriting, piece: bytes, complete: bool) -> None:
         assert self._held is not None
         head, pieces = self._held
+        if piece and content_type(head.headers) != _JSON:
+            raise UpstreamTorn("the server's list is neither JSON nor a stream of events")
         pieces.append(piece)
         self._touched_s = self._clock.monotonic_s()
         if sum(map(len, pieces)) > self._plan.message_bytes:

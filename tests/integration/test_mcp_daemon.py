@@ -12,6 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from jotgate.stores.settings import Sources, load_settings
 from jotgate.testing.running import Gateway, run_command, running_gateway
@@ -89,7 +90,7 @@ def stage() -> Iterator[Stage]:
             "JWT_GRACE_UNTIL": soon,
         }
         settings = _SETTINGS.format(base_url=model.base_url, origin=origin)
-        with running_gateway(settings, "--preset", "mcp-daemon", "--workers", "1", environment=environment) as gateway:
+        with running_gateway(settings, "--preset", "mcp-daemon", "--workers", "2", environment=environment) as gateway:
             yield Stage(gateway, model, servers)
 
 
@@ -186,6 +187,48 @@ async def test_the_handshake_is_refused_before_the_upgrade(stage: Stage) -> None
     async with stage.open("", "mcp", f"bearer.{signed()}") as connection:
         assert connection.subprotocol == "mcp"
         assert "result" in await ask(connection, _CHAT)
+
+
+@play
+async def test_a_page_opens_one_connection_by_a_ticket(stage: Stage) -> None:
+    token, page = signed(sub="page"), stage.url
+
+    def ticket(path: str = "/", **more: str) -> tuple[int, Any]:
+        asked = {"path": path, "origin": page, **more}
+        found = httpx.post(
+            f"{stage.url}/v1/ws-tickets",
+            headers={"Authorization": f"Bearer {token}"},
+            json=asked,
+            timeout=WITHIN_S,
+            trust_env=False,
+        )
+        return found.status_code, found.json()
+
+    def shown(text: str, path: str = "/", origin: str = page) -> AbstractAsyncContextManager[ClientConnection]:
+        return connect(f"{stage.url.replace('http:', 'ws:')}{path}?ticket={text}", origin=Origin(origin))
+
+    async def code(opening: AbstractAsyncContextManager[ClientConnection]) -> tuple[int, str]:
+        with pytest.raises(InvalidStatus) as refused:
+            await opening.__aenter__()
+        response = refused.value.response
+        return response.status_code, json.loads(response.body or b"")["error"]["details"]["code"]
+
+    status, told = await asyncio.to_thread(ticket)
+    assert (status, told["path"], told["origin"]) == (200, "/ws", page)
+    async with shown(told["ticket"]) as connection:
+        assert "result" in await ask(connection, _CHAT)
+        assert await code(shown(told["ticket"])) == (401, "ticket_refused")
+        _, other = await asyncio.to_thread(ticket, "/ws")
+        renewed = {"op": "rotate_token", "old": token, "new": signed(sub="page", role="admin"), "request_id": "r"}
+        assert (await ask(connection, renewed))["ok"] is True
+        async with shown(other["ticket"], "/ws") as again:
+            assert "result" in await ask(again, _CHAT)
+    _, stray = await asyncio.to_thread(ticket)
+    assert await code(shown(stray["ticket"], origin="http://localhost:1")) == (401, "ticket_refused")
+    assert token not in stage.gateway.errors
+    assert told["ticket"] not in stage.gateway.errors
+    status, told = await asyncio.to_thread(ticket, "/v1/realtime")
+    assert (status, told["error"]["code"], told["error"]["details"]["member"]) == (400, "INVALID_REQUEST", "path")
 
 
 @play

@@ -34,6 +34,7 @@ from jotgate.assembly.policy_room import PolicyRoom
 from jotgate.assembly.quota_room import QuotaRoom
 from jotgate.assembly.reload import Effect, Origin, Reloader
 from jotgate.assembly.remote_keys import RemoteKeys
+from jotgate.assembly.renewal_room import RenewalRoom
 from jotgate.assembly.reporting import Reporter
 from jotgate.assembly.rooms import Others, Rooms, open_rooms
 from jotgate.assembly.sources import unpack
@@ -283,6 +284,7 @@ def _build_server(
     reporter.bus.answers.serve_forms(oauth.answer)
     reporter.bus.answers.serve_identities(open_identity_desk(keys, reloader, signers, verify).write)
     figures = metrics_route(_figures(census, others, reporter), CONTENT_TYPE)
+    tickets = tickets_route(verify, rooms.tickets.issue)
     return ControlServer(
         operator_path=str(directory.control_socket),
         operator=build_operator(
@@ -311,13 +313,18 @@ def _build_server(
                 figures,
                 usage_route(verify, quota_room.usage),
                 secrets_route(open_minter(parts).mint),
-                tickets_route(verify, rooms.tickets.issue),
+                tickets,
                 *oauth_routes(oauth),
                 statuses.route,
                 open_administration(keys, room, issuer_room, Offices(policy_room, quota_room), reloader),
                 rooms.children.mount,
             ),
-            {**LoginRoom(keys, reloader).build(parts.families, signers), **_faces(keys, reporter, census, rooms)},
+            {
+                **LoginRoom(keys, reloader).build(parts.families, signers),
+                **RenewalRoom(keys, reloader).build(parts.revoker, signers, room.key_set),
+                **_faces(keys, reporter, census, rooms),
+            },
+            tickets=Starlette(routes=[tickets]),
         ),
         metrics=build_metrics(figures),
     )

@@ -14,6 +14,7 @@ from jotgate.core.presets import Preset
 from jotgate.errors import AddressUnavailable
 from jotgate.processes.child import MODULE
 from jotgate.processes.console import say
+from jotgate.processes.marks import make_marks
 from jotgate.processes.notify import take_notifier
 from jotgate.processes.sockets import listen_tcp, listen_unix, local_url
 from jotgate.processes.supervisor import Launch, Supervisor
@@ -89,6 +90,7 @@ def run(options: UpOptions, announce: Callable[[str, str, Sequence[ServedFace]],
         lock_fd=lock_fd,
         worker_fds=tuple(tuple(one.fileno() for one in of_worker) for of_worker in zip(*listeners, strict=True)),
         control_fds=(operator.fileno(), edge.fileno(), bus.fileno()),
+        marks_fd=make_marks(),
         module=module,
     )
     try:

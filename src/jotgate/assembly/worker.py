@@ -35,10 +35,12 @@ from jotgate.gateway.forms import FormDoor
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.records import CallRecorder
+from jotgate.gateway.seats import Seats
 from jotgate.gateway.world import World as ReadyWorld
 from jotgate.processes.child import Assignment
 from jotgate.processes.console import say
 from jotgate.processes.link import Link
+from jotgate.processes.marks import SharedMarks
 from jotgate.processes.messages import (
     AccountsChanged,
     AuditBatch,
@@ -114,6 +116,7 @@ class Worker:
             control=self._control,
             soon=loop.call_soon,
         )
+        self._gateway.seats = Seats(SharedMarks(assignment.marks_fd))
         self._link = Link(str(directory / "bus.sock"), connected=self._greet, received=self._hear, lost=self._abandon)
         self._forms = FormDoor(self._clock, self._control, self._hand_in)
         book = ToolBook(self._clock, tell_nobody)
@@ -336,8 +339,7 @@ class Worker:
             pass
         self._link.flush()
         await self._until(lambda: not self._auditor.unwritten(), _LAST_WORDS_S)
-        lost = sum(batch.rows for batch in self._auditor.unwritten())
-        if lost:
+        if lost := sum(batch.rows for batch in self._auditor.unwritten()):
             say(f"{lost} audit records could not be handed to control and are lost")
 
     async def _until(self, done: Callable[[], bool], patience_s: float, end_s: float = math.inf) -> None:
@@ -390,7 +392,6 @@ async def _serve(assignment: Assignment) -> None:
     worker = Worker(assignment, loop)
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
     loop.add_signal_handler(signal.SIGINT, worker.stop)
-
     def orphaned() -> None:
         loop.call_soon_threadsafe(worker.stop)
 

@@ -57,25 +57,41 @@ class _Usage(Struct, frozen=True):
 
 
 class _Response(Struct, frozen=True):
+    id: str = ""
     usage: _Usage | None = None
+    output: Raw = Raw(b"")
 
 
 class ServerEvent(Struct, frozen=True):
-    """What of a server's event decides something."""
+    """What of a server's event decides something, of this API or of that of responses."""
 
     type: str = ""
     response: _Response | None = None
+    delta: Raw = Raw(b"")
+
+    @property
+    def response_id(self) -> str:
+        """The response that it is about; empty: none."""
+        return "" if self.response is None else self.response.id
+
+    @property
+    def output_bytes(self) -> int:
+        """How long what it has of a response's output is."""
+        return 0 if self.response is None else len(bytes(self.response.output))
 
     @property
     def used(self) -> tuple[int, int] | None:
-        """Tokens of input and output of a response that is done; None: it does not say, or none is."""
-        if self.type != "response.done" or self.response is None or self.response.usage is None:
-            return None
-        usage = self.response.usage
-        return max(0, usage.input_tokens), max(0, usage.output_tokens)
+        """Tokens of input and output; None: it does not say."""
+        usage = None if self.response is None else self.response.usage
+        return None if usage is None else (max(0, usage.input_tokens), max(0, usage.output_tokens))
+
+
+class _Kind(Struct, frozen=True):
+    type: str = ""
 
 
 _read_server: Final = msgspec.json.Decoder(ServerEvent).decode
+_read_kind: Final = msgspec.json.Decoder(_Kind).decode
 
 
 def read_client(message: bytes) -> ClientEvent:
@@ -124,7 +140,7 @@ def for_upstream(event: ClientEvent, name_of: Callable[[str], str], output_max: 
     if _PROMPT in content:
         # A template that is kept upstream belongs to nobody here.
         raise RequestMalformed("a prompt that the upstream keeps cannot be used through this gateway", param=_PROMPT)
-    for owner in _owners(content):
+    for owner in (one for one in objects_in(content) if "model" in one):
         name = owner["model"]
         if not isinstance(name, str):
             raise RequestMalformed("'model' is not a string", param="model")
@@ -154,9 +170,13 @@ def token_of(event: ClientEvent) -> bytes:
 
 
 def read_server(message: bytes) -> ServerEvent:
-    """What of a server's event decides something; of what is no event, nothing does."""
+    """What of a server's event decides something; of what is no event nothing does, of one that is odd its type."""
     try:
         return _read_server(message)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return ServerEvent(_read_kind(message).type)
     except (msgspec.DecodeError, RecursionError):
         return ServerEvent()
 
@@ -185,14 +205,13 @@ def write_cancel() -> bytes:
     return _CANCEL
 
 
-def _owners(content: object) -> Iterator[dict[str, object]]:
-    """Each object in it that has a member `model`."""
+def objects_in(content: object) -> Iterator[dict[str, object]]:
+    """Each object in it."""
     waiting = [content]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            if "model" in one:
-                yield one
+            yield one
             waiting.extend(one.values())
         elif isinstance(one, list):
             waiting.extend(one)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Set
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from jotgate.core.realtime import CREATE, REFRESH, ClientEvent, read_event
+from jotgate.core.realtime import CREATE, REFRESH, ClientEvent, objects_in, read_event
 from jotgate.errors import JotgateError, RequestMalformed
 
 ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
@@ -22,37 +22,6 @@ _OWN_TOOLS: Final = frozenset({"function", "custom"})
 _PREVIOUS: Final = "previous_response_id"
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class _Usage(Struct, frozen=True):
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class _Response(Struct, frozen=True):
-    id: str = ""
-    usage: _Usage | None = None
-
-
-class ServerEvent(Struct, frozen=True):
-    """What of a server's event decides something."""
-
-    type: str = ""
-    response: _Response | None = None
-
-    @property
-    def response_id(self) -> str:
-        """The response that it is about; empty: none."""
-        return "" if self.response is None else self.response.id
-
-    @property
-    def used(self) -> tuple[int, int] | None:
-        """Tokens of input and output; None: it does not say."""
-        usage = None if self.response is None else self.response.usage
-        return None if usage is None else (max(0, usage.input_tokens), max(0, usage.output_tokens))
-
-
-_read_server: Final = msgspec.json.Decoder(ServerEvent).decode
 
 
 def read_client(message: bytes) -> ClientEvent:
@@ -98,12 +67,9 @@ def output_wanted(event: ClientEvent) -> int | None:
     return wanted if type(wanted) is int and wanted > 0 else None
 
 
-def read_server(message: bytes) -> ServerEvent:
-    """What of a server's event decides something; of what is no event, nothing does."""
-    try:
-        return _read_server(message)
-    except (msgspec.DecodeError, RecursionError):
-        return ServerEvent()
+def goes_on(event: ClientEvent) -> bool:
+    """Whether the response that it asks for goes on from another one."""
+    return bytes(event.members.get(_PREVIOUS, b"null")) != b"null"
 
 
 def write_error(error: JotgateError) -> bytes:
@@ -124,7 +90,7 @@ def _require_own(content: dict[str, object]) -> None:
     """Refuse what somebody else may have put there: an upstream knows all callers by one credential."""
     tools = content.get("tools")
     others = [one for one in tools if not _is_own(one)] if isinstance(tools, list) else []
-    for one in _objects([content.get("input"), others]):
+    for one in objects_in([content.get("input"), others]):
         if not _KEPT_KEYS.isdisjoint(one) or one.get("type") == "item_reference" or type(one.get("container")) is str:
             raise RequestMalformed(
                 "it names something that an upstream keeps, which belongs to nobody here",
@@ -141,16 +107,4 @@ def _owners(content: dict[str, object]) -> Iterator[dict[str, object]]:
     yield content
     tools = content.get("tools")
     others = [one for one in tools if not _is_own(one)] if isinstance(tools, list) else []
-    yield from (one for one in _objects([others, content.get("moderation")]) if "model" in one)
-
-
-def _objects(content: object) -> Iterator[dict[str, object]]:
-    """Each object in it."""
-    waiting = [content]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            yield one
-            waiting.extend(one.values())
-        elif isinstance(one, list):
-            waiting.extend(one)
+    yield from (one for one in objects_in([others, content.get("moderation")]) if "model" in one)

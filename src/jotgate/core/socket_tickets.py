@@ -5,6 +5,7 @@ path and Origin are authenticated with that. What the store keeps opens nothing.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
+from jotgate.core.mcp_daemon import MCP_DAEMON
 from jotgate.core.operations import SOCKET_PATHS
 from jotgate.core.values import Secret
 from jotgate.errors import RequestMalformed
@@ -22,11 +24,19 @@ TICKET_LIFE_S: Final = 30
 NONCE_BYTES: Final = 12
 _PURPOSE: Final = b"jotgate socket ticket 1"
 _KEY_BYTES: Final = 32
+_OF_FACES: Final[Mapping[str, Mapping[str, str]]] = {MCP_DAEMON: {"/": "/ws", "/ws": "/ws"}}
+"""Faces that open WebSockets at paths of their own: by what callers name a path, that at which one is opened."""
+_OF_TABLE: Final = {path.decode("ascii"): path.decode("ascii") for path in SOCKET_PATHS}
+TICKET_PATHS: Final = SOCKET_PATHS | {path.encode() for face in _OF_FACES.values() for path in face.values()}
+"""Where a handshake may show one, as requests have the path when they are decided."""
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~%:\[\]-]{1,255}", re.ASCII)  # RFC 6454 s6.2
 
 
 class TicketAsk(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a ticket is to be for: the path, and the Origin that the page has; empty: a program that sends none."""
+    """What a ticket is to be for: the path, and the Origin that the page has; empty: a program that sends none.
+
+    `path` is the one at which the WebSocket is opened, whatever its caller called it.
+    """
 
     path: str
     origin: str = ""
@@ -59,20 +69,21 @@ _decode: Final = msgspec.json.Decoder(TicketAsk).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def read_ticket_ask(body: bytes) -> TicketAsk:
-    """Read the body of a request for one. Raises RequestMalformed."""
+def read_ticket_ask(body: bytes, face: str = "") -> TicketAsk:
+    """Read the body of a request for one that came in by a face, or natively. Raises RequestMalformed."""
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RequestMalformed("the body is not {'path': …, 'origin': …}") from None
-    if asked.path.encode("utf-8", "replace") not in SOCKET_PATHS:
-        known = ", ".join(sorted(path.decode("ascii") for path in SOCKET_PATHS))
+    places = _OF_FACES.get(face, _OF_TABLE)
+    if asked.path not in places:
+        known = ", ".join(sorted(places))
         raise RequestMalformed(
             "'path' is not one at which WebSockets are opened", hint=f"There is {known}", param="path"
         )
     if asked.origin and _ORIGIN.fullmatch(asked.origin) is None:
         raise RequestMalformed("'origin' is not a web origin such as https://app.example", param="origin")
-    return asked
+    return TicketAsk(places[asked.path], asked.origin)
 
 
 def write_ticket(ticket: Secret, expires_at_s: int, asked: TicketAsk) -> bytes:

@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from jotgate.core.calls import Request
-from jotgate.core.operations import SOCKET_PATHS
 from jotgate.core.possession import Possession
 from jotgate.core.routes import CredentialPlace, Route
 from jotgate.core.snapshot import Snapshot
+from jotgate.core.socket_tickets import TICKET_PATHS
 from jotgate.core.values import Secret
 from jotgate.core.websocket_handshake import tokens_offered
 from jotgate.errors import (
@@ -178,7 +178,7 @@ def _elsewhere(request: Request, rules: CredentialRules) -> Iterator[tuple[str, 
         name, _, value = pair.partition(b"=")
         if unquote_to_bytes(name) == _QUERY_NAME:
             yield "query", unquote_to_bytes(value)
-        elif name == _TICKET_NAME and request.path in SOCKET_PATHS:
+        elif name == _TICKET_NAME and request.path in TICKET_PATHS:
             yield _TICKET, value
     if "cookie" in rules.places:
         for pair in _COOKIE_BORDER.split(headers.get(b"cookie", b"")):
@@ -212,6 +212,11 @@ def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: Credent
         raise OriginRefused(f"the token is a cookie, and the request's Origin {why}")
     request.credential_place = place
     return token
+
+
+def shows_ticket(request: Request) -> bool:
+    """Whether the query of a handshake has a ticket."""
+    return any(pair.partition(b"=")[0] == _TICKET_NAME for pair in request.query.split(b"&"))
 
 
 def ticket_of(request: Request) -> Secret:

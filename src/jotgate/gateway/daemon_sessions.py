@@ -5,6 +5,7 @@ is kept, and nothing is anybody else's.
 """
 
 import re
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final, Protocol
 
@@ -27,7 +28,6 @@ from jotgate.core.mcp_daemon_problems import ToldError, message_of, tell_error
 from jotgate.core.mcp_daemon_tools import Outcome, outputs_of
 from jotgate.core.routes import Attempt, Route
 from jotgate.errors import (
-    ClaimRefused,
     JotgateError,
     NotReady,
     TokenError,
@@ -36,7 +36,7 @@ from jotgate.errors import (
     UpgradeRequired,
     UpstreamBusy,
 )
-from jotgate.gateway.admission import Call, authenticate
+from jotgate.gateway.admission import Call
 from jotgate.gateway.credentials import find_token
 from jotgate.gateway.cuts import Cuts
 from jotgate.gateway.daemon_calls import DaemonCalls, Origin, origin_of, rules_in
@@ -44,7 +44,9 @@ from jotgate.gateway.daemon_calls import Hub as CallHub
 from jotgate.gateway.mcp_door import require_origin
 from jotgate.gateway.plain_answers import Opened
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.seats import Seats
 from jotgate.gateway.socket_relay import SocketRelay, close_code
+from jotgate.gateway.socket_renewal import renew
 from jotgate.ports import Caller, Clock, Running
 from jotgate.socket_ports import SocketBounds
 
@@ -67,6 +69,10 @@ class Hub(CallHub, Protocol):
     @property
     def live(self) -> set[Relay]:
         """All that runs."""
+
+    @property
+    def seats(self) -> Seats:
+        """How many connections somebody has, over all workers."""
 
     def take(self, relay: Relay) -> None:
         """Take a call among those that run, which is not to be sent."""
@@ -92,7 +98,7 @@ class DaemonRelay(SocketRelay):
 
 
 class DaemonSessions:
-    """What opens those of one worker; it holds nothing that changes."""
+    """What opens those of one worker; what changes is the hub's."""
 
     def __init__(self, hub: Hub, clock: Clock) -> None:
         self._hub = hub
@@ -112,13 +118,19 @@ class DaemonSessions:
             raise UpgradeRequired("this path is a WebSocket, and the request asks for none as RFC 6455 has it")
         require_origin(opened)
         rules = rules_in(self._hub.world)
-        self._require_room(rules, opened)
+        leave = self._take_room(rules, opened)
         token = b"" if request.vouched is not None else find_token(request, opened.world.credentials)
         if token:
             request.headers = {**request.headers, b"authorization": b"Bearer " + token}
             request.headers.pop(b"sec-websocket-protocol", None)
+            request.query = b""  # A ticket stood for the token there.
         call = Call(request, opened.operation, principal, Body({}, b"", "", True), _ROUTE, opened.world)
-        relay = DaemonRelay(call, caller, self._clock, next_attempt=lambda _: False, settle=self._hub.settle)
+
+        def settle(ended: Relay) -> None:
+            leave()
+            self._hub.settle(ended)
+
+        relay = DaemonRelay(call, caller, self._clock, next_attempt=lambda _: False, settle=settle)
         talk = DaemonTalk(relay, self, opened, self._clock)
         limits = opened.world.limits
         spoken = next((one for one in _PROTOCOLS if one in request.handshake.protocols), b"")
@@ -127,16 +139,24 @@ class DaemonSessions:
         relay.grant()
         return relay
 
-    def _require_room(self, rules: McpDaemonRules, opened: Opened) -> None:
-        mine = [one.call for one in self._hub.live if isinstance(one, DaemonRelay)]
-        who, peer = opened.principal, opened.request.peer
-        theirs = [one for one in mine if (one.principal.issuer, one.principal.subject) == (who.issuer, who.subject)]
-        if len(mine) >= rules.connections:
+    def _take_room(self, rules: McpDaemonRules, opened: Opened) -> Callable[[], None]:
+        """Room for one more; what gives it back. Raises UpstreamBusy."""
+        who, seats = opened.principal, self._hub.seats
+        if sum(isinstance(one, DaemonRelay) for one in self._hub.live) >= rules.connections:
             raise _full("global connection limit reached")
-        if sum(one.request.peer == peer for one in mine) >= rules.connections_per_address:
+        of_address = seats.take("address", opened.request.peer, limit=rules.connections_per_address)
+        if of_address is None:
             raise _full("too many connections from this address")
-        if len(theirs) >= rules.connections_per_subject:
+        of_subject = seats.take("subject", who.issuer, who.subject, limit=rules.connections_per_subject)
+        if of_subject is None:
+            of_address()
             raise _full("too many connections of this subject")
+
+        def leave() -> None:
+            of_address()
+            of_subject()
+
+        return leave
 
     def renew(self, relay: DaemonRelay, old: bytes, new: bytes) -> Opened:
         """Let a connection go on with another token of the same subject. Raises TokenError, Unavailable."""
@@ -146,11 +166,7 @@ class DaemonSessions:
         world, now_s = world.of(MCP_DAEMON), self._clock.now_s()
         if call.request.vouched is not None or not compare_digest(old, find_token(call.request, world.credentials)):
             raise TokenMalformed("'old' is not the token of this connection")
-        request = structs.replace(call.request, headers={**call.request.headers, b"authorization": b"Bearer " + new})
-        principal = authenticate(request, call.operation, world, now_s)
-        before = call.principal
-        if (principal.issuer, principal.subject, principal.tenant) != (before.issuer, before.subject, before.tenant):
-            raise ClaimRefused("sub", "mismatch", "the token is another subject's than that of this connection")
+        request, principal = renew(call, world, new, now_s)
         relay.go_on_with(request, structs.replace(call, principal=principal, world=world))
         self._hub.cuts.look_at([relay])
         return Opened(request, world, call.operation, principal, now_s, self._clock.monotonic_s())

@@ -40,6 +40,7 @@ from jotgate.gateway.plain_answers import CALLER_GONE, FaceOperation, Opened, Pl
 from jotgate.gateway.proof_waits import ProofWaits
 from jotgate.gateway.records import CallRecorder
 from jotgate.gateway.relay import Relay
+from jotgate.gateway.seats import OwnMarks, Seats
 from jotgate.gateway.sockets import Sockets
 from jotgate.gateway.statuses import Statuses
 from jotgate.gateway.throttle import FailedAttempts
@@ -84,6 +85,7 @@ class Gateway:
         self._soon = soon
         self.live: set[Relay] = set()
         self.cuts: Final = Cuts(self.live, clock, soon)
+        self.seats = Seats(OwnMarks())
         self._lacks: Final = Lacks()
         self.metered: Final = MeteredCalls(clock, self, recorder.trail, soon)
         counted = MeteredPlain(clock, self, recorder.trail, self.metered)

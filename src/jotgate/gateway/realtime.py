@@ -2,7 +2,8 @@
 
 A response that a client asks for is reserved before the upstream hears of it, with a ceiling that the upstream is told.
 One that the upstream begins by itself (it has heard the end of what somebody said) is reserved when it begins, and
-cancelled where nothing is left. What was used is what the upstream says when a response is done.
+cancelled where nothing is left. What was used is what the upstream says when a response is done; where it says nothing,
+what was asked and said is counted so that no token is missed.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ from jotgate.core.realtime import (
     CREATE,
     REFRESH,
     ClientEvent,
+    ServerEvent,
     for_upstream,
     output_wanted,
     read_client,
@@ -28,9 +30,9 @@ from jotgate.core.realtime import (
     write_expiring,
     write_refreshed,
 )
+from jotgate.core.socket_counts import SocketCount
 from jotgate.core.sse import Usage
 from jotgate.errors import (
-    ClaimRefused,
     JotgateError,
     ModelNotPermitted,
     PriceUnknown,
@@ -39,9 +41,10 @@ from jotgate.errors import (
     RequestMalformed,
     UnitsUnresolved,
 )
-from jotgate.gateway.admission import Call, authenticate, permit
+from jotgate.gateway.admission import Call, expect, permit
 from jotgate.gateway.reserving import Quotas
 from jotgate.gateway.socket_relay import SocketRelay
+from jotgate.gateway.socket_renewal import renew
 from jotgate.gateway.world import World
 from jotgate.ports import Clock
 from jotgate.services.meter_reservations import Need, Reservation, Used
@@ -51,8 +54,9 @@ PATIENCE_S: Final = 2.5
 
 
 class RealtimeTalk:
-    """One connection's (socket_relay.Talk). Mutable: the response that is reserved, what waits for units, the sums.
+    """One connection's (socket_relay.Talk). Mutable: responses that are reserved, what waits for units, the sums.
 
+    Several may be under way, as the API has it; each is settled when one is done, whichever that is.
     `listen` is as for `MeteredCalls`, `world` is the newest one. `renewed` is told when the connection goes on with
     another token. `quotas` is where a call reserves that quotas may meet by now, and raises where nobody can say.
     """
@@ -73,11 +77,14 @@ class RealtimeTalk:
         self._listen = listen
         self._world = world
         self._renewed = renewed
-        self._reservation: Reservation | None = None
+        self._reservations: deque[Reservation] = deque()
+        self._running = 0  # responses that have begun
+        self._lacks = 0  # those of them that wait for units
+        self._unpaid: deque[tuple[int, int]] = deque()  # those of them that are done
+        self._count = SocketCount(relay.call.route.metering)
         self._wanted: ClientEvent | None = None
         self._verdict: JotgateError | None = None
         self._waits_s = 0.0
-        self._unpaid: tuple[int, int] | None = None
         self._held: deque[tuple[bytes, bool]] = deque()
         self._input = 0
         self._sum = Charge()
@@ -104,10 +111,8 @@ class RealtimeTalk:
     def upstream_said(self, message: bytes, *, text: bool) -> None:
         """Pass an event on, and see what it says of responses."""
         event = read_server(message) if text else None
-        if event is not None and event.type == "response.created":
-            self._begun()
-        elif event is not None and event.type == "response.done":
-            self._done(event.used)
+        if event is not None:
+            self._hear(event)
         self._relay.say(message, text=text)
 
     def refused(self, error: JotgateError) -> bytes:
@@ -134,7 +139,11 @@ class RealtimeTalk:
         if self._verdict is None:
             return  # It has been given up, or is over.
         try:
-            self._reserve(self._wanted)
+            while self._lacks:
+                self._reserve(None)
+                self._lacks -= 1
+            if self._wanted is not None:
+                self._reserve(self._wanted)
         except UnitsUnresolved as unknown:
             self._wait(unknown)
         except JotgateError as refusal:
@@ -143,13 +152,14 @@ class RealtimeTalk:
             self._go_on()
 
     def ended(self) -> None:
-        """Charge what was reserved for a response whose end nobody heard of."""
+        """Charge what was reserved for responses whose end nobody heard of."""
         self._wanted = None
-        if self._unpaid is None:
+        self._lacks = len(self._unpaid)
+        if not self._lacks:
             self._verdict = None
-        reservation = self._reservation
-        if reservation is not None:
-            self._settle(reservation, reservation.input_tokens, reservation.output_tokens)
+        while self._reservations:
+            one = self._reservations.popleft()
+            self._settle(one, one.input_tokens, one.output_tokens)
 
     # What a client says
 
@@ -160,22 +170,23 @@ class RealtimeTalk:
             self._create(event)
         else:
             self._relay.say_upstream(self._write(event, None))
+            self._count.ask(event)
 
     def _create(self, event: ClientEvent) -> None:
         self._write(event, None)  # What may not be asked for reserves nothing.
-        if self._reservation is None:
-            try:
-                self._reserve(event)
-            except UnitsUnresolved as unknown:
-                self._wanted = event
-                self._wait(unknown)
-                self._relay.hold(held=True)
-                return
-        self._send(event)
+        try:
+            self._reserve(event)
+        except UnitsUnresolved as unknown:
+            self._wanted = event
+            self._wait(unknown)
+            self._relay.hold(held=True)
+        else:
+            self._send(event)
 
     def _send(self, event: ClientEvent) -> None:
-        ceiling = None if self._reservation is None else self._reservation.output_tokens
+        ceiling = self._reservations[-1].output_tokens if self._reservations else None
         self._relay.say_upstream(self._write(event, ceiling))
+        self._count.ask(event)
 
     def _name_of(self, model: str) -> str:
         """The upstream's own name of a model that the caller may use there."""
@@ -196,12 +207,9 @@ class RealtimeTalk:
         relay, now_s = self._relay, self._clock.now_s()
         call = relay.call
         world = self._world().of_request(call.request)
-        headers = {b"authorization": b"Bearer " + token_of(event)}
-        request = structs.replace(call.request, headers=headers, query=b"", credential_place="", possession=None)
-        principal = authenticate(request, call.operation, world, now_s)
-        before = call.principal
-        if (principal.issuer, principal.subject, principal.tenant) != (before.issuer, before.subject, before.tenant):
-            raise ClaimRefused("sub", "mismatch", "the token is another subject's than that of this connection")
+        request, principal = renew(call, world, token_of(event), now_s)
+        if call.route.expects is not None:
+            expect(request, principal, call.route.expects, world, now_s)
         permit(request, principal, call.operation, world, now_s, model=call.route.alias)
         relay.go_on_with(request, structs.replace(call, principal=principal))
         self._renewed(relay)
@@ -231,32 +239,55 @@ class RealtimeTalk:
         if self._price is None and any(one.quota.limit.unit == "cost" for one in reservation.meters):
             reservation.void()
             raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
-        self._reservation = reservation
+        self._reservations.append(reservation)
+
+    def _hear(self, event: ServerEvent) -> None:
+        """See what an event of the upstream says of responses."""
+        if event.type == "response.created":
+            self._begun()
+        elif event.type == "response.done":
+            self._done(event)
+        elif event.type == "error":
+            self._declined()
+        else:
+            self._count.say(event)
 
     def _begun(self) -> None:
         """A response has begun upstream."""
-        if self._reservation is not None:
+        self._running += 1
+        if self._running <= len(self._reservations) + self._lacks:
             return
         try:
             self._reserve(None)
         except UnitsUnresolved as unknown:
+            self._lacks += 1
             self._wait(unknown)
         except JotgateError as refusal:
             self._give_up(refusal.with_traceback(None))
 
-    def _done(self, used: tuple[int, int] | None) -> None:
-        tokens_in, tokens_out = used or (0, 0)
+    def _declined(self) -> None:
+        """The upstream refuses something: a response that has not begun will not. If it does, it is reserved anew."""
+        if len(self._reservations) + self._lacks > self._running:
+            self._settle(self._reservations.pop(), 0, 0)
+
+    def _done(self, event: ServerEvent) -> None:
+        """A response is done upstream."""
+        self._running = max(0, self._running - 1)
+        reservation = self._reservations.popleft() if self._reservations else None
+        most = self._relay.call.route.metering.output_ceiling if reservation is None else reservation.output_tokens
+        counted = self._count.end(event, most)
+        used = event.used
+        tokens_in, tokens_out = used or (self._input + counted[0], counted[1])
+        self._input = tokens_in + tokens_out  # What was said is input of the next one.
         if used is not None:
-            self._input = tokens_in + tokens_out  # What was said is input of the next one.
-        usage = self._relay.usage
-        self._relay.usage = Usage((usage.prompt_tokens or 0) + tokens_in, (usage.completion_tokens or 0) + tokens_out)
-        if self._reservation is not None:
-            self._settle(self._reservation, tokens_in, tokens_out)
-        elif self._verdict is not None:
-            self._unpaid = (tokens_in, tokens_out)  # It was done before there was anything to reserve it of.
+            told = self._relay.usage
+            self._relay.usage = Usage((told.prompt_tokens or 0) + tokens_in, (told.completion_tokens or 0) + tokens_out)
+        if reservation is not None:
+            self._settle(reservation, tokens_in, tokens_out)
+        elif self._lacks > len(self._unpaid):
+            self._unpaid.append((tokens_in, tokens_out))  # It was done before there was anything to reserve it of.
 
     def _settle(self, reservation: Reservation, tokens_in: int, tokens_out: int) -> None:
-        self._reservation = None
         cost = self._cost(tokens_in, tokens_out)
         overrun = reservation.settle(Used(input_tokens=tokens_in, output_tokens=tokens_out, cost=cost))
         before = self._sum
@@ -276,9 +307,8 @@ class RealtimeTalk:
     def _go_on(self) -> None:
         """What waited is reserved."""
         event, self._wanted, self._verdict = self._wanted, None, None
-        unpaid, self._unpaid = self._unpaid, None
-        if unpaid is not None and self._reservation is not None:
-            self._settle(self._reservation, *unpaid)
+        while self._unpaid and self._reservations:
+            self._settle(self._reservations.popleft(), *self._unpaid.popleft())
         if event is None:
             return
         self._send(event)
@@ -290,6 +320,7 @@ class RealtimeTalk:
     def _give_up(self, refusal: JotgateError) -> None:
         """Nothing is left for a response, or nobody can say."""
         self._wanted = self._verdict = None
+        self._lacks = 0
         self._cancel()
         self._relay.end(refusal)
 

@@ -3,15 +3,8 @@
 from collections import deque
 from typing import Final
 
-from jotgate.core.realtime import ClientEvent
-from jotgate.core.responses_socket import (
-    ENDS,
-    for_upstream,
-    output_wanted,
-    read_client,
-    read_server,
-    write_error,
-)
+from jotgate.core.realtime import ClientEvent, ServerEvent
+from jotgate.core.responses_socket import ENDS, for_upstream, goes_on, output_wanted, read_client, write_error
 from jotgate.errors import JotgateError, RequestMalformed
 from jotgate.gateway.realtime import RealtimeTalk
 
@@ -27,16 +20,18 @@ class ResponsesTalk(RealtimeTalk):
     _under_way = False
     _made: deque[str] | None = None
 
-    def upstream_said(self, message: bytes, *, text: bool) -> None:
-        """Pass an event on, and see what it says of responses."""
-        event = read_server(message) if text else None
-        if event is not None and event.type == "response.created":
+    def _hear(self, event: ServerEvent) -> None:
+        if event.type == "response.created":
             self._remember(event.response_id)
             self._begun()
-        elif event is not None and event.type in ENDS:
+        elif event.type not in ENDS:
+            self._count.say(event)
+        else:
             self._under_way = False
-            self._done(event.used)
-        self._relay.say(message, text=text)
+            if event.type == "error" and not self._running:
+                self._declined()
+            else:
+                self._done(event)
 
     def _read(self, message: bytes) -> ClientEvent:
         return read_client(message)
@@ -59,6 +54,11 @@ class ResponsesTalk(RealtimeTalk):
     def _send(self, event: ClientEvent) -> None:
         self._under_way = True
         super()._send(event)
+
+    def _reserve(self, event: ClientEvent | None) -> None:
+        if event is not None and not goes_on(event):
+            self._input = 0  # Nothing that was said before is input of this one.
+        super()._reserve(event)
 
     def _cancel(self) -> None:
         """There is no event for that: the upstream stops when the connection ends."""

@@ -6,18 +6,21 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from jotgate.core.calls import Body, Request
-from jotgate.core.operations import CLIENT_SECRETS_PATH, RESPONSES, TICKETS_PATH, find_operation
+from jotgate.core.operations import CLIENT_SECRETS_PATH, RESPONSES, SOCKET_PATHS, TICKETS_PATH, find_operation
 from jotgate.core.policies import Allow
 from jotgate.core.realtime_secrets import read_secret_order
 from jotgate.core.routes import Route
 from jotgate.core.snapshot import Limits
 from jotgate.core.socket_tickets import read_ticket_ask
 from jotgate.errors import (
+    ControlStale,
     JotgateError,
     QuotaUnavailable,
     RequestMalformed,
+    TokenBound,
     UnitsUnresolved,
     UnknownModel,
+    UnknownOperation,
     UpgradeRequired,
 )
 from jotgate.gateway.admission import Call, admitted, expect, permit, permit_unnamed
@@ -104,7 +107,16 @@ class Sockets:
         return answer(caller)
 
     def mint(self, opened: Opened, caller: Caller) -> Running:
-        """Have control mint a secret for a model. Raises as `admit_named`, RequestMalformed, ControlUnreachable."""
+        """Have control mint a secret for a model. Raises as `admit_named`, RequestMalformed, ControlUnreachable.
+
+        A secret is a token of this installation's, which no face takes: there are none at faces.
+        """
+        if opened.request.face:
+            raise UnknownOperation(
+                "secrets for pages are made at the gateway's own listener, and are good there",
+                hint="Get the page a ticket here: POST /v1/ws-tickets",
+            )
+        _require_bearer(opened)
         order = read_secret_order(opened.request.body)
         _, allowed = admit_named(opened, order.model)
         policy = allowed.policy if opened.request.stale else ""
@@ -113,13 +125,20 @@ class Sockets:
     def issue_ticket(self, opened: Opened, caller: Caller) -> Running:
         """Have control issue a ticket for a WebSocket that the caller may open, as far as no model is known.
 
-        Raises as `permit_unnamed`, RequestMalformed, ControlUnreachable.
+        Where a face opens WebSockets of its own, what is said on one is decided message by message.
+        Raises as `permit_unnamed`, RequestMalformed, TokenBound, ControlUnreachable.
         """
-        asked = read_ticket_ask(opened.request.body)
-        operation = find_operation(b"GET", asked.path.encode())
-        allowed = permit_unnamed(opened.request, opened.principal, operation, opened.world, opened.now_s)
-        policy = allowed.policy if allowed is not None and opened.request.stale else ""
-        return self._plain.hand_on(opened, caller, policy=policy)
+        request, policy = opened.request, ""
+        _require_bearer(opened)
+        asked = read_ticket_ask(request.body, request.face)
+        path = asked.path.encode()
+        if path in SOCKET_PATHS:
+            operation = find_operation(b"GET", path)
+            allowed = permit_unnamed(request, opened.principal, operation, opened.world, opened.now_s)
+            policy = allowed.policy if allowed is not None and request.stale else ""
+        elif request.stale:
+            raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
+        return self._plain.hand_on(opened, caller, policy=policy, whom=opened.principal if request.face else None)
 
     def _try_again(self, call: Call, fresh_s: float) -> Answer:
         now_s = self._clock.monotonic_s()
@@ -165,6 +184,19 @@ class Sockets:
     def _refuse(self, call: Call, refusal: JotgateError, caller: Caller) -> Running | None:
         self._hub.refuse_call(call, refusal, caller)
         return None
+
+
+def _require_bearer(opened: Opened) -> None:
+    """Refuse a token that is bound to a key: whoever holds what is got for it could prove nothing. Raises TokenBound.
+
+    One that is bound to a certificate is proven by each connection, so that what stands for it is too.
+    """
+    if opened.request.possession is not None:
+        raise TokenBound(
+            "the token is bound to a key, and what a page is given in its place could not be proven by one",
+            by_key=True,
+            hint="Open the WebSocket as its holder, with 'Authorization: DPoP TOKEN' and a proof",
+        )
 
 
 def bounds_of(limits: Limits) -> SocketBounds:

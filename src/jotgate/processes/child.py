@@ -35,7 +35,8 @@ class Assignment(NamedTuple):
     `directory` is DATA, absolute. `config` is the path of `jotgate.toml`, or empty, and `sources` what else decides
     settings, as `assembly.sources` writes it. `url` is what the gateway can be reached at on this machine. `logs` is
     the format and the level of the log, `drain_s` how long running calls are waited for. `workers` is how many share
-    the listening address. `again`: a process in this place has served before, since the supervisor started.
+    the listening address, and `marks_fd` the file of the marks that they share (`processes.marks`). `again`: a process
+    in this place has served before, since the supervisor started.
     """
 
     role: Literal["worker", "control"]
@@ -51,13 +52,15 @@ class Assignment(NamedTuple):
     drain_s: int = 30
     workers: int = 1
     again: bool = False
+    marks_fd: int = -1
 
     def arguments(self) -> list[str]:
         """The assignment as the arguments of `python -m jotgate.assembly`."""
         listen = ",".join(map(str, self.listen_fds))
         numbers = [str(self.slot), listen, str(self.life_fd), str(self.status_fd)]
         texts = [self.directory, self.config, self.url, self.sources, self.logs]
-        return [self.role, *numbers, *texts, str(self.drain_s), str(self.workers), "again" if self.again else "first"]
+        more = [str(self.drain_s), str(self.workers), "again" if self.again else "first", str(self.marks_fd)]
+        return [self.role, *numbers, *texts, *more]
 
     def report_ready(self) -> None:
         """Tell the supervisor that this child serves. Call it once."""
@@ -94,7 +97,8 @@ class Assignment(NamedTuple):
 
 def read_assignment(arguments: Sequence[str]) -> Assignment:
     """The assignment in the arguments that `Assignment.arguments` made. Raises ValueError."""
-    role, slot, listen, life_fd, status_fd, directory, config, url, sources, logs, drain_s, workers, time = arguments
+    role, slot, listen, life_fd, status_fd, *others = arguments
+    directory, config, url, sources, logs, drain_s, workers, time, marks_fd = others
     if role not in _ROLES:
         raise ValueError(f"no such role: {role}")
     return Assignment(
@@ -111,6 +115,7 @@ def read_assignment(arguments: Sequence[str]) -> Assignment:
         drain_s=int(drain_s),
         workers=int(workers),
         again=time == "again",
+        marks_fd=int(marks_fd),
     )
 
 

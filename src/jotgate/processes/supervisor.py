@@ -24,7 +24,7 @@ _CONTROL_GRACE_S: Final = 5.0
 class Launch(NamedTuple):
     """What the supervisor runs with. All descriptors are open; `worker_fds` has the listening sockets of each worker.
 
-    `module` is what the children run.
+    `marks_fd` is of the marks that workers share. `module` is what the children run.
     """
 
     directory: str
@@ -33,6 +33,7 @@ class Launch(NamedTuple):
     lock_fd: int
     worker_fds: tuple[tuple[int, ...], ...]
     control_fds: tuple[int, int, int]
+    marks_fd: int
     sources: str = ""
     logs: str = "auto info"
     drain_s: int = 30
@@ -224,5 +225,7 @@ def _place(launch: Launch, life_fd: int, role: Literal["worker", "control"], slo
         logs=launch.logs,
         drain_s=launch.drain_s,
         workers=len(launch.worker_fds),
+        marks_fd=launch.marks_fd if role == "worker" else -1,
     )
-    return Place(assignment, (launch.lock_fd, life_fd, *listen_fds), launch.module)
+    marks = (launch.marks_fd,) if role == "worker" else ()
+    return Place(assignment, (launch.lock_fd, life_fd, *listen_fds, *marks), launch.module)

@@ -13,9 +13,12 @@ def application(name: str) -> Starlette:
 
 
 def test_each_face_has_its_own_and_none_falls_back_to_the_native_one() -> None:
-    asked = TestClient(by_face(application("native"), {"api-gateway": application("gateway")}))
+    tickets = Starlette(routes=[Route("/v1/ws-tickets", lambda _: PlainTextResponse("tickets"))])
+    asked = TestClient(by_face(application("native"), {"api-gateway": application("gateway")}, tickets))
     assert asked.get("/who").text == "native"
     assert asked.get("/who", headers={"X-Jotgate-Face": "api-gateway"}).text == "gateway"
     for unknown in ("prompt-chain", ""):
         answer = asked.get("/who", headers={"X-Jotgate-Face": unknown})
         assert (answer.status_code, answer.content) == (404, b"")
+    assert asked.get("/v1/ws-tickets", headers={"X-Jotgate-Face": "api-gateway"}).text == "tickets"
+    assert asked.get("/v1/ws-tickets").status_code == 404, "natively it is a route of that application"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from jotgate.core.responses_socket import for_upstream, output_wanted, read_client, read_server, write_error
+from jotgate.core.realtime import read_server
+from jotgate.core.responses_socket import for_upstream, output_wanted, read_client, write_error
 from jotgate.errors import ModelNotPermitted, RequestMalformed
 
 

@@ -28,7 +28,15 @@ def command(assignment, module):
 
 offspring.command = command
 null = os.open("/dev/null", os.O_RDONLY)
-launch = Launch(directory="/", config="", url="", lock_fd=null, worker_fds=((null,),), control_fds=(null, null, null))
+launch = Launch(
+    directory="/",
+    config="",
+    url="",
+    lock_fd=null,
+    worker_fds=((null,),),
+    control_fds=(null, null, null),
+    marks_fd=null,
+)
 notifier = take_notifier(os.environ)
 sys.exit(Supervisor(launch, lambda: print("announced", flush=True), notifier).run())
 """

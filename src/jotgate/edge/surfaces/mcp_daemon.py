@@ -13,12 +13,13 @@ from jotgate.core.mcp_daemon_frames import FrameFault, answer_to, read_call, rea
 from jotgate.core.mcp_daemon_problems import ToldError
 from jotgate.core.mcp_daemon_tools import Outcome
 from jotgate.core.mcp_servers import ALL_SERVERS
-from jotgate.core.operations import Operation
+from jotgate.core.operations import TICKETS_PATH, Operation
 from jotgate.core.quota_answers import TOKEN_QUOTA_EXCEEDED
 from jotgate.core.websocket_handshake import tokens_offered
 from jotgate.edge.surfaces.face_health import answer_live, answer_ready
 from jotgate.edge.surfaces.mcp_daemon_hello import greet
 from jotgate.errors import (
+    AttemptsThrottled,
     Code,
     JotgateError,
     MethodRefused,
@@ -27,11 +28,11 @@ from jotgate.errors import (
     RequestMalformed,
     UnknownOperation,
 )
-from jotgate.gateway.credentials import find_token
+from jotgate.gateway.credentials import find_token, shows_ticket
 from jotgate.gateway.daemon_calls import origin_of
 from jotgate.gateway.daemon_sessions import DaemonSessions
 from jotgate.gateway.headers import request_id_line
-from jotgate.gateway.passage import ControlDoor
+from jotgate.gateway.passage import ControlDoor, Passage
 from jotgate.gateway.pipeline import Gateway
 from jotgate.gateway.plain_answers import ANY_METHOD, FaceOperation, Opened, Reply
 from jotgate.jose.jws import parse
@@ -42,6 +43,7 @@ _SOCKET: Final = b"/ws"
 """Where a connection stands among the operations: a path that ends in `/` would have all below it."""
 _CALL: Final = b"/call"
 _VALIDATE: Final = b"/validate"
+_REFRESH: Final = b"/refresh"
 _LIVE: Final = frozenset({b"/health", b"/healthz", b"/health/live"})
 _READY: Final = b"/health/ready"
 _BODY_BYTES: Final = 33_554_432
@@ -80,12 +82,13 @@ class McpDaemonSurface:
     The request's `face` is set when it gets here.
     """
 
-    def __init__(self, face: Face, gateway: Gateway, control: ControlDoor) -> None:  # noqa: ARG002 - as all surfaces
+    def __init__(self, face: Face, gateway: Gateway, control: ControlDoor) -> None:
         rules = face.rules
         assert isinstance(rules, McpDaemonRules)
         self._face = face
         self._rules = rules
         self._gateway = gateway
+        self._control = control
         self._sessions = DaemonSessions(gateway, gateway.clock)
         operations = (
             FaceOperation(Operation("daemon.socket", b"GET", _SOCKET, False, socket=True), run=self._sessions.connect),
@@ -102,17 +105,19 @@ class McpDaemonSurface:
             JotgateError: nobody does; hand the error to `refuse`.
         """
         path = request.path
+        if path == _REFRESH:
+            return self._renewing(request)
         if path in _LIVE or path == _READY:
             return self._health(request)
-        if path not in (_ROOT, _SOCKET, _CALL, _VALIDATE):
+        if path not in (_ROOT, _SOCKET, _CALL, _VALIDATE, TICKETS_PATH):
             raise UnknownOperation("there is nothing at this path", hint="docs/systems/mcp-daemon.md lists the paths")
         if self._face.missing:
-            raise NotReady("; ".join(self._face.missing), hint="The operator sets it, and nothing is restarted")
+            raise _lacking(self._face)
         if path in (_ROOT, _SOCKET):
             return self._connect(request)
         request.body_bytes_max = _BODY_BYTES if path == _CALL else _NO_BODY_BYTES
         answer = self._gateway.open(request)
-        return answer if path == _CALL else partial(_answer_validating, answer)
+        return partial(_answer_validating, answer) if path == _VALIDATE else answer
 
     def name(self, request: Request) -> str:
         """The id of a request that somebody else answers, as the gateway gives it."""
@@ -125,11 +130,40 @@ class McpDaemonSurface:
     def _connect(self, request: Request) -> Answer:
         """With a credential in the handshake it is decided before the upgrade; without one a `hello` must carry it."""
         request.path, handshake = _SOCKET, request.handshake
-        if handshake is None or b"authorization" in request.headers or tokens_offered(handshake):
+        if (
+            handshake is None
+            or b"authorization" in request.headers
+            or tokens_offered(handshake)
+            or shows_ticket(request)
+        ):
             return self._gateway.open(request)
         request.request_id = self.name(request)
         self._gateway.fresh_world()
         return partial(greet, request, self._rules, self._gateway)
+
+    def _renewing(self, request: Request) -> Answer:
+        """Control renews tokens: it knows refresh tokens, and the one that is in the header may have ended by then."""
+        request.request_id = self.name(request)
+        request.body_bytes_max = _NO_BODY_BYTES
+        if self._face.missing:
+            raise _lacking(self._face)
+        return partial(self._ask_control, request)
+
+    def _ask_control(self, request: Request, caller: Caller) -> Running | None:
+        """Hand a request to control, unless its address has failed there too often."""
+        attempts = self._control.attempts
+        if attempts.blocked:
+            try:
+                attempts.require_client(request)
+            except AttemptsThrottled as refusal:
+                self.refuse(request, refusal, caller)
+                return None
+        return self._control.run(request, caller, partial(self._note, request))
+
+    def _note(self, request: Request, passage: Passage) -> None:
+        """Take down whether a token was a guess."""
+        if passage.status == _UNAUTHORIZED and not passage.known:
+            self._control.attempts.failed(request.peer)
 
     def _health(self, request: Request) -> Answer:
         request.request_id = self.name(request)
@@ -155,6 +189,10 @@ class McpDaemonSurface:
             caller.respond(outcome.status, lines or request_id_line(request.request_id) + _LINES, body)
 
         return self._sessions.calls.call(opened, origin_of(request), frame, done, request.request_id)
+
+
+def _lacking(face: Face) -> NotReady:
+    return NotReady("; ".join(face.missing), hint="The operator sets it, and nothing is restarted")
 
 
 def _tell_valid(standings: tuple[QuotaStanding, ...], opened: Opened) -> Reply:

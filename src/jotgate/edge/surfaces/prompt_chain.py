@@ -10,10 +10,12 @@ from jotgate.core.prompt_chain import PromptChainRules
 from jotgate.edge.surfaces.cors import answer_preflight
 from jotgate.edge.surfaces.face_health import answer_live, answer_ready
 from jotgate.edge.surfaces.prompt_chain_pages import PageLines
+from jotgate.edge.surfaces.switched import Talk, switch
 from jotgate.errors import JotgateError, MethodRefused, NotReady
 from jotgate.gateway.passage import ControlDoor
 from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Answer, Caller, Running
+from jotgate.socket_ports import SocketBounds
 
 _LIVE: Final = frozenset({b"/health/", b"/health"})
 _READY: Final = b"/health/ready"
@@ -94,7 +96,7 @@ class PromptChainSurface:
 
 
 class _Heading:
-    """A caller whose answers get the lines of this API, and how long they took (ports.Caller)."""
+    """A caller whose answers get the lines of this API, and how long they took (socket_ports.SocketCaller)."""
 
     def __init__(self, caller: Caller, lines: bytes, gateway: Gateway, request: Request) -> None:
         self._caller = caller
@@ -113,6 +115,9 @@ class _Heading:
             self._caller.start(status, self._timed(b"X-First-Byte-Time") + _UNBUFFERED + lines, length, piece)
         else:
             self._caller.start(status, self._timed(b"X-Response-Time") + lines, length, piece)
+
+    def switch(self, lines: bytes, bounds: SocketBounds, talk: Talk) -> None:
+        switch(self._caller, lines, bounds, talk)
 
     def _timed(self, name: bytes) -> bytes:
         """The lines, with a time in seconds."""

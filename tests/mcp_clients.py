@@ -1,8 +1,8 @@
 """MCP clients for tests: the official SDK's in either era, and single messages as bytes."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -14,6 +14,12 @@ LEGACY: Final = "2025-11-25"
 MODES: Final = ("legacy", STATELESS)
 """What `connected` takes: an era each."""
 _WITHIN_S: Final = 20.0
+_BEGIN: Final = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}
 
 
 class Said(NamedTuple):
@@ -69,6 +75,25 @@ def post(url: str, token: str, message: object, headers: Mapping[str, str] | Non
         **headers,
     }
     return _said(httpx2.post(url, content=content, headers=fields, timeout=_WITHIN_S))
+
+
+@contextmanager
+def waiting(url: str, token: str, fields: dict[str, str], name: str) -> Iterator[None]:
+    """A call that its server has begun and does not answer, under the id "mine"."""
+    params = {"name": "wait", "arguments": {"name": name}, "_meta": {"progressToken": 7}}
+    message = {"jsonrpc": "2.0", "id": "mine", "method": "tools/call", "params": params}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream", **fields}
+    with httpx2.stream("POST", url, json=message, headers=headers, timeout=_WITHIN_S) as response:
+        lines = response.iter_lines()  # Held: to let go of it is to go away.
+        assert any(line.startswith("data:") for line in lines)
+        yield
+
+
+def begin(url: str, token: str) -> dict[str, str]:
+    """The headers of a session of the older era that has begun."""
+    fields = {"MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": post(url, token, _BEGIN, {}).headers["mcp-session-id"]}
+    post(url, token, {"jsonrpc": "2.0", "method": "notifications/initialized"}, fields)
+    return fields
 
 
 def _said(response: httpx2.Response) -> Said:

@@ -14,19 +14,13 @@ import pytest
 
 from jotgate.testing.running import Gateway, running_gateway, until
 from tests.integration.exchanges import record_of
-from tests.mcp_clients import LEGACY, MODES, STATELESS, connected, post, stateless
+from tests.mcp_clients import LEGACY, MODES, STATELESS, begin, connected, post, stateless, waiting
 from tests.peers.mcp_programs import EVERYTHING, INSTALLED, LACKING, inspect, running_everything, running_peer
 from tests.peers.oidc_provider import node
 
 _ROOT: Final = Path(__file__).parent.parent.parent
-_SERVERS: Final = ("peer", "old", "child", "node", "small", "broken")
+_SERVERS: Final = ("peer", "old", "child", "elder", "node", "small", "broken")
 _ALL: Final = ("--scope", " ".join(f"mcp:{server}:*" for server in _SERVERS))
-_BEGIN: Final = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
-}
 _needs_npm = pytest.mark.skipif(not INSTALLED.exists(), reason=LACKING)
 
 
@@ -58,6 +52,11 @@ command = "{sys.executable}"
 args = {child}
 directory = "{_ROOT}"
 env = ["PATH", "SHOWN"]
+[[mcp.servers]]
+name = "elder"
+command = "{sys.executable}"
+args = ["-m", "tests.peers.mcp_elder"]
+directory = "{_ROOT}"
 [[mcp.servers]]
 name = "small"
 command = "{sys.executable}"
@@ -154,20 +153,16 @@ def test_a_caller_that_goes_away_cancels_its_call_at_the_server(stage: Stage, se
     until(lambda: name in _cancelled(stage, server), "the call is cancelled")
 
 
-@pytest.mark.parametrize("server", ["peer", "child"])
-def test_a_client_of_the_older_era_cancels_its_call_by_saying_so(stage: Stage, server: str) -> None:
-    name = f"said-{server}"
-    begun = post(stage.url(server), stage.token, _BEGIN, {})
-    fields = {"MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": begun.headers["mcp-session-id"]}
-    post(stage.url(server), stage.token, {"jsonrpc": "2.0", "method": "notifications/initialized"}, fields)
-    params = {"name": "wait", "arguments": {"name": name}, "_meta": {"progressToken": 7}}
-    message = {"jsonrpc": "2.0", "id": "mine", "method": "tools/call", "params": params}
-    asked = {**_fields(stage, ""), **fields}
-    with httpx2.stream("POST", stage.url(server), json=message, headers=asked, timeout=10) as response:
-        assert next(line for line in response.iter_lines() if line.startswith("data:"))
-        told = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}}
-        assert post(stage.url(server), stage.token, told, fields).status == 202
+@pytest.mark.parametrize("server", ["peer", "child", "elder"])
+def test_a_client_of_the_older_era_cancels_its_call_by_saying_so_and_nobody_elses(stage: Stage, server: str) -> None:
+    name, other = f"said-{server}", f"kept-{server}"
+    bob = stage.gateway.token(*_ALL, subject="bob")
+    own, another = (begin(stage.url(server), token) for token in (stage.token, bob))
+    told = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}}
+    with waiting(stage.url(server), stage.token, own, name), waiting(stage.url(server), bob, another, other):
+        assert post(stage.url(server), stage.token, told, own).status == 202
         until(lambda: name in _cancelled(stage, server), "the call is cancelled")
+        assert other not in _cancelled(stage, server), "another caller's of the same id goes on"
 
 
 @pytest.mark.parametrize("server", ["peer", "child"])
@@ -203,11 +198,8 @@ def test_a_subscription_is_kept_alive_and_told_of_new_tools(stage: Stage, path: 
 def test_a_session_is_of_no_use_to_anybody_else(stage: Stage) -> None:
     other = stage.gateway.token(*_ALL, subject="mallory")
     for server in ("old", "peer", "node", ""):
-        begun = post(stage.url(server), stage.token, _BEGIN, {})
-        session = begun.headers["mcp-session-id"]
+        fields = begin(stage.url(server), stage.token)
         listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
-        fields = {"Mcp-Session-Id": session, "MCP-Protocol-Version": LEGACY}
-        post(stage.url(server), stage.token, {"jsonrpc": "2.0", "method": "notifications/initialized"}, fields)
         assert post(stage.url(server), stage.token, listing, fields).status == 200
         refused = post(stage.url(server), other, listing, fields)
         assert (refused.status, refused.body["error"]["data"]["code"]) == (404, "mcp_session_unknown")

@@ -1,19 +1,24 @@
 """What callers are shown of MCP servers, may call there, and what servers are sent: with real processes."""
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from mcp import MCPError
 
 from jotgate.jose.encoding import b64url_decode
 from jotgate.testing.running import until
 from tests.exposition import read_exposition
 from tests.integration.exchanges import Caller, records
+from tests.mcp_clients import MODES, connected
 from tests.mcp_stage import McpStage, mcp_stage, tool
+
+_LONG: Final = "x" * 70
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,7 @@ def stage() -> Iterator[McpStage]:
             tool("limited_too"),
             tool("not a name"),
         ]
+        found.servers.tools["keyed"].append(tool(_LONG, readOnlyHint=True))
         assert found.list(found.token("mcp:files:*"))
         yield found
 
@@ -74,6 +80,48 @@ def test_the_tools_of_all_servers_stand_in_one_list_under_the_names_of_their_ser
     refused = stage.call(token, "files_write_file", "/mcp")
     assert refused.status == 403
     assert 'scope="mcp:files:write_file"' in refused.all("www-authenticate")[0]
+
+
+def test_in_the_common_list_a_call_is_refused_as_at_its_server_whether_there_is_such_a_tool_or_not(
+    stage: McpStage,
+) -> None:
+    holder = stage.token("mcp:keyed:*")
+    (listed,) = (name for name in stage.list(holder, "/mcp") if "xxx" in name)
+    assert stage.call(holder, listed, "/mcp").json["result"]["content"][0]["text"] == _LONG
+    assert stage.call(stage.token(f"mcp:keyed:{_LONG}"), listed, "/mcp").status == 200
+    strangers = (stage.token("mcp:files:read"), stage.token("ai"), stage.token("mcp:keyed:look"))
+    for name, scope in (
+        ("keyed_act", "mcp:keyed:act"),
+        ("keyed_none", "mcp:keyed:none"),
+        (listed, "mcp:keyed:*"),
+        (f"{listed[:-8]}00000000", "mcp:keyed:*"),
+    ):
+        for token in strangers:
+            refused = stage.call(token, name, "/mcp")
+            assert (refused.status, refused.json["error"]["data"]["code"]) == (403, "insufficient_scope"), name
+            (challenge,) = refused.all("www-authenticate")
+            assert f'scope="{scope}"' in challenge
+            assert f'resource_metadata="{stage.gateway.url}/.well-known/oauth-protected-resource/mcp"' in challenge
+    for name in ("nowhere_act", "keyed", "keyed_", "_act", "act"):
+        refused = stage.call(strangers[0], name, "/mcp")
+        assert (refused.status, refused.json["error"]["code"]) == (400, -32602), name
+    absent = stage.call(holder, "keyed_none", "/mcp")
+    assert (absent.status, absent.json["error"]["code"]) == (400, -32602), "who may call it is told that there is none"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_official_client_is_told_the_same_of_a_hidden_tool_in_the_common_list(stage: McpStage, mode: str) -> None:
+    async def use() -> list[str]:
+        said = []
+        async with connected(f"{stage.gateway.url}/mcp", stage.token("mcp:files:read_file"), mode) as client:
+            assert [one.name for one in (await client.list_tools()).tools] == ["files_read_file"]
+            for name in ("keyed_act", "keyed_none"):
+                with pytest.raises(MCPError) as refused:
+                    await client.call_tool(name, {})
+                said.append(refused.value.error.message.replace(name, "TOOL"))
+        return said
+
+    assert asyncio.run(use()) == ["the token's scopes do not cover the tool 'TOOL'"] * 2
 
 
 def test_a_tool_that_is_new_or_another_is_hidden_until_it_is_approved(stage: McpStage) -> None:

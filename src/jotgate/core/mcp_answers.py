@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from jotgate.core.mcp_eras import Conversation, Members, to_legacy_result, to_stateless_result
+from jotgate.core.mcp_eras import CACHEABLE, Conversation, Members, to_legacy_result, to_stateless_result
 from jotgate.errors import UpstreamTorn
 
 Translation = Literal["none", "to-stateless", "to-legacy", "to-shared"]
@@ -100,6 +100,7 @@ def _result(result: Members, how: Rewriting) -> Members:
         result = to_stateless_result(how.method, result, how.server)
     if how.sift is not None and how.listing in result:
         result = {**result, how.listing: how.sift(result[how.listing])}
-        if how.stateless:
-            result = {"ttlMs": _SOON, **result, "cacheScope": _PRIVATE}
+    if how.stateless and how.method in CACHEABLE and bytes(result.get("resultType", b"")) != _INPUT:
+        # Whoever holds another token may not have it: what the server says of caches is not known to be so here.
+        result = {"ttlMs": _SOON, **result, "cacheScope": _PRIVATE}
     return {"result": Raw(_encode(result))}

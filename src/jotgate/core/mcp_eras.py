@@ -34,7 +34,8 @@ INITIALIZE: Final = "initialize"
 INITIALIZED: Final = "notifications/initialized"
 CANCELLED: Final = "notifications/cancelled"
 
-_CACHEABLE: Final = frozenset({*LISTINGS, "resources/read", DISCOVER})
+CACHEABLE: Final = frozenset({*LISTINGS, "resources/read", DISCOVER})
+"""Of which a stateless result says for how long, and for whom, it is good (MCP 2026-07-28, "Caching")."""
 _LEGACY_ONLY: Final = frozenset(
     {
         *(INITIALIZE, "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"),
@@ -80,7 +81,7 @@ def method_of(name: str, era: Era) -> McpMethod:
 def to_stateless_result(method: str, result: Members, server: Conversation | None) -> Members:
     """A result of the older era as the stateless one has it."""
     found: Members = {"resultType": _COMPLETE, **result}
-    if method in _CACHEABLE:
+    if method in CACHEABLE:
         found = {"ttlMs": _NO_TIME, "cacheScope": _PRIVATE, **found}
     if server is not None:
         meta = _inner(result.get("_meta"))

@@ -91,7 +91,8 @@ def read_message(raw: bytes) -> Message:
     meta = _inner(params.get("_meta"), "params._meta")
     named_by = NAMED_BY.get(method)
     name = "" if named_by is None else _named(params, named_by)
-    version = _text(meta[VERSION_KEY]) if VERSION_KEY in meta else ""
+    stated = meta.get(VERSION_KEY)
+    version = "" if stated is None else _text(stated, f"params._meta.{VERSION_KEY}", RPC_INVALID_PARAMS)
     return Message(members, identity, method, params, meta, name, version)
 
 

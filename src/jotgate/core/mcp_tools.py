@@ -30,6 +30,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST_DIGITS: Final = 8
 _JOINT: Final = "_"
+_SHORTENED: Final = re.compile(rf".*_[0-9a-f]{{{_DIGEST_DIGITS}}}")
 
 
 class Tool(Struct, frozen=True):
@@ -172,6 +173,19 @@ def find_prefixed(name: str, tools: Mapping[str, Iterable[str]]) -> tuple[str, s
         return None
     known = next((one for one in tools[server] if prefixed(server, one) == name), None)
     return (server, rest if known is None else known)
+
+
+def is_shortened(name: str) -> bool:
+    """Whether a name of such a list may be a shortened one, of which only the list of tools says what it stands for."""
+    return _SHORTENED.fullmatch(name) is not None
+
+
+def told_scope(server: str, name: str) -> str:
+    """The scope that whoever may not call a name of such a list is told, whether there is such a tool or not.
+
+    What a shortened name stands for would say that there is such a tool: then it is the scope for all of the server.
+    """
+    return wanted_scope(server, EVERY if is_shortened(name) else name.partition(_JOINT)[2])
 
 
 def _read_tool(server: str, item: object) -> Tool | None:

@@ -12,7 +12,16 @@ from jotgate.core.calls import Request
 from jotgate.core.mcp_operations import TOOLS_CALL, McpMethod
 from jotgate.core.mcp_pins import Known, KnownTool, shown
 from jotgate.core.mcp_resources import is_for, mcp_resource
-from jotgate.core.mcp_tools import Tool, ToolDeny, covered_by, may_use, tool_label, wanted_scope
+from jotgate.core.mcp_tools import (
+    Tool,
+    ToolDeny,
+    covered_by,
+    is_shortened,
+    may_use,
+    told_scope,
+    tool_label,
+    wanted_scope,
+)
 from jotgate.core.policies import ALLOW, Allow, Deny, refusal_of
 from jotgate.core.principals import Principal
 from jotgate.errors import (
@@ -31,13 +40,17 @@ from jotgate.services.evidence import examine
 
 
 class Access(Struct, frozen=True):
-    """A request at a server, whose it is, and the one world and time (NumericDate) that it is decided in."""
+    """A request at a server, whose it is, and the one world and time (NumericDate) that it is decided in.
+
+    `called` is what a tool is called in the list of all servers, where it is asked for by that.
+    """
 
     request: Request
     principal: Principal
     world: World
     server: str
     now_s: float
+    called: str = ""
 
 
 def require_audience(opened: Opened, server: str = "") -> None:
@@ -80,9 +93,13 @@ def expect_tool(access: Access, name: str) -> None:
         InsufficientScope: they do not.
     """
     access.request.tool = tool_label(access.server, name)
-    if not covered_by(access.principal.scopes, access.server, name, read_only=True):
-        wanted = ToolDeny((wanted_scope(access.server, name),))
-        raise _lacking(wanted, f"the tool '{tool_label(access.server, name)}'")
+    scopes = access.principal.scopes
+    if is_shortened(access.called):
+        covered = may_use(scopes, access.server, "any") is None
+    else:
+        covered = bool(covered_by(scopes, access.server, name, read_only=True))
+    if not covered:
+        raise _uncovered(access, name)
 
 
 def permit_tool(access: Access, name: str, known: Known) -> Allow:
@@ -123,8 +140,7 @@ def _judge(access: Access, name: str, pin: KnownTool | None) -> tuple[Allow, str
     label, read_only = tool_label(access.server, name), pin is not None and pin.read_only
     scope = covered_by(access.principal.scopes, access.server, name, read_only=read_only)
     if not scope:
-        wanted = ToolDeny((wanted_scope(access.server, name, read_only=read_only),))
-        raise _lacking(wanted, f"the tool '{label}'")
+        raise _uncovered(access, name, read_only=read_only)
     return _decide(access, TOOLS_CALL, label), scope
 
 
@@ -142,6 +158,13 @@ def _decide(access: Access, operation: str, named: str) -> Allow:
     if access.request.stale and not decision.stale:
         raise ControlStale("what was revoked is not known, and no policy lets this call go on without")
     return decision
+
+
+def _uncovered(access: Access, name: str, *, read_only: bool = False) -> InsufficientScope:
+    if access.called:
+        return _lacking(ToolDeny((told_scope(access.server, access.called),)), f"the tool '{access.called}'")
+    wanted = ToolDeny((wanted_scope(access.server, name, read_only=read_only),))
+    return _lacking(wanted, f"the tool '{tool_label(access.server, name)}'")
 
 
 def _lacking(denied: ToolDeny, what: str) -> InsufficientScope:

@@ -18,7 +18,7 @@ from jotgate.core.mcp_operations import STREAM, McpMethod
 from jotgate.core.mcp_servers import McpServer, unknown_server
 from jotgate.core.mcp_sessions import open_session
 from jotgate.core.mcp_tools import find_prefixed, prefixed, renamed
-from jotgate.core.policies import Allow
+from jotgate.core.policies import ALLOW, Allow
 from jotgate.errors import (
     ControlStale,
     JotgateError,
@@ -29,7 +29,7 @@ from jotgate.errors import (
     PermissionRefused,
     UpstreamError,
 )
-from jotgate.gateway.mcp_access import Access, permit_method, permit_tool, show_tools
+from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, show_tools
 from jotgate.gateway.mcp_means import Means, accept, later, place_of, start, tell, withdraw
 from jotgate.gateway.mcp_news import News
 from jotgate.gateway.mcp_openings import open_own
@@ -80,7 +80,10 @@ class AllServers:
         if message.method not in _OFFERED:
             kind = McpMethodUnknown if stateless else McpMethodAbsent
             raise kind("the list of all servers has tools alone; ask the server itself at its own path")
-        servers = list(self._visible(opened, row))
+        if message.method == _TOOLS_CALL:  # Of one server alone: nothing else of it has to be allowed.
+            servers = [(self._expect(opened, message), ALLOW)]
+        else:
+            servers = list(self._visible(opened, row))
         if message.method != INITIALIZE and not stateless:
             self._require_session(opened)
         return self._carry_out(opened, caller, message, servers, era)
@@ -92,7 +95,8 @@ class AllServers:
         if method == _TOOLS_LIST:
             return later(means, opened, caller, self._list(opened, caller, message, servers, era))
         if method == _TOOLS_CALL:
-            return later(means, opened, caller, self._call(opened, caller, message, servers, era))
+            ((server, _),) = servers
+            return later(means, opened, caller, self._call(opened, caller, message, server, era))
         if method == LISTEN:
             return self._listen(opened, caller, message, servers, era)
         if method == INITIALIZE:
@@ -144,21 +148,25 @@ class AllServers:
         shown = show_tools(_access(talk.opened, name), tools, await self._means.book.learn(name, tools))
         return [(prefixed(name, tool.name), renamed(tool, prefixed(name, tool.name))) for tool in shown]
 
+    def _expect(self, opened: Opened, message: Message) -> McpServer:
+        """The server of a tool that is called. Raises McpMalformed: none; PermissionRefused: the scopes do not do."""
+        servers = opened.world.mcp_servers
+        found = find_prefixed(message.name, dict.fromkeys(servers, ()))
+        if found is None:
+            text = "no tool of this list has this name"
+            raise McpMalformed(RPC_INVALID_PARAMS, text, param="params.name", hint="Ask for tools/list")
+        expect_tool(_access(opened, found[0], message.name), found[1])
+        return servers[found[0]]
+
     async def _call(
-        self, opened: Opened, caller: Caller, message: Message, servers: list[tuple[McpServer, Allow]], era: Era
+        self, opened: Opened, caller: Caller, message: Message, server: McpServer, era: Era
     ) -> Running | None:
-        named = message.name.partition("_")[0]
-        by_name = {server.name: (server, allowed) for server, allowed in servers}
-        if named not in by_name:
-            raise McpMalformed(
-                RPC_INVALID_PARAMS, "no tool of this list has this name", param="params.name", hint="Ask for tools/list"
-            )
-        talk = self._talk(opened, caller, message, by_name[named], era)
+        talk = self._talk(opened, caller, message, (server, ALLOW), era)
         tools = await talk.peer.list_tools(talk.place, talk.asker)
-        known = await self._means.book.learn(named, tools)
-        found = find_prefixed(message.name, {named: [tool.name for tool in tools]})
+        known = await self._means.book.learn(server.name, tools)
+        found = find_prefixed(message.name, {server.name: [tool.name for tool in tools]})
         tool = message.name if found is None else found[1]
-        allowed = permit_tool(_access(opened, named), tool, known)
+        allowed = permit_tool(_access(opened, server.name, message.name), tool, known)
         talk = msgspec.structs.replace(talk, tool=tool, allowed=allowed)
         conversation = await talk.peer.converse(talk.place, talk.asker)
         rules = opened.world.snapshot.mcp
@@ -218,5 +226,5 @@ def _in_general(row: McpMethod) -> McpMethod:
     return McpMethod(row.method, row.operation, "any")
 
 
-def _access(opened: Opened, server: str) -> Access:
-    return Access(opened.request, opened.principal, opened.world, server, opened.now_s)
+def _access(opened: Opened, server: str, called: str = "") -> Access:
+    return Access(opened.request, opened.principal, opened.world, server, opened.now_s, called)

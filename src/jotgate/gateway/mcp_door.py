@@ -152,6 +152,11 @@ class McpDoor:
             if known and find_method(known) is None:
                 accept(self._means, talk.opened, talk.caller)  # A notification that means nothing to anybody.
                 return None
+            if session is not None and talk.server.local and message.method == CANCELLED:
+                # Callers share a child's session, and may have given the same id: it is told by its own.
+                withdraw(self._means, talk.opened, message)
+                accept(self._means, talk.opened, talk.caller)
+                return None
             return start(self._means, talk, plan_passed(talk, self._settled(talk)))
         if not message.is_request:
             if message.method == CANCELLED:
@@ -330,7 +335,10 @@ def require_origin(opened: Opened) -> None:
         host = ""
     own = urlsplit(opened.world.own_issuer).hostname or ""
     if not (is_loopback(host) and is_loopback(own)):
-        raise OriginRefused("the request is from a web page that may not call this gateway")
+        raise OriginRefused(
+            "the request is from a web page that may not call this gateway",
+            hint="Its operator can list the page's origin in cors.origins; whatever is no web page sends no Origin",
+        )
 
 
 def require_version(opened: Opened) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.mcp_answers import Rewriting, Sift
-from jotgate.core.mcp_eras import LISTEN, LISTINGS, Conversation, Era, to_legacy_meta, to_stateless_meta
+from jotgate.core.mcp_eras import CACHEABLE, LISTEN, LISTINGS, Conversation, Era, to_legacy_meta, to_stateless_meta
 from jotgate.core.mcp_messages import Message, encode, write_message, write_name
 from jotgate.core.mcp_params import param_lines_of
 from jotgate.core.mcp_servers import McpServer
@@ -148,10 +148,10 @@ def plan_to_stateless(talk: Talk, settled: Plan) -> Plan:
 
 
 def _sifting(talk: Talk) -> Rewriting | None:
-    if talk.sift is None:
+    method, stateless = talk.message.method, talk.era == "stateless"
+    if talk.sift is None and not (stateless and method in CACHEABLE):
         return None
-    method = talk.message.method
-    return Rewriting(method=method, listing=LISTINGS[method], sift=talk.sift, stateless=talk.era == "stateless")
+    return Rewriting(method=method, listing=LISTINGS.get(method, ""), sift=talk.sift, stateless=stateless)
 
 
 def _decline(send: Callable[[bytes, bytes], None], lines: bytes, identity: Raw) -> None:

@@ -91,6 +91,20 @@ def test_a_list_is_shown_in_part_and_is_private() -> None:
     assert (made["tools"], made["cacheScope"], made["ttlMs"], made["nextCursor"]) == (["shown"], "private", 0, "c")
 
 
+@pytest.mark.parametrize(
+    "method", ["resources/list", "resources/templates/list", "prompts/list", "resources/read", "server/discover"]
+)
+def test_what_a_caller_may_have_is_no_others_whatever_the_server_says_of_caches(method: str) -> None:
+    result: dict[str, Any] = {"resultType": "complete", "contents": [], "ttlMs": 60_000, "cacheScope": "public"}
+    for how in (Rewriting(method, stateless=True), Rewriting(method, translation="to-stateless", stateless=True)):
+        made = _rewritten({"jsonrpc": "2.0", "id": 3, "result": result}, how)["result"]
+        assert (made["cacheScope"], made["ttlMs"], made["contents"]) == ("private", 60_000, [])
+    asking = {"resultType": "input_required", "inputRequests": {}}
+    assert (
+        _rewritten({"jsonrpc": "2.0", "id": 3, "result": asking}, Rewriting(method, stateless=True))["result"] == asking
+    )
+
+
 def test_errors_pass_as_they_are() -> None:
     error = {"jsonrpc": "2.0", "id": 7, "error": {"code": -5, "message": "no", "data": {"a": 1}}}
     assert _rewritten(error, _TO_STATELESS) == {**error, "id": "mine"}

@@ -118,6 +118,15 @@ def test_a_header_that_is_missing_or_says_something_else_is_refused(changed: dic
     assert (refused.value.code, refused.value.rpc_code) == (Code.MCP_HEADER_MISMATCH, -32020)
 
 
+@pytest.mark.parametrize("version", [1, None, ["2026-07-28"], {}])
+def test_a_version_that_is_no_text_is_said_to_be_none(version: object) -> None:
+    key = "io.modelcontextprotocol/protocolVersion"
+    with pytest.raises(McpMalformed) as refused:
+        read_message(_call(_meta={**_META, key: version}))
+    assert (refused.value.rpc_code, refused.value.param) == (-32602, f"params._meta.{key}")
+    assert key in refused.value.message
+
+
 def test_a_version_that_nobody_speaks_is_refused() -> None:
     message = read_message(_call(_meta={**_META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}))
     with pytest.raises(McpVersionUnsupported) as refused:

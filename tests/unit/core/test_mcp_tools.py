@@ -14,11 +14,13 @@ from jotgate.core.mcp_tools import (
     covering,
     digest_of,
     find_prefixed,
+    is_shortened,
     may_use,
     prefixed,
     read_scope,
     read_tools,
     renamed,
+    told_scope,
     tool_scope,
     wanted_scope,
 )
@@ -109,6 +111,14 @@ def test_a_name_of_no_server_there_leads_nowhere_and_one_of_no_known_tool_to_tha
     assert find_prefixed("mail_send", {"files": ["read"]}) is None
     assert find_prefixed("files", {"files": ["read"]}) is None
     assert find_prefixed("files_none", {"files": ["read"]}) == ("files", "none")
+
+
+def test_the_scope_that_is_told_of_a_name_there_does_not_say_which_tool_it_stands_for() -> None:
+    assert told_scope("files", "files_write_file") == "mcp:files:write_file"
+    assert told_scope("files", "files_read") == "mcp:files:*", "a tool that is called so has no scope of its own"
+    for tool in ("x" * 60, "a.b"):
+        assert is_shortened(prefixed("files", tool))
+        assert told_scope("files", prefixed("files", tool)) == "mcp:files:*"
 
 
 def test_a_definition_is_named_by_all_that_stands_in_it_in_whatever_order() -> None:

@@ -127,11 +127,13 @@ def test_the_document_s_curl_lines(daemon: Daemon, tmp_path: Path) -> None:
         assert member in json.loads(run(["bash", "-euo", "pipefail", "-c", lines], tmp_path))
 
 
-def test_an_expired_token_is_refused_and_refreshed_by_nobody(daemon: Daemon) -> None:
+def test_F08_an_expired_token_is_refused_and_one_that_is_good_yet_is_refreshed(daemon: Daemon) -> None:
     late = signed(exp=int(time.time()) - 1)
     assert daemon.validate(late)[1]["error"] == "Token has expired"
-    for path in ("/refresh", "/token/refresh"):
-        assert daemon.post(path, late)[0] == 404
+    status, refused = daemon.post("/refresh", late)
+    assert (status, refused["error"]["message"]) == (401, "Token has expired")
+    status, renewed = daemon.post("/refresh", signed(sub="renewed"))
+    assert (status, daemon.validate(renewed["access_token"])[1]["sub"]) == (200, "renewed")
     told = daemon.frame(signed(), {"op": "rotate_token", "old": late, "new": late, "request_id": "r"})
     assert (told["op"], told["request_id"], "error" in told) == ("rotate_token_res", "r", True)
     assert daemon.validate(signed())[0] == 200, "a new token is what replaces it"

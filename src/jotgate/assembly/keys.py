@@ -97,7 +97,7 @@ def open_keys(means: Means) -> OpenKeys:
     access = give_access(authority.store, shared=authority.shared)
     clock = SystemClock()
     feed = StoreFeed(access, clock, read_picture(authority.store))
-    revocations = RevocationFeed(access, clock, load_revocations(authority.store))
+    revocations = RevocationFeed(access, clock, load_revocations(authority.store, clock.now_s()))
     accounts = AccountFeed(access, clock, feed.picture.versions.accounts)
     limits = LimitFeed(access, clock, read_limits(authority.store))
     return OpenKeys(authority, access, feed, revocations, accounts, limits, means.hints)

@@ -51,17 +51,20 @@ class RevocationFeed:
                 self.revoked.cursor = 0  # The clock was ahead: what was forgotten meanwhile may count still.
             self._last_s = now_s
             self.revoked.forget(now_s)
+            self._say(self.revoked.take_due(now_s))
             versions, same = await self._access.run(self._ask)
             if versions.revocations < self.revoked.cursor or not same:
                 self._begin_anew()
             while self.revoked.cursor < versions.revocations:
                 rows = await self._access.run(self._read)
-                entries = self.revoked.take_rows(rows)
-                if entries and self._tell is not None:
-                    self._tell(entries)
+                self._say(self.revoked.take_rows(rows, now_s))
                 if len(rows) < PAGE:  # The last ones may have ended and been dropped.
                     self.revoked.cursor = max(self.revoked.cursor, versions.revocations)
             self._good_s = begun_s
+
+    def _say(self, entries: list[Entry]) -> None:
+        if entries and self._tell is not None:
+            self._tell(entries)
 
     async def keep(self) -> None:
         """Look four times a second until cancelled."""

@@ -17,7 +17,7 @@ from jotgate.core.accounts import (
     TenantRecord,
 )
 from jotgate.core.certificates import CertificateName, read_subject
-from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID
+from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, RENEWED_CLIENT_ID
 from jotgate.core.faults import Fault, advice, shown
 from jotgate.core.grants import OFFLINE_ACCESS
 from jotgate.core.misplaced import holds_token
@@ -42,7 +42,7 @@ _NAMES_MAX: Final = 64
 _NAME_MAX: Final = 256
 _JWKS_BYTES_MAX: Final = 65_536
 # In the audit log, or in tokens.
-_RESERVED: Final = frozenset({"jotgate", CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID})
+_RESERVED: Final = frozenset({"jotgate", CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID, RENEWED_CLIENT_ID})
 _PATH_STEPS: Final = frozenset({".", ".."})  # RFC 3986 s5.2.4: clients take them out of a path
 _SHORT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII)
 _SHORT_FORM: Final = "1 to 128 letters, digits, '.', '_', '~' or '-', the first a letter or digit"

@@ -19,6 +19,10 @@ ACCESS_TOKEN_TYPE: Final = "at+jwt"
 CLI_CLIENT_ID: Final = "jotgate-cli"
 EPHEMERAL_CLIENT_ID: Final = "jotgate-realtime"
 """In secrets for the Realtime API that come of a token which was issued to no client of ours."""
+RENEWED_CLIENT_ID: Final = "jotgate-refresh"
+"""In tokens that a face has renewed, of an issuer that is none of ours: they came of no client."""
+RENEWED_LIFE_S: Final = 86_400
+"""So long such a token lives, or less: the document of the MCP daemon has it so."""
 LIFETIME_DEFAULT_S: Final = 3_600
 LIFETIME_MAX_S: Final = 31_536_000
 _NAME_MAX: Final = 256

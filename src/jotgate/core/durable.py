@@ -135,6 +135,10 @@ class IssuanceQuery(Struct, frozen=True, kw_only=True):
         return {name: value for name, value in given.items() if value is not None}
 
 
+CLOCKS_APART_S: Final = 2
+"""What the clocks of machines that share a store may differ by: what another has just done bears such a time."""
+
+
 class RevocationKind(StrEnum):
     """What a revocation speaks of."""
 
@@ -151,8 +155,9 @@ class Revocation(Struct, frozen=True):
     """That something no longer counts. `handle` names it among those of its kind.
 
     `before_s` None: altogether; else a watermark: what was issued then or earlier. After `expires_at_s` the row means
-    nothing, as everything that it speaks of has ended; None: never. `number` is 0 before it is kept; then the order
-    of numbers is the order in which revocations were committed, without gaps.
+    nothing, as everything that it speaks of has ended; None: never. `revoked_at_s` may be a time to come: until then it
+    means nothing yet. `number` is 0 before it is kept; then the order of numbers is the order in which revocations were
+    committed, without gaps.
     """
 
     kind: RevocationKind
@@ -168,12 +173,13 @@ class Revocation(Struct, frozen=True):
         check_texts(self)
 
     def covers(self, other: "Revocation") -> bool:
-        """Whether this one already says what another of the same kind and handle says."""
+        """Whether this one already says what another of the same kind and handle says, and says it as soon."""
+        soon = self.revoked_at_s <= other.revoked_at_s + CLOCKS_APART_S
         reaches = self.before_s is None or (other.before_s is not None and other.before_s <= self.before_s)
         lasts = self.expires_at_s is None or (
             other.expires_at_s is not None and other.expires_at_s <= self.expires_at_s
         )
-        return reaches and lasts
+        return soon and reaches and lasts
 
 
 class Versions(Struct, frozen=True):

@@ -17,6 +17,7 @@ from jotgate.core.key_life import OwnKeys
 from jotgate.core.kong_auth import KongAuthRules, let_in
 from jotgate.core.listen_texts import is_loopback
 from jotgate.core.mcp_daemon import McpDaemonRules
+from jotgate.core.mcp_daemon_tokens import renewed_here
 from jotgate.core.mcp_tools import EVERY, tool_scope
 from jotgate.core.preset_tables import face_part, names_in
 from jotgate.core.presets import Preset
@@ -97,7 +98,8 @@ def _issuers(preset: Preset, parts: FaceParts, config: Config) -> tuple[Issuer, 
     if isinstance(preset.rules, McpDaemonRules):
         # Within these the roles of the face decide, which know no scopes.
         tools = tuple(tool_scope(one.name, EVERY) for one in config.mcp.servers)
-        return tuple(replace(one, default_scopes=(*one.default_scopes, *tools)) for one in found)
+        made = tuple(renewed_here(one, parts.issuers[OURS].issuer) for one in found)
+        return tuple(replace(one, default_scopes=(*one.default_scopes, *tools)) for one in made)
     return found
 
 

@@ -106,7 +106,8 @@ class Issuer(Struct, frozen=True, kw_only=True):
     it. `readable` False: what is demanded could not be read, so that none of its tokens can be judged. `quota` is the
     claim that limits its tokens; None: none does. `installation` is the `iss` of this installation where it makes these
     tokens too, in the form of a face: as its own they are revoked, by the family and client that their `jti` names.
-    `status_lists`: what its tokens name in status lists is looked up.
+    `status_lists`: what its tokens name in status lists is looked up. `renewed_by` is the `iss` of this installation
+    where a face renews its tokens: those that it made name a family, and are met by its own names for them too.
     """
 
     name: str
@@ -129,3 +130,4 @@ class Issuer(Struct, frozen=True, kw_only=True):
     quota: QuotaClaim | None = None
     installation: str = ""
     status_lists: bool = False
+    renewed_by: str = ""

@@ -7,12 +7,26 @@ from msgspec import Struct
 
 from jotgate.core.problems import Problem, challenge_of, further_lines
 from jotgate.core.quota_answers import TOKEN_QUOTA_EXCEEDED, rfc3339
-from jotgate.errors import Code, JotgateError, McpMalformed, QuotaExceeded, RequestMalformed, TokenError, TokenMissing
+from jotgate.errors import (
+    Code,
+    GrantRefused,
+    JotgateError,
+    McpMalformed,
+    QuotaExceeded,
+    RefreshExpired,
+    RequestMalformed,
+    TokenError,
+    TokenExpired,
+    TokenMissing,
+    TokenRevoked,
+)
 
 TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
 UNAUTHORIZED: Final = "UNAUTHORIZED"
 FORBIDDEN: Final = "FORBIDDEN"
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_KNOWN: Final = b"X-Jotgate-Known: 1\r\n"
+_REFUSED: Final = 401
 _MESSAGES: Final = {
     Code.TOKEN_EXPIRED: "Token has expired",
     Code.SIGNATURE_INVALID: "Invalid signature",
@@ -78,6 +92,21 @@ def render_daemon(error: JotgateError, request_id: str) -> Problem:
     if challenge:
         lines += b"WWW-Authenticate: " + challenge + b"\r\n"
     return Problem(error.status, lines + further_lines(error), _encode(_Refused(request_id, tell_error(error))))
+
+
+def render_refresh(error: JotgateError, request_id: str) -> Problem:
+    """The same for who asks for a new token: 401 where the old one, or the refresh token, gets nothing.
+
+    Workers are told if nobody has guessed it, in a field that goes no further.
+    """
+    if not isinstance(error, GrantRefused):
+        problem = render_daemon(error, request_id)
+        known = isinstance(error, TokenExpired | TokenRevoked)
+        return msgspec.structs.replace(problem, lines=problem.lines + _KNOWN) if known else problem
+    late = isinstance(error, RefreshExpired)
+    message = "Token has expired" if late else f"Invalid token: {error.message}"
+    told = msgspec.structs.replace(tell_error(error), code=UNAUTHORIZED, message=message)
+    return Problem(_REFUSED, _LINES + (_KNOWN if error.known else b""), _encode(_Refused(request_id, told)))
 
 
 def _code_of(error: JotgateError) -> str:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from jotgate.core.accounts import DEFAULT_TENANT
-from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID
+from jotgate.core.claims import CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, RENEWED_CLIENT_ID
 from jotgate.core.heredity import read_inherited
 from jotgate.core.issuers import Issuer
 from jotgate.core.limit_texts import write_limit
@@ -27,7 +27,7 @@ from jotgate.core.revocations import ancestor_handle, token_handle
 Trait = Literal["subjects", "clients", "tenants", "roles", "issuers", "operations", "routes", "models", "tools"]
 """The members of a rule."""
 
-_NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID})
+_NO_CLIENTS: Final = frozenset({"", CLI_CLIENT_ID, EPHEMERAL_CLIENT_ID, PERSONAL_CLIENT_ID, RENEWED_CLIENT_ID})
 """Names in `client_id` that are of no client: what counts per client does not meet their tokens."""
 _NOTHING: Final[Set[str]] = frozenset()
 
@@ -137,7 +137,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "models": _some(model),
         "tools": _some(tool),
     }
-    tokens = (spender.token, *spender.ancestors)
+    tokens = (spender.token, *spender.ancestors, *_continued(spender, around))
     clients = [one for one in (spender.client_id, *sorted(had["clients"])) if one not in _NO_CLIENTS]
     holders: dict[Level, dict[str, str]] = {
         "token": {one: one for one in tokens},
@@ -154,6 +154,14 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         inherited.unreadable,
         around.daily.get(subject.name),
     )
+
+
+def _continued(spender: Spender, around: Surroundings) -> Iterable[str]:
+    """The tokens of another issuer that one goes on for which was renewed here: by what counts per token it is these.
+
+    Ours name in their limits what stands among their ancestors anyway, and families.
+    """
+    return () if spender.issuer == around.own_issuer else (one.of for one in spender.limits if one.of)
 
 
 def token_meters(spender: Spender) -> tuple[Meter, ...]:

@@ -18,7 +18,7 @@ from jotgate.core.logout import check_no_event, tells_of_events
 from jotgate.core.principals import USUAL, Principal, audience_set, find, read_identity, usual_identity
 from jotgate.core.revocations import names_of, reach_s
 from jotgate.core.status_references import read_reference
-from jotgate.core.token_limits import read_claimed
+from jotgate.core.token_limits import read_claimed, read_token_limits
 from jotgate.errors import (
     AlgorithmRefused,
     ClaimFault,
@@ -80,6 +80,7 @@ class TrustedIssuer:
         "_face",
         "_ours",
         "_quota",
+        "_renews",
         "_scopes",
         "_tells",
         "_usual",
@@ -108,6 +109,7 @@ class TrustedIssuer:
         self.own_name: Final = content.issuer if self._ours else content.installation
         self.reach_s: Final = reach_s(content.leeway_s) if self._ours or self._face else content.leeway_s
         self._quota = content.quota
+        self._renews = content.renewed_by
         self._tells = tells_of_events(content.types)
         self._expectation = Expectation(
             issuer=content.issuer or None,
@@ -126,7 +128,10 @@ class TrustedIssuer:
         """All that a token of this issuer can be met by: what is made here is, whatever its form, as what is ours."""
         if self._face:
             principal = structs.replace(principal, issuer=self.own_name)
-        return names_of(principal, self.own_name)
+        found = names_of(principal, self.own_name)
+        if self._renews and principal.family:
+            found += names_of(structs.replace(principal, issuer=self._renews), self._renews)
+        return found
 
     def drop_ended(self, now_s: float) -> None:
         """Let go of the keys whose time is over; asked when `ends_s` has come."""
@@ -203,8 +208,11 @@ class TrustedIssuer:
         if not LINEAGE_CLAIMS.isdisjoint(raw):
             lineage = read_lineage(raw, ours=ours)
         family, client_id = lineage.family, identity.client_id
-        if self._face:
+        limits = lineage.limits if self._quota is None else read_claimed(raw, self._quota)
+        if self._face or self._renews:
             family, client_id = read_name(claims.jti)
+            if self._renews and family:
+                limits += read_token_limits(raw)
         return Principal(  # by place, which costs half of what names do
             claims.iss or self.content.name,
             identity.subject,
@@ -227,7 +235,7 @@ class TrustedIssuer:
             lineage.may_act,
             lineage.confirmation,
             lineage.session,
-            lineage.limits if self._quota is None else read_claimed(raw, self._quota),
+            limits,
             read_reference(raw) if self.content.status_lists else None,
         )
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from heapq import heappop, heappush
+from math import inf
 from typing import Final
 
 from msgspec import Struct
 
 from jotgate.core.accounts import ClientRecord
-from jotgate.core.claims import LIFETIME_DEFAULT_S
-from jotgate.core.durable import IssuanceQuery, Revocation, RevocationKind
+from jotgate.core.claims import LIFETIME_DEFAULT_S, RENEWED_CLIENT_ID, RENEWED_LIFE_S
+from jotgate.core.durable import CLOCKS_APART_S, IssuanceQuery, Revocation, RevocationKind
 from jotgate.core.families import Family
 from jotgate.core.principals import Principal
 from jotgate.core.revocations import Dated, Entry, claim_of, entry_of, inherited_names, token_handle
@@ -44,10 +45,22 @@ class RevokedSet:
     `spares` says whether nothing is known of any of the names that it is given, those of `core.revocations.names_of`;
     it is one operation of a dictionary. What is not spared may be met by a watermark alone, or not: `check` says so.
     `growth` is another object after each addition, so that who was told once need not ask again until then. `last` is
-    the row of the store that was taken last, by which a store is known again whose numbers were given twice.
+    the row of the store that was taken last, by which a store is known again whose numbers were given twice. A row that
+    means nothing yet waits for its time.
     """
 
-    __slots__ = ("_before", "_by_minute", "_ends", "_followers", "_minutes", "cursor", "growth", "last", "spares")
+    __slots__ = (
+        "_before",
+        "_by_minute",
+        "_coming",
+        "_ends",
+        "_followers",
+        "_minutes",
+        "cursor",
+        "growth",
+        "last",
+        "spares",
+    )
 
     def __init__(self) -> None:
         self._ends: dict[str, int] = {}  # the minute from which on a name means nothing
@@ -55,6 +68,7 @@ class RevokedSet:
         self._by_minute: dict[int, list[str]] = {}
         self._minutes: list[int] = []  # a heap of the keys of the former
         self._followers: list[Callable[[Sequence[Entry]], None]] = []
+        self._coming: list[Revocation] = []
         self.cursor = 0
         self.last: Revocation | None = None
         self.growth = object()
@@ -67,13 +81,31 @@ class RevokedSet:
         """Have somebody told of what comes in from now on, after each addition; never of what was in before."""
         self._followers.append(told)
 
-    def take_rows(self, rows: Sequence[Revocation]) -> list[Entry]:
-        """Take rows of the store, which come in the order of their numbers. Returns them as entries."""
-        entries = [entry_of(row) for row in rows]
-        self.take(entries)
+    def take_rows(self, rows: Sequence[Revocation], now_s: float = inf) -> list[Entry]:
+        """Take rows of the store, which come in the order of their numbers. Returns those as entries that count now.
+
+        The others come with `take_due`. Whoever looks once, and does not follow, takes all for what counts.
+        """
+        begun_s = now_s + CLOCKS_APART_S
+        counting = [row for row in rows if row.revoked_at_s <= begun_s]
+        if len(counting) < len(rows):
+            self._coming += [row for row in rows if row.revoked_at_s > begun_s and row not in self._coming]
         if rows:
             self.last = rows[-1]
             self.cursor = self.last.number
+        return self._take_counting(counting)
+
+    def take_due(self, now_s: float) -> list[Entry]:
+        """Take those of earlier rows whose time has come. Returns them as entries."""
+        if not self._coming:
+            return []
+        due = [row for row in self._coming if row.revoked_at_s <= now_s]
+        self._coming = [row for row in self._coming if row.revoked_at_s > now_s]
+        return self._take_counting(due)
+
+    def _take_counting(self, rows: Sequence[Revocation]) -> list[Entry]:
+        entries = [entry_of(row) for row in rows]
+        self.take(entries)
         return entries
 
     def take(self, entries: Iterable[Entry]) -> None:
@@ -176,11 +208,13 @@ def _revoked(claim: str, got: str) -> TokenRevoked:
     return TokenRevoked(_MEANINGS[claim]).showing(claim, "one that was not revoked", got)
 
 
-def load_revocations(records: RevocationRecords) -> RevokedSet:
-    """All that the store says was revoked. Raises StoreUnavailable."""
+def load_revocations(records: RevocationRecords, now_s: float = inf) -> RevokedSet:
+    """All that the store says was revoked; `now_s` as for `RevokedSet.take_rows`. Raises StoreUnavailable."""
     revoked = RevokedSet()
-    while len(revoked.take_rows(records.revocations_after(revoked.cursor, PAGE))) == PAGE:
-        pass
+    while rows := records.revocations_after(revoked.cursor, PAGE):
+        revoked.take_rows(rows, now_s)
+        if len(rows) < PAGE:
+            break
     return revoked
 
 
@@ -205,7 +239,8 @@ def end_family(store: Store, family: Family, now_s: float, *, reason: str, actor
 def _last_end_s(store: Store, family: Family, now_s: int) -> int:
     """When the last access token of a family has ended, also one that is being issued right now."""
     client = store.account(ClientRecord, family.client_id)
-    last_s = now_s + (LIFETIME_DEFAULT_S if client is None else client.access_ttl_s)
+    usual_s = RENEWED_LIFE_S if family.client_id == RENEWED_CLIENT_ID else LIFETIME_DEFAULT_S
+    last_s = now_s + (usual_s if client is None else client.access_ttl_s)
     query, after = IssuanceQuery(live_at_s=now_s, family=family.family_id), ""
     while rows := store.find_issuances(query, after, PAGE):
         last_s = max(last_s, *(row.expires_at_s for row in rows))
@@ -266,9 +301,9 @@ class Revoker:
         """
         await self.revoke_tokens([Revocable(issuer, token_id, expires_at_s, subject)], reason=reason, actor=actor)
 
-    async def revoke_tokens(self, tokens: Sequence[Revocable], *, reason: str, actor: str) -> None:
-        """Revoke several as `revoke_token` does, all of them or none. Raises as it does."""
-        now_s = int(self._clock.now_s())
+    async def revoke_tokens(self, tokens: Sequence[Revocable], *, reason: str, actor: str, after_s: int = 0) -> None:
+        """Revoke several as `revoke_token` does, all of them or none; in so many seconds. Raises as it does."""
+        now_s = int(self._clock.now_s()) + after_s
         rows = [
             Revocation(
                 kind=RevocationKind.TOKEN,
@@ -282,7 +317,8 @@ class Revoker:
         ]
         await self._access.run(lambda store: store.revoke(rows))
         for one in tokens:
-            details = {"issuer": one.issuer, "jti": one.token_id, "reason": reason}
+            details: dict[str, str | int] = {"issuer": one.issuer, "jti": one.token_id, "reason": reason}
+            details |= {"after": after_s} if after_s else {}
             self._recorder.record("token.revoked", actor=actor, subject=one.subject, details=details)
         await self._look()
 

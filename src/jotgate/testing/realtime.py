@@ -1,18 +1,22 @@
 """A scripted upstream of the Realtime API and of the Responses API over WebSockets: it keeps what it was sent.
 
 `session.created` comes first. Each `response.create` is answered with a few events and the usage that its text asks for
-(`use:IN,OUT`); `input_audio_buffer.commit` has it begin a response by itself, as after the end of an utterance.
+(`use:IN,OUT`), or none (`mute`), or refused (`refuse`); `input_audio_buffer.commit` has it begin a response by itself,
+as after the end of an utterance.
 Of the Responses API it answers each `response.create` likewise, and goes on from those of the same connection alone.
 """
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+
+_MUTE: Final = "mute"
+_REFUSE: Final = "refuse"
 
 
 class RealtimeUpstream:
@@ -58,34 +62,36 @@ class RealtimeUpstream:
             event = json.loads(message)
             self.heard.append(event)
             previous = event.get("previous_response_id")
-            if previous is not None and previous not in made:
+            if event.get("instructions") == _REFUSE or (previous is not None and previous not in made):
                 await self._say(connection, "error", status=400, error={"code": "previous_response_not_found"})
                 continue
             made.append(f"resp_{len(self.heard)}")
             response = {"id": made[-1], "object": "response", "model": event["model"], "output": []}
-            usage = dict(zip(("input_tokens", "output_tokens"), _usage_of(event), strict=True))
-            usage["total_tokens"] = sum(usage.values())
             await self._say(connection, "response.created", response={**response, "status": "in_progress"})
             await self._say(connection, "response.output_text.delta", delta="Hello")
-            done = {**response, "status": "completed", "usage": usage}
+            done = {**response, "status": "completed", **_usage_of(event)}
             await self._say(connection, "response.completed", response=done)
 
     async def _respond(self, connection: ServerConnection, wanted: dict[str, Any]) -> None:
-        tokens_in, tokens_out = _usage_of(wanted)
+        if wanted.get("instructions") == _REFUSE:
+            await self._say(connection, "error", error={"code": "conversation_already_has_active_response"})
+            return
         await self._say(connection, "response.created", response={"id": "resp_1", "status": "in_progress"})
         await self._say(connection, "response.output_text.delta", delta="Hello")
-        usage = {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
-        await self._say(connection, "response.done", response={"id": "resp_1", "status": "completed", "usage": usage})
+        done = {"id": "resp_1", "status": "completed", **_usage_of(wanted)}
+        await self._say(connection, "response.done", response=done)
 
     async def _say(self, connection: ServerConnection, kind: str, **members: Any) -> None:
         await connection.send(json.dumps({"type": kind, "event_id": "event_1", **members}))
 
 
-def _usage_of(wanted: dict[str, Any]) -> tuple[int, int]:
-    """The tokens of input and output that a response is to use."""
+def _usage_of(wanted: dict[str, Any]) -> dict[str, Any]:
+    """What a response that is done has of the tokens that it is to use."""
     text = wanted.get("instructions", "")
+    if text == _MUTE:
+        return {}
     tokens_in, tokens_out = map(int, text[4:].split(",")) if text.startswith("use:") else (7, 5)
-    return tokens_in, tokens_out
+    return {"usage": {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}}
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from jotgate.assembly.pings import ping
 from jotgate.core.config import Config, Server, seconds
 from jotgate.core.issuer_checks import way_of
 from jotgate.core.issuer_compiler import iss_of
+from jotgate.core.mcp_tools import server_of
 from jotgate.core.status import Status, elsewhere, is_elsewhere
 from jotgate.core.upstream_orders import UpstreamAnswer
 from jotgate.core.upstream_tokens import TokenStanding
@@ -275,13 +276,14 @@ def check_upstream_tokens(
 ) -> Iterator[Check]:
     """How control gets the tokens of upstreams, as it says itself; a token is got by nobody else.
 
-    Those of presets are told too, which the settings here need not name. `lacks` is why there is none, by upstream;
+    Those of presets are told too, which the settings here need not name; those of MCP servers stand with these
+    (`assembly.mcp_checks`). `lacks` is why there is none, by upstream;
     None: that is not known.
     """
     entries = () if settings.config is None else settings.config.upstreams
     grants: dict[str, str] = {one.name: one.oauth.grant for one in entries if one.oauth is not None}
     standings = {} if running is None else {one.upstream: one for one in running.upstream_tokens}
-    for name in dict.fromkeys((*grants, *standings)):
+    for name in dict.fromkeys((*grants, *(one for one in standings if not server_of(one)))):
         standing = standings.get(name)
         grant = grants[name] if standing is None else standing.kind
         lack = None if lacks is None else lacks.get(name)

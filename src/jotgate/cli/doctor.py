@@ -59,7 +59,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         lambda: find_status(directory),
         lambda: ask_if_running(directory, "/upstreams", listing, UpstreamAnswer),
     )
-    checks = chain(general, _of_planes(arguments), _of_kong(arguments))
+    checks = chain(general, _of_mcp(arguments), _of_planes(arguments), _of_kong(arguments))
     if arguments.json:
         found = list(checks)
         sound = not any(check.state == "fault" for check in found)
@@ -69,6 +69,24 @@ def doctor(arguments: argparse.Namespace) -> int:
         return EXIT_FAILED
     say_next("jotgate up", arguments)
     return EXIT_OK
+
+
+def _of_mcp(arguments: argparse.Namespace) -> "Iterator[Check]":
+    """What is to be said of the MCP servers that the settings name."""
+    from jotgate.assembly.mcp_checks import look_at_mcp
+    from jotgate.cli.operator import ask_if_running, find_status
+    from jotgate.core.mcp_credential_orders import McpCredentialAnswer, McpCredentialOrder
+    from jotgate.core.mcp_orders import McpAnswer, McpOrder
+    from jotgate.stores.directory import DataDirectory
+    from jotgate.stores.settings import load_settings
+
+    directory = DataDirectory(data_directory(arguments))
+    yield from look_at_mcp(
+        load_settings(sources(arguments)),
+        lambda: find_status(directory),
+        lambda: ask_if_running(directory, "/mcp/tools", McpOrder(action="list"), McpAnswer),
+        lambda: ask_if_running(directory, "/mcp/credentials", McpCredentialOrder(action="list"), McpCredentialAnswer),
+    )
 
 
 def _of_kong(arguments: argparse.Namespace) -> "Iterator[Check]":

@@ -91,7 +91,8 @@ def show(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     hidden = next((one for one in answer.tools if one.state != "shown"), None)
     if hidden is not None and not arguments.json:
-        say_next(f"jotgate mcp approve {hidden.server} {hidden.tool}", arguments)
+        comment = " shows what is different and asks; with --yes it approves that at once"
+        say_next(f"jotgate mcp approve {hidden.server} {hidden.tool}", arguments, comment)
     return EXIT_OK
 
 
@@ -99,6 +100,7 @@ def approve(arguments: argparse.Namespace) -> int:
     """Show what has changed, and approve it."""
     server, names = arguments.server, tuple(dict.fromkeys(arguments.tool))
     answer = _ask(arguments, _order("list", server, names, definitions=True))
+    _check_server(answer, server)
     found = {one.tool: one for one in answer.tools}
     for name in names:
         if name not in found:
@@ -129,6 +131,7 @@ def forget(arguments: argparse.Namespace) -> int:
     """Forget what is known of tools."""
     server, names = arguments.server, tuple(dict.fromkeys(arguments.tool))
     answer = _ask(arguments, _order("list", server, names))
+    _check_server(answer, server)
     if not answer.tools:
         raise CommandError(f"no such tool of '{plain(server)}' was ever seen", hint="Look at 'jotgate mcp list'")
     what = "1 tool" if len(answer.tools) == 1 else f"{len(answer.tools)} tools"
@@ -177,8 +180,14 @@ def _ask(arguments: argparse.Namespace, order: "McpOrder") -> "McpAnswer":
 
 
 def _check_server(answer: "McpAnswer", server: str) -> None:
-    if all(one.name != server for one in answer.servers):
-        raise CommandError(f"the settings name no MCP server '{plain(server)}'", hint="Look at 'jotgate mcp list'")
+    """Refuse a name that neither the settings nor what is known of tools has. Raises CommandError."""
+    names = [one.name for one in answer.servers]
+    if server not in names:
+        none = "Write it into jotgate.toml: [[mcp.servers]] (docs/mcp.md)"
+        raise CommandError(
+            f"the settings name no MCP server '{plain(server)}'",
+            hint=f"Name one of: {', '.join(map(plain, names))}" if names else none,
+        )
 
 
 def _row(one: "ToolView") -> list[str]:

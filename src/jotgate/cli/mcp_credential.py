@@ -148,5 +148,5 @@ def _ask(arguments: argparse.Namespace, order: "McpCredentialOrder") -> "McpCred
 
 
 def _row(one: "McpCredentialView") -> list[str]:
-    state = f"connect again: {one.fault}" if one.fault else "good"
+    state = (one.fault if one.unused else f"connect again: {one.fault}") if one.fault else "good"
     return [one.server, one.holder or "(all callers)", one.kind, time_text(one.obtained_at_s), state]

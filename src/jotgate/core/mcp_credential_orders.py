@@ -40,7 +40,7 @@ class McpCredentialOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class McpCredentialView(Struct, frozen=True, kw_only=True):
     """What is kept for a server. `kind` is "secret" or "refresh token"; `fault` says why it is of no use any more.
 
-    Times are NumericDates.
+    `unused`: that is since the settings have no use for any. Times are NumericDates.
     """
 
     server: str
@@ -51,6 +51,7 @@ class McpCredentialView(Struct, frozen=True, kw_only=True):
     under_way_s: int | None = None
     fault: str = ""
     faulted_at_s: int | None = None
+    unused: bool = False
 
 
 class McpCredentialAnswer(Struct, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ class McpCredentialAnswer(Struct, frozen=True, kw_only=True):
 
 
 def credential_view(
-    record: UpstreamLogin, server: str, kind: Literal["secret", "refresh token"], fault: str
+    record: UpstreamLogin, server: str, kind: Literal["secret", "refresh token"], fault: str, *, unused: bool
 ) -> McpCredentialView:
     """What is kept as its operator sees it."""
     return McpCredentialView(
@@ -74,4 +75,5 @@ def credential_view(
         under_way_s=record.under_way_s,
         fault=fault,
         faulted_at_s=record.faulted_at_s,
+        unused=unused,
     )

@@ -4,7 +4,7 @@ A secret comes in and is kept sealed; none goes out. What cannot be recorded in 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -136,9 +136,10 @@ class McpCredentialDesk:
         ]
 
     def _view(self, record: UpstreamLogin, server: str, grant: TokenGrant | None) -> McpCredentialView:
-        fault = record.fault or self._kept.fault_of(record)
+        fault, unused = record.fault or self._kept.fault_of(record), False
         if grant is None or (grant.kind in OF_CALLERS) != bool(record.holder) or (record.origin == KEPT) != grant.keeps:
-            fault = _UNUSED
+            fault, unused = _UNUSED, True
         elif (record.client_id, record.token_url) != (grant.client_id, grant.token_url):
             fault = _ELSEWHERE
-        return credential_view(record, server, "secret" if record.origin == KEPT else "refresh token", fault)
+        kind: Literal["secret", "refresh token"] = "secret" if record.origin == KEPT else "refresh token"
+        return credential_view(record, server, kind, fault, unused=unused)

@@ -193,6 +193,8 @@ def test_the_upstream_of_a_preset_that_runs_is_told_though_the_settings_here_do_
     assert (own.name, own.state) == ("tokens u", "unknown")
     assert (found.name, found.state) == ("tokens coze", "fault")
     assert "the private key cannot be used" in found.text
+    of_mcp = replace(running, upstream_tokens=[replace(failing, upstream="mcp:mail")])
+    assert [one.name for one in check_upstream_tokens(settings, of_mcp, {})] == ["tokens u"], "those stand elsewhere"
 
 
 def test_a_login_that_lacks_is_a_fault_with_its_command(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def test_servers_are_listed_with_what_is_shown_and_hidden(run: Runner, capsys: p
         "team\thttps://team.example/mcp\tkept\tfirst-use\t0\t0",
         "desk\thttps://desk.example/mcp\tkept for each caller\tfirst-use\t0\t0",
     ]
-    assert "jotgate mcp approve wary drop" in told.err
+    assert "  next  jotgate mcp approve wary drop " in told.err
+    assert "with --yes it approves that at once" in told.err
     assert run("list", "files", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [(one["tool"], one["state"], one["read_only"]) for one in found["tools"]] == [
@@ -133,6 +134,8 @@ def test_what_is_forgotten_is_new_again(run: Runner, capsys: pytest.CaptureFixtu
     ("arguments", "said"),
     [
         (("list", "nowhere"), "the settings name no MCP server 'nowhere'"),
+        (("approve", "nowhere", "a"), "the settings name no MCP server 'nowhere'"),
+        (("forget", "nowhere", "--yes"), "  fix  Name one of: files, wary, team, desk"),
         (("approve", "files", "a", "--yes"), "no tool 'a' of a server 'files' was ever seen"),
         (("forget", "files", "--yes"), "no such tool of 'files' was ever seen"),
         (("credential", "set", "files"), "files"),

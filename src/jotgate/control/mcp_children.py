@@ -17,7 +17,8 @@ from jotgate.core.mcp_eras import INITIALIZE
 from jotgate.core.mcp_events import event_of
 from jotgate.core.mcp_messages import Message, read_message
 from jotgate.core.mcp_problems import error_body
-from jotgate.errors import JotgateError, McpMethodUnknown
+from jotgate.core.mcp_reader import Members, find_members, find_number
+from jotgate.errors import JotgateError, McpMethodUnknown, UpstreamTorn
 from jotgate.services.mcp_bridge import Bridge, ChildGone
 
 _OF_EDGE: Final = b"x-jotgate-peer"
@@ -26,18 +27,6 @@ _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = (b"content-type", b"text/event-stream")
 _STATUS_OF: Final = {-32601: 404, -32602: 400, -32020: 400, -32021: 400, -32022: 400}
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class _Error(msgspec.Struct, frozen=True):
-    code: int = 0
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    method: str = ""
-    error: _Error | None = None
-
-
-_decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
 def children_mount(find: Callable[[str], Bridge | None]) -> Mount:
@@ -113,18 +102,18 @@ async def _send_all(lines: AsyncGenerator[bytes, None], send: Send, *, at_once: 
         await _begin_stream(send)
     try:
         async for line in lines:
-            answer = _decode(line)
-            if not streams and not answer.method:
+            answer = find_members(line) or {}
+            if not streams and "method" not in answer:
                 await _whole(send, _status_of(answer), line, _JSON)
                 return
             if not streams:
                 await _begin_stream(send)
             streams = True
             await send({"type": "http.response.body", "body": event_of(line), "more_body": True})
-    except ChildGone:
+    except (ChildGone, UpstreamTorn):
         if not streams:
             raise
-        return  # The stream breaks off, as the child has.
+        return  # The stream breaks off, as the answer has.
     finally:
         await lines.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -135,9 +124,14 @@ async def _begin_stream(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
-def _status_of(answer: _Answer) -> int:
-    """The status of a whole answer, as a stateless server has it."""
-    return 200 if answer.error is None else _STATUS_OF.get(answer.error.code, 200)
+def _status_of(answer: Members) -> int:
+    """The status of a whole answer, as a stateless server has it. Raises UpstreamTorn for an error that is none."""
+    if "error" not in answer:
+        return 200
+    code = find_number((find_members(answer["error"]) or {}).get("code"))
+    if code is None:
+        raise UpstreamTorn("the server's process has answered with an error that is none")
+    return _STATUS_OF.get(code, 200)
 
 
 async def _read(receive: Receive) -> bytes:

@@ -10,13 +10,16 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from jotgate.core.mcp_eras import CACHEABLE, Conversation, Members, to_legacy_result, to_stateless_result
+from jotgate.core.mcp_eras import CACHEABLE, Conversation, to_legacy_result, to_stateless_result
+from jotgate.core.mcp_reader import Members, find_members, read_message_of_server
 from jotgate.errors import UpstreamTorn
 
 Translation = Literal["none", "to-stateless", "to-legacy", "to-shared"]
 """Into which era an answer is put; `to-shared`: it stays in the older one, and comes of a session of many callers."""
 Sift = Callable[[Raw], Raw]
 """Takes the items of a list and gives back those that the caller is shown."""
+Unasked = Callable[[Members], Members]
+"""Takes the members of a result of which nobody knows the request; gives back what stands in place of `result`."""
 
 _PRIVATE: Final = Raw(b'"private"')
 _SOON: Final = Raw(b"0")
@@ -25,7 +28,6 @@ _NEEDS_INPUT: Final = Raw(
     b'{"code":-32603,"message":"this tool asks its caller for something, which clients of the stateless revision alone '
     b'can be asked: use one that speaks 2026-07-28"}'
 )
-_decode: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -40,7 +42,7 @@ class Rewriting(Struct, frozen=True):
 
     It was sent under the id `sent` and comes back under `identity`; so does its progress under `sent_token` and
     `token`. `server` is who answers, where the era is another. `listing` is the member of a result that `sift` shows a
-    part of.
+    part of. Where `unasked` is there, what comes may be the answer to any request of the session.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Rewriting(Struct, frozen=True):
     server: Conversation | None = None
     listing: str = ""
     sift: Sift | None = None
+    unasked: Unasked | None = None
     stateless: bool = False
 
 
@@ -61,15 +64,17 @@ def rewrite(data: bytes, how: Rewriting) -> bytes | Asked | None:
     Raises:
         UpstreamTorn: it is no message.
     """
-    try:
-        members = _decode(data)
-        if "method" in members:
-            return _of_server(members, how)
-        if "result" in members:
-            found = _result(_decode(members["result"]), how)
-            members = {**{name: raw for name, raw in members.items() if name != "result"}, **found}
-    except msgspec.DecodeError:
-        raise UpstreamTorn("the server's answer is no JSON-RPC message") from None
+    members = read_message_of_server(data)
+    if members is None:
+        raise UpstreamTorn("the server's answer is no JSON-RPC message")
+    if "method" in members:
+        return _of_server(members, how)
+    if "result" in members:
+        result = find_members(members["result"])
+        if result is None:
+            raise UpstreamTorn("the result of the server's answer is not an object")
+        found = _result(result, how) if how.unasked is None else how.unasked(result)
+        members = {**{name: raw for name, raw in members.items() if name != "result"}, **found}
     if how.identity is not None:
         members["id"] = how.identity
     return _encode(members)
@@ -84,7 +89,7 @@ def _of_server(members: Members, how: Rewriting) -> bytes | Asked | None:
         return _encode(members)  # It is on the stream of this request alone, and is about it.
     method = bytes(members["method"])
     if method == b'"notifications/progress"' and how.token is not None and "params" in members:
-        params = _decode(members["params"])
+        params = find_members(members["params"]) or {}
         if params.get("progressToken") == how.sent_token:
             return _encode({**members, "params": Raw(_encode({**params, "progressToken": how.token}))})
     return None

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.mcp_operations import McpMethod, find_method
+from jotgate.core.mcp_reader import Members, find_members
 from jotgate.errors import McpMethodAbsent, McpMethodUnknown
 
 Era = Literal["stateless", "legacy"]
@@ -48,11 +49,9 @@ _OF_PROTOCOL: Final = "io.modelcontextprotocol/"
 _UNSHARED: Final = frozenset({"logging", "tasks"})
 """What a server offers to one session, and not to callers who share it."""
 _encode: Final = msgspec.json.Encoder().encode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _COMPLETE: Final = Raw(b'"complete"')
 _PRIVATE: Final = Raw(b'"private"')
 _NO_TIME: Final = Raw(b"0")
-Members = dict[str, Raw]
 
 
 class Conversation(Struct, frozen=True):
@@ -150,7 +149,4 @@ def _shareable(capabilities: Raw, *, subscribe: bool) -> Raw:
 
 
 def _inner(raw: Raw | None) -> Members:
-    try:
-        return {} if raw is None else _decode_members(raw)
-    except msgspec.DecodeError:
-        return {}
+    return find_members(raw) or {}

@@ -29,6 +29,7 @@ VERSION_FIELD: Final = b"mcp-protocol-version"
 METHOD_FIELD: Final = b"mcp-method"
 NAME_FIELD: Final = b"mcp-name"
 SESSION_FIELD: Final = b"mcp-session-id"
+LAST_EVENT_FIELD: Final = b"last-event-id"
 
 _SENTINEL: Final = re.compile(rb"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=")
 _VISIBLE: Final = re.compile(rb"[\t\x20-\x7e]*")

@@ -71,6 +71,15 @@ def render_mcp(
 
 def error_body(error: JotgateError, request_id: str = "", identity: Raw | None = None) -> bytes:
     """The JSON-RPC response alone, as it also stands in a stream."""
+    return _encode(_Response(_error(error, request_id), UNSET if identity is None else identity))
+
+
+def error_member(error: JotgateError, request_id: str = "") -> Raw:
+    """The `error` of such a response."""
+    return Raw(_encode(_error(error, request_id)))
+
+
+def _error(error: JotgateError, request_id: str) -> _Error:
     message = error.message
     if request_id and isinstance(error, TokenError) and not isinstance(error, TokenMissing):
         message += f" (request {request_id})"
@@ -83,7 +92,7 @@ def error_body(error: JotgateError, request_id: str = "", identity: Raw | None =
         requested=error.requested if isinstance(error, McpVersionUnsupported) else "",
         quota=told(error.standing) if isinstance(error, QuotaExceeded) else UNSET,
     )
-    return _encode(_Response(_Error(rpc_code(error), message, found), UNSET if identity is None else identity))
+    return _Error(rpc_code(error), message, found)
 
 
 def rpc_code(error: JotgateError) -> int:

@@ -1,23 +1,24 @@
 """Asks an MCP server something whose whole answer is waited for: what it is, a session, its tools."""
 
 import asyncio
+import re
 from typing import Final
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from jotgate.core.calls import Outbound, Request, ResponseHead
 from jotgate.core.mcp_events import EventCutter, data_of
 from jotgate.core.mcp_messages import SESSION_FIELD
+from jotgate.core.mcp_reader import Members, find_members, find_number, find_text
 from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamError, UpstreamTimeout, UpstreamTorn
-from jotgate.gateway.headers import content_type
+from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.relay import EVENT_STREAM
 from jotgate.gateway.world import Place
 from jotgate.ports import UpstreamExchange
 
-_decode: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-Members = dict[str, Raw]
+_ERRORS: Final = 400
+_VERSION: Final = re.compile(r"[\x21-\x7e]{0,64}")
 
 
 class Asker(Struct, frozen=True):
@@ -45,18 +46,25 @@ class Reply(Struct, frozen=True):
     def error_code(self) -> int | None:
         """The code of its error, if it is one."""
         error = members_of(self.message, "error")
-        try:
-            return None if error is None else msgspec.json.decode(error.get("code", b""), type=int)
-        except msgspec.DecodeError:
-            return None
+        return None if error is None else find_number(error.get("code"))
 
 
 def members_of(message: Members | None, name: str) -> Members | None:
     """The members of a member that is an object."""
-    try:
-        return None if message is None or name not in message else _decode(message[name])
-    except msgspec.DecodeError:
-        return None
+    return None if message is None else find_members(message.get(name))
+
+
+def read_version(result: Members) -> str:
+    """The version that a server of the older era has agreed on; empty: it says none.
+
+    Raises:
+        UpstreamTorn: it says something that is no version, and could not stand in a header.
+    """
+    raw = result.get("protocolVersion")
+    version = "" if raw is None else find_text(raw)
+    if version is None or not _VERSION.fullmatch(version):
+        raise UpstreamTorn("the server's 'protocolVersion' is none")
+    return version
 
 
 async def ask(place: Place, asker: Asker, outbound: Outbound, bytes_max: int) -> Reply:
@@ -95,6 +103,9 @@ class _Gathering:
             return
         if head is not None:
             self._head = head
+            if has_coding(head.headers) and head.status < _ERRORS:
+                self.whole.set_exception(UpstreamTorn("the server's answer has a Content-Encoding, unasked"))
+                return
             if content_type(head.headers) == EVENT_STREAM:
                 self._cutter = EventCutter(self._bytes_max)
         self._size += len(piece)
@@ -120,8 +131,13 @@ class _Gathering:
             return
         for event in events:
             data = data_of(event)
-            message = _read(data) if data else None
-            if message is not None and "method" not in message:
+            if not data:
+                continue
+            message = find_members(data)
+            if message is None:
+                self.whole.set_exception(UpstreamTorn("an event of the server's answer is no message"))
+                return
+            if "method" not in message:
                 self._finish(data)
                 return
         if complete:
@@ -131,11 +147,4 @@ class _Gathering:
         assert self._head is not None, "a body follows a head"
         headers = tuple(self._head.headers)
         session = next((value.decode("latin-1") for name, value in headers if name == SESSION_FIELD), "")
-        self.whole.set_result(Reply(self._head.status, _read(body), session, headers, body))
-
-
-def _read(body: bytes) -> Members | None:
-    try:
-        return _decode(body) if body else None
-    except msgspec.DecodeError:
-        return None
+        self.whole.set_result(Reply(self._head.status, find_members(body), session, headers, body))

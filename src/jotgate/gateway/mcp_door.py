@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from jotgate.core.listen_texts import is_loopback
+from jotgate.core.mcp_answers import Rewriting
 from jotgate.core.mcp_eras import CANCELLED, DISCOVER, INITIALIZE, LISTEN, SUPPORTED, Era, discovered, method_of
 from jotgate.core.mcp_messages import (
+    LAST_EVENT_FIELD,
     SESSION_FIELD,
     VERSION_FIELD,
     Message,
@@ -24,6 +26,7 @@ from jotgate.core.mcp_messages import (
     unsupported,
 )
 from jotgate.core.mcp_operations import RESPONSE, STREAM, TOOLS_CALL, TOOLS_LIST, McpMethod, find_method
+from jotgate.core.mcp_reader import find_list
 from jotgate.core.mcp_servers import ALL_SERVERS, McpServer, server_of, unknown_server
 from jotgate.core.mcp_sessions import open_session
 from jotgate.core.mcp_tools import read_tools
@@ -36,6 +39,7 @@ from jotgate.errors import (
     MethodRefused,
     OriginRefused,
     UpstreamError,
+    UpstreamTorn,
 )
 from jotgate.gateway.headers import content_type
 from jotgate.gateway.mcp_access import Access, expect_tool, permit_method, permit_tool, require_audience, show_tools
@@ -47,6 +51,7 @@ from jotgate.gateway.mcp_peers import Peer
 from jotgate.gateway.mcp_relay import Plan
 from jotgate.gateway.mcp_shared import plan_shared
 from jotgate.gateway.mcp_talk import Talk, plan_passed, plan_to_stateless
+from jotgate.gateway.mcp_unasked import show_unasked
 from jotgate.gateway.plain_answers import Opened
 from jotgate.mcp_refusals import RPC_INVALID_REQUEST
 from jotgate.ports import Caller, Running
@@ -57,7 +62,6 @@ _NOTIFY: Final = "mcp.notify"
 _ANY_STREAM: Final = McpMethod("", STREAM, "any")
 _NOTHING: Final[dict[str, Raw]] = {}
 _NO_MESSAGE: Final = Message({}, None, "", {}, {})
-_decode: Final = msgspec.json.Decoder().decode
 
 
 class McpDoor:
@@ -192,13 +196,31 @@ class McpDoor:
         )
         assert talk.session is not None
         if talk.session.upstream:
-            settled = self._settled(talk)
-            plan = plan_passed(talk, settled)
-            waits = opened.request.method == b"GET"
-            return start(self._means, talk, msgspec.structs.replace(plan, body=b"", waits=waits))
+            replays = opened.request.method == b"GET" and LAST_EVENT_FIELD in opened.request.headers
+            if replays and not self._means.book.known(server.name):
+                return later(self._means, opened, caller, self._learn_for_stream(talk))
+            return self._open_stream(talk)
         if opened.request.method == b"GET":
             return self.news.listen(talk)
         raise MethodRefused("GET, POST", "a session with this server is held by nobody, and need not be ended")
+
+    async def _learn_for_stream(self, talk: Talk) -> Running | None:
+        """Learn the server's tools, of which nothing else could be shown where a list of them is said again."""
+        tools = await talk.peer.list_tools(talk.place, talk.asker)
+        await self._means.book.learn(talk.server.name, tools)
+        return self._open_stream(talk)
+
+    def _open_stream(self, talk: Talk) -> Running | None:
+        plan = plan_passed(talk, self._settled(talk))
+        waits = talk.opened.request.method == b"GET"
+        how = Rewriting("", unasked=partial(self._show_unasked, talk)) if waits else None
+        return start(self._means, talk, msgspec.structs.replace(plan, body=b"", how=how, waits=waits))
+
+    def _show_unasked(self, talk: Talk, result: dict[str, Raw]) -> dict[str, Raw]:
+        """What the caller is shown of a result on such a stream, by what is so when it comes."""
+        opened, server = talk.opened, talk.server
+        access = Access(opened.request, opened.principal, opened.world, server.name, self._means.clock.now_s())
+        return show_unasked(access, self._means.book.known(server.name), result)
 
     # What is decided of a message
 
@@ -246,8 +268,10 @@ class McpDoor:
 
     def _sift(self, opened: Opened, server: McpServer, items: Raw) -> Raw:
         """The tools of a list that the caller is shown, by name."""
-        found: object = _decode(items)
-        tools, _ = read_tools(server.name, found if isinstance(found, list) else [])
+        found = find_list(items)
+        if found is None:
+            raise UpstreamTorn("the server does not tell its tools")
+        tools, _ = read_tools(server.name, found)
         self._means.book.saw(server.name, tools)
         shown = show_tools(self._access(opened, server), tools, self._means.book.known(server.name))
         return encode([Raw(tool.definition) for tool in shown])

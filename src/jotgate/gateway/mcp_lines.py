@@ -3,13 +3,13 @@
 from typing import Final
 
 from jotgate.core.calls import Request
-from jotgate.core.mcp_messages import SESSION_FIELD
+from jotgate.core.mcp_messages import LAST_EVENT_FIELD, SESSION_FIELD
 from jotgate.gateway.headers import request_id_line
 
 _EITHER: Final = b"application/json, text/event-stream"
 _TRACES: Final = (b"traceparent", b"tracestate")
-# `Last-Event-ID` is none of them: what a server says again on another stream would pass as nobody was to see it.
 _LEGACY: Final = (b"mcp-protocol-version",)
+_STREAM: Final = (*_LEGACY, LAST_EVENT_FIELD)
 _STATELESS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 _PARAM: Final = b"mcp-param-"
 
@@ -36,7 +36,8 @@ def param_lines(request: Request) -> bytes:
 
 def legacy_passed(request: Request, session: str) -> bytes:
     """Those of a message in a session that its server has given."""
-    lines = base_lines(request) + _passed(request, _LEGACY)
+    # What is said again on a stream is sifted there (gateway.mcp_unasked); the answer to a POST is not looked at so.
+    lines = base_lines(request) + _passed(request, _STREAM if request.method == b"GET" else _LEGACY)
     return lines + b"%b: %b\r\n" % (SESSION_FIELD, session.encode("latin-1")) if session else lines
 
 

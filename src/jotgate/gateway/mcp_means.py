@@ -8,13 +8,14 @@ from msgspec import Raw, Struct
 
 from jotgate.core.calls import Body, Outbound
 from jotgate.core.mcp_messages import SESSION_FIELD, Message
+from jotgate.core.mcp_reader import Members
 from jotgate.core.mcp_servers import McpServer
 from jotgate.core.operations import Operation
 from jotgate.core.policies import Allow
 from jotgate.errors import JotgateError, NotReady, UpstreamError
 from jotgate.gateway.admission import Call
 from jotgate.gateway.headers import request_id_line
-from jotgate.gateway.mcp_asking import Asker, Members, ask
+from jotgate.gateway.mcp_asking import Asker, ask
 from jotgate.gateway.mcp_book import ToolBook
 from jotgate.gateway.mcp_metering import McpMetering, settle
 from jotgate.gateway.mcp_peers import Peers

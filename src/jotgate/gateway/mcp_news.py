@@ -9,12 +9,13 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.mcp_eras import LISTEN, STATELESS, Conversation
 from jotgate.core.mcp_events import EventCutter, data_of, event_of
 from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, SUBSCRIPTION_KEY, VERSION_KEY
+from jotgate.core.mcp_reader import find_members, find_text
 from jotgate.core.routes import Upstream
 from jotgate.errors import UpstreamError, UpstreamTorn
 from jotgate.gateway.headers import content_type
@@ -43,27 +44,22 @@ _KNOW_S: Final = 5.0
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Told(Struct, frozen=True):
-    method: str = ""
-
-
-_decode: Final = msgspec.json.Decoder(_Told).decode
-
-
 class Listening:
-    """One stream on which a caller is told (ports.UpstreamExchange). Mutable: the feeds that it hears of.
+    """One stream on which a caller is told (ports.UpstreamExchange). Mutable: its feeds, what it missed.
 
     `wants` are the methods that it is told; `subscription` is the id of the request that asked for it, where a client
     of the stateless revision did.
     """
 
-    __slots__ = ("_feeds", "relay", "subscription", "wants")
+    __slots__ = ("_feeds", "_missed", "_paused", "relay", "subscription", "wants")
 
     def __init__(self, wants: frozenset[str], subscription: Raw | None) -> None:
         self.wants = wants
         self.subscription = subscription
         self.relay: McpRelay | None = None
         self._feeds: list[Feed] = []
+        self._paused = False
+        self._missed: dict[str, None] = {}
 
     @property
     def written(self) -> bool:
@@ -76,8 +72,10 @@ class Listening:
         feed.listeners[self] = None
 
     def tell(self, method: str) -> None:
-        """Tell the caller."""
-        if self.relay is not None and method in self.wants:
+        """Tell the caller; one that does not read is told each thing once when it reads again."""
+        if self._paused and method in self.wants:
+            self._missed[method] = None
+        elif self.relay is not None and method in self.wants:
             self.relay.received(None, event_of(self.event(method)), False)
 
     def event(self, method: str) -> bytes:
@@ -98,10 +96,15 @@ class Listening:
         return "over"
 
     def pause(self) -> None:
-        """What is told is short, and nobody is slowed down for it."""
+        """The caller does not read: hold what it is told, in no more room than one place for each method."""
+        self._paused = True
 
     def resume(self) -> None:
-        """The same."""
+        """Tell it what it has missed."""
+        self._paused = False
+        missed, self._missed = self._missed, {}
+        for method in missed:
+            self.tell(method)
 
 
 class Feed:
@@ -155,13 +158,11 @@ class Feed:
         self._exchange = None
 
     def _tell(self, data: bytes) -> None:
-        try:
-            method = _decode(data).method if data else ""
-        except msgspec.DecodeError:
-            return
+        members = find_members(data) if data else None
+        method = None if members is None else find_text(members.get("method"))
         if method == _TOOLS:
             self.peer.stale_tools()
-        if method in _KINDS:
+        if method is not None and method in _KINDS:
             for listening in tuple(self.listeners):
                 listening.tell(method)
 
@@ -243,10 +244,7 @@ async def _know(feed: Feed) -> None:
 
 def _wanted(raw: Raw | None) -> frozenset[str]:
     """What a filter asks for, of what can be told here."""
-    try:
-        asked = {} if raw is None else msgspec.json.decode(raw, type=dict[str, Raw])
-    except msgspec.DecodeError:
-        asked = {}
+    asked = find_members(raw) or {}
     return frozenset(method for method, member in _KINDS.items() if bytes(asked.get(member, b"")) == b"true")
 
 

@@ -14,7 +14,7 @@ from jotgate.core.mcp_eras import Conversation, agreed_version, initialized
 from jotgate.core.mcp_messages import Message, write_message
 from jotgate.core.mcp_sessions import NONCE_BYTES, Session, seal_session
 from jotgate.errors import McpMalformed, UpstreamFailed, UpstreamRefused
-from jotgate.gateway.mcp_asking import Reply, ask
+from jotgate.gateway.mcp_asking import Reply, ask, read_version
 from jotgate.gateway.mcp_lines import legacy_passed
 from jotgate.gateway.mcp_means import Means, later, tell_body
 from jotgate.gateway.mcp_talk import Talk
@@ -70,7 +70,7 @@ class Openings:
 
     def _pass(self, talk: Talk, reply: Reply) -> None:
         """Tell the client what the server said, and of the session that it gave."""
-        version = msgspec.json.decode((reply.result or {}).get("protocolVersion", b'""'), type=str)
+        version = read_version(reply.result or {})
         lines = b""
         if reply.session:
             lines = _session_line(self._means, talk.opened, Session(version, reply.session), talk.server.name)

@@ -16,11 +16,12 @@ from jotgate import __version__
 from jotgate.core.calls import Outbound
 from jotgate.core.mcp_eras import DISCOVER, INITIALIZE, INITIALIZED, LEGACY, STATELESS, Conversation, Era
 from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, VERSION_KEY, encode
+from jotgate.core.mcp_reader import Members, find_list, find_members
 from jotgate.core.mcp_servers import McpServer
 from jotgate.core.mcp_tools import Tool, read_tools
 from jotgate.core.principals import Principal
 from jotgate.errors import UpstreamFailed, UpstreamRefused, UpstreamTorn
-from jotgate.gateway.mcp_asking import Asker, Members, Reply, ask
+from jotgate.gateway.mcp_asking import Asker, Reply, ask, read_version
 from jotgate.gateway.world import Place
 from jotgate.ports import Clock
 
@@ -34,8 +35,6 @@ _CLIENT: Final = encode({"name": "jotgate", "version": __version__})
 _REFUSED: Final = frozenset({401, 403, 407})
 _FAILED: Final = 500
 _encode: Final = msgspec.json.Encoder().encode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_any: Final = msgspec.json.Decoder().decode
 _Found = TypeVar("_Found")
 
 
@@ -145,9 +144,10 @@ class Peer:
                 raise UpstreamFailed("the server fails when it is asked what it is")
             return None
         versions = result.get("supportedVersions", Raw(b"[]"))
-        if not set(STATELESS) & set(map(str, _list_of(versions))):
+        if not set(STATELESS) & set(map(str, find_list(versions) or ())):
             return None
-        info = result.get("serverInfo") or _meta_of(result).get("io.modelcontextprotocol/serverInfo") or _EMPTY
+        meta = find_members(result.get("_meta")) or {}
+        info = result.get("serverInfo") or meta.get("io.modelcontextprotocol/serverInfo") or _EMPTY
         capabilities, said = result.get("capabilities", _EMPTY), result.get("instructions")
         return Conversation("stateless", STATELESS[0], capabilities, info, said)
 
@@ -158,7 +158,7 @@ class Peer:
         result = reply.result
         if result is None:
             raise UpstreamFailed("the server answers neither server/discover nor initialize")
-        version = _text(result.get("protocolVersion")) or LEGACY[-1]
+        version = read_version(result) or LEGACY[-1]
         found = Conversation(
             "legacy",
             version,
@@ -201,7 +201,10 @@ class Peer:
             reply = await self.request(place, asker, "tools/list", params)
             if reply.result is None:
                 raise UpstreamTorn("the server does not tell its tools")
-            items += _list_of(reply.result.get("tools", Raw(b"[]")))
+            found = find_list(reply.result.get("tools", Raw(b"[]")))
+            if found is None:
+                raise UpstreamTorn("the server does not tell its tools")
+            items += found
             cursor = reply.result.get("nextCursor")
             if cursor is None or bytes(cursor) == b"null":
                 break
@@ -257,28 +260,6 @@ def stateless_lines(method: str, name: bytes = b"") -> bytes:
 
 def _request(identity: Raw, method: str, params: Raw) -> bytes:
     return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
-
-
-def _list_of(raw: Raw) -> list[object]:
-    try:
-        found: object = _decode_any(raw)
-    except msgspec.DecodeError:
-        return []
-    return found if isinstance(found, list) else []
-
-
-def _meta_of(result: Members) -> Members:
-    try:
-        return msgspec.json.decode(result.get("_meta", b"{}"), type=dict[str, Raw])
-    except msgspec.DecodeError:
-        return {}
-
-
-def _text(raw: Raw | None) -> str:
-    try:
-        return "" if raw is None else _decode_text(raw)
-    except msgspec.DecodeError:
-        return ""
 
 
 def _look_at(task: "asyncio.Task[_Found]") -> None:

@@ -16,7 +16,7 @@ from jotgate.core.mcp_problems import render_mcp
 from jotgate.core.problems import Problem
 from jotgate.errors import JotgateError, UpstreamError, UpstreamTorn
 from jotgate.gateway.admission import Call
-from jotgate.gateway.headers import content_type, request_id_line
+from jotgate.gateway.headers import content_type, has_coding, request_id_line
 from jotgate.gateway.relay import EVENT_STREAM, Relay
 from jotgate.ports import Caller, Clock
 
@@ -24,7 +24,9 @@ _TO_CALLER: Final = frozenset({b"content-type", b"content-encoding", b"cache-con
 _UNBUFFERED: Final = b"X-Accel-Buffering: no\r\n"
 _MISSING: Final = 404
 _NOTHING_MORE: Final = 202
+_ERRORS: Final = 400
 _JSON: Final = b"application/json"
+_OF_BODY: Final = frozenset({b"content-type", b"content-encoding"})
 _ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
 
 
@@ -154,24 +156,36 @@ class McpRelay(Relay):
 
     def _rewrite(self, how: Rewriting, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
         if head is not None:
-            if content_type(head.headers) == EVENT_STREAM:
+            fault, streams = _fault_of(head.headers), content_type(head.headers) == EVENT_STREAM
+            if fault and head.status >= _ERRORS:
+                self._pass_status(head)
+                return
+            if fault and (piece or streams):
+                raise UpstreamTorn(fault)
+            if streams:
                 self._cutter = EventCutter(self._plan.message_bytes)
                 head = ResponseHead(head.status, head.headers, None)
-            elif content_type(head.headers) == _JSON or how.sift is not None:
+            else:
                 self._held = (head, [])
-            # What is neither passes, unless it may be a list of which the caller is shown a part.
-        if self._held is not None:
+        if self._cutter is None:
             self._gather(how, piece, complete)
-        elif self._cutter is None:
-            self._pass(head, piece, complete)
         else:
             self._pass_events(self._cutter, how, head, piece, complete)
 
+    def _pass_status(self, head: ResponseHead) -> None:
+        """Tell the caller the status of an error whose text nobody here can read, without that text."""
+        exchange = self.exchange
+        fields = [field for field in head.headers if field[0] not in _OF_BODY]
+        super().received(ResponseHead(head.status, fields, 0), b"", True)
+        if exchange is not None:
+            exchange.abort()
+
     def _gather(self, how: Rewriting, piece: bytes, complete: bool) -> None:
-        assert self._held is not None
+        if self._held is None:
+            raise UpstreamTorn("the server's answer has a body and no head")
         head, pieces = self._held
-        if piece and content_type(head.headers) != _JSON:
-            raise UpstreamTorn("the server's list is neither JSON nor a stream of events")
+        if piece and (fault := _fault_of(head.headers)):
+            raise UpstreamTorn(fault)
         pieces.append(piece)
         self._touched_s = self._clock.monotonic_s()
         if sum(map(len, pieces)) > self._plan.message_bytes:
@@ -219,6 +233,14 @@ class McpRelay(Relay):
     def _render(self, error: JotgateError) -> Problem:
         request_id = self.call.request.request_id
         return render_mcp(error, request_id, self._plan.metadata_url, self._plan.identity)
+
+
+def _fault_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """Why a body with these headers could not be read, and so not be sifted; empty: it can be."""
+    if has_coding(headers):
+        return "the server's answer has a Content-Encoding, for which it was not asked"
+    readable = content_type(headers) in (_JSON, EVENT_STREAM)
+    return "" if readable else "the server's answer is neither JSON nor a stream of events"
 
 
 def _go_nowhere(relay: Relay) -> bool:  # noqa: ARG001 - a message goes to its own server or to none

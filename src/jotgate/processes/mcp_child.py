@@ -18,6 +18,7 @@ from jotgate.processes.offspring import describe_end
 from jotgate.services.mcp_bridge import ChildGone, Hearing
 
 _MODULE: Final = "jotgate.processes.mcp_launcher"
+_PYTHON: Final = "jotgate.processes.python_tools"
 _LINE_CHARS_MAX: Final = 1_000
 _LEAVE_S: Final = 2.0
 _JOURNAL: Final = logging.getLogger("jotgate")
@@ -75,22 +76,29 @@ class ChildProcess:
             os.killpg(self._process.pid, number)
 
     async def _read_output(self) -> None:
+        try:
+            while line := await self._read_line():
+                if line.strip():
+                    self._hearing.heard(line.rstrip(b"\r\n"))
+        finally:  # Whatever has ended this: a server whom nobody hears can say nothing any more.
+            self._signal(signal.SIGKILL)
+            status = await self._process.wait()
+            if not self._closing:
+                self._hearing.ended(describe_end(status))
+
+    async def _read_line(self) -> bytes:
+        """The next line of its output; empty: there is none, or it is too long."""
         stream = self._process.stdout
         assert stream is not None
         try:
-            while line := await stream.readline():
-                if line.strip():
-                    self._hearing.heard(line.rstrip(b"\r\n"))
+            return await stream.readline()
         except ValueError:
             _JOURNAL.warning(
                 "a message of the MCP server '%s' is longer than message_bytes; its process is ended",
                 self._spec.name,
                 extra={"event": "mcp_child"},
             )
-        self._signal(signal.SIGKILL)  # A server whose output has ended can say nothing any more.
-        status = await self._process.wait()
-        if not self._closing:
-            self._hearing.ended(describe_end(status))
+            return b""
 
     async def _read_errors(self) -> None:
         stream = self._process.stderr
@@ -120,7 +128,7 @@ class Launcher:
         limits = [str(spec.memory_mib), str(spec.open_files), str(os.getpid())]
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-m", _MODULE, *limits, spec.command, *spec.args),
+                *(sys.executable, "-I", "-m", _MODULE, *limits, *_program(spec)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -132,3 +140,11 @@ class Launcher:
         except (OSError, ValueError) as error:
             raise ChildGone("the server's process cannot be started", debug=str(error)) from None
         return ChildProcess(spec, process, hearing)
+
+
+def _program(spec: ChildSpec) -> tuple[str, ...]:
+    """What is run, and its arguments."""
+    if not spec.python:
+        return (spec.command, *spec.args)
+    # -P: the directory in which it works is none of which its modules are.
+    return (sys.executable, "-P", "-m", _PYTHON, str(spec.message_bytes), *spec.python)

@@ -7,6 +7,7 @@ later if it ends soon after each start.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, Literal, Protocol
@@ -26,10 +27,10 @@ from jotgate.core.mcp_messages import (
     encode,
     write_message,
 )
-from jotgate.errors import JotgateError, UpstreamUnavailable
+from jotgate.core.mcp_reader import Members, find_members, find_number
+from jotgate.errors import JotgateError, UpstreamTorn, UpstreamUnavailable
 from jotgate.ports import Clock
 
-Members = dict[str, Raw]
 Ended = Literal["asked", "fault"]
 
 _HANDSHAKE_S: Final = 20.0
@@ -48,8 +49,7 @@ _NEWS: Final = frozenset(
 )
 _EMPTY: Final = Raw(b"{}")
 _UNASKED: Final = {"code": -32601, "message": "the callers of this gateway are not asked"}
-_decode: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_number: Final = msgspec.json.Decoder(int).decode
+_ID: Final = re.compile(rb'"id"\s*:\s*([0-9]{1,18})\b')
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -86,11 +86,12 @@ Note = Callable[[str, str, bool], None]
 class _Waiting:
     """A caller who waits for what the child says to it. Mutable: what has come, and how it is to be rewritten."""
 
-    __slots__ = ("identity", "queue", "token")
+    __slots__ = ("identity", "queue", "token", "torn")
 
     def __init__(self, identity: Raw | None, token: Raw | None) -> None:
         self.identity = identity
         self.token = token
+        self.torn = False
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING_MAX)
 
 
@@ -156,6 +157,9 @@ class Bridge:
             await pipe.write(_renumbered(message, number))
             while True:
                 line = await waiting.queue.get()
+                if line is None and waiting.torn:
+                    answered = True
+                    raise UpstreamTorn("the server's process has answered with what is no message")
                 if line is None:
                     raise ChildGone("the server's process ended before it answered")
                 answered = number not in self._waiting
@@ -190,10 +194,10 @@ class Bridge:
 
     def heard(self, line: bytes) -> None:
         """Take a line to whom it is for."""
-        try:
-            members = _decode(line)
-        except msgspec.DecodeError:
+        members = find_members(line)
+        if members is None:
             self._note(self.spec.name, "its process has written what is no message to its output", True)
+            self._tear(line)
             return
         if "method" not in members:
             self._answered(members)
@@ -220,23 +224,31 @@ class Bridge:
             self._again_s = self._clock.monotonic_s() + span_s
 
     def _answered(self, members: Members) -> None:
-        number = _number(members.get("id"))
+        number = find_number(members.get("id"))
         waiting = None if number is None else self._waiting.pop(number, None)
         if waiting is None:
             return  # Whoever asked has gone away.
         identity = Raw(b"null") if waiting.identity is None else waiting.identity
         _put(waiting, _encode({**members, "id": identity}))
 
+    def _tear(self, line: bytes) -> None:
+        """Leave the caller whose answer this seems to have been: nothing better comes."""
+        found = _ID.search(line)
+        waiting = None if found is None else self._waiting.pop(int(found[1]), None)
+        if waiting is not None:
+            waiting.torn = True
+            _put(waiting, None)
+
     def _told(self, members: Members) -> None:
         method = bytes(members["method"])
         params = _members_of(members.get("params"))
         if method == b'"notifications/progress"':
-            waiting = self._waiting.get(_number(params.get("progressToken")) or -1)
+            waiting = self._waiting.get(find_number(params.get("progressToken")) or -1)
             if waiting is not None and waiting.token is not None:
                 _put(waiting, _encode({**members, "params": {**params, "progressToken": waiting.token}}))
             return
         meta = _members_of(params.get("_meta"))
-        subscription = _number(meta.get(SUBSCRIPTION_KEY))
+        subscription = find_number(meta.get(SUBSCRIPTION_KEY))
         waiting = None if subscription is None else self._waiting.get(subscription)
         if waiting is not None and waiting.identity is not None:
             params["_meta"] = encode({**meta, SUBSCRIPTION_KEY: waiting.identity})
@@ -286,7 +298,7 @@ class Bridge:
             self._waiting.pop(number, None)
         if found is None:
             raise ChildGone("it ended")
-        return _decode(found)
+        return _members_of(Raw(found))
 
     async def _give_up(self) -> None:
         pipe, self._pipe = self._pipe, None
@@ -337,15 +349,5 @@ def _put(waiting: _Waiting, line: bytes | None) -> None:
         waiting.queue.put_nowait(None)
 
 
-def _number(raw: Raw | None) -> int | None:
-    try:
-        return None if raw is None else _decode_number(raw)
-    except msgspec.DecodeError:
-        return None
-
-
 def _members_of(raw: Raw | None) -> Members:
-    try:
-        return {} if raw is None else _decode(raw)
-    except msgspec.DecodeError:
-        return {}
+    return find_members(raw) or {}

@@ -174,7 +174,7 @@ class StoreUnavailable(Unavailable):
 
 
 class IssuerUnavailable(Unavailable):
-    """The keys of the token's issuer are not to be had: never fetched yet, or too long ago. Never a 401."""
+    """The keys of the token's issuer are not to be had, or its word about a user is not. Never a 401."""
 
     code = Code.ISSUER_UNAVAILABLE
     retry_after_s = 5

@@ -240,7 +240,7 @@ class TokenEndpoint(Protocol):
     """Asks the token endpoints of upstreams. What goes wrong is told, never raised."""
 
     async def post(self, post: Post) -> Answered | Unanswered:
-        """Do one POST; no redirect is followed."""
+        """Do one request; no redirect is followed."""
 
 
 class KongAdmin(Protocol):

@@ -10,11 +10,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from jotgate.testing import casdoor_told
 from jotgate.testing.casdoor_keys import Cert
 from jotgate.testing.casdoor_told import EC_CERT, RSA_CERT
 from jotgate.testing.casdoor_values import FORMATS, CasdoorUser, TokenFormat
 from jotgate.testing.kong_values import KongFault
 from jotgate.testing.running import run_command, until
+from jotgate.testing.upstream import Answer, unary
 from tests.kong_faces import ADMIN, ALICE, BOB, SERVED, KongFace, as_documented, kong_face
 
 DAVE: Final = "other/dave"
@@ -32,6 +34,8 @@ def face(started: KongFace) -> KongFace:
     casdoor.users[DAVE] = CasdoorUser(name="alice", owner="other")
     casdoor.signing, casdoor.shared, casdoor.token_format = RSA_CERT, False, "JWT"
     casdoor.change(ALICE, is_forbidden=False, is_deleted=False, user_id="")
+    casdoor.watches_users = casdoor.hides_standing = False
+    casdoor.answers.pop("/api/get-user", None)
     return as_documented(started)
 
 
@@ -99,6 +103,77 @@ def test_weak_002_1_and_4_nothing_opens_it_but_a_good_access_token(face: KongFac
     assert answer.json()["detail"] == answer.json()["error"]["message"]
     assert answer.json()["error"]["reference_id"] == answer.headers["x-request-id"]
     assert (len(face.kong.credentials), face.kong.changes) == (known, asked)
+
+
+def revoke(face: KongFace, token: str) -> None:
+    face.casdoor.revoked.add(token)
+
+
+def forbid(face: KongFace, _: str) -> None:
+    face.casdoor.change(ALICE, is_forbidden=True)
+
+
+def forbid_and_watch(face: KongFace, token: str) -> None:
+    forbid(face, token)
+    face.casdoor.watches_users = face.casdoor.hides_standing = True
+
+
+def delete(face: KongFace, _: str) -> None:
+    face.casdoor.change(ALICE, is_deleted=True)
+
+
+def forget(face: KongFace, token: str) -> None:
+    """The user is gone, and somebody else has the name."""
+    face.casdoor.change(ALICE, user_id="6a0d5f1c-8f0e-4a52-9d0c-2f6f1a1b2c3d")
+
+
+def say(answer: Answer) -> Callable[[KongFace, str], None]:
+    def ill(face: KongFace, _: str) -> None:
+        face.casdoor.answers["/api/get-user"] = answer
+
+    return ill
+
+
+REVOKED, REFUSED, SILENT = (401, "token_revoked"), (401, "claim_refused"), (503, "issuer_unavailable")
+SINCE: Final[dict[str, tuple[Callable[[KongFace, str], None], tuple[int, str]]]] = {
+    "the token revoked": (revoke, REVOKED),
+    "forbidden": (forbid, REFUSED),
+    "forbidden, as told since August 2026": (forbid_and_watch, REVOKED),
+    "deleted": (delete, REVOKED),
+    "gone": (forget, REFUSED),
+    "Casdoor failing": (say(unary(b"", 500)), SILENT),
+    "nonsense": (say(unary(b"<html>")), SILENT),
+    "another user's record": (
+        say(unary(json.dumps({"status": "ok", "data": casdoor_told.BOB.whole}).encode())),
+        SILENT,
+    ),
+}
+
+
+@pytest.mark.parametrize("since", sorted(SINCE))
+def test_casdoor_is_asked_again_before_a_token_that_outlives_its_own(face: KongFace, since: str) -> None:
+    ill, expected = SINCE[since]
+    admin = {"roles": [{"owner": "sharif", "name": "admin"}]}
+    token = face.casdoor.mint(**admin)
+    counted = f'kong_auth_jwt_tokens_refused_total{{error_type="{expected[1]}"}}'
+    before = face.figures().get(counted, 0.0)
+    known, asked = len(face.kong.credentials), face.kong.changes
+    ill(face, token)
+    for path, body in (
+        ("/generate-token-auto", {"token_name": "late"}),
+        ("/auto-generate-consumer", {}),
+        ("/create-consumer", {"username": "late"}),
+    ):
+        answer = face.ask("POST", path, token=token, json=body)
+        assert code_of(answer) == expected, answer.text
+        assert answer.headers.get("retry-after") == ("5" if expected == SILENT else None)
+        assert answer.headers.get("www-authenticate", "")[:6] == ("" if expected == SILENT else "Bearer")
+    assert face.ask("GET", "/me", token=token).status_code == SERVED, "what makes no token asks nobody"
+    assert (len(face.kong.credentials), face.kong.changes) == (known, asked)
+    assert face.figures()[counted] == before + 3
+    (last, *_) = reversed(face.events("kong.token_refused"))
+    assert (last["details"]["code"], last["subject"]) == (expected[1], "alice")
+    assert token not in json.dumps(last)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -9,11 +9,14 @@ from jotgate.assembly.kong_room import KongRoom
 from jotgate.assembly.reload import Reloader
 from jotgate.assembly.system import SystemEntropy
 from jotgate.control.public import build_public
-from jotgate.control.surfaces.kong_auth import KongAuthRoutes
+from jotgate.control.surfaces.kong_auth import KongAuthDesks, KongAuthRoutes
+from jotgate.control.token_web import TokenWeb
+from jotgate.core.casdoor_users import ANSWER_BYTES_MAX, CasdoorPlace
 from jotgate.core.key_set import KeySetDocument
-from jotgate.core.kong_auth import KONG_AUTH, KongAuthRules
+from jotgate.core.kong_auth import CASDOOR, KONG_AUTH, KongAuthRules
 from jotgate.core.kong_credentials import CredentialCounts
 from jotgate.ports import Clock
+from jotgate.services.casdoor_standing import CasdoorStanding
 from jotgate.services.kong_consumers import KongConsumers
 from jotgate.services.kong_counts import CountedGate, KongCounts
 from jotgate.services.kong_tokens import KongTokens, TokenMeans
@@ -48,8 +51,11 @@ class KongAuthRoom:
             recorder=authority.recorder,
         )
         routes = KongAuthRoutes(
-            KongTokens(means, self._required, counts),
-            KongConsumers(kong.admin, counted),
+            KongAuthDesks(
+                KongTokens(means, self._required, counts),
+                KongConsumers(kong.admin, counted),
+                CasdoorStanding(TokenWeb(ANSWER_BYTES_MAX), self._place, counts, authority.recorder),
+            ),
             self.rules,
             lambda: self._expose(counts),
             figures_type=CONTENT_TYPE,
@@ -65,6 +71,14 @@ class KongAuthRoom:
         rules = self.rules()
         assert rules is not None, "nobody asks a face that is not there"
         return rules
+
+    def _place(self, issuer: str) -> CasdoorPlace:
+        """Where the Casdoor with this `iss` is asked: as its keys are fetched, over the same roots."""
+        source = next((one for one in self._reloader.effect.key_sources if one.name == CASDOOR), None)
+        organization = self._required().organization
+        if source is None:
+            return CasdoorPlace(issuer, organization)
+        return CasdoorPlace(issuer, organization, source.roots, source.public_only)
 
     async def _expose(self, counts: KongCounts) -> bytes:
         held = await self._keys.access.run(_count)

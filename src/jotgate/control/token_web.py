@@ -11,6 +11,7 @@ from typing import Final
 import httpx2
 
 from jotgate.control.web_places import Contexts, Place, PlaceRefused, send_first
+from jotgate.core.reach import PUBLIC_WAY
 from jotgate.core.routes import Proxy
 from jotgate.core.token_exchange import Answered, Post, Unanswered
 from jotgate.core.values import Secret
@@ -27,7 +28,7 @@ class TokenWeb:
         self._contexts: Final = Contexts()
 
     async def post(self, post: Post) -> Answered | Unanswered:
-        """Do one POST."""
+        """Do one request."""
         try:
             async with asyncio.timeout(post.timeout_s):
                 return await self._post(post)
@@ -40,7 +41,7 @@ class TokenWeb:
             return Unanswered(f"there is no connection to it, or none that lasts ({type(error).__name__})")
 
     async def _post(self, post: Post) -> Answered:
-        place = Place(post.url, None)
+        place = Place(post.url, PUBLIC_WAY if post.public_only else None)
         context = await self._contexts.of(place, post.reach.roots)
         proxy = None if post.reach.proxy is None else _proxy(post.reach.proxy)
         transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy)
@@ -68,7 +69,6 @@ async def _send(client: httpx2.AsyncClient, place: Place, urls: list[httpx2.URL]
     """The head of what the first of these answers that can be connected to."""
     headers = {
         "Host": place.authority,
-        "Content-Type": post.content_type,
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "Connection": "close",
@@ -76,8 +76,11 @@ async def _send(client: httpx2.AsyncClient, place: Place, urls: list[httpx2.URL]
     }
     if post.authorization is not None:
         headers["Authorization"] = post.authorization.reveal()
-    body = post.body.reveal().encode()
-    requests = (client.build_request("POST", url, content=body, headers=headers) for url in urls)
+    body = None
+    if post.method == "POST":
+        headers["Content-Type"] = post.content_type
+        body = post.body.reveal().encode()
+    requests = (client.build_request(post.method, url, content=body, headers=headers) for url in urls)
     return await send_first(client, place, requests)
 
 

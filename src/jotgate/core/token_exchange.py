@@ -5,7 +5,7 @@ An answer is the words of somebody else: what is told of it is short, printable,
 
 from base64 import b64encode
 from math import ceil, isfinite
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -44,7 +44,10 @@ _OTHER_KEY_WORDS: Final = frozenset({"invalid_client", "unauthorized_client"})
 
 
 class Post(Struct, frozen=True):
-    """One POST to a token endpoint. `authorization` is the value of that field, if there is one."""
+    """One POST to a token endpoint. `authorization` is the value of that field, if there is one.
+
+    `method` GET: an issuer is asked for a record, without a body. `public_only`: at a public address, over https.
+    """
 
     url: str
     content_type: str
@@ -52,6 +55,8 @@ class Post(Struct, frozen=True):
     authorization: Secret | None = None
     timeout_s: float = 10.0
     reach: Reach = Reach()
+    method: Literal["GET", "POST"] = "POST"
+    public_only: bool = False
 
 
 class Answered(Struct, frozen=True):

@@ -34,12 +34,14 @@ class Spans:
 class KongCounts:
     """The counts of one control process. Mutable: they only grow.
 
+    `refused` has the requests for tokens to which Casdoor said no, or nothing, by the error's code.
     `calls` has the requests to Kong by what they are about, the method and the outcome: `ok`, or an error's code. Of
     `spans`, how long they took, by the first two.
     """
 
     def __init__(self) -> None:
         self.tokens: Final[Counter[TokenType]] = Counter()
+        self.refused: Final[Counter[str]] = Counter()
         self.deleted = 0
         self.consumers = 0
         self.calls: Final[Counter[tuple[str, str, str]]] = Counter()

@@ -108,6 +108,12 @@ def _done(counts: KongCounts) -> Iterator[Family]:
         [({"token_type": kind}, count) for kind, count in sorted(counts.tokens.items())],
     )
     yield Family(
+        "kong_auth_jwt_tokens_refused_total",
+        "counter",
+        "Requests for tokens that Casdoor, asked about their user, said no to, or nothing, by error code.",
+        [({"error_type": code}, count) for code, count in sorted(counts.refused.items())],
+    )
+    yield Family(
         "kong_auth_jwt_tokens_deleted_total",
         "counter",
         "Tokens that their users, or admins, have deleted.",

@@ -29,7 +29,8 @@ class CasdoorTold:
     `users` are by `owner/name`: alice, bob, and admin, who has the role `admin`. `token_format` is that of the
     application, `custom_fields` what JWT-Custom says of users. `shared`: the application belongs to no organization, so
     that its tokens are for `CLIENT-org-OWNER`. `signing`: the certificate that the application's tokens are signed by.
-    `revoked` are texts of tokens. `minted`: tokens by their texts, with kind and claims.
+    `revoked` are texts of tokens. `watches_users`: tokens of who is forbidden or deleted are refused, as since August
+    2026. `hides_standing`: who is no admin sees neither in a record, as the default view rules have it. `minted`: tokens by their texts, with kind and claims.
     """
 
     def __init__(self, origin: Callable[[], str]) -> None:
@@ -45,6 +46,8 @@ class CasdoorTold:
         self.life_s = LIFE_S
         self.revoked: set[str] = set()
         self.minted: dict[str, tuple[TokenKind, dict[str, Any]]] = {}
+        self.watches_users = False
+        self.hides_standing = False
         self.skew_s = 0.0
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from jotgate.control.token_web import BYTES_MAX, TokenWeb
 from jotgate.core.routes import Proxy, Reach
@@ -66,6 +67,19 @@ async def test_a_post_carries_what_it_needs_and_nothing_of_the_environment(
             "authorization": f"Bearer {_SECRET}",
             "content-length": str(len(body)),
         }
+
+
+async def test_a_record_is_asked_for_without_a_body_and_of_the_public_alone_where_that_is_said(
+    server: UpstreamServer,
+) -> None:
+    asked = replace(post_to(f"{server.origin}/api/get-user?userId=1"), method="GET")
+    assert isinstance(await TokenWeb().post(asked), Answered)
+    (request,) = server.requests
+    assert (request.head[:27], request.body) == (b"GET /api/get-user?userId=1 ", b"")
+    assert request.headers.keys().isdisjoint({"content-type", "content-length", "transfer-encoding"})
+    refused = await TokenWeb().post(replace(asked, public_only=True))
+    assert isinstance(refused, Unanswered)
+    assert len(server.requests) == 1
 
 
 async def test_no_redirect_is_followed(server: UpstreamServer) -> None:

@@ -76,6 +76,7 @@ def test_who_has_no_good_token_is_counted_by_why() -> None:
 async def test_what_was_done_and_asked_of_kong_is_counted() -> None:
     counts = KongCounts()
     counts.tokens["auto"] += 1
+    counts.refused["token_revoked"] += 2
     counts.deleted, counts.consumers = 4, 5
     async with kong_stage() as stage:
         gate = CountedGate(stage.gate, counts, stage.clock)
@@ -93,6 +94,7 @@ async def test_what_was_done_and_asked_of_kong_is_counted() -> None:
     assert found.value("kong_auth_kong_api_calls_total", status="kong_unavailable", **listing) == 1
     assert found.value("kong_auth_kong_api_duration_seconds_sum", **listing) == 0.5
     assert found.value("kong_auth_jwt_tokens_generated_total", token_type="auto") == 1
+    assert found.value("kong_auth_jwt_tokens_refused_total", error_type="token_revoked") == 2
     assert found.value("kong_auth_jwt_tokens_deleted_total") == 4
     assert found.value("kong_auth_consumer_created_total") == 5
     assert (found.value("kong_auth_active_tokens"), found.value("kong_auth_active_consumers")) == (3, 2)

@@ -212,6 +212,31 @@ def test_users_are_told_in_an_envelope_to_whom_they_concern(casdoor: CasdoorServ
     assert get(casdoor, f"/api/get-user?id=sharif/bob&{pair}")[1]["data"]["name"] == "bob"
 
 
+def test_a_record_is_asked_for_by_id_and_what_it_says_depends_on_who_asks(casdoor: CasdoorServer) -> None:
+    alice, mine = casdoor.mint(), f"/api/get-user?owner=sharif&userId={ALICE.subject}"
+    status, told = get(casdoor, mine, alice)
+    assert (status, told["status"], told["data"]["id"]) == (200, "ok", ALICE.subject)
+    assert get(casdoor, "/api/get-user?owner=sharif&userId=x", alice)[1] | {"data": 0} == told | {"data": 0}
+    assert get(casdoor, mine.replace("sharif", "other"), alice)[1]["data"] is None
+    casdoor.change("sharif/alice", is_forbidden=True)
+    assert get(casdoor, mine, alice)[1]["data"]["isForbidden"]
+    casdoor.hides_standing = True
+    assert [get(casdoor, mine, one)[1]["data"]["isForbidden"] for one in (alice, casdoor.mint("sharif/admin"))] == [
+        False,
+        True,
+    ]
+    casdoor.watches_users = True
+    assert get(casdoor, mine, alice)[1]["msg"].startswith("The user is forbidden")
+    casdoor.watches_users = False
+    casdoor.change("sharif/alice", is_forbidden=False, is_deleted=True)
+    assert get(casdoor, mine, alice)[1]["msg"] == "Unauthorized operation"
+    casdoor.revoked.add(alice)
+    status, told = get(casdoor, mine, alice)
+    assert (status, told["status"], told["msg"]) == (403, "error", "Access token doesn't exist in database")
+    casdoor.advance(casdoor.life_s + 1)
+    assert get(casdoor, mine, next(iter(set(casdoor.minted) - casdoor.revoked)))[1]["msg"] == "Access token has expired"
+
+
 def test_userinfo_has_names_where_tokens_have_objects(casdoor: CasdoorServer) -> None:
     casdoor.change("sharif/alice", roles=("admin",))
     status, told = get(casdoor, USERINFO_PATH, casdoor.mint())

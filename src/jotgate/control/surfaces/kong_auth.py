@@ -30,6 +30,7 @@ from jotgate.core.kong_auth import (
 from jotgate.core.kong_auth_problems import render_kong
 from jotgate.core.kong_credentials import KongCredential
 from jotgate.core.problems import Problem
+from jotgate.core.values import Secret
 from jotgate.errors import (
     CommandError,
     InternalError,
@@ -41,6 +42,7 @@ from jotgate.errors import (
     TokenMissing,
 )
 from jotgate.jose.jwt import peek_unverified
+from jotgate.services.casdoor_standing import CasdoorStanding
 from jotgate.services.kong_consumers import KongConsumers
 from jotgate.services.kong_tokens import Handed, KongTokens
 
@@ -115,6 +117,14 @@ class _Me(Struct, frozen=True):
     permissions: tuple[str, ...]
 
 
+class KongAuthDesks(Struct, frozen=True):
+    """Who does what is asked: tokens, consumers, and who asks Casdoor how a user stands."""
+
+    tokens: KongTokens
+    consumers: KongConsumers
+    standing: CasdoorStanding
+
+
 class KongAuthRoutes:
     """What answers. Immutable. `rules` is how the face is configured now; None: there is none any more.
 
@@ -123,16 +133,16 @@ class KongAuthRoutes:
 
     def __init__(
         self,
-        tokens: KongTokens,
-        consumers: KongConsumers,
+        desks: KongAuthDesks,
         rules: Callable[[], KongAuthRules | None],
         figures: Callable[[], Awaitable[bytes]],
         *,
         figures_type: str,
         within_s: float = WITHIN_S,
     ) -> None:
-        self._tokens = tokens
-        self._consumers = consumers
+        self._tokens = desks.tokens
+        self._consumers = desks.consumers
+        self._standing = desks.standing
         self._rules = rules
         self._figures = figures
         self._figures_type = figures_type
@@ -173,7 +183,7 @@ class KongAuthRoutes:
     def _read_user(self, request: Request) -> KongUser:
         """The user, of the token that the edge has verified."""
         told = read_caller(request.headers.get(FIELD.decode("ascii"), ""))
-        token = request.headers.get("authorization", "").partition(" ")[2].strip()
+        token = _bearer(request)
         if told is None or self._rules() is None:
             raise TokenMissing("the request carries no bearer token")
         try:
@@ -185,6 +195,12 @@ class KongAuthRoutes:
             raise InternalError("the token is not the one that was verified")
         return user
 
+    async def _require_standing(self, request: Request, user: KongUser) -> None:
+        """Raise unless Casdoor lets the user log in now: what is made here lives longer than what was shown."""
+        told = read_caller(request.headers.get(FIELD.decode("ascii"), ""))
+        assert told is not None, "whose token it is was read of the same field"
+        await self._standing.check(told.issuer, user, Secret(_bearer(request)))
+
     def _require_admin(self, user: KongUser) -> None:
         rules = self._rules()
         wanted = () if rules is None else rules.admin_roles
@@ -195,13 +211,16 @@ class KongAuthRoutes:
 
     async def _make(self, request: Request, user: KongUser) -> Struct:
         members = await _read(request, {"token_name", "description"})
-        name, description = _text(members, "token_name"), _text(members, "description")
-        handed = await self._tokens.make(user, check_token_name(name) if name else "", _described(description))
+        name = check_token_name(given) if (given := _text(members, "token_name")) else ""
+        description = _described(_text(members, "description"))
+        await self._require_standing(request, user)
+        handed = await self._tokens.make(user, name, description)
         row = handed.row
         return _Token(handed.token.reveal(), _time(row.expires_at_s), row.token_name, row.credential_id)
 
     async def _make_all(self, request: Request, user: KongUser) -> Struct:
         await _read(request, set())
+        await self._require_standing(request, user)
         handed = await self._tokens.make(user, auto=True)
         row = handed.row
         return _AutoToken(
@@ -219,6 +238,7 @@ class KongAuthRoutes:
         name = _text(await _read(request, {"username"}), "username")
         if fault := name_fault(name):
             raise RequestMalformed(f"'username' {fault}", param="username")
+        await self._require_standing(request, user)
         handed: Handed = await self._tokens.make(KongUser(subject=OPERATOR + name, name=name), by=user.subject)
         row = handed.row
         return _ConsumerToken(row.consumer, row.consumer_id, handed.token.reveal(), _time(row.expires_at_s))
@@ -262,6 +282,10 @@ class KongAuthRoutes:
         except JotgateError as refusal:
             return problem_response(render_kong(refusal, request.headers.get("x-request-id", "")))
         return Response(content, headers={"Content-Type": self._figures_type, "Cache-Control": "no-store"})
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("authorization", "").partition(" ")[2].strip()
 
 
 async def _read(request: Request, known: set[str]) -> Mapping[str, object]:

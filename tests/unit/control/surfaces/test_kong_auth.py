@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from jotgate.control.public import build_public
-from jotgate.control.surfaces.kong_auth import KongAuthRoutes
+from jotgate.control.surfaces.kong_auth import KongAuthDesks, KongAuthRoutes
 from jotgate.core.face_callers import FIELD, write_caller
 from jotgate.core.key_set import KeySetDocument
 from jotgate.core.kong_auth import KONG_AUTH, KongAuthRules
@@ -41,8 +41,7 @@ def client_of(
 
     tokens: Any = Failing(do)
     routes = KongAuthRoutes(
-        tokens,
-        tokens,
+        KongAuthDesks(tokens, tokens, tokens),
         lambda: KongAuthRules() if is_there else None,
         figures or nothing,
         figures_type="text/plain",

@@ -30,7 +30,8 @@ class CasdoorTold:
     application, `custom_fields` what JWT-Custom says of users. `shared`: the application belongs to no organization, so
     that its tokens are for `CLIENT-org-OWNER`. `signing`: the certificate that the application's tokens are signed by.
     `revoked` are texts of tokens. `watches_users`: tokens of who is forbidden or deleted are refused, as since August
-    2026. `hides_standing`: who is no admin sees neither in a record, as the default view rules have it. `minted`: tokens by their texts, with kind and claims.
+    2026. `hides_standing`: who is no admin sees neither in a record, as the default view rules have it.
+    `minted`: tokens by their texts, with kind and claims.
     """
 
     def __init__(self, origin: Callable[[], str]) -> None:

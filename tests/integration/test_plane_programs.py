@@ -32,8 +32,13 @@ SPOOFED: Final = {
     "X-Jot_Tenant": "other",
     "X-Original-Uri": "/public",
     "X-Original-Method": "GET",
+    "X-Original-Host": "evil.example",
     "X-Forwarded-Uri": "/public",
     "X-Forwarded-Method": "GET",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "https",
+    "X_Forwarded_Uri": "/public",
+    "X-Forwarded_Proto": "https",
     "DPoP": "none",
 }
 
@@ -74,6 +79,10 @@ def test_a_good_token_passes_and_the_upstream_is_told_who_calls(stage: PlaneStag
     }
     assert "authorization" not in seen.headers, "the upstream is not shown the token"
     assert "dpop" not in seen.headers
+    said = {name.replace("_", "-"): value for name, value in seen.headers.items() if value and name[:1] == "x"}
+    assert not {name for name in said if name.startswith("x-original-") or name.endswith(("-uri", "-method"))}
+    assert said["x-forwarded-proto"] == "http"
+    assert said.get("x-forwarded-host", f"127.0.0.1:{plane.port}") == f"127.0.0.1:{plane.port}"
 
 
 def test_what_jotgate_says_cannot_be_taken_out_again(stage: PlaneStage, plane: Plane, good: str) -> None:
@@ -288,6 +297,23 @@ def test_what_a_plane_cannot_do_is_said(
     shown = capsys.readouterr()
     assert told in shown.err
     assert shown.out == ""
+
+
+def test_what_to_do_next_and_whether_jotgate_runs_is_said_beside_it(
+    stage: PlaneStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("plane", "traefik", "print", "--upstream", "http://127.0.0.1:9000", "--config", str(stage.gateway.config))
+    assert main([*words, "--data", str(stage.gateway.data)]) == 0
+    shown = capsys.readouterr()
+    assert stage.gateway.url in shown.out
+    assert shown.err.endswith("--providers.file.filename=jotgate.yml\n")
+    assert "no jotgate runs" not in shown.err
+    settings = tmp_path / "jotgate.toml"
+    settings.write_text('[server]\npublic_url = "https://gate.example"\n[decisions]\nproxies = ["127.0.0.1"]\n')
+    assert main([*words[:-1], str(settings), "--data", str(tmp_path / "data")]) == 0
+    shown = capsys.readouterr()
+    assert "http://127.0.0.1:8080" in shown.out
+    assert f"note  no jotgate runs on {tmp_path / 'data'}: its address is that of the settings" in shown.err
 
 
 def test_a_command_that_says_too_little_is_told_what_lacks(capsys: pytest.CaptureFixture[str]) -> None:

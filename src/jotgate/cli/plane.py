@@ -82,7 +82,8 @@ def _print(arguments: argparse.Namespace) -> int:
     config = check_settings(directory, sources(arguments)).require()
     keys = find_keys(lambda order: _ask(arguments, order), whole=True) if arguments.plane == "haproxy" else []
     wish = _wish(arguments)
-    facts = find_facts(directory, config, find_status(directory), wish, keys)
+    running = find_status(directory)
+    facts = find_facts(directory, config, running, wish, keys)
     printed = print_for(arguments.plane, facts, wish)
     main = Path(wish.folder) / printed.files[0].name
     if wish.folder:
@@ -91,9 +92,11 @@ def _print(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(printed.files[0].text)
     sys.stdout.flush()
+    if running is None and not (wish.gate or wish.offline):
+        sys.stderr.write(f"  note  no jotgate runs on {directory.path}: its address is that of the settings\n")
     if not config.decisions.proxies and not wish.offline:
         sys.stderr.write('  note  nobody may ask yet: set decisions.proxies, such as proxies = ["127.0.0.1"]\n')
-    sys.stderr.write(f"  next  {printed.start.replace('FILE', str(main) if wish.folder else 'FILE')}\n")
+    sys.stderr.write(f"  next  {printed.start.replace('FILE', str(main))}\n")
     return EXIT_OK
 
 

@@ -6,10 +6,11 @@ Outside of `route` Caddy sorts directives, and would take out what callers wrote
 from collections.abc import Iterator
 from typing import Final
 
-from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import ASKED_FIELDS, Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 
 # Fields that no caller may write: those of other proxies' questions, and those that tell of a certificate.
-_UNASKED: Final = ("X-Original-*", "Forwarded", "Client-Cert", "X-SSL-Client-Cert", "Cookie")
+_UNASKED: Final = ("Forwarded", "Client-Cert", "X-SSL-Client-Cert", "Cookie")
+_UNDERSCORED: Final = ("x_forwarded*", "x-forwarded_*", "x_original*", "x-original_*")
 
 
 def print_caddy(facts: GateFacts, wish: Wish) -> Printed:
@@ -25,6 +26,9 @@ def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> 
     yield "\troute {"
     yield "\t\t# What callers write of themselves; some upstreams read '_' as '-'."
     for name in ("x-jot-*", "x_jot_*", "x-jot_*", "x_jot-*"):
+        yield f"\t\trequest_header -{name}"
+    yield "\t\t# What a question says, and what upstreams may take for what Caddy says."
+    for name in (*ASKED_FIELDS, *_UNDERSCORED):
         yield f"\t\trequest_header -{name}"
     yield "\t\t# A field that Connection names would not be passed on, and so not what jotgate says."
     yield "\t\t@unsaid header_regexp Connection (?i)x[-_]jot"

@@ -3,7 +3,7 @@
 from typing import Final
 
 from jotgate.planes.envoy_tokens import token_filters
-from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import ASKED_FIELDS, Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 from jotgate.planes.yaml import Value, to_yaml
 
 Table = dict[str, Value]
@@ -19,6 +19,7 @@ _SHOWN: Final = (
     "x-forwarded-for",
     "x-forwarded-proto",
 )
+_SAID: Final = (*ASKED_FIELDS, "X-Forwarded-Host")
 _TOLD: Final = ("www-authenticate", "retry-after", "content-type", "cache-control", "link", "allow", "x-request-id")
 _PROTOCOL: Final = "extensions.upstreams.http.v3.HttpProtocolOptions"
 _ASK_TIMEOUT: Final = "15s"
@@ -75,7 +76,7 @@ def _manager(facts: GateFacts, wish: Wish) -> Table:
             typed(
                 "envoy.http.early_header_mutation.header_mutation",
                 "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                {"mutations": [{"remove": name.lower()} for name in facts.identity]},
+                {"mutations": [{"remove": name.lower()} for name in (*facts.identity, *_SAID)]},
             )
         ],
         "upgrade_configs": [{"upgrade_type": "websocket"}],

@@ -9,6 +9,15 @@ from msgspec import Struct
 KEY_FILES: Final = ".pem"
 """How the names of files with keys end."""
 
+ASKED_FIELDS: Final = (
+    "X-Forwarded-Method",
+    "X-Forwarded-Uri",
+    "X-Original-Method",
+    "X-Original-Uri",
+    "X-Original-Host",
+)
+"""By which a question says what is asked about. What a caller wrote there, no upstream is shown."""
+
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -102,7 +111,10 @@ class PrintedFile(Struct, frozen=True):
 
 
 class Printed(Struct, frozen=True):
-    """The files of a configuration, the main one first. `start` is how a program takes it up; FILE is the main one."""
+    """The files of a configuration, the main one first. `start` is how a program takes it up; FILE is the main one.
+
+    What stands on stdout is to be kept by the name of that one: some programs go by how it ends.
+    """
 
     files: tuple[PrintedFile, ...]
     start: str

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from jotgate.core.claims import ACCESS_TOKEN_TYPE
-from jotgate.planes.facts import KEY_FILES, Endpoint, GateFacts, Printed, PrintedFile, PublicKey, Wish, endpoint
+from jotgate.planes.facts import (
+    ASKED_FIELDS,
+    KEY_FILES,
+    Endpoint,
+    GateFacts,
+    Printed,
+    PrintedFile,
+    PublicKey,
+    Wish,
+    endpoint,
+)
 from jotgate.planes.haproxy_question import print_question
 
 _VERIFIES: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
@@ -59,6 +69,8 @@ def _lines(facts: GateFacts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]
     yield "  option http-restrict-req-hdr-names delete"
     yield "  # What callers write of themselves."
     yield "  http-request del-header x-jot- -m beg"
+    for name in ASKED_FIELDS:
+        yield f"  http-request del-header {name}"
     yield "  # A field that Connection names need not be passed on, and so not what jotgate says."
     yield "  http-request deny status 400 if { req.hdr(connection) -m sub -i x-jot x_jot }"
     yield "  # A WebSocket passes, and no other upgrade: in a tunnel of HTTP nobody would decide."
@@ -77,6 +89,8 @@ def _lines(facts: GateFacts, wish: Wish, keys: list[PublicKey]) -> Iterator[str]
         yield "  http-request del-header Authorization"
         yield "  http-request del-header DPoP"
     yield "  http-request set-header X-Forwarded-For %[src]"
+    yield "  http-request set-header X-Forwarded-Host %[req.hdr(host)]"
+    yield "  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
     yield "  # Clocks that differ make good tokens expired: 'jotgate plane haproxy check' compares them."
     yield "  http-after-response set-header Date %[date(),http_date] unless { res.hdr(Date) -m found }"
     yield "  default_backend jotgate_protected"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from jotgate.planes.facts import Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
+from jotgate.planes.facts import ASKED_FIELDS, Endpoint, GateFacts, Printed, PrintedFile, Wish, endpoint
 
 _SYSTEM_ROOTS: Final = "/etc/ssl/certs/ca-certificates.crt"
 _ASKED: Final = "/_jotgate"
@@ -67,7 +67,10 @@ def _lines(facts: GateFacts, gate: Endpoint, upstream: Endpoint, wish: Wish) -> 
     if not wish.keep_token:
         yield '    proxy_set_header Authorization "";'
         yield '    proxy_set_header DPoP "";'
+    for name in ASKED_FIELDS:
+        yield f'    proxy_set_header {name} "";'
     yield "    proxy_set_header Host $http_host;"
+    yield "    proxy_set_header X-Forwarded-Host $http_host;"
     yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
     yield "    proxy_set_header X-Forwarded-Proto $scheme;"
     yield "    proxy_set_header Upgrade $jotgate_upgrade;"

@@ -7,9 +7,12 @@ from jotgate.planes.yaml import Value, to_yaml
 
 # All that is sent with the question beside what Traefik itself says of the request.
 _SHOWN: Final = ("Authorization", "DPoP", "Origin", "Access-Control-Request-Method", "Traceparent", "X-Request-Id")
-_IDENTITY: Final = "(?i)^x[-_]jot[-_]"
-"""Fields that match are taken out of the request, and those that match of the answer put in; some upstreams read '_' as
-'-'."""
+_WRITTEN: Final = (
+    r"(?i)^x([-_]jot[-_]|[-_]original[-_](method|uri|host)$|-forwarded-(method|uri)$|_forwarded[-_]|-forwarded_)"
+)
+"""Fields that match are taken out of the request, and those that match of the answer put in: who calls. Of the others,
+which an answer has not, a caller could say what a question says, or what Traefik does; some upstreams read '_' as '-'.
+"""
 _SOCKET: Final = "PathPrefix(`/`) && HeaderRegexp(`Upgrade`, `(?i)^websocket$`)"
 """A WebSocket passes, and no other upgrade: in a tunnel of HTTP nobody would decide. One of several Upgrade fields is
 enough to match, so it is written anew."""
@@ -22,7 +25,7 @@ def print_traefik(facts: GateFacts, wish: Wish) -> Printed:
         "address": f"{gate.origin}{facts.forward_path}",
         "trustForwardHeader": False,
         "authRequestHeaders": _SHOWN,
-        "authResponseHeadersRegex": _IDENTITY,
+        "authResponseHeadersRegex": _WRITTEN,
     }
     if gate.tls and wish.roots:
         asking["tls"] = {"ca": wish.roots}

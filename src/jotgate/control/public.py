@@ -45,17 +45,15 @@ async def _refuse(face: str, request: Request, exception: Exception) -> Response
         taken = sorted((exception.headers or {}).get("Allow", "GET").split(", "))
         named = " and ".join(method for method in taken if method != "HEAD")
         refusal = MethodRefused(", ".join(taken), f"this path takes {named} only")
-    return problem_response(render_at(_path(request), refusal, accept=_accept(request), face=face))
+    return _tell(request, refusal, face)
 
 
 async def _fail(face: str, request: Request, exception: Exception) -> Response:
-    failure = InternalError("jotgate failed to answer this request")
-    return problem_response(render_at(_path(request), failure, accept=_accept(request), face=face))
+    return _tell(request, InternalError("jotgate failed to answer this request"), face)
 
 
-def _accept(request: Request) -> bytes:
-    return request.headers.get("accept", "").encode("latin-1")
-
-
-def _path(request: Request) -> bytes:
-    return str(request.scope["path"]).encode()
+def _tell(request: Request, refusal: JotgateError, face: str) -> Response:
+    """The refusal in the dialect of its path, with the request's ID where that dialect says it."""
+    path, accept = str(request.scope["path"]).encode(), request.headers.get("accept", "").encode("latin-1")
+    request_id = request.headers.get("x-request-id", "")
+    return problem_response(render_at(path, refusal, request_id, accept=accept, face=face))

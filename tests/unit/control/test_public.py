@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from jotgate.control.public import build_public
 from jotgate.core.coze_proxy import COZE_PROXY
 from jotgate.core.key_set import KeySetDocument
+from jotgate.core.kong_auth import KONG_AUTH
 
 
 def _no_keys() -> KeySetDocument:
@@ -37,3 +38,9 @@ def test_a_method_that_a_path_does_not_take_is_told_by_what_it_takes(
         answer = client.request(refused, "/v1/conversations/k")
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     assert said in answer.text
+
+
+def test_what_is_not_there_is_told_with_the_requests_id() -> None:
+    with TestClient(build_public(_no_keys, face=KONG_AUTH), base_url="http://face.example") as client:
+        answer = client.get("/my-tokens/by-name/", headers={"X-Request-Id": "req-1"})
+    assert (answer.status_code, answer.json()["error"]["reference_id"]) == (404, "req-1")

@@ -225,6 +225,13 @@ def test_what_is_covered_is_not_kept_again(store: Store) -> None:
     assert store.revoke([revocation("b")]) == 6
 
 
+def test_what_counts_from_a_time_to_come_covers_nothing_that_counts_now(store: Store) -> None:
+    """An operator revokes at once what a refresh is about to: that must not wait."""
+    assert store.revoke([revocation("a", revoked_at_s=20), revocation("a", revoked_at_s=30)]) == 1
+    assert store.revoke([revocation("a", revoked_at_s=10), revocation("a", revoked_at_s=12)]) == 2
+    assert [row.revoked_at_s for row in store.revocations_after(0, 10)] == [20, 10]
+
+
 def test_numbers_go_on_after_rows_were_forgotten(store: Store) -> None:
     """A reader's cursor would otherwise stand beyond new rows."""
     store.revoke(

@@ -93,7 +93,7 @@ class RenewalRoom:
     def _tokens(self, kid: str, others: Signers) -> TokenIssuer:
         """What issues tokens that a secret of the face signs. Raises UnknownOperation: there is none."""
         issuer, authority = self._trusted().content, self._keys.authority
-        found = secret_of(issuer, kid)
+        found = secret_of(issuer, kid, SystemClock().now_s())
         key = hmac_key(found.secret.reveal().encode(), found.algorithm, kid)
         signers = NamedSigners(lambda: key, others, self._keys.access, LocalSigner)
         issuable = Issuable(self._keys.revocations.revoked, lambda: issuer.leeway_s)
@@ -102,7 +102,7 @@ class RenewalRoom:
     def _fault(self, family: Family) -> str:
         """Why a chain yields nothing any more: its secret is gone, or what it rests on was revoked."""
         try:
-            secret_of(self._trusted().content, family.voucher.removeprefix(voucher_of("")))
+            secret_of(self._trusted().content, family.voucher.removeprefix(voucher_of("")), SystemClock().now_s())
         except UnknownOperation:
             return "the secret that signed its first token is not the face's any more"
         verifier, own = self._reloader.effect.verifier, self._keys.authority.issuer_url

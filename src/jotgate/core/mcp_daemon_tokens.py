@@ -70,7 +70,7 @@ def renewed_here(issuer: Issuer, installation: str) -> Issuer:
     return replace(issuer, renewed_by=installation, secrets=named)
 
 
-def secret_of(issuer: Issuer, kid: str) -> SharedSecret:
+def secret_of(issuer: Issuer, kid: str, now_s: float) -> SharedSecret:
     """The secret that signs what is renewed of a token that it has signed: a chain never outlives its secret.
 
     Raises:
@@ -78,7 +78,8 @@ def secret_of(issuer: Issuer, kid: str) -> SharedSecret:
     """
     profile = PROFILES[MCP_DAEMON]
     usual = (issuer.mapping, issuer.quota, issuer.equal) == (profile.mapping, profile.quota, profile.equal)
-    found = next((one for one in issuer.secrets if one.kid == kid and one.algorithm == _ALGORITHM), None)
+    named = [one for one in issuer.secrets if one.kid == kid and one.algorithm == _ALGORITHM]
+    found = next((one for one in named if one.ends_at_s is None or now_s < one.ends_at_s), None)
     written = usual and _WRITTEN.issuperset(issuer.required) and bool(issuer.audiences)
     if found is None or not written or _TYPE not in issuer.types:
         raise UnknownOperation(

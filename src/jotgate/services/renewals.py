@@ -30,7 +30,7 @@ from jotgate.core.refresh import Presentation, RefreshRules, Rotate
 from jotgate.core.revocations import origins_for, refreshed_origins, token_handle
 from jotgate.core.senders import Sender
 from jotgate.core.values import Secret
-from jotgate.errors import GrantRefused, TokenRevoked
+from jotgate.errors import GrantRefused, QuotaExceeded, QuotaStanding, TokenError, TokenRevoked
 from jotgate.jose import jws, jwt
 from jotgate.jose.jwt import LEEWAY_S_MAX
 from jotgate.ports import Clock, Entropy, StoreAccess
@@ -38,6 +38,7 @@ from jotgate.services.client_refusals import ClientRefusals
 from jotgate.services.families import Families, FamilyTerms
 from jotgate.services.federation import TrustedIssuer
 from jotgate.services.issuer import TokenIssuer
+from jotgate.services.presented_tokens import told_unverified
 from jotgate.services.revocation import PAGE, Revocable, RevokedSet, Revoker
 from jotgate.store_ports import Store
 
@@ -45,6 +46,9 @@ RENEWED: Final = "renewed_token"
 """The kind of what the store keeps of an access token that was renewed: what was answered, sealed by that token."""
 
 REFRESH: Final = "face_refresh"
+CHAIN_TOKENS_MAX: Final = 100
+"""So many tokens of a chain there are that have not ended: a client that refreshes each quarter of an hour has 96."""
+
 _REASON: Final = "refreshed"
 _AGAIN: Final = "Get a new token as the first was got"
 _UNKNOWN: Final = "the refresh token is none that was given here"
@@ -80,7 +84,7 @@ class Renewals:
         self._means = means
         self._turn = asyncio.Lock()
 
-    async def by_access_token(self, token: bytes) -> Renewed:
+    async def by_access_token(self, token: bytes, sender: Sender) -> Renewed:
         """The next token for one that is good yet; with the first of a chain comes a refresh token.
 
         1. The token is good: signed, in its time, not revoked. One that has expired is renewed by nothing.
@@ -92,12 +96,23 @@ class Renewals:
         Raises:
             TokenError, GrantRefused: it gets nothing.
             UnknownOperation: tokens of this issuer are not renewed here.
+            QuotaExceeded: the chain has as many tokens as it may in a day.
             IssuanceHeld, Unavailable: it cannot be known or recorded now.
         """
-        async with self._turn:
-            principal, name = self._read(token)
-            renewed = await self._repeat(principal, token) or await self._renew(principal, name, token)
-            await self._retire([_revocable(principal)])
+        refusals = self._means.refusals
+        try:
+            self._read(token)  # Nobody waits for whoever has none.
+            async with self._turn:
+                principal, name = self._read(token)
+                renewed = await self._repeat(principal, token) or await self._renew(principal, name, token)
+                await self._retire([_revocable(principal)])
+        except GrantRefused as refusal:
+            refusal.known = True
+            refusals.note_grant(refusal, sender.peer, client_id=RENEWED_CLIENT_ID, grant=REFRESH)
+            raise
+        except TokenError as error:
+            refusals.note_grant(told_unverified(GrantRefused(error.message), error), sender.peer, grant=REFRESH)
+            raise
         return renewed
 
     async def by_refresh_token(self, text: str, sender: Sender) -> Renewed:
@@ -108,11 +123,11 @@ class Renewals:
         means, came_s = self._means, self._means.clock.now_s()
         known = False
         try:
+            found = await means.families.find(text)
+            if found is None or found.family.face != MCP_DAEMON:
+                raise GrantRefused(_UNKNOWN)
+            known = True
             async with self._turn:
-                found = await means.families.find(text)
-                if found is None or found.family.face != MCP_DAEMON:
-                    raise GrantRefused(_UNKNOWN)
-                known = True
                 presented = Presentation(Secret(text), RENEWED_CLIENT_ID, came_s, face=MCP_DAEMON)
                 decision = await means.families.present(presented)
                 live = await self._live(decision.family) if isinstance(decision, Rotate) else []
@@ -191,6 +206,7 @@ class Renewals:
 
     async def _issue(self, family: Family) -> Renewed:
         content = self._means.trusted().content
+        await self._require_room(family)
         tokens = self._means.tokens(family.voucher.removeprefix(voucher_of("")))
         grant = AccessGrant(
             subject=family.subject,
@@ -207,6 +223,25 @@ class Renewals:
         )
         issued = await tokens.issue(grant, actor=RENEWED_CLIENT_ID)
         return Renewed(issued.token, issued.expires_at_s)
+
+    async def _require_room(self, family: Family) -> None:
+        """What is revoked is remembered until it would have ended, by every worker: so there is an end to it."""
+        live = await self._live(family)
+        if len(live) >= CHAIN_TOKENS_MAX:
+            now_s = int(self._means.clock.now_s())
+            frees_at_s = min(one.expires_at_s or now_s for one in live)
+            standing = QuotaStanding(
+                name="refreshes",
+                levels=("principal",),
+                unit="requests",
+                limit=CHAIN_TOKENS_MAX,
+                spent=len(live),
+                window_s=RENEWED_LIFE_S,
+                resets_s=frees_at_s - now_s,
+                resets_at=frees_at_s,
+            )
+            message = "the token was refreshed too often"
+            raise QuotaExceeded(standing, message, retry_after_s=frees_at_s - now_s, hint="Use the token that you have")
 
     async def _live(self, family: Family) -> list[Revocable]:
         """The tokens of a family that have not ended."""

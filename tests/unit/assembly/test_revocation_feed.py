@@ -185,3 +185,19 @@ def test_control_is_as_old_as_the_oldest_of_what_it_follows(oldest: str) -> None
     }
     nothing: Any = None
     assert OpenKeys(authority=nothing, access=nothing, **parts).age_s == 61.5
+
+
+def test_what_counts_from_a_time_to_come_is_told_then_also_after_control_was_started_anew() -> None:
+    bench = Bench()
+    at_s = int(bench.clock.now_s()) + 10
+    bench.store.revoke([Revocation(RevocationKind.TOKEN, "old", at_s)])
+    bench.look()
+    anew = RevocationFeed(DirectAccess(bench.store), bench.clock, load_revocations(bench.store, bench.clock.now_s()))
+    later: list[Entry] = []
+    anew.begin(later.extend)
+    asyncio.run(anew.look())
+    assert bench.told == later == []
+    bench.clock.advance(10)
+    bench.look()
+    asyncio.run(anew.look())
+    assert bench.told == later == [Entry("token old", None)]

@@ -6,12 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from jotgate.core.accounts import ClientRecord
+from jotgate.core.claims import RENEWED_CLIENT_ID
 from jotgate.core.durable import Issuance, Revocation, RevocationKind
 from jotgate.core.families import Family, RefreshRecord
 from jotgate.core.revocations import Entry, names_of, token_handle
 from jotgate.errors import TokenRevoked
 from jotgate.services.recorder import Recorder
-from jotgate.services.revocation import PAGE, RevokedSet, Revoker, end_family
+from jotgate.services.revocation import PAGE, Revocable, RevokedSet, Revoker, end_family, load_revocations
 from jotgate.stores.access import DirectAccess
 from jotgate.stores.memory import MemoryStore
 from jotgate.testing.ports import ManualClock
@@ -181,3 +182,24 @@ def test_a_family_without_tokens_is_revoked_for_as_long_as_one_that_is_being_iss
     assert end_family(bench.store, _FAMILY, 500.5, reason="", actor="")
     (row,) = bench.store.revocations_after(0, 10)
     assert row.expires_at_s == 620
+    renewed = replace(_FAMILY, family_id="g", client_id=RENEWED_CLIENT_ID)
+    bench.store.add_family(renewed, replace(_FIRST, digest=b"2", family_id="g"))
+    assert end_family(bench.store, renewed, 500.5, reason="", actor="")
+    assert bench.store.revocations_after(1, 10)[0].expires_at_s == 500 + 86_400
+
+
+def test_what_is_revoked_for_a_time_to_come_counts_from_then_on() -> None:
+    bench = Bench()
+    tokens = [Revocable(NAME, "t-1", None, "alice")]
+    asyncio.run(bench.revoker.revoke_tokens(tokens, reason="refreshed", actor="me", after_s=10))
+    assert bench.log.named("token.revoked")[0].details["after"] == 10
+    now_s, revoked = bench.clock.now_s(), RevokedSet()
+    rows = bench.store.revocations_after(0, 10)
+    assert revoked.take_rows(rows, now_s) == revoked.take_rows(rows, now_s) == []
+    assert (revoked.cursor, revoked.take_due(now_s + 9), len(revoked)) == (1, [], 0)
+    assert len(revoked.take_due(now_s + 10)) == 1
+    assert not revoked.spares(names("t-1"))
+    assert revoked.take_due(now_s + 11) == []
+    assert len(load_revocations(bench.store)) == 1, "who looks once takes it for revoked"
+    behind = RevokedSet()
+    assert len(behind.take_rows(rows, now_s + 8)) == 1, "of a clock that is two seconds ahead it is no time to come"

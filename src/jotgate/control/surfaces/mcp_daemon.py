@@ -28,10 +28,11 @@ def mcp_daemon_routes(renewals: Renewals, check: Callable[[], None], clock: Cloc
     async def renew(request: Request) -> Renewed:
         refresh_token = read_refresh(await read_members(request))
         check()
+        sender = sender_of(request)
         if refresh_token:  # It counts alone: clients send the token that they had along with everything.
-            return await renewals.by_refresh_token(refresh_token, sender_of(request))
+            return await renewals.by_refresh_token(refresh_token, sender)
         field = request.headers.get("authorization")
-        return await renewals.by_access_token(bearer_token(None if field is None else field.encode("latin-1")))
+        return await renewals.by_access_token(bearer_token(None if field is None else field.encode("latin-1")), sender)
 
     async def respond(request: Request) -> Response:
         try:

@@ -88,6 +88,7 @@ def find_identity(line: bytes) -> int | None:
     It stands outside of what the message holds: before the first object or list in it, or behind the last.
     """
     first = next((at for at in (line.find(b"{", 1), line.find(b"[", 1)) if at > 0), len(line))
+    line = line.rstrip()
     last = max(line.rfind(b"}", 0, -1), line.rfind(b"]", 0, -1))
     found = _ID.search(line[:first]) or _ID.search(line[max(last, first) :])
     return None if found is None else int(found[1])

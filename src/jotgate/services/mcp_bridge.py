@@ -7,7 +7,6 @@ later if it ends soon after each start.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, Literal, Protocol
@@ -27,7 +26,7 @@ from jotgate.core.mcp_messages import (
     encode,
     write_message,
 )
-from jotgate.core.mcp_reader import Members, find_members, find_number
+from jotgate.core.mcp_reader import Members, find_identity, find_members, find_number, read_message_of_server
 from jotgate.errors import JotgateError, UpstreamTorn, UpstreamUnavailable
 from jotgate.ports import Clock
 
@@ -49,7 +48,6 @@ _NEWS: Final = frozenset(
 )
 _EMPTY: Final = Raw(b"{}")
 _UNASKED: Final = {"code": -32601, "message": "the callers of this gateway are not asked"}
-_ID: Final = re.compile(rb'"id"\s*:\s*([0-9]{1,18})\b')
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -194,7 +192,7 @@ class Bridge:
 
     def heard(self, line: bytes) -> None:
         """Take a line to whom it is for."""
-        members = find_members(line)
+        members = read_message_of_server(line)
         if members is None:
             self._note(self.spec.name, "its process has written what is no message to its output", True)
             self._tear(line)
@@ -233,8 +231,8 @@ class Bridge:
 
     def _tear(self, line: bytes) -> None:
         """Leave the caller whose answer this seems to have been: nothing better comes."""
-        found = _ID.search(line)
-        waiting = None if found is None else self._waiting.pop(int(found[1]), None)
+        number = find_identity(line)
+        waiting = None if number is None else self._waiting.pop(number, None)
         if waiting is not None:
             waiting.torn = True
             _put(waiting, None)
@@ -260,7 +258,7 @@ class Bridge:
 
     def _decline(self, members: Members) -> None:
         pipe = self._pipe
-        if pipe is not None:
+        if pipe is not None and len(self._saying) < _WAITING_MAX:
             identity = members["id"]
             pong = bytes(members["method"]) == b'"ping"'
             said = {"result": {}} if pong else {"error": _UNASKED}
@@ -296,9 +294,9 @@ class Bridge:
             found = await waiting.queue.get()
         finally:
             self._waiting.pop(number, None)
-        if found is None:
+        if found is None and not waiting.torn:
             raise ChildGone("it ended")
-        return _members_of(Raw(found))
+        return {} if found is None else _members_of(Raw(found))
 
     async def _give_up(self) -> None:
         pipe, self._pipe = self._pipe, None

@@ -90,5 +90,5 @@ def find_identity(line: bytes) -> int | None:
     first = next((at for at in (line.find(b"{", 1), line.find(b"[", 1)) if at > 0), len(line))
     line = line.rstrip()
     last = max(line.rfind(b"}", 0, -1), line.rfind(b"]", 0, -1))
-    found = _ID.search(line[:first]) or _ID.search(line[max(last, first) :])
+    found = _ID.search(line[:first]) or (_ID.search(line[last:]) if last > first else None)
     return None if found is None else int(found[1])

@@ -34,6 +34,8 @@ workers = 2
 url = "{store}"
 [keys]
 master_key_env = "JOTGATE_MASTER_KEY"
+[dpop]
+nonce = "required"
 [api_gateway]
 algorithm = "HS256"
 [[upstreams]]
@@ -45,6 +47,10 @@ models = ["gpt-voice"]
 [[routes]]
 alias = "talk"
 attempts = [{{ upstream = "voice", model = "gpt-voice" }}]
+[[quotas]]
+name = "one"
+subjects = ["single"]
+limit = "1 concurrent"
 [[quotas]]
 name = "much"
 subjects = ["quiet", "quick"]
@@ -197,8 +203,33 @@ async def test_responses_side_by_side_are_each_charged_and_one_that_is_refused_i
         await connection.send('{"type":"input_audio_buffer.commit"}')
         for _ in range(4):
             await event(connection, "response.done")
+        # One that the upstream begins may be done before there are units for it; this one has to wait for them, too.
+        await connection.send('{"type":"response.create","response":{"instructions":"use:1,1"}}')
+        await event(connection, "response.done")
     record = await asyncio.to_thread(record_of, second.gateway, second.upstream.handshakes[0].headers["X-Request-Id"])
-    assert (record["charged"]["tokens_in"], record["charged"]["tokens_out"]) == (6 + 7 + 8 + 7, 4 + 5 + 6 + 5)
+    assert (record["charged"]["tokens_in"], record["charged"]["tokens_out"]) == (6 + 7 + 8 + 7 + 1, 4 + 5 + 6 + 5 + 1)
+
+
+@on_machines
+async def test_who_has_no_place_for_a_response_is_told_and_keeps_the_connection(first: Stage, second: Stage) -> None:
+    token = first.gateway.token(subject="single")
+    async with first.open(token) as one, second.open(token) as two:
+        await one.send('{"type":"response.create","response":{"instructions":"hold"}}')
+        await event(one, "response.output_text.delta")
+        await two.send('{"type":"response.create","event_id":"mine"}')
+        await two.send('{"type":"file.read"}')  # It waits its turn behind the other.
+        told = (await event(two, "error"))["error"]
+        assert (told["code"], told["event_id"]) == ("quota_exceeded", "mine")
+        assert (await event(two, "error"))["error"]["code"] == "request_malformed"
+        await one.close()
+        await two.send('{"type":"response.create"}')
+        await event(two, "response.done")
+
+
+@on_machines
+async def test_a_model_that_speaks_over_no_socket_is_said_to(first: Stage, second: Stage) -> None:
+    code = await refusal(first.open(second.gateway.token(), model="echo"))
+    assert code == (400, "request_malformed")
 
 
 @on_machines

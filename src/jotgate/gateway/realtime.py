@@ -103,10 +103,11 @@ class RealtimeTalk:
             event = self._read(message)
             event_id = event.event_id
             self._take(event)
-        except (QuotaExceeded, QuotaUnavailable) as refusal:
-            self._relay.end(refusal.with_traceback(None))
         except JotgateError as refusal:
-            self._relay.say(self._error(refusal, event_id))
+            if isinstance(refusal, QuotaUnavailable) or (isinstance(refusal, QuotaExceeded) and not _passes(refusal)):
+                self._relay.end(refusal.with_traceback(None))
+            else:
+                self._relay.say(self._error(refusal, event_id))
 
     def upstream_said(self, message: bytes, *, text: bool) -> None:
         """Pass an event on, and see what it says of responses."""
@@ -255,7 +256,7 @@ class RealtimeTalk:
     def _begun(self) -> None:
         """A response has begun upstream."""
         self._running += 1
-        if self._running <= len(self._reservations) + self._lacks:
+        if self._running <= self._known:
             return
         try:
             self._reserve(None)
@@ -265,9 +266,14 @@ class RealtimeTalk:
         except JotgateError as refusal:
             self._give_up(refusal.with_traceback(None))
 
+    @property
+    def _known(self) -> int:
+        """How many responses that are not done are reserved, or wait to be."""
+        return len(self._reservations) + self._lacks - len(self._unpaid)
+
     def _declined(self) -> None:
         """The upstream refuses something: a response that has not begun will not. If it does, it is reserved anew."""
-        if len(self._reservations) + self._lacks > self._running:
+        if self._reservations and self._known > self._running:
             self._settle(self._reservations.pop(), 0, 0)
 
     def _done(self, event: ServerEvent) -> None:
@@ -312,14 +318,22 @@ class RealtimeTalk:
         if event is None:
             return
         self._send(event)
+        self._hear_on()
+
+    def _hear_on(self) -> None:
+        """Take what the client has said while something waited, and hear more of it."""
         self._relay.hold(held=False)
         held, self._held = self._held, deque()
         for message, text in held:
             self.client_said(message, text=text)
 
     def _give_up(self, refusal: JotgateError) -> None:
-        """Nothing is left for a response, or nobody can say."""
-        self._wanted = self._verdict = None
+        """Nothing is left for a response, or nobody can say. What others have for a while alone ends nothing."""
+        wanted, self._wanted, self._verdict = self._wanted, None, None
+        if wanted is not None and not self._lacks and _passes(refusal):
+            self._relay.say(self._error(refusal, wanted.event_id))
+            self._hear_on()
+            return
         self._lacks = 0
         self._cancel()
         self._relay.end(refusal)
@@ -341,3 +355,8 @@ class RealtimeTalk:
     def _cancel(self) -> None:
         """Have the response that is under way ended."""
         self._relay.say_upstream(write_cancel())
+
+
+def _passes(refusal: JotgateError) -> bool:
+    """Whether it is for want of a place among the calls that run at once, which one that ends makes free."""
+    return isinstance(refusal, QuotaExceeded) and refusal.standing.unit == "concurrent"

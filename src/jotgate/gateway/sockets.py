@@ -5,6 +5,8 @@ from functools import partial
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
+from msgspec import structs
+
 from jotgate.core.calls import Body, Request
 from jotgate.core.operations import CLIENT_SECRETS_PATH, RESPONSES, SOCKET_PATHS, TICKETS_PATH, find_operation
 from jotgate.core.policies import Allow
@@ -209,7 +211,7 @@ def admit_socket(opened: Opened) -> Call:
 
     Raises:
         UpgradeRequired: the request asks for none.
-        RequestMalformed: it does not name one model.
+        RequestMalformed: it does not name one model, or one that is not had over a WebSocket.
         TokenMissing, ClaimRefused, PermissionRefused, UnknownModel, ControlStale: as for a call.
     """
     request, world, principal = opened.request, opened.world, opened.principal
@@ -220,6 +222,13 @@ def admit_socket(opened: Opened) -> Call:
         raise RequestMalformed("the query names no 'model', or more than one", param="model")
     route, allowed = admit_named(opened, named[0])
     body = Body({}, b"", named[0], True)
+    attempts = tuple(one for one in route.attempts if world.places[one.upstream].upstream.kind == "openai")
+    if not attempts:
+        raise RequestMalformed(
+            "this model is not had over a WebSocket", hint="Ask it at /v1/chat/completions", param="model"
+        )
+    if len(attempts) < len(route.attempts):
+        route = structs.replace(route, attempts=attempts)
     return admitted(Call(request, opened.operation, principal, body, route, world, route.ended_tokens), allowed)
 
 

@@ -1,8 +1,8 @@
 """A scripted upstream of the Realtime API and of the Responses API over WebSockets: it keeps what it was sent.
 
 `session.created` comes first. Each `response.create` is answered with a few events and the usage that its text asks for
-(`use:IN,OUT`), or none (`mute`), or refused (`refuse`); `input_audio_buffer.commit` has it begin a response by itself,
-as after the end of an utterance.
+(`use:IN,OUT`), or none (`mute`), or is refused (`refuse`), or begun and never done (`hold`).
+`input_audio_buffer.commit` has it begin a response by itself, as after the end of an utterance.
 Of the Responses API it answers each `response.create` likewise, and goes on from those of the same connection alone.
 """
 
@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 
 _MUTE: Final = "mute"
 _REFUSE: Final = "refuse"
+_HOLD: Final = "hold"
 
 
 class RealtimeUpstream:
@@ -78,6 +79,8 @@ class RealtimeUpstream:
             return
         await self._say(connection, "response.created", response={"id": "resp_1", "status": "in_progress"})
         await self._say(connection, "response.output_text.delta", delta="Hello")
+        if wanted.get("instructions") == _HOLD:
+            return
         done = {"id": "resp_1", "status": "completed", **_usage_of(wanted)}
         await self._say(connection, "response.done", response=done)
 

@@ -39,7 +39,7 @@ def decide(example: str, whose: Principal, model: str, when: str, address: str =
 
 def test_every_example_is_sound_and_all_can_stand_in_one_file() -> None:
     found = examples()
-    assert len(found) == 4
+    assert len(found) == 5
     assert len(parse(tomllib.loads("".join(found))).policies) == sum(one.count("[[policies]]") for one in found)
 
 

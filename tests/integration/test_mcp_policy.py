@@ -211,6 +211,40 @@ def test_each_call_has_a_row_that_says_which_tool_and_what_let_it(stage: McpStag
     assert "arguments" not in json.dumps(rows()), "nothing of what was said stands there"
 
 
+def test_what_is_said_in_a_call_is_on_file_where_a_policy_says_so_and_then_without_secrets(stage: McpStage) -> None:
+    told = '[[policies]]\nname = "told"\neffect = "allow"\ntools = ["files:read_*"]\npayloads = "record"\n'
+    rest = '[[policies]]\nname = "rest"\neffect = "allow"\n'
+    token = stage.token("mcp:files:*", subject="told")
+    said = {"path": "/etc/motd", "password": "canary-0", "note": f"Bearer canary-12345 {token}"}
+    stage.command("policy", "apply", "-", "--yes", stdin=told + rest)
+    try:
+        for path, prefix in (("/mcp/files", ""), ("/mcp", "files_")):
+            for name in ("read_file", "write_file"):
+                params = {"name": prefix + name, "arguments": said}
+                assert stage.ask(token, "tools/call", params, path=path).status == 200
+        stage.ask(stage.token("mcp:files:write_file", subject="told"), "tools/call", {"name": "read_file", **said})
+    finally:
+        stage.command("policy", "apply", "-", "--yes", stdin="")
+
+    def rows() -> list[dict[str, Any]]:
+        return [one for one in records(stage.gateway) if one.get("subject") == "told"]
+
+    until(lambda: len(rows()) == 5, "they are on file")
+    read, written, *common, refused = rows()
+    for row in (read, common[0]):
+        assert (row["rule"], row["tool"]) == ("told", "files:read_file")
+        assert json.loads(row["arguments"]) == {
+            "path": "/etc/motd",
+            "password": "(secret)",
+            "note": "Bearer (secret) (token)",
+        }
+        assert json.loads(row["result"])["result"]["content"][0]["text"] == "read_file"
+    for row in (written, common[1], refused):
+        assert not {"arguments", "result"} & row.keys()
+    assert "canary" not in json.dumps(rows())
+    assert token not in json.dumps(rows())
+
+
 def test_a_server_is_sent_its_own_credential_and_never_the_callers(stage: McpStage) -> None:
     token = stage.token("mcp:keyed:*", "mcp:files:*")
     stage.call(token, "act", "/mcp/keyed")

@@ -185,4 +185,6 @@ def _lines(found: "PolicyFinding") -> list[str]:
         lines.append(f"  {'ending':<9}{found.ended_tokens}, when the token ends while it runs")
     if found.stale:
         lines.append(f"  {'stale':<9}it goes on while revocations are not known")
+    if found.payloads:
+        lines.append(f"  {'payloads':<9}the audit log has the beginnings of its arguments and its result")
     return lines

@@ -75,7 +75,7 @@ class StepUse(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="kind", tag="call"):
-    """One AI call, settled. It never holds a token, a key or any part of a prompt or an answer.
+    """One AI call, settled. It never holds a token, a key or any part of a prompt or an answer of a model.
 
     `at` is when the call began, in microseconds since the epoch (UTC). `worker` is the name of the worker
     instance and `row` counts its rows from 1: a pair that stands twice is the same row, sent again. `token`
@@ -87,6 +87,7 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     the `sub` in its `act` (RFC 8693 s4.1); empty: whom it speaks for, or nobody else who is named. `steps` are those of
     a chain that an upstream has seen, in order. `face` is the listener that it came in by; empty: the native one.
     `tool` is the tool of an MCP server that it calls, as `server:tool`, and `rule` the scope or policy that let it.
+    `arguments` and `result` are the beginnings of what was said there, where that policy has them (`core.payloads`).
     """
 
     at: int
@@ -119,6 +120,8 @@ class CallRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="k
     face: str = ""
     tool: str = ""
     rule: str = ""
+    arguments: str = ""
+    result: str = ""
 
 
 class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="event"):

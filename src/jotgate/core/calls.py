@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from jotgate.core.coze_aims import Aim
 from jotgate.core.decisions import PathRule
+from jotgate.core.payloads import Payload
 from jotgate.core.possession import Possession
 from jotgate.core.principals import Principal
 from jotgate.core.socket_tickets import Redemption
@@ -46,6 +47,7 @@ class Request(Struct):
     `handshake` is there when it asks for a WebSocket: then its caller is a `ports.SocketCaller`.
     `message_id` is the id of the JSON-RPC request in its body, in JSON, once that is read.
     `tool` is the tool of an MCP server that it calls (`core.mcp_tools.tool_label`), and `rule` what let it.
+    `payload` is there when a policy has what is said in that call written down.
     `vouched` is whose it is where a face has let somebody in without a token: then no credential is looked at.
     `units_by_s` is until when it waits for units of its quotas, once it does (`meter_attention.Attention`).
     """
@@ -71,6 +73,7 @@ class Request(Struct):
     message_id: bytes = b""
     tool: str = ""
     rule: str = ""
+    payload: Payload | None = None
     asked: PathRule | None = None
     handshake: Handshake | None = None
     redemption: Redemption | None = None

@@ -29,12 +29,13 @@ class Allow(Struct, frozen=True):
     """The call may go on. `policy` says so; empty: the shipped one.
 
     `ended_tokens` is what becomes of its answer when the token ends; None: what the route says. `stale`: it may go on
-    although what was revoked is not known.
+    although what was revoked is not known. `payloads`: what is said in a call of a tool is written down.
     """
 
     policy: str = ""
     ended_tokens: EndedTokens | None = None
     stale: bool = False
+    payloads: bool = False
 
 
 class Deny(Struct, frozen=True):
@@ -254,7 +255,7 @@ class Policies:
         policy = self.policies[(places & -places).bit_length() - 1]
         if policy.effect == "deny":
             return Deny("policy", policy.reason, policy.name)
-        return Allow(policy.name, policy.ended_tokens, policy.stale)
+        return Allow(policy.name, policy.ended_tokens, policy.stale, policy.payloads)
 
 
 class _Traits(Struct, frozen=True):

@@ -38,7 +38,7 @@ _SHED: Final = (
     "stands in a policy that denies, and a token that gives up a scope would be allowed more; say "
     "otherwise whom or what it denies"
 )
-_OF_ALLOW: Final = ("ended_tokens", "stale")
+_OF_ALLOW: Final = ("ended_tokens", "stale", "payloads")
 
 
 def check_policy(path: str, entry: PolicyEntry) -> list[Fault]:
@@ -94,6 +94,7 @@ def compile_policy(entry: PolicyEntry, origin: Origin) -> Policy:
         younger_s=younger_s,
         ended_tokens=entry.ended_tokens,
         stale=entry.stale == "allow",
+        payloads=entry.payloads == "record",
     )
 
 

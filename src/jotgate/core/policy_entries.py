@@ -89,3 +89,4 @@ class PolicyEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     token_age: Annotated[AgeEntry | None, Meta(description='a table such as { over = "1h" }')] = None
     ended_tokens: Annotated[EndedTokens | None, Meta(description='"cut" or "finish"')] = None
     stale: Annotated[Literal["refuse", "allow"] | None, Meta(description='"refuse" or "allow"')] = None
+    payloads: Annotated[Literal["omit", "record"] | None, Meta(description='"omit" or "record"')] = None

@@ -100,7 +100,7 @@ class PolicyFinding(Struct, frozen=True, kw_only=True):
 
     `policy` is the one that decides; empty: none speaks of the call, or the token alone or the route refuses it.
     `ended_tokens` is what becomes of a running answer when its token ends, `stale` whether the call goes on while what
-    was revoked is not known.
+    was revoked is not known, `payloads` whether what is said in it is written down.
     """
 
     allowed: bool
@@ -113,6 +113,7 @@ class PolicyFinding(Struct, frozen=True, kw_only=True):
     message: str = ""
     ended_tokens: EndedTokens | None = None
     stale: bool = False
+    payloads: bool = False
 
 
 class TriedCall(Struct, frozen=True):

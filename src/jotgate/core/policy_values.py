@@ -36,7 +36,8 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Texts are patterns: what they say, or all that begins with what stands before a `*` at their end. `older_s` and
     `younger_s` bound the age of the token in seconds. `reason` is for the caller. `ended_tokens` None: the route's.
-    `stale`: whether it allows while what was revoked is not known.
+    `stale`: whether it allows while what was revoked is not known. `payloads`: whether what is said in a call of a tool
+    is written down.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
     younger_s: int | None = None
     ended_tokens: EndedTokens | None = None
     stale: bool = False
+    payloads: bool = False
 
     @property
     def depends(self) -> bool:

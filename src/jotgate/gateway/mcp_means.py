@@ -8,9 +8,11 @@ from msgspec import Raw, Struct
 
 from jotgate.core.calls import Body, Outbound
 from jotgate.core.mcp_messages import SESSION_FIELD, Message
+from jotgate.core.mcp_operations import TOOLS_CALL
 from jotgate.core.mcp_reader import Members
 from jotgate.core.mcp_servers import McpServer
 from jotgate.core.operations import Operation
+from jotgate.core.payloads import Payload
 from jotgate.core.policies import Allow
 from jotgate.errors import JotgateError, NotReady, UpstreamError
 from jotgate.gateway.admission import Call
@@ -99,6 +101,8 @@ def call_of(opened: Opened, server: McpServer, allowed: Allow) -> Call:
 def start(means: Means, talk: Talk, plan: Plan) -> Running | None:
     """Send a message to its server, as soon as the quotas that meet it let it. Raises as `McpMetering.start`."""
     opened = talk.opened
+    if talk.allowed.payloads and opened.request.operation == TOOLS_CALL:
+        opened.request.payload = Payload(bytes(talk.message.params.get("arguments", b"")))
 
     def run(reservation: Reservation | None, caller: Caller) -> Running:
         call, hub = call_of(opened, talk.server, talk.allowed), means.hub

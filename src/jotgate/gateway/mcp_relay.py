@@ -152,6 +152,12 @@ class McpRelay(Relay):
         if piece:
             self._between = piece.endswith(_ENDS)
             self._told_s = self._clock.monotonic_s()
+        self._hand_on(head, piece, complete)
+
+    def _hand_on(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
+        payload = self.call.request.payload
+        if payload is not None:
+            payload.feed(piece)
         super().received(head, piece, complete)
 
     def _rewrite(self, how: Rewriting, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
@@ -204,7 +210,7 @@ class McpRelay(Relay):
     ) -> None:
         made = b"".join(self._remade(event, how) for event in cutter.feed(piece))
         if head is not None or made or complete:
-            super().received(head, made, complete)
+            self._hand_on(head, made, complete)
             self._told_s = self._clock.monotonic_s() if made else self._told_s
         else:
             self._touched_s = self._clock.monotonic_s()

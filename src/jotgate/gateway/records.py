@@ -82,7 +82,7 @@ class CallRecorder:
     def settled(self, relay: Relay) -> None:
         """The call has ended, whichever way."""
         request, principal, usage = relay.call.request, relay.call.principal, relay.usage
-        charged = relay.charged
+        charged, payload = relay.charged, request.payload
         duration_us, at_us = self._times(request)
         # By position, since names would cost a microsecond; the types tell most mistakes, the tests the others.
         record = CallRecord(
@@ -116,6 +116,8 @@ class CallRecorder:
             request.face,
             request.tool,
             request.rule,
+            "" if payload is None else payload.arguments,
+            "" if payload is None else payload.result,
         )
         self._tally.settled(record, relay.upstream_us())
         if charged is not None:

@@ -66,6 +66,7 @@ class CallTester:
             origin=self._origin(name),
             ended_tokens=None if route is None else decision.ended_tokens or route.ended_tokens,
             stale=decision.stale,
+            payloads=decision.payloads and operation == TOOLS_CALL,
         )
 
     def _decide(self, principal: Principal, operation: str, model: str, now: Circumstances) -> Decision:

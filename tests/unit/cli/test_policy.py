@@ -103,7 +103,7 @@ def test_check_tells_the_line_the_path_and_the_remedy(data: Path, capsys: pytest
 
 
 def test_a_call_is_tried(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (data / "jotgate.toml").write_text(DENY + REST + 'ended_tokens = "finish"\nstale = "allow"\n')
+    (data / "jotgate.toml").write_text(DENY + REST + 'ended_tokens = "finish"\nstale = "allow"\npayloads = "record"\n')
     tried = ["policy", "test", "--operation", "chat.completions", "--model", "echo", "--subject"]
     assert main([*tried, "bob"]) == 1
     told = capsys.readouterr().out
@@ -119,6 +119,9 @@ def test_a_call_is_tried(data: Path, capsys: pytest.CaptureFixture[str]) -> None
         "  ending   finish, when the token ends while it runs\n"
         "  stale    it goes on while revocations are not known\n"
     )
+    of_tool = ["policy", "test", "--operation", "mcp.tools_call", "--tool", "files:read", "--scope", "mcp:files:*"]
+    assert main([*of_tool, "--subject", "ann"]) == 0
+    assert "  payloads the audit log has the beginnings of its arguments and its result\n" in capsys.readouterr().out
     assert main([*tried, "ann", "--scope", "models"]) == 1
     assert "policy " not in capsys.readouterr().out, "the token alone refuses it"
     assert main([*tried[:-2], "large", "--subject", "ann"]) == 1

@@ -40,7 +40,7 @@ FINAL_FIELDS = {
     CallRecord: (
         "at worker row operation status outcome duration_us request_id peer model upstream subject client_id "
         "issuer token kid code stream tokens_in tokens_out bytes_in bytes_out refused policy charged actor steps face "
-        "tool rule"
+        "tool rule arguments result"
     ),
     EventRecord: "at event actor subject details",
     OpenRecord: "at format instance segment previous",
@@ -83,7 +83,7 @@ def test_every_field_of_a_row_comes_back() -> None:
     assert found == {
         name: getattr(full_call(), name)
         for name in FINAL_FIELDS[CallRecord].split()
-        if name not in ("refused", "charged", "actor", "steps", "face", "tool", "rule")
+        if name not in ("refused", "charged", "actor", "steps", "face", "tool", "rule", "arguments", "result")
     }
 
 

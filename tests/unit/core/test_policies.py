@@ -88,6 +88,7 @@ def test_of_those_that_allow_the_first_decides_with_its_choices() -> None:
     finish, stale = allow("finish", ended_tokens="finish"), allow("stale", stale=True)
     assert decide(principal(), finish, stale) == Allow("finish", "finish", stale=False)
     assert decide(principal(), stale, finish) == Allow("stale", None, stale=True)
+    assert decide(principal(), allow("told", payloads=True)) == Allow("told", payloads=True)
 
 
 def test_what_none_speaks_of_is_denied() -> None:

@@ -33,6 +33,7 @@ times = [{ days = ["tue", "mon"], begin = "22:00", end = "06:00", zone = "Europe
 token_age = { over = "1m", under = "1h" }
 ended_tokens = "finish"
 stale = "allow"
+payloads = "record"
 """
 
 
@@ -75,6 +76,7 @@ def test_everything_that_may_be_said_is_read_and_kept_as_it_was() -> None:
         younger_s=3_600,
         ended_tokens="finish",
         stale=True,
+        payloads=True,
     )
     assert read_kept(write_policy(entry)) == entry
     assert len(DAYS) == 7
@@ -125,6 +127,7 @@ def test_a_plain_entry_speaks_of_everything() -> None:
         ('token_age = { over = "1h\\n" }', "token_age.over", "a duration"),
         ('binding = "tls"', "binding", '"none", "dpop", "mtls" or "any"'),
         ('stale = "yes"', "stale", '"refuse" or "allow"'),
+        ('payloads = "all"', "payloads", '"omit" or "record"'),
         ('ended_tokens = "end"', "ended_tokens", '"cut" or "finish"'),
         ('reason = "Because"', "reason", "nobody would be told"),
     ],
@@ -141,6 +144,7 @@ def test_each_fault_names_its_place_and_its_remedy(more: str, where: str, what: 
         ('scopes = ["ai"]', "scopes"),
         ('ended_tokens = "cut"', "ended_tokens"),
         ('stale = "refuse"', "stale"),
+        ('payloads = "omit"', "payloads"),
         ('reason = "a\\u0007b"', "reason"),
     ],
 )

@@ -124,18 +124,18 @@ class RenewalStage(TokenStage):
         now_s = int(self.clock.now_s())
         return signed(secret, **{"iat": now_s, "exp": now_s + DAY_S, **claims})
 
-    def ask(self, token: str = "", refresh_token: str = "") -> Response:
+    def post_refresh(self, token: str = "", refresh_token: str = "") -> Response:
         headers = {"x-jotgate-peer": "192.0.2.7", **({"authorization": f"Bearer {token}"} if token else {})}
         body = {"refresh_token": refresh_token} if refresh_token else None
         return self.face.post(REFRESH_PATH, json=body, headers=headers)
 
     def refresh(self, token: str = "", refresh_token: str = "") -> Any:
-        answer = self.ask(token, refresh_token)
+        answer = self.post_refresh(token, refresh_token)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def refused(self, token: str = "", refresh_token: str = "") -> tuple[int, str]:
-        answer = self.ask(token, refresh_token)
+        answer = self.post_refresh(token, refresh_token)
         return answer.status_code, answer.json()["error"]["message"]
 
     def verify(self, token: str) -> Principal:

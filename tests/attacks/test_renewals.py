@@ -29,7 +29,7 @@ def test_F08_an_expired_access_token_is_refreshed_by_nothing(stage: RenewalStage
     for one in (token, renewed["access_token"], other):
         assert stage.refused(one) == (401, "Token has expired")
         assert stage.refused(refresh_token=one)[0] == 401
-    assert stage.ask(other).headers["www-authenticate"].startswith("Bearer ")
+    assert stage.post_refresh(other).headers["www-authenticate"].startswith("Bearer ")
     assert stage.refresh(other, renewed["refresh_token"]), "the refresh token alone is what was good"
 
 

@@ -90,6 +90,9 @@ def main() -> int:
     except Refused as refusal:
         sys.stderr.write(f"ERROR: {refusal}\n")
         return 1
+    except (EOFError, KeyboardInterrupt):
+        sys.stderr.write("\nERROR: it was broken off, and no token was made\n")
+        return 1
     ends = datetime.fromtimestamp(now_s + hours * 3600, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     sys.stdout.write(
         f"\n\N{WHITE HEAVY CHECK MARK} JWT Token Generated Successfully!\n\nToken: {token}\n\n"

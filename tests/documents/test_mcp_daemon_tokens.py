@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +157,72 @@ def test_the_script_warns_and_refuses_what_is_no_secret(tmp_path: Path) -> None:
         assert fault in done.stderr
         assert "can make a token for anybody" in done.stderr
         assert "short" not in done.stdout + done.stderr
+
+
+class Terminal:
+    """The script at a terminal that is its own, as a person sees it."""
+
+    def __init__(self, place: Path) -> None:
+        self._mine, theirs = pty.openpty()
+        begin = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+        command = [sys.executable, "-c", begin, sys.executable, "-I", "-S", "setup_jwt_token.py"]
+        self._process = subprocess.Popen(command, cwd=place, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.shown = ""
+
+    def until(self, wanted: str) -> None:
+        """Read what is shown, up to this, or to the end."""
+        while wanted not in self.shown:
+            ready, _, _ = select.select([self._mine], [], [], WITHIN_S)
+            assert ready, self.shown
+            try:
+                self.shown += os.read(self._mine, 4_096).decode()
+            except OSError:  # Linux says so that nobody has the other end any more.
+                assert wanted == "\0", self.shown
+                return
+
+    def echoes(self) -> bool:
+        """Whether what is typed now is shown."""
+        return bool(termios.tcgetattr(self._mine)[3] & termios.ECHO)
+
+    def type(self, text: str) -> None:
+        os.write(self._mine, text.encode())
+
+    def end(self) -> int:
+        self.until("\0")
+        os.close(self._mine)
+        return self._process.wait(WITHIN_S)
+
+
+def test_at_a_terminal_the_secret_is_not_shown_while_it_is_typed(daemon: Daemon, tmp_path: Path) -> None:
+    fetched(tmp_path)
+    terminal = Terminal(tmp_path)
+    terminal.until("JWT Secret: ")
+    assert not terminal.echoes()
+    terminal.type(SECRET + "\n")
+    terminal.until("user identifier: ")
+    assert terminal.echoes(), "all else is shown"
+    terminal.type("agent_001\n")
+    terminal.until("default 24): ")
+    terminal.type("\n")
+    terminal.until("Quota: 100 requests")
+    assert terminal.end() == 0
+    assert SECRET not in terminal.shown
+    assert "user identifier: agent_001" in terminal.shown
+    token = re.findall(r"Token: (\S+)", terminal.shown)[0]
+    assert daemon.validate(token)[1]["sub"] == "agent_001"
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_who_breaks_off_at_the_secret_gets_nothing_and_the_terminal_back(tmp_path: Path, key: str) -> None:
+    fetched(tmp_path)
+    terminal = Terminal(tmp_path)
+    terminal.until("JWT Secret: ")
+    terminal.type(key)
+    terminal.until("no token was made")
+    assert terminal.echoes()
+    assert terminal.end() == 1
+    assert "Traceback" not in terminal.shown
 
 
 def test_a_client_puts_its_token_into_a_header(daemon: Daemon, tmp_path: Path) -> None:

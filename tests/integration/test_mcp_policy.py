@@ -209,6 +209,8 @@ def test_each_call_has_a_row_that_says_which_tool_and_what_let_it(stage: McpStag
     assert done["bytes_out"] > 0
     assert (refused["tool"], refused["code"]) == ("files:write_file", "insufficient_scope")
     assert "arguments" not in json.dumps(rows()), "nothing of what was said stands there"
+    assert "tool=files:read_file rule=mcp:files:read" in stage.command("audit", "tail")
+    assert "tool=files:write_file" in stage.command("explain", refused["request_id"])
 
 
 def test_what_is_said_in_a_call_is_on_file_where_a_policy_says_so_and_then_without_secrets(stage: McpStage) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _FOLLOW_INTERVAL_S: Final = 0.2
 _CALL_FIELDS: Final = (
     "model",
+    "tool",
+    "rule",
     "upstream",
     "subject",
     "client_id",

@@ -25,7 +25,7 @@ _US: Final = 1e6
 _LABEL: Final = 10
 _CALL_FIELDS: Final = (
     *("operation", "model", "upstream", "peer", "subject", "actor", "client_id", "issuer", "token", "kid", "policy"),
-    *("face", "duration_us", "tokens_in", "tokens_out"),
+    *("tool", "rule", "face", "duration_us", "tokens_in", "tokens_out"),
 )
 
 

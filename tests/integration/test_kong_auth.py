@@ -153,12 +153,12 @@ SINCE: Final[dict[str, tuple[Callable[[KongFace, str], None], tuple[int, str]]]]
 @pytest.mark.parametrize("since", sorted(SINCE))
 def test_casdoor_is_asked_again_before_a_token_that_outlives_its_own(face: KongFace, since: str) -> None:
     ill, expected = SINCE[since]
-    admin = {"roles": [{"owner": "sharif", "name": "admin"}]}
-    token = face.casdoor.mint(**admin)
+    token = face.casdoor.mint(roles=[{"owner": "sharif", "name": "admin"}])
     counted = f'kong_auth_jwt_tokens_refused_total{{error_type="{expected[1]}"}}'
     before = face.figures().get(counted, 0.0)
     known, asked = len(face.kong.credentials), face.kong.changes
     ill(face, token)
+    refused = ""
     for path, body in (
         ("/generate-token-auto", {"token_name": "late"}),
         ("/auto-generate-consumer", {}),
@@ -166,6 +166,7 @@ def test_casdoor_is_asked_again_before_a_token_that_outlives_its_own(face: KongF
     ):
         answer = face.ask("POST", path, token=token, json=body)
         assert code_of(answer) == expected, answer.text
+        refused = answer.headers["x-request-id"]
         assert answer.headers.get("retry-after") == ("5" if expected == SILENT else None)
         assert answer.headers.get("www-authenticate", "")[:6] == ("" if expected == SILENT else "Bearer")
     assert face.ask("GET", "/me", token=token).status_code == SERVED, "what makes no token asks nobody"
@@ -173,6 +174,7 @@ def test_casdoor_is_asked_again_before_a_token_that_outlives_its_own(face: KongF
     assert face.figures()[counted] == before + 3
     (last, *_) = reversed(face.events("kong.token_refused"))
     assert (last["details"]["code"], last["subject"]) == (expected[1], "alice")
+    assert last["details"]["request_id"] == refused
     assert token not in json.dumps(last)
 
 

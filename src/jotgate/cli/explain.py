@@ -14,7 +14,7 @@ from jotgate.errors import CommandError, JotgateError, TokenError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jotgate.core.audit import CallRecord
+    from jotgate.core.audit import CallRecord, EventRecord
     from jotgate.core.durable import Revocation
     from jotgate.core.revocation_orders import RevocationSought
     from jotgate.errors import Evidence
@@ -58,25 +58,26 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _find(directory: "Path", request_id: str) -> "list[tuple[bytes, CallRecord]]":
-    """The records of this request, newest first, each as it stands in the log too.
+def _find(directory: "Path", request_id: str) -> "list[tuple[bytes, CallRecord | EventRecord]]":
+    """The records of this request and what happened for it, newest first, each as it stands in the log too.
 
     Raises:
         CommandError: there is none.
     """
     import msgspec
 
-    from jotgate.core.audit import CallRecord
+    from jotgate.core.audit import CallRecord, EventRecord
     from jotgate.stores.segment_files import find_records
 
-    decode = msgspec.json.Decoder(CallRecord).decode
-    found: list[tuple[bytes, CallRecord]] = []
+    decode = msgspec.json.Decoder(CallRecord | EventRecord).decode
+    found: list[tuple[bytes, CallRecord | EventRecord]] = []
     for entry in find_records(directory, b'"request_id":' + msgspec.json.encode(request_id)):
         try:
             record = decode(entry.record)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        if record.request_id == request_id:
+        named = record.request_id if isinstance(record, CallRecord) else record.details.get("request_id")
+        if named == request_id:
             found.append((entry.record, record))
         if len(found) >= _SHOWN_MAX:
             break
@@ -90,8 +91,19 @@ def _find(directory: "Path", request_id: str) -> "list[tuple[bytes, CallRecord]]
     return found
 
 
-def _show(record: "CallRecord", directory: "Path") -> Iterator[str]:
+def _show(record: "CallRecord | EventRecord", directory: "Path") -> Iterator[str]:
     """A record as lines for a person."""
+    from jotgate.core.audit import CallRecord
+
+    if isinstance(record, CallRecord):
+        yield from _show_call(record, directory)
+        return
+    yield f"event {record.event} at {show_time(record.at)}"
+    fields = {"actor": record.actor, "subject": record.subject, **record.details}
+    yield from _lines("event", [f"{name}={word(value)}" for name, value in fields.items() if value not in ("", 0)])
+
+
+def _show_call(record: "CallRecord", directory: "Path") -> Iterator[str]:
     answer = f"{record.status} {record.code}".rstrip()
     yield f"request {record.request_id} at {show_time(record.at)}: {record.outcome}, {answer}"
     fields = {name: getattr(record, name) for name in _CALL_FIELDS}

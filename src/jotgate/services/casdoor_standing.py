@@ -25,7 +25,7 @@ class CasdoorStanding:
         self._counts = counts
         self._recorder = recorder
 
-    async def check(self, issuer: str, user: KongUser, token: Secret) -> None:
+    async def check(self, issuer: str, user: KongUser, token: Secret, request_id: str) -> None:
         """Raise unless the Casdoor with the `iss` says that the user may log in now, and takes the token.
 
         Raises:
@@ -39,6 +39,6 @@ class CasdoorStanding:
             check_standing(answer, place.organization, user)
         except JotgateError as refusal:
             self._counts.refused[refusal.code] += 1
-            details = {"consumer": user.name, "code": refusal.code, "reason": refusal.debug or refusal.message}
+            details = {"code": refusal.code, "reason": refusal.debug or refusal.message, "request_id": request_id}
             self._recorder.record("kong.token_refused", actor=user.subject, subject=user.name, details=details)
             raise

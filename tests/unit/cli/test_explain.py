@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jotgate.cli import explain
-from jotgate.core.audit import CallRecord, Charge, encode
+from jotgate.core.audit import CallRecord, Charge, EventRecord, encode
 from jotgate.errors import Code, CommandError, Evidence
 from jotgate.stores.segments import SegmentWriter
 from tests.audit_logs import INSTANCE, START_US, StillClock, call, call_lines, full_call
@@ -41,7 +41,7 @@ def refused(request_id: str, code: Code = Code.TOKEN_EXPIRED, evidence: Evidence
     )
 
 
-def write(directory: Path, *records: CallRecord, instance: str = INSTANCE) -> None:
+def write(directory: Path, *records: CallRecord | EventRecord, instance: str = INSTANCE) -> None:
     writer = SegmentWriter(directory / "audit", instance, StillClock())
     writer.append([encode(record) for record in records])
     writer.close()
@@ -134,6 +134,20 @@ def test_all_records_of_an_id_are_shown_newest_first_from_all_files(
     assert msgspec.convert(found[0]["refused"], Evidence) == EVIDENCE
     assert run(tmp_path, "req-7") == 0
     assert capsys.readouterr().out.count("request req-7 at ") == 4
+
+
+def test_what_happened_for_a_request_is_shown_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    details: dict[str, str | int] = {"code": "token_revoked", "reason": "no\x1b[2J more", "request_id": "req-7"}
+    event = EventRecord(at=START_US, event="kong.token_refused", actor="a1", subject="alice", details=details)
+    write(tmp_path, event, msgspec.structs.replace(event, details={"request_id": "req-70"}), refused("req-7"))
+    assert run(tmp_path, "req-7") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("request req-7 at ")
+    assert out.count("event kong.token_refused at 2026-11-22T") == 1
+    assert "actor=a1 subject=alice code=token_revoked" in out
+    assert "\x1b" not in out
+    assert run(tmp_path, "req-7", "--json") == 0
+    assert [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()] == ["call", "event"]
 
 
 def test_at_most_a_hundred_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,7 +199,8 @@ class KongAuthRoutes:
         """Raise unless Casdoor lets the user log in now: what is made here lives longer than what was shown."""
         told = read_caller(request.headers.get(FIELD.decode("ascii"), ""))
         assert told is not None, "whose token it is was read of the same field"
-        await self._standing.check(told.issuer, user, Secret(_bearer(request)))
+        request_id = request.headers.get("x-request-id", "")
+        await self._standing.check(told.issuer, user, Secret(_bearer(request)), request_id)
 
     def _require_admin(self, user: KongUser) -> None:
         rules = self._rules()

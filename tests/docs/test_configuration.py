@@ -38,6 +38,7 @@ from jotgate.core.preset_entries import ApiGatewayEntry, CozeProxyEntry, KongAut
 from jotgate.core.price_entries import PriceEntry
 from jotgate.core.quota_entries import QuotaEntry
 from jotgate.core.snapshot import Limits
+from jotgate.core.tool_entries import ToolEntry
 from tests.docs.pages import pages
 from tests.docs.test_cli import sections
 
@@ -116,6 +117,16 @@ def test_the_settings_of_a_claims_table_are_named() -> None:
 def test_the_settings_of_an_mcp_server_are_described_with_their_defaults_on_a_page_of_their_own() -> None:
     section = sections(pages()["docs/mcp.md"].text)["The servers"].partition("### ")[0]
     assert documented(section) == defaults(McpServerEntry)
+
+
+def test_the_settings_of_a_tool_over_http_are_described_with_their_defaults_and_the_examples_are_sound() -> None:
+    page = pages()["docs/mcp.md"]
+    section = page.text.partition("\n### Tools over HTTP\n")[2].partition("\n### ")[0]
+    assert documented(section) == defaults(ToolEntry)
+    examples = [one for path in ("docs/mcp.md", "docs/systems/mcp-daemon.md") for one in pages()[path].blocks("toml")]
+    found = [parse(tomllib.loads(one)) for one in examples if "[[mcp.servers]]" in one]
+    servers = [server for one in found for server in one.mcp.servers]
+    assert sum(bool(one.tools) for one in servers) == sum(bool(one.python) for one in servers) == 2
 
 
 def test_the_settings_of_a_grant_are_described_with_their_defaults_on_a_page_of_their_own() -> None:

@@ -5,6 +5,7 @@ import msgspec
 from jotgate.assembly.authority import check_name
 from jotgate.assembly.loading import load_all
 from jotgate.assembly.system import SystemClock
+from jotgate.assembly.tool_checks import find_lacks
 from jotgate.core.issuer_compiler import iss_of, same_iss_fault
 from jotgate.core.issuer_secrets import warn_of_ages
 from jotgate.errors import ConfigurationError, DirectoryRefused
@@ -28,7 +29,9 @@ def check_settings(directory: DataDirectory, sources: Sources) -> Settings:
     except DirectoryRefused as error:
         findings = (Finding("", "", error.message),)
     else:
-        return msgspec.structs.replace(settings, warnings=(*settings.warnings, *warn_of_secrets(directory, settings)))
+        tools = [f"{one.path} {one.fault}" for one in find_lacks(settings.config)]
+        warnings = (*settings.warnings, *tools, *warn_of_secrets(directory, settings))
+        return msgspec.structs.replace(settings, warnings=warnings)
     return msgspec.structs.replace(settings, config=None, findings=findings)
 
 

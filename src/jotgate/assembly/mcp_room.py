@@ -83,6 +83,4 @@ def places_of(config: Config) -> McpPlaces:
 
 
 def _view(entry: McpServerEntry) -> ServerView:
-    return ServerView(
-        name=entry.name, place=entry.url or entry.command, credential=entry.credential_kind, pins=entry.pins
-    )
+    return ServerView(name=entry.name, place=entry.place, credential=entry.credential_kind, pins=entry.pins)

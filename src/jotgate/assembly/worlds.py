@@ -31,6 +31,7 @@ from jotgate.upstreams.credentials import UpstreamTokens, ask_nobody
 from jotgate.upstreams.echo import EchoUpstream
 from jotgate.upstreams.mcp import McpUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
+from jotgate.upstreams.tool_endpoints import EndpointsUpstream
 from jotgate.upstreams.transport import Pool
 
 _STEP_S: Final = 0.001
@@ -162,8 +163,10 @@ class Worlds:
         if upstream.kind == "coze":
             coze, pools[upstream.name] = reach_coze(upstream, self.coze, self.tokens, self._loop, roots)
             return coze
-        port: OpenAIUpstream | McpUpstream
-        if upstream.kind == "mcp":
+        port: OpenAIUpstream | McpUpstream | EndpointsUpstream
+        if upstream.endpoints:
+            port = EndpointsUpstream(upstream, self._loop, roots)
+        elif upstream.kind == "mcp":
             port = McpUpstream(upstream, self._loop, roots, self.control_path)
         else:
             port = OpenAIUpstream(upstream, self._loop, roots, SystemEntropy())

@@ -147,6 +147,7 @@ def find_literal_secrets(document: Mapping[str, object], *, development: bool = 
         *_secrets_of_grants("upstreams", document.get("upstreams")),
         *_secrets_in("mcp.servers", mcp_servers(document), refused, _LITERAL_SECRET),
         *_secrets_of_grants("mcp.servers", mcp_servers(document)),
+        *_secrets_of_tools(mcp_servers(document)),
     ]
 
 
@@ -156,6 +157,16 @@ def _secrets_of_grants(name: str, upstreams: object) -> list[Fault]:
         for index, item in enumerate(upstreams if isinstance(upstreams, list) else [])
         if isinstance(item, Mapping) and isinstance(table := item.get("oauth"), Mapping)
         for setting in sorted(GRANT_SECRETS & table.keys())
+    ]
+
+
+def _secrets_of_tools(servers: object) -> list[Fault]:
+    """Those that stand in the tools of MCP servers, which have their server's credential."""
+    return [
+        fault
+        for index, item in enumerate(servers if isinstance(servers, list) else [])
+        if isinstance(item, Mapping)
+        for fault in _secrets_in(f"mcp.servers[{index}].tools", item.get("tools"), LITERAL_SECRETS, _LITERAL_SECRET)
     ]
 
 

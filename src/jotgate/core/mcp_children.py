@@ -11,16 +11,20 @@ HEAD: Final = "/internal/mcp/"
 
 
 class ChildSpec(Struct, frozen=True):
-    """One child. `env` are the names of the variables that it is given of control's own, `memory_mib` 0 is no bound."""
+    """One child. `env` are the names of the variables that it is given of control's own, `memory_mib` 0 is no bound.
+
+    Without a `command` it is jotgate's own, and calls the functions of the entry points in `python`.
+    """
 
     name: str
-    command: str
+    command: str = ""
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ("PATH",)
     directory: str = ""
     memory_mib: int = 0
     open_files: int = 1_024
     message_bytes: int = 33_554_432
+    python: tuple[str, ...] = ()
 
 
 def child_path(upstream: str) -> str:
@@ -40,7 +44,8 @@ def compile_children(entry: McpEntry) -> tuple[ChildSpec, ...]:
             memory_mib=one.memory_mib,
             open_files=one.open_files,
             message_bytes=one.message_bytes,
+            python=one.python,
         )
         for one in entry.servers
-        if one.command
+        if one.is_child
     )

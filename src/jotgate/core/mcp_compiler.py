@@ -7,10 +7,12 @@ from msgspec.structs import replace
 from jotgate.core.config import Config, UpstreamEntry, seconds
 from jotgate.core.grant_compiler import compile_grants
 from jotgate.core.mcp_entries import McpEntry, McpServerEntry
+from jotgate.core.mcp_eras import STATELESS
 from jotgate.core.mcp_servers import McpRules, McpServer
 from jotgate.core.oauth_checks import GrantSecrets
 from jotgate.core.routes import Bounds, Reach, Upstream
 from jotgate.core.token_grants import OF_CALLERS, GrantKind, TokenGrant
+from jotgate.core.tool_entries import compile_tool
 from jotgate.core.values import Secret
 
 
@@ -21,11 +23,11 @@ def compile_mcp(entry: McpEntry, session_key: Secret | None) -> McpRules:
             McpServer(
                 name=one.name,
                 upstream=one.upstream,
-                era=one.era,
-                local=bool(one.command),
+                era=STATELESS[0] if one.tools or one.python else one.era,
+                local=one.is_child,
                 message_bytes=one.message_bytes,
                 tools_ttl_s=seconds(one.tools_ttl),
-                pins=one.pins,
+                pins="off" if one.tools else one.pins,  # What the settings say of a tool is what its operator has read.
                 of_callers=one.kept_credential == "user" or (one.oauth is not None and one.oauth.grant in OF_CALLERS),
             )
             for one in entry.servers
@@ -59,6 +61,9 @@ def mcp_upstream(
         total_timeout_s=seconds(entry.total_timeout),
         # Where a proxy or roots of its own are asked for, a missing reach is an error and never the direct way.
         reach=reaches[entry.upstream] if needed else Reach(),
+        endpoints=tuple(map(compile_tool, entry.tools)),
+        answer_bytes=entry.message_bytes,
+        tells_callers=bool(entry.python),
         bounds=Bounds(concurrent=entry.max_concurrent, queued=entry.queue_length, queue_s=seconds(entry.queue_timeout)),
     )
 

@@ -23,6 +23,7 @@ from jotgate.core.mcp_messages import (
 )
 from jotgate.core.mcp_servers import ALL_SERVERS
 from jotgate.core.mcp_tools import is_tool_name
+from jotgate.core.tool_answers import read_failure
 from jotgate.errors import RequestMalformed
 from jotgate.mcp_refusals import RPC_INVALID_PARAMS
 
@@ -184,6 +185,9 @@ def _read_chat(body: bytes) -> Outcome:
 def _read_rpc(body: bytes) -> Outcome:
     found = msgspec.json.decode(body, type=_Rpc)
     if found.error is None:
+        failure = read_failure(found.result or {})
+        if failure:
+            return Outcome(502, error=ToldError("TOOL_EXECUTION_ERROR", failure))
         return Outcome(_OK, found.result or {})
     if found.error.code == RPC_INVALID_PARAMS and "tool" in found.error.message:
         return Outcome(404, error=ToldError(TOOL_NOT_FOUND, found.error.message))
@@ -191,9 +195,19 @@ def _read_rpc(body: bytes) -> Outcome:
 
 
 def _refused(status: int, body: bytes) -> Outcome:
-    """The gateway's refusal: it is told in the words of this face already."""
+    """The gateway's refusal, which is told in the words of this face already; or the server's."""
     try:
         error = msgspec.json.decode(body, type=_Refused).error
     except msgspec.DecodeError:
-        error = ToldError("PROVIDER_ERROR" if status >= 500 else "INVALID_REQUEST", f"it was refused with {status}")
+        code = "PROVIDER_ERROR" if status >= 500 else "INVALID_REQUEST"
+        error = ToldError(code, _message_in(body) or f"it was refused with {status}")
     return Outcome(404 if error.code == TOOL_NOT_FOUND else status, error=error)
+
+
+def _message_in(body: bytes) -> str:
+    """What a server of MCP says of a message that it refuses; empty where it says nothing."""
+    try:
+        found = msgspec.json.decode(body, type=_Rpc).error
+    except msgspec.DecodeError:
+        return ""
+    return "" if found is None else found.message

@@ -11,6 +11,7 @@ from jotgate.core.mcp_pins import PinRule
 from jotgate.core.oauth_checks import check_oauth
 from jotgate.core.oauth_entries import OAuthEntry
 from jotgate.core.tables import read_table
+from jotgate.core.tool_entries import ToolEntry, check_python, check_tools, read_tools_table
 from jotgate.core.url_parts import HTTP, url_parts
 from jotgate.core.values import Secret, parse_duration_s
 
@@ -38,7 +39,10 @@ def upstream_name(server: str) -> str:
 
 
 class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[mcp.servers]]`: one MCP server, at a `url` or as a child process with a `command`."""
+    """`[[mcp.servers]]`: one MCP server, at a `url` or as a child process with a `command`.
+
+    With `tools` it is made of endpoints of HTTP below the `url`; with `python`, of functions that a child calls.
+    """
 
     name: Annotated[
         str,
@@ -56,6 +60,8 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     kept_credential: Annotated[Literal["", "shared", "user"], Meta(description='"shared" or "user"')] = ""
     command: _Text = ""
     args: Annotated[tuple[str, ...], Meta(description="a list of texts in quotes")] = ()
+    tools: Annotated[tuple[ToolEntry, ...], Meta(description="tables headed [[mcp.servers.tools]]")] = ()
+    python: Annotated[tuple[str, ...], Meta(description='a list of names of entry points, such as ["dice"]')] = ()
     env: Annotated[tuple[str, ...], Meta(description='a list of names of variables, such as ["PATH"]')] = ("PATH",)
     directory: _Text = ""
     memory_mib: Annotated[int, Meta(description="a whole number of MiB from 0 to 1048576", ge=0, le=1_048_576)] = 2_048
@@ -81,6 +87,16 @@ class McpServerEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def upstream(self) -> str:
         """The name under which it stands among the upstreams; no entry of `[[upstreams]]` can have it."""
         return upstream_name(self.name)
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is a process of control's."""
+        return bool(self.command or self.python)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.url or self.command or f"python: {', '.join(self.python)}"
 
     @property
     def credential_kind(self) -> str:
@@ -122,7 +138,7 @@ def _read_servers(value: object, faults: list[Fault]) -> dict[str, McpServerEntr
     for index, item in enumerate(value):
         path = f"mcp.servers[{index}]"
         sound = len(faults)
-        entry = read_table(McpServerEntry, _with_oauth(path, item, faults), path, faults)
+        entry = read_table(McpServerEntry, _with_tools(path, _with_oauth(path, item, faults), faults), path, faults)
         if entry is not None and len(faults) == sound:
             faults += check_server(path, entry)
             entries[path] = entry
@@ -144,15 +160,24 @@ def _with_oauth(path: str, server: object, faults: list[Fault]) -> object:
     return rest if found is None else {**rest, "oauth": found}
 
 
+def _with_tools(path: str, server: object, faults: list[Fault]) -> object:
+    if not isinstance(server, Mapping) or "tools" not in server:
+        return server
+    return {**server, "tools": read_tools_table(path, server["tools"], faults)}
+
+
 def check_server(path: str, entry: McpServerEntry) -> list[Fault]:
     """The faults of one server, whose path is given."""
     faults: list[Fault] = []
-    if bool(entry.url) == bool(entry.command):
-        what = "stands beside command; take one of them out" if entry.url else "is missing, and so is command"
-        faults.append((f"{path}.url", f'{what}: url = "https://host/mcp", or command = "program"'))
+    ways = [name for name in ("url", "command", "python") if getattr(entry, name)]
+    if len(ways) != 1:
+        what = f"stands beside {ways[1]}; take one of them out" if ways else "is missing, and so are command and python"
+        example = 'url = "https://host/mcp", or command = "program", or python = ["entry-point"]'
+        faults.append((f"{path}.{ways[0] if ways else 'url'}", f"{what}: {example}"))
     if entry.url and (fault := _url_fault(entry.url)):
         faults.append((f"{path}.url", fault))
-    faults += _check_child(path, entry) if entry.command else _check_remote(path, entry)
+    faults += _check_child(path, entry) if entry.is_child else _check_remote(path, entry)
+    faults += _check_own(path, entry)
     sources = ("credential", "credential_env", "credential_file", "kept_credential")
     written = [name for name in sources if getattr(entry, name)]
     faults += beside(path, written)
@@ -171,7 +196,7 @@ def _check_child(path: str, entry: McpServerEntry) -> list[Fault]:
     """A child is told nothing but what stands in its environment, and nothing leads to it but its own pipes."""
     further = ("oauth", "credential", "credential_env", "credential_file", "kept_credential", *_OF_HTTP)
     faults: list[Fault] = [
-        (f"{path}.{name}", "is for a server at a url, and this one has a command; take one of them out")
+        (f"{path}.{name}", "is for a server at a url, and this one is a child process; take one of them out")
         for name in further
         if getattr(entry, name)
     ]
@@ -192,6 +217,22 @@ def _check_remote(path: str, entry: McpServerEntry) -> list[Fault]:
         for name in _OF_CHILDREN
         if getattr(entry, name) != getattr(defaults, name)
     ]
+
+
+def _check_own(path: str, entry: McpServerEntry) -> list[Fault]:
+    """The faults of tools that stand in the settings themselves."""
+    faults = check_python(path, entry.python)
+    if entry.python and entry.args:
+        faults.append((f"{path}.args", "is for a server with a command, and this one has python; take it out"))
+    if entry.tools:
+        faults += check_tools(path, entry.url, entry.tools)
+        if not entry.url:
+            faults.append((f"{path}.tools", "are endpoints below a url, and this server has none"))
+        if entry.pins == "approve":
+            faults.append((f"{path}.pins", "is for what a server says of its tools; these are defined here"))
+    if (entry.tools or entry.python) and entry.era != "auto":
+        faults.append((f"{path}.era", "is for a server that speaks MCP itself; take it out"))
+    return faults
 
 
 def _check_among(servers: Mapping[str, McpServerEntry]) -> list[Fault]:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from jotgate.core.breakers import BreakerRules
 from jotgate.core.expectations import RouteExpectation
 from jotgate.core.quotas import Price
+from jotgate.core.tool_endpoints import ToolEndpoint
 from jotgate.core.values import Secret
 
 ATTEMPTS_MAX: Final = 3
@@ -82,7 +83,8 @@ class Upstream(Struct, frozen=True):
 
     `kind` "echo" is built in and needs nothing else; "openai" is any OpenAI-compatible HTTP API below `base_url`
     (scheme, host, port and path prefix such as `/v1`); "coze" is Coze's API there; "chain" asks others (`core.chains`);
-    "mcp" is an MCP server at that URL or, without one, a child of control.
+    "mcp" is an MCP server at that URL or, without one, a child of control; with `endpoints` it is made of these, below
+    that URL. `tells_callers`: it is told who calls.
     `ceiling_field` is where it takes the ceiling of a chat completion whose caller set none.
 
     It is told a static `credential`, or `other_credential` where that is refused with 401; or, if `exchanged`, a token
@@ -107,6 +109,9 @@ class Upstream(Struct, frozen=True):
     exchanged: bool = False
     token_mark: str = ""
     of_callers: bool = False
+    endpoints: tuple[ToolEndpoint, ...] = ()
+    answer_bytes: int = 33_554_432
+    tells_callers: bool = False
 
 
 class MeteringRules(Struct, frozen=True):

@@ -17,6 +17,7 @@ from jotgate.upstreams.credential_sources import Credentials
 from jotgate.upstreams.credentials import Cancel, Soon
 from jotgate.upstreams.mcp import McpUpstream
 from jotgate.upstreams.openai import OpenAIUpstream
+from jotgate.upstreams.tool_endpoints import EndpointsUpstream
 
 _REFUSED = 401
 _NO_SESSION = ""
@@ -37,7 +38,7 @@ class CredentialedUpstream:
     def __init__(
         self,
         upstream: Upstream,
-        port: OpenAIUpstream | McpUpstream,
+        port: OpenAIUpstream | McpUpstream | EndpointsUpstream,
         credentials: Credentials,
         soon: Soon,
         holder_of: HolderOf = _nobody,

@@ -9,7 +9,8 @@ from jotgate import __version__
 from jotgate.core.calls import Outbound
 from jotgate.core.mcp_children import child_path
 from jotgate.core.routes import Upstream
-from jotgate.ports import UpstreamEvents
+from jotgate.core.tool_callers import with_caller
+from jotgate.ports import CallerEvents, UpstreamEvents
 from jotgate.upstreams.openai import endpoint_of
 from jotgate.upstreams.transport import Endpoint, Exchange, Pool
 from jotgate.upstreams.tunnel import proxy_lines
@@ -40,6 +41,7 @@ class McpUpstream:
             authority, through, target = "control", "", child_path(upstream.name)
             bounds = upstream.bounds
             endpoint = Endpoint(unix_path=control_path, idle_connections=bounds.idle_connections, idle_s=bounds.idle_s)
+        self._tells_callers = upstream.tells_callers
         self.pool = Pool(endpoint, loop, roots)
         fixed_credential = None if upstream.exchanged else upstream.credential
         authorization = "" if fixed_credential is None else f"Authorization: Bearer {fixed_credential.reveal()}\r\n"
@@ -52,6 +54,8 @@ class McpUpstream:
     def begin_with(self, line: bytes, outbound: Outbound, events: UpstreamEvents) -> Exchange:
         """Send the message with one more header line."""
         head, body = self._heads[outbound.method], outbound.body
+        if self._tells_callers:
+            body = with_caller(body, events.principal if isinstance(events, CallerEvents) else None)
         if outbound.method in _BODILESS:
             return self.pool.begin(b"%b%b%b\r\n" % (head, line, outbound.lines), events)
         request = b"%b%b%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from jotgate.core.mcp_children import HEAD
 from jotgate.core.mcp_eras import INITIALIZE
 from jotgate.core.mcp_events import event_of
-from jotgate.core.mcp_messages import Message, read_message
+from jotgate.core.mcp_messages import TORN_FIELD, Message, read_message
 from jotgate.core.mcp_problems import error_body
 from jotgate.core.mcp_reader import Members, find_members, find_number
 from jotgate.errors import JotgateError, McpMethodUnknown, UpstreamTorn
@@ -39,20 +39,27 @@ def children_mount(find: Callable[[str], Bridge | None]) -> Mount:
         if bridge is None:
             await _whole(send, 404, b"")
             return
+        message: Message | None = None
         try:
-            await _answer(bridge, scope, fields, receive, send)
+            body = await _read(receive)
+            message = read_message(body) if scope["method"] == "POST" else None
+            await bridge.ready()
+            await _answer(bridge, scope["method"], message, fields, (receive, send))
         except JotgateError as error:
-            await _whole(send, error.status, error_body(error), _JSON)
+            identity = None if message is None else message.id
+            torn = [(TORN_FIELD, b"1")] if isinstance(error, UpstreamTorn) else []
+            await _whole(send, error.status, error_body(error, identity=identity), _JSON, *torn)
 
     return Mount(HEAD.removesuffix("/"), app=dispatch)
 
 
-async def _answer(bridge: Bridge, scope: Scope, fields: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-    body = await _read(receive)
-    await bridge.ready()
-    if scope["method"] == "POST":
-        await _answer_message(bridge, read_message(body), fields, receive, send)
-    elif scope["method"] == "GET" and bridge.greeting is not None:
+async def _answer(
+    bridge: Bridge, method: str, message: Message | None, fields: dict[bytes, bytes], ways: tuple[Receive, Send]
+) -> None:
+    receive, send = ways
+    if message is not None:
+        await _answer_message(bridge, message, fields, receive, send)
+    elif method == "GET" and bridge.greeting is not None:
         if fields.get(_SESSION) == bridge.session.encode():
             await _stream(bridge.news(), receive, send, at_once=True)
         else:

@@ -70,9 +70,7 @@ def rewrite(data: bytes, how: Rewriting) -> bytes | Asked | None:
     if "method" in members:
         return _of_server(members, how)
     if "result" in members:
-        result = find_members(members["result"])
-        if result is None:
-            raise UpstreamTorn("the result of the server's answer is not an object")
+        result = find_members(members["result"]) or {}
         found = _result(result, how) if how.unasked is None else how.unasked(result)
         members = {**{name: raw for name, raw in members.items() if name != "result"}, **found}
     if how.identity is not None:

@@ -30,6 +30,8 @@ METHOD_FIELD: Final = b"mcp-method"
 NAME_FIELD: Final = b"mcp-name"
 SESSION_FIELD: Final = b"mcp-session-id"
 LAST_EVENT_FIELD: Final = b"last-event-id"
+TORN_FIELD: Final = b"x-jotgate-torn"
+"""Control says so of what a child has answered and is no answer: its caller's harm, which keeps nobody else off."""
 
 _SENTINEL: Final = re.compile(rb"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=")
 _VISIBLE: Final = re.compile(rb"[\t\x20-\x7e]*")

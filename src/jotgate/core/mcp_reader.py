@@ -66,14 +66,15 @@ def find_list(raw: bytes | Raw | None) -> list[object] | None:
 
 
 def read_message_of_server(line: bytes) -> Members | None:
-    """The members of a JSON-RPC message; None: it is none. Of `result` and `error` it has the one that is not null."""
+    """The members of a JSON-RPC message of MCP; None: it is none. Of `result` and `error` it has one, an object."""
     members = find_members(line)
     if members is None:
         return None
     members = {name: raw for name, raw in members.items() if name not in _OUTCOMES or bytes(raw) != b"null"}
     if sum(name in members for name in ("method", *_OUTCOMES)) != 1:
         return None
-    return members if "error" not in members or is_error(members["error"]) else None
+    whole = is_error(members["error"]) if "error" in members else bytes(members.get("result", b"{")).startswith(b"{")
+    return members if whole else None
 
 
 def is_error(raw: bytes | Raw) -> bool:

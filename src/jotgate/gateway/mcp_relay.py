@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.core.mcp_answers import Asked, Rewriting, rewrite
 from jotgate.core.mcp_events import KEEP_ALIVE, EventCutter, data_of, with_data
+from jotgate.core.mcp_messages import TORN_FIELD
 from jotgate.core.mcp_problems import render_mcp
 from jotgate.core.problems import Problem
 from jotgate.errors import JotgateError, UpstreamError, UpstreamTorn
@@ -25,6 +26,7 @@ _UNBUFFERED: Final = b"X-Accel-Buffering: no\r\n"
 _MISSING: Final = 404
 _NOTHING_MORE: Final = 202
 _ERRORS: Final = 400
+_TORN: Final = 502
 _JSON: Final = b"application/json"
 _OF_BODY: Final = frozenset({b"content-type", b"content-encoding"})
 _ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
@@ -92,11 +94,13 @@ class McpRelay(Relay):
                 exchange.abort()
             self._plan.renews(self)
             return
-        if self._plan.how is None:
-            self._pass(head, piece, complete)
-            return
         try:
-            self._rewrite(self._plan.how, head, piece, complete)
+            if head is not None and head.status == _TORN and any(name == TORN_FIELD for name, _ in head.headers):
+                raise UpstreamTorn("the server's process has answered with what is no message")
+            if self._plan.how is None:
+                self._pass(head, piece, complete)
+            else:
+                self._rewrite(self._plan.how, head, piece, complete)
         except UpstreamTorn as torn:
             self._abort_exchange()
             self._fail(torn, "torn" if self._begun else "failed")

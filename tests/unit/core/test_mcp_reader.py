@@ -56,6 +56,7 @@ def test_a_message_is_a_call_a_result_or_an_error_and_one_of_them() -> None:
         b'{"method":"x","result":{}}',
         b'{"result":{},"error":{}}',
         b"[]",
+        b'{"result":[]}',
     ):
         assert read_message_of_server(bad) is None
 

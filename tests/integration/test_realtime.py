@@ -257,19 +257,21 @@ async def test_a_page_sends_its_token_as_a_subprotocol_and_is_told_the_other_one
     assert token not in stage.gateway.errors
 
 
-@pytest.mark.parametrize("case", ["no token", "wrong token", "no model", "unknown model", "two tokens", "plain GET"])
+@pytest.mark.parametrize(
+    "case",
+    ["none", "wrong", "hidden", "no scope", "another model", "no model", "unknown model", "two tokens", "plain GET"],
+)
 def test_who_may_not_is_refused_before_the_upgrade(
     stages: Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None], case: str
 ) -> None:
     async def play(stage: Stage) -> None:
         good = stage.gateway.token()
         cases: dict[str, tuple[AbstractAsyncContextManager[ClientConnection], int, str]] = {
-            "no token": (
-                stage.open("", "realtime"),
-                401,
-                "token_missing",
-            ),
-            "wrong token": (stage.open(good[:-4] + "AAAA"), 401, "signature_invalid"),
+            "none": (stage.open("", "realtime"), 401, "token_missing"),
+            "wrong": (stage.open(good[:-4] + "AAAA"), 401, "signature_invalid"),
+            "hidden": (stage.open("", "realtime", f"bearer.{good[:-4]}AAAA"), 401, "signature_invalid"),
+            "no scope": (stage.open(stage.gateway.token("--scope", "models")), 403, "insufficient_scope"),
+            "another model": (stage.open(stage.gateway.token("--model", "other")), 403, "model_not_permitted"),
             "no model": (stage.open(good, model=""), 400, "request_malformed"),
             "unknown model": (stage.open(good, model="other"), 404, "model_not_found"),
             "two tokens": (stage.open("", f"bearer.{good}", f"mcp.auth.{good}"), 400, "credentials_ambiguous"),
@@ -285,6 +287,7 @@ def test_who_may_not_is_refused_before_the_upgrade(
         assert caught.value.response.status_code == status
         assert json.loads(caught.value.response.body)["error"]["code"] == code
         assert stage.upstream.handshakes == []
+        assert good[:-4] not in stage.gateway.errors
 
     stages(play)
 
@@ -387,5 +390,6 @@ async def test_quotas_are_charged_by_response_and_cut_the_connection(stage: Stag
     with pytest.raises(InvalidStatus) as caught:
         await stage.open(poor).__aenter__()
     assert caught.value.response.status_code == 429
+    assert json.loads(caught.value.response.body)["error"]["code"] == "quota_exceeded"
     done = await asyncio.to_thread(run_command, "quota", "show", "--json", data=stage.gateway.data)
     assert done.returncode == 0, done.stderr

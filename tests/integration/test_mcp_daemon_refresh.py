@@ -155,3 +155,32 @@ def test_whoever_is_revoked_has_no_chain_left(stage: Stage, words: tuple[str, ..
         pass
     assert stage.refused(told["access_token"])[0] == 401
     assert stage.refused(refresh_token=told["refresh_token"])[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("hello", "error"),
+    [
+        ({}, "jwt_required"),
+        ({"token": "whatever"}, "jwt_required"),
+        ({"token": ""}, "jwt_required"),
+        ({"jwt": "good"}, ""),
+        ({"jwt": "good", "token": "whatever"}, ""),
+        ({"jwt": "late", "token": "whatever"}, "unauthorized"),
+    ],
+)
+def test_out_of_grace_and_without_an_older_token_the_jwt_alone_counts(
+    stage: Stage, hello: dict[str, str], error: str
+) -> None:
+    tokens = {"good": signed(), "late": signed(iat=1_600_000_000, exp=1_600_086_400)}
+    told = {**hello, "jwt": tokens[hello["jwt"]]} if "jwt" in hello else hello
+
+    async def run() -> None:
+        async with connect(stage.url.replace("http:", "ws:")) as connection:
+            said = await ask(connection, {"op": "hello", **told})
+            assert (said["op"], said["ok"], said.get("error", "")) == ("hello_ack", not error, error)
+            if error:
+                assert (await ending(connection))[0] == 4003
+            else:
+                assert "result" in await ask(connection, _CHAT)
+
+    asyncio.run(asyncio.wait_for(run(), WITHIN_S))

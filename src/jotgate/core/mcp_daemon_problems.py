@@ -25,6 +25,9 @@ TOOL_NOT_FOUND: Final = "TOOL_NOT_FOUND"
 UNAUTHORIZED: Final = "UNAUTHORIZED"
 FORBIDDEN: Final = "FORBIDDEN"
 _LINES: Final = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_NATIVE: Final = "jotgate token create"
+"""What makes tokens for the native listener, which nobody takes here."""
+_HINT: Final = "Get a new token as the first was got, and have it renewed before it ends: docs/systems/mcp-daemon.md"
 _KNOWN: Final = b"X-Jotgate-Known: 1\r\n"
 _REFUSED: Final = 401
 _MESSAGES: Final = {
@@ -62,7 +65,8 @@ def tell_error(error: JotgateError) -> ToldError:
     """The code, the message, and as details jotgate's own code and what to do next."""
     details = {"code": str(error.code)}
     if error.hint:
-        details["hint"] = error.hint
+        is_native = isinstance(error, TokenError) and _NATIVE in error.hint
+        details["hint"] = _HINT if is_native else error.hint
     if isinstance(error, RequestMalformed) and error.param:
         details["member"] = error.param
     if isinstance(error, QuotaExceeded):

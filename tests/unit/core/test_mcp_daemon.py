@@ -144,6 +144,7 @@ def test_a_refusal_has_the_original_s_code_and_ours_beside_it(
     assert (problem.status, told["request_id"]) == (status, "r-1")
     assert (told["error"]["code"], told["error"]["message"]) == (code, message)
     assert told["error"]["details"]["code"] == error.code
+    assert "jotgate token create" not in told["error"]["details"].get("hint", ""), "nobody takes such a token here"
 
 
 def test_a_spent_quota_is_told_with_its_name_and_when_there_is_more() -> None:

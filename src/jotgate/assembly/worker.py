@@ -392,6 +392,7 @@ async def _serve(assignment: Assignment) -> None:
     worker = Worker(assignment, loop)
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
     loop.add_signal_handler(signal.SIGINT, worker.stop)
+
     def orphaned() -> None:
         loop.call_soon_threadsafe(worker.stop)
 

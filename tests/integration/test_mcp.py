@@ -252,6 +252,8 @@ def test_what_is_no_message_of_mcp_is_refused(stage: Stage) -> None:
     form = httpx2.post(url, content=b"{}", headers={"Authorization": f"Bearer {token}", "Content-Type": "text/plain"})
     assert form.status_code == 415
     assert post(stage.url("nobody"), token, stateless("tools/list")).status == 404
+    slash = post(f"{url}/", token, stateless("tools/list"))
+    assert (slash.status, "slash at the end" in slash.body["error"]["data"]["hint"]) == (404, True)
 
 
 def test_a_page_that_is_not_listed_is_refused_even_with_a_good_token(stage: Stage) -> None:
@@ -320,6 +322,16 @@ def test_the_inspector_lists_what_its_token_may_call_and_is_told_the_scope_of_wh
     refused = post(stage.url("old"), token, stateless("tools/call", {"name": "get-env", "arguments": {}}))
     assert refused.status == 403
     assert 'scope="mcp:old:get-env"' in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("server", ["peer", "child", "old"])
+def test_what_a_stateless_client_is_told_is_for_no_shared_cache(stage: Stage, server: str) -> None:
+    for method in ("resources/list", "resources/templates/list", "prompts/list", "server/discover"):
+        result = post(stage.url(server), stage.token, stateless(method)).body["result"]
+        assert (result["cacheScope"], "ttlMs" in result) == ("private", True), method
+    uri = post(stage.url(server), stage.token, stateless("resources/list")).body["result"]["resources"][0]["uri"]
+    read = post(stage.url(server), stage.token, stateless("resources/read", {"uri": uri})).body["result"]
+    assert (read["cacheScope"], bool(read["contents"])) == ("private", True)
 
 
 def test_every_message_leaves_one_record(stage: Stage) -> None:

@@ -127,13 +127,21 @@ def test_MCP_RS_05_a_lack_of_scope_is_told_with_all_that_is_needed_in_one_challe
     assert (refused.status, 'scope="mcp:files:read"' in challenge(refused)) == (403, True)
 
 
-@pytest.mark.parametrize("field", ["Bearer", "Bearer one two", "Basic Og==,Bearer x"])
+@pytest.mark.parametrize(
+    ("field", "status", "code", "error"),
+    [
+        ("Basic Og==,Bearer x", 400, "credentials_ambiguous", 'error="invalid_request"'),
+        ("Bearer", 401, "token_malformed", 'error="invalid_token"'),
+        ("Bearer one two", 401, "token_malformed", 'error="invalid_token"'),
+        ("Basic Og==", 401, "token_missing", 'realm="jotgate", scope='),
+    ],
+)
 def test_MCP_RS_06_an_authorization_that_is_none_is_told_apart_from_one_that_is_refused(
-    stage: McpStage, field: str
+    stage: McpStage, field: str, status: int, code: str, error: str
 ) -> None:
     refused = stage.ask("", "tools/list", headers={"Authorization": field})
-    assert refused.status in (400, 401)
-    assert refused.json["error"]["data"]["code"] in ("token_malformed", "token_missing", "credentials_ambiguous")
+    assert (refused.status, refused.json["error"]["data"]["code"]) == (status, code)
+    assert error in challenge(refused)
     both = stage.ask(stage.token("mcp:files:*"), "tools/list", headers={"x-api-key": "another"})
     assert (both.status, both.json["error"]["data"]["code"]) == (400, "credentials_ambiguous")
 

@@ -66,8 +66,9 @@ def server_of(path: bytes) -> str:
     return path[len(_BELOW) :].decode("latin-1") if path.startswith(_BELOW) else ""
 
 
-def unknown_server() -> UnknownOperation:
+def unknown_server(path: bytes = ALL_SERVERS) -> UnknownOperation:
     """The refusal of a path that no server has; nobody is told which there are."""
-    return UnknownOperation(
-        "no MCP server of this gateway has this name", hint="Ask its operator for the path of the server"
-    )
+    hint = "Ask its operator for the path of the server"
+    if path.endswith(b"/"):
+        hint = "Leave out the slash at the end of the path"
+    return UnknownOperation("no MCP server of this gateway has this name", hint=hint)

@@ -97,7 +97,7 @@ class McpDoor:
             return self._all.answer(opened, caller, message)
         server = world.mcp_servers.get(server_of(request.path))
         if server is None:
-            raise unknown_server()
+            raise unknown_server(request.path)
         require_audience(opened, server.name)
         if message is None:
             return self._stream(opened, caller, server)

@@ -6,7 +6,6 @@ cancelled where nothing is left. What was used is what the upstream says when a 
 what was asked and said is counted so that no token is missed.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Final
 
@@ -77,15 +76,15 @@ class RealtimeTalk:
         self._listen = listen
         self._world = world
         self._renewed = renewed
-        self._reservations: deque[Reservation] = deque()
+        self._reservations: list[Reservation] = []
         self._running = 0  # responses that have begun
         self._lacks = 0  # those of them that wait for units
-        self._unpaid: deque[tuple[int, int]] = deque()  # those of them that are done
+        self._unpaid: list[tuple[int, int]] = []  # those of them that are done
         self._count = SocketCount(relay.call.route.metering)
         self._wanted: ClientEvent | None = None
         self._verdict: JotgateError | None = None
         self._waits_s = 0.0
-        self._held: deque[tuple[bytes, bool]] = deque()
+        self._held: list[tuple[bytes, bool]] = []
         self._input = 0
         self._sum = Charge()
 
@@ -159,7 +158,7 @@ class RealtimeTalk:
         if not self._lacks:
             self._verdict = None
         while self._reservations:
-            one = self._reservations.popleft()
+            one = self._reservations.pop(0)
             self._settle(one, one.input_tokens, one.output_tokens)
 
     # What a client says
@@ -279,7 +278,7 @@ class RealtimeTalk:
     def _done(self, event: ServerEvent) -> None:
         """A response is done upstream."""
         self._running = max(0, self._running - 1)
-        reservation = self._reservations.popleft() if self._reservations else None
+        reservation = self._reservations.pop(0) if self._reservations else None
         most = self._relay.call.route.metering.output_ceiling if reservation is None else reservation.output_tokens
         counted = self._count.end(event, most)
         used = event.used
@@ -314,7 +313,7 @@ class RealtimeTalk:
         """What waited is reserved."""
         event, self._wanted, self._verdict = self._wanted, None, None
         while self._unpaid and self._reservations:
-            self._settle(self._reservations.popleft(), *self._unpaid.popleft())
+            self._settle(self._reservations.pop(0), *self._unpaid.pop(0))
         if event is None:
             return
         self._send(event)
@@ -323,7 +322,7 @@ class RealtimeTalk:
     def _hear_on(self) -> None:
         """Take what the client has said while something waited, and hear more of it."""
         self._relay.hold(held=False)
-        held, self._held = self._held, deque()
+        held, self._held = self._held, []
         for message, text in held:
             self.client_said(message, text=text)
 

@@ -40,21 +40,22 @@ class Script:
         self.replayed: dict[str, bytes] = {}
         """What is said again, by `Last-Event-ID`."""
         self.heard: list[tuple[str, dict[str, str]]] = []
-        self.streams: dict[str, SimpleQueue[bytes | None]] = {}
+        self.streams: list[tuple[str, SimpleQueue[bytes | None]]] = []
+        """The streams that were opened, each by its session."""
         self._sessions = 0
         self._lock = threading.Lock()
 
     def speak(self, message: object, stream: str = "") -> None:
         """Say a message, or bytes as they are, on the stream of a session; on all without one."""
         data = message if isinstance(message, bytes) else json.dumps(message).encode()
-        for name, queue in tuple(self.streams.items()):
+        for name, queue in tuple(self.streams):
             if stream in ("", name):
                 queue.put(b"id: e\ndata: %b\n\n" % data)
 
     def listen(self, name: str) -> "SimpleQueue[bytes | None]":
         """What is said on one more stream."""
         queue: SimpleQueue[bytes | None] = SimpleQueue()
-        self.streams[name] = queue
+        self.streams.append((name, queue))
         return queue
 
     def answer(self, path: str, message: Any) -> tuple[int, bytes, str]:
@@ -150,7 +151,7 @@ def scripted() -> Iterator[tuple[Script, str]]:
     try:
         yield script, f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        for queue in script.streams.values():
+        for _, queue in script.streams:
             queue.put(None)
         server.shutdown()
         server.server_close()

@@ -215,12 +215,14 @@ def test_each_call_has_a_row_that_says_which_tool_and_what_let_it(stage: McpStag
 
 def test_what_is_said_in_a_call_is_on_file_where_a_policy_says_so_and_then_without_secrets(stage: McpStage) -> None:
     told = '[[policies]]\nname = "told"\neffect = "allow"\ntools = ["files:read_*"]\npayloads = "record"\n'
-    rest = '[[policies]]\nname = "rest"\neffect = "allow"\n'
+    rest = '[[policies]]\nname = "rest"\neffect = "allow"\ntools = ["files:write_*"]\n'
+    rest += '[[policies]]\nname = "lists"\neffect = "allow"\noperations = ["mcp.tools_list"]\n'
     token = stage.token("mcp:files:*", subject="told")
     said = {"path": "/etc/motd", "password": "canary-0", "note": f"Bearer canary-12345 {token}"}
     stage.command("policy", "apply", "-", "--yes", stdin=told + rest)
     try:
         for path, prefix in (("/mcp/files", ""), ("/mcp", "files_")):
+            assert stage.list(token, path) == [f"{prefix}read_file", f"{prefix}write_file"]
             for name in ("read_file", "write_file"):
                 params = {"name": prefix + name, "arguments": said}
                 assert stage.ask(token, "tools/call", params, path=path).status == 200
@@ -229,7 +231,8 @@ def test_what_is_said_in_a_call_is_on_file_where_a_policy_says_so_and_then_witho
         stage.command("policy", "apply", "-", "--yes", stdin="")
 
     def rows() -> list[dict[str, Any]]:
-        return [one for one in records(stage.gateway) if one.get("subject") == "told"]
+        found = records(stage.gateway)
+        return [one for one in found if one.get("subject") == "told" and one["operation"] == "mcp.tools_call"]
 
     until(lambda: len(rows()) == 5, "they are on file")
     read, written, *common, refused = rows()

@@ -21,6 +21,7 @@ from jotgate.core.mcp_messages import (
     VERSION_KEY,
     write_name,
 )
+from jotgate.core.mcp_reader import UNREADABLE, find_members
 from jotgate.core.mcp_servers import ALL_SERVERS
 from jotgate.core.mcp_tools import is_tool_name
 from jotgate.core.tool_answers import read_failure
@@ -115,11 +116,13 @@ def ask_tools() -> Asked:
 
 def read_answer(tool: str, status: int, body: bytes) -> Outcome:
     """What the gateway's answer to `ask_tool` comes to; an answer that is none is the provider's fault."""
+    if find_members(body) is None:
+        body = b""  # It cannot be read, and so not be told either.
     if status != _OK:
         return _refused(status, body)
     try:
         return _read_chat(body) if tool == CHAT else _read_rpc(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Outcome(502, error=ToldError("PROVIDER_ERROR", "what answers this tool gave no answer"))
 
 

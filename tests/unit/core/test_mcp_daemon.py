@@ -120,6 +120,9 @@ def test_what_chat_is_asked_is_a_chat_completion_and_nothing_unknown() -> None:
 
 
 def test_answers_that_are_none_are_the_provider_s_fault() -> None:
+    for unreadable in (b'{"result":{"content":"\xff"}}', b'{"result":{"content":' + b"[" * 100_000):
+        for status in (200, 502):
+            assert read_answer("t", status, unreadable).status == 502
     cases = [read_answer("chat", 200, b"no"), read_answer("t", 200, b"[]"), read_answer("t", 500, b"no")]
     assert [one.error and one.error.code for one in cases] == ["PROVIDER_ERROR"] * 3
     failed = read_answer("t", 200, b'{"error":{"code":-32000,"message":"it broke"}}')

@@ -31,6 +31,8 @@ models = ["slow-model"]
 name = "files"
 url = "{origin}/mcp/files"
 pins = "off"
+[cors]
+origins = ["https://console.example"]
 [mcp_daemon]
 model = "echo"
 connections_per_subject = 3
@@ -38,6 +40,7 @@ connections_per_address = 6
 [mcp_daemon.roles]
 reader = ["chat", "files_read*"]
 """
+_LISTED: Final = "https://console.example"
 _CHAT: Final = {"tool": "chat", "arguments": {"message": "hello"}}
 _SLOW: Final = {"message": "hello", "model": "slow-model"}
 
@@ -60,6 +63,10 @@ class Stage:
         headers = {"Authorization": f"Bearer {token}"}
         found = httpx.post(self.url + "/call", headers=headers, json=body, timeout=WITHIN_S, trust_env=False)
         return found.status_code, found.json()
+
+
+def _offer(token: str) -> Any:
+    return ["mcp", f"bearer.{token}"]
 
 
 async def ask(connection: ClientConnection, frame: object) -> Any:
@@ -195,13 +202,8 @@ async def test_a_page_opens_one_connection_by_a_ticket(stage: Stage) -> None:
 
     def ticket(path: str = "/", **more: str) -> tuple[int, Any]:
         asked = {"path": path, "origin": page, **more}
-        found = httpx.post(
-            f"{stage.url}/v1/ws-tickets",
-            headers={"Authorization": f"Bearer {token}"},
-            json=asked,
-            timeout=WITHIN_S,
-            trust_env=False,
-        )
+        headers, url = {"Authorization": f"Bearer {token}"}, f"{stage.url}/v1/ws-tickets"
+        found = httpx.post(url, headers=headers, json=asked, timeout=WITHIN_S, trust_env=False)
         return found.status_code, found.json()
 
     def shown(text: str, path: str = "/", origin: str = page) -> AbstractAsyncContextManager[ClientConnection]:
@@ -223,6 +225,16 @@ async def test_a_page_opens_one_connection_by_a_ticket(stage: Stage) -> None:
         assert (await ask(connection, renewed))["ok"] is True
         async with shown(other["ticket"], "/ws") as again:
             assert "result" in await ask(again, _CHAT)
+    _, elsewhere = await asyncio.to_thread(ticket, origin="https://app.example")
+    async with shown(elsewhere["ticket"], origin="https://app.example") as connection:
+        assert "result" in await ask(connection, _CHAT)
+    protocols, where = _offer(token), stage.url.replace("http:", "ws:")
+    # A page that holds the token itself has to be listed.
+    bearer = connect(where, origin=Origin("https://app.example"), subprotocols=protocols)
+    assert await code(bearer) == (403, "origin_refused")
+    listed = connect(where, origin=Origin(_LISTED), subprotocols=protocols)
+    async with listed as connection:
+        assert "result" in await ask(connection, _CHAT)
     _, stray = await asyncio.to_thread(ticket)
     assert await code(shown(stray["ticket"], origin="http://localhost:1")) == (401, "ticket_refused")
     assert token not in stage.gateway.errors

@@ -63,7 +63,8 @@ def _face(preset: Preset, snapshot: Snapshot, config: Config, parts: FaceParts) 
         edge=Edge(
             trusted_proxies=edge.trusted_proxies,
             forwarded_fields=edge.forwarded_fields,
-            origins=preset.origins,
+            # This one has no variable of its own for them.
+            origins=edge.origins if isinstance(preset.rules, McpDaemonRules) else preset.origins,
             hsts=edge.tls is not None and not is_loopback(preset.listen[0]),
             tls=edge.tls,
             certificate_field=edge.certificate_field,

@@ -1,6 +1,6 @@
 """What `jotgate doctor` says of MCP servers: tools that wait to be approved, credentials that are of no use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from shlex import quote
 from typing import Final
 
@@ -50,7 +50,7 @@ def look_at_mcp(settings: Settings, find: Ask, ask_tools: AskTools, ask_credenti
     for view in views:
         yield judge_tools(view, [one for one in tools.tools if one.server == view.name])
     yield from _look_at_credentials(views, kept)
-    yield from _look_at_grants(running)
+    yield from _look_at_grants(running, {one.server for one in kept.credentials if one.fault})
 
 
 def judge_tools(view: ServerView, tools: list[ToolView]) -> Check:
@@ -90,7 +90,8 @@ def _judge_credential(one: McpCredentialView) -> Check:
     return Check(_credentials(one.server), "fault", f"{whose} is of no use any more: {one.fault}", fix)
 
 
-def _look_at_grants(running: Status) -> Iterator[Check]:
+def _look_at_grants(running: Status, faulty: Set[str]) -> Iterator[Check]:
+    """Of `faulty` servers somebody's credential is of no use: then it is not said that all is well with the others."""
     for standing in running.upstream_tokens:
         server, by = server_of(standing.upstream), f'by the grant "{standing.kind}"'
         if not server or standing.kind in (KEPT, "kept-user"):
@@ -98,7 +99,7 @@ def _look_at_grants(running: Status) -> Iterator[Check]:
         if standing.fault:
             fix = "Look at its [mcp.servers.oauth], and at what the authorization server knows of this client"
             yield Check(_credentials(server), "fault", f"{by}: {standing.fault}", fix)
-        else:
+        elif server not in faulty:
             text = f"{by}; {standing.obtained} got, {standing.failed} exchanges failed"
             yield Check(_credentials(server), "ok", text)
 

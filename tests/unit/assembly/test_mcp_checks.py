@@ -119,7 +119,10 @@ def test_a_credential_of_no_use_is_a_fault_with_its_own_command(tmp_path: Path) 
 def test_a_grant_that_fails_is_told_with_the_table_of_the_server(tmp_path: Path) -> None:
     well = TokenStanding("mcp:mail", "user-login", sessions=1, obtained=2, failed=0)
     found = settings(tmp_path)
-    assert look(found, running=replace(RUNNING, upstream_tokens=[well]))["mcp mail credentials"].state == "ok"
+    fine = replace(RUNNING, upstream_tokens=[well])
+    assert look(found, running=fine)["mcp mail credentials"].state == "ok"
+    ended = McpCredentialAnswer(credentials=[credential("mail", "ann", fault="the server says invalid_grant")])
+    assert look(found, ended, fine)["mcp mail credentials"].state == "fault", "nothing else is said of it"
     failing = replace(RUNNING, upstream_tokens=[replace(well, fault="the key cannot be used")])
     line = look(found, running=failing)["mcp mail credentials"]
     assert (line.state, "[mcp.servers.oauth]" in line.fix) == ("fault", True)

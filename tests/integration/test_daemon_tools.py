@@ -26,7 +26,6 @@ name = "weather"
 url = "{origin}/api"
 credential_env = "WEATHER_KEY"
 message_bytes = 65536
-first_byte_timeout = "3s"
 [[mcp.servers.tools]]
 name = "forecast"
 description = "Tell the weather."
@@ -47,13 +46,27 @@ name = "odd"
 path = "/odd"
 
 [[mcp.servers]]
+name = "slow"
+url = "{origin}/"
+first_byte_timeout = "1s"
+[[mcp.servers.tools]]
+name = "odd"
+
+[[mcp.servers]]
+name = "kept"
+url = "{origin}/kept/"
+kept_credential = "user"
+[[mcp.servers.tools]]
+name = "odd"
+
+[[mcp.servers]]
 name = "py"
 python = ["greet", "add", "wait", "break", "refuse", "flood", "die", "unfit", "absent"]
 env = ["PATH", "PYTHONPATH"]
 message_bytes = 65536
 
 [mcp_daemon.roles]
-user = ["chat", "weather_*", "py_*"]
+user = ["chat", "weather_*", "slow_*", "py_*", "kept_*"]
 reader = ["weather_forecast"]
 """
 
@@ -171,6 +184,24 @@ def test_an_endpoint_is_asked_with_the_arguments_and_its_own_credential(stage: S
     assert stage.text("weather_report") == ""
 
 
+def test_an_endpoint_is_sent_what_is_kept_for_its_caller(stage: Stage) -> None:
+    told, data = stage.told, stage.gateway.data
+    told.answer = (200, "text/plain", b"ok")
+    for holder in ("agent_001", "mcp-daemon/agent_001"):  # The first is somebody else: a subject of our own.
+        status, code, _ = stage.failure("kept_odd")
+        assert (status, code) == (503, "SERVICE_UNAVAILABLE")
+        given = ("mcp", "credential", "set", "kept", "--subject", holder)
+        done = run_command(*given, data=data, stdin=f"what-is-kept-for-{holder}")
+        assert done.returncode == 0, done.stderr
+    assert stage.text("kept_odd") == "ok"
+    assert (told.heard[-1][1], told.heard[-1][2]["authorization"]) == (
+        "/kept",
+        "Bearer what-is-kept-for-mcp-daemon/agent_001",
+    )
+    told.answer = (401, "text/plain", b"no")
+    assert stage.failure("kept_odd")[:2] == (502, "PROVIDER_ERROR")
+
+
 def test_what_an_endpoint_refuses_is_an_error_that_shows_nothing_of_its_answer(stage: Stage) -> None:
     told, secret = stage.told, b'{"detail": "key the-weather-key of db-7"}'
     execution, provider = (502, "TOOL_EXECUTION_ERROR"), (502, "PROVIDER_ERROR")
@@ -190,6 +221,9 @@ def test_what_an_endpoint_refuses_is_an_error_that_shows_nothing_of_its_answer(s
         assert ((status, said["error"]["code"]), "weather-key" in json.dumps(said)) == (wanted, False), answer
     told.answer = (422, "application/json", secret)
     assert stage.failure("weather_report")[2] == "the endpoint of this tool answered with status 422"
+    told.answer = (0, "", b"")
+    assert stage.failure("slow_odd")[:2] == (504, "TIMEOUT")
+    assert told.heard[-1][1] == "/"
     before = len(told.heard)
     status, code, message = stage.failure("weather_forecast", city={"a": 1})
     assert (status, code, message.startswith("'city' is neither a text")) == (400, "INVALID_REQUEST", True)
@@ -253,8 +287,8 @@ def test_frames_list_them_and_cancel_their_calls(stage: Stage, tmp_path: Path) -
             tools = (await ask({"op": "list_tools", "request_id": "l"}))["tools"]
             told = {one["name"]: one for one in tools}
             assert sorted(told) == [
-                *("chat", "py_add", "py_break", "py_die", "py_flood", "py_greet", "py_refuse", "py_wait"),
-                *("weather_forecast", "weather_odd", "weather_report"),
+                *("chat", "kept_odd", "py_add", "py_break", "py_die", "py_flood", "py_greet", "py_refuse", "py_wait"),
+                *("slow_odd", "weather_forecast", "weather_odd", "weather_report"),
             ]
             assert told["weather_forecast"]["inputSchema"]["required"] == ["city"]
             assert told["py_greet"]["description"] == "Greet whoever calls."
@@ -311,7 +345,7 @@ def test_an_entry_point_that_is_none_is_told_in_the_log_and_by_check_and_doctor(
     environment = {"PYTHONPATH": str(_PACKAGE), "WEATHER_KEY": "the-weather-key"}
     done = run_command("check", *options, data=stage.gateway.data, environment=environment)
     assert done.returncode == 0, done.stderr
-    fault = "mcp.servers[1].python names 'absent', which no installed package has among its entry points"
+    fault = "mcp.servers[3].python names 'absent', which no installed package has among its entry points"
     assert done.stderr.count(fault) == 1
     assert "'greet'" not in done.stderr
     done = run_command("doctor", *options, data=stage.gateway.data, environment=environment)

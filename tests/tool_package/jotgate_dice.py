@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,9 +46,24 @@ def flood() -> str:
     return "x" * 70_000
 
 
+def odd(what: str) -> object:
+    """Return what is no JSON, or raise what cannot be told."""
+    if what == "surrogate":
+        return "\ud800"
+    if what == "error":
+        raise ToolError("\ud800")
+    return object()
+
+
 def die() -> NoReturn:
     """End the process."""
     os._exit(3)
+
+
+def stick() -> None:
+    """Never end."""
+    print("stuck", flush=True)
+    threading.Event().wait()
 
 
 def _note(mark: str, text: str) -> None:

@@ -128,7 +128,8 @@ class Worlds:
 
     async def _build(self, snapshot: Snapshot) -> None:
         pace = Pace()
-        self._issuers = {one.issuer or one.name: one.name for one in snapshot.issuers[1:]}
+        ours, *others = snapshot.all_issuers  # Those of faces too: their subjects are not ours of the same name.
+        self._issuers = {one.issuer or one.name: one.name for one in others if one.issuer != ours.issuer}
         before = self._world
         known = before.places if before is not None else {}
         places: dict[str, Place] = {}

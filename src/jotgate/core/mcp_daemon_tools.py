@@ -35,6 +35,8 @@ _MESSAGE: Final = ("message", "prompt")
 _PASSED: Final = ("temperature", "max_tokens")
 _KNOWN: Final = frozenset({*_MESSAGE, *_PASSED, "model", "system"})
 _TEXT_SCHEMA: Final = {"type": "string"}
+_CODES: Final = {503: "SERVICE_UNAVAILABLE", 504: "TIMEOUT"}
+"""What a server of MCP does not do, as this protocol calls it."""
 _TOOLS_CALL: Final = "tools/call"
 _TOOLS_LIST: Final = "tools/list"
 _encode: Final = msgspec.json.Encoder().encode
@@ -89,6 +91,12 @@ class _Completion(Struct, frozen=True):
 class _RpcError(Struct, frozen=True):
     code: int = 0
     message: str = ""
+    data: Raw = Raw(b"{}")
+
+
+class _RpcData(Struct, frozen=True):
+    code: str = ""
+    hint: str = ""
 
 
 class _Rpc(Struct, frozen=True):
@@ -202,15 +210,22 @@ def _refused(status: int, body: bytes) -> Outcome:
     try:
         error = msgspec.json.decode(body, type=_Refused).error
     except msgspec.DecodeError:
-        code = "PROVIDER_ERROR" if status >= 500 else "INVALID_REQUEST"
-        error = ToldError(code, _message_in(body) or f"it was refused with {status}")
+        error = _error_in(status, body)
     return Outcome(404 if error.code == TOOL_NOT_FOUND else status, error=error)
 
 
-def _message_in(body: bytes) -> str:
-    """What a server of MCP says of a message that it refuses; empty where it says nothing."""
+def _error_in(status: int, body: bytes) -> ToldError:
+    """What is said in MCP of a message that is refused, or of a server that does not answer."""
+    code = _CODES.get(status, "PROVIDER_ERROR" if status >= 500 else "INVALID_REQUEST")
     try:
         found = msgspec.json.decode(body, type=_Rpc).error
     except msgspec.DecodeError:
-        return ""
-    return "" if found is None else found.message
+        found = None
+    if found is None or not found.message:
+        return ToldError(code, f"it was refused with {status}")
+    try:
+        details = msgspec.json.decode(found.data, type=_RpcData)
+    except msgspec.DecodeError:  # A server's own data have whatever form.
+        details = _RpcData()
+    told = {name: text for name in ("code", "hint") if (text := getattr(details, name))}
+    return ToldError(code, found.message, told)

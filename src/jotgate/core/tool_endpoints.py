@@ -11,17 +11,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jotgate.core.calls import BODY_DEPTH_MAX, opens_beyond
+from jotgate.core.mcp_reader import UNREADABLE, find_members
 from jotgate.core.tool_answers import failed, text_result
 from jotgate.errors import McpMalformed, UpstreamFailed, UpstreamTorn
 from jotgate.mcp_refusals import RPC_INVALID_PARAMS
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_raw: Final = msgspec.json.Decoder(Raw).decode
 _NOTHING: Final = Raw(b"{}")
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/"
 _QUERY_CHARS_MAX: Final = 16_384
+_STRUCTURED_BYTES_MAX: Final = 1_048_576
+"""An object that is longer is told as text alone: it is read for its form, and not made twice as long."""
 Members = dict[str, Raw]
 
 
@@ -48,10 +51,9 @@ def ask_endpoint(endpoint: ToolEndpoint, params: Mapping[str, Raw]) -> EndpointA
         McpMalformed: they are no object, or hold what a query cannot.
     """
     arguments = params.get("arguments", _NOTHING)
-    try:
-        members = _decode_members(arguments)
-    except msgspec.DecodeError:
-        raise McpMalformed(RPC_INVALID_PARAMS, "'arguments' is not an object", param="params.arguments") from None
+    members = find_members(arguments)
+    if members is None:
+        raise McpMalformed(RPC_INVALID_PARAMS, "'arguments' is not an object", param="params.arguments")
     if endpoint.method == "POST":
         return EndpointAsk(endpoint.path, bytes(arguments))
     pairs = [f"{quote(name, safe='')}={text}" for name, raw in members.items() for text in _texts_of(name, raw)]
@@ -79,20 +81,24 @@ def read_endpoint(status: int, media_type: bytes, body: bytes) -> Members:
     try:
         text = body.decode()
         return text_result(text, _structured(body) if is_json and body else None)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise UpstreamTorn("the answer of the tool's endpoint is not the UTF-8 that it says it is") from None
 
 
 def _structured(body: bytes) -> Raw | None:
-    """The body if it is an object, which MCP lets stand as such; nothing is made of what is nested too deep."""
-    if opens_beyond(BODY_DEPTH_MAX, body):
+    """The body if it is an object, which MCP lets stand as such; not one that is long, or nested too deep."""
+    if len(body) > _STRUCTURED_BYTES_MAX or opens_beyond(BODY_DEPTH_MAX, body):
+        _decode_raw(body)
         return None
     return Raw(body) if isinstance(_decode(body), dict) else None
 
 
 def _texts_of(name: str, raw: Raw) -> list[str]:
     """The values of an argument in a query, one for each of a list; none where it is null."""
-    value: object = _decode(raw)
+    try:
+        value: object = _decode(raw)
+    except UNREADABLE:
+        raise McpMalformed(RPC_INVALID_PARAMS, "an argument is no JSON", param="params.arguments") from None
     values = value if isinstance(value, list) else [value]
     if any(isinstance(one, dict | list) for one in values):
         what = f"'{name[:64]}' is neither a text, a number nor a list of such, as the query of this tool wants"

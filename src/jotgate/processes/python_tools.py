@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from jotgate.core.mcp_eras import CANCELLED, DISCOVER
 from jotgate.core.mcp_messages import Message, read_message
+from jotgate.core.mcp_reader import UNREADABLE
 from jotgate.core.tool_answers import answer, discovered, error, failed, listed, text_result
 from jotgate.core.tool_callers import CALLER_KEY
 from jotgate.errors import McpMalformed
@@ -64,7 +65,14 @@ class PythonServer:
         elif message.is_request and message.id is not None:
             key = bytes(message.id)
             task = self._running[key] = asyncio.get_running_loop().create_task(self._answer(message))
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+            task.add_done_callback(partial(self._ended, message.id))
+
+    def _ended(self, identity: Raw, task: "asyncio.Task[None]") -> None:
+        """A call is over; one that has failed in a way of its own is answered all the same."""
+        self._running.pop(bytes(identity), None)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self._say(answer(identity, _failure_of(fault)))
 
     async def _answer(self, message: Message) -> None:
         if message.method == DISCOVER:
@@ -82,7 +90,7 @@ class PythonServer:
         try:
             caller = msgspec.json.decode(message.meta.get(CALLER_KEY, _NOTHING), type=ToolCaller)
             arguments = tool.read(message.params.get("arguments", _NOTHING), caller)
-        except (msgspec.DecodeError, RecursionError) as fault:
+        except UNREADABLE as fault:
             self._say(error(message.id, RPC_INVALID_PARAMS, f"the arguments are not those of this function: {fault}"))
             return
         told = answer(message.id, _result_of(await self._run(tool, arguments)))
@@ -153,9 +161,9 @@ def _result_of(done: "asyncio.Future[object]") -> Members:
     if done.cancelled() or fault is not None:
         return _failure_of(fault)
     value = done.result()
-    if isinstance(value, str):
-        return text_result(value)
     try:
+        if isinstance(value, str):
+            return text_result(value)
         encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as unfit:
         return _failure_of(unfit)
@@ -165,7 +173,8 @@ def _result_of(done: "asyncio.Future[object]") -> Members:
 def _failure_of(fault: BaseException | None) -> Members:
     """What a caller is told: of an exception its kind alone, as its text may be nobody's but the operator's."""
     if isinstance(fault, ToolError):
-        return failed(str(fault)[:_ERROR_CHARS_MAX] or "the tool has failed")
+        text = str(fault)[:_ERROR_CHARS_MAX].encode(errors="replace").decode()
+        return failed(text or "the tool has failed")
     if fault is None:
         return failed("the tool has given up")
     traceback.print_exception(fault)

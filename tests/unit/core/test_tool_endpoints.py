@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from jotgate.core.mcp_daemon_problems import ToldError
 from jotgate.core.mcp_daemon_tools import read_answer
 from jotgate.core.mcp_messages import read_message
 from jotgate.core.principals import Principal
@@ -48,6 +49,15 @@ def test_what_a_query_cannot_hold_is_the_callers_fault(arguments: object) -> Non
         asked(_GET, arguments)
 
 
+def test_what_is_no_json_within_is_the_callers_fault_too() -> None:
+    for raw in (b'{"a": "\\x"}', b'{"a": "\xff"}', b'{"a": 01}', b'{"a": "\\ud800"}'):
+        try:
+            told = ask_endpoint(_GET, {"arguments": Raw(raw)})
+        except McpMalformed:
+            continue
+        assert told.target.isascii()
+
+
 def test_a_good_answer_is_a_text_and_an_object_is_told_as_one() -> None:
     body = b'{"a": 1}'
     assert read_endpoint(200, b"application/json", body) == text_result('{"a": 1}', Raw(body))
@@ -55,6 +65,10 @@ def test_a_good_answer_is_a_text_and_an_object_is_told_as_one() -> None:
     assert read_endpoint(204, b"", b"") == text_result("")
     deep = b'{"a":' + b"[" * 70 + b"]" * 70 + b"}"
     assert "structuredContent" not in read_endpoint(200, b"application/json", deep)
+    long = b'{"a":"' + b"x" * 1_100_000 + b'"}'
+    assert "structuredContent" not in read_endpoint(200, b"application/json", long)
+    with pytest.raises(UpstreamTorn):
+        read_endpoint(200, b"application/json", long[:-1])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +108,13 @@ def test_the_daemon_tells_a_failure_of_these_as_an_error_and_leaves_others_as_th
     told = read_answer("t", 400, refused)
     assert told.error is not None
     assert (told.status, told.error.code, told.error.message) == (400, "INVALID_REQUEST", "n is missing")
+    late = b'{"error":{"code":504,"message":"late","data":{"code":"upstream_timeout","hint":"Ask again","x":1}}}'
+    assert read_answer("t", 504, late).error == ToldError(
+        "TIMEOUT", "late", {"code": "upstream_timeout", "hint": "Ask again"}
+    )
+    odd = b'{"error":{"code":1,"message":"m","data":[]}}'
+    assert read_answer("t", 503, odd).error == ToldError("SERVICE_UNAVAILABLE", "m")
+    assert read_answer("t", 502, b"").error == ToldError("PROVIDER_ERROR", "it was refused with 502")
 
 
 def test_who_calls_is_what_jotgate_says() -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -92,19 +93,14 @@ def fair(stage: Stage) -> Iterator[None]:
 
 def test_a_server_that_is_not_known_yet_is_told_to_be_none(stage: Stage) -> None:
     script, cold = stage.script, ("old-cold", "new-cold")
-    for script.media_type in ("application/json", "text/event-stream"):
-        for case, words in HOSTILE.items():
-            script.said = dict.fromkeys(("initialize", "server/discover"), words)
-            for server in cold:
-                for message in (_LIST, _ACT):
-                    _expect_fault(stage.ask(server, message), case)
-                _expect_fault(stage.ask(server, _BEGIN), case)
-    for script.media_type in ("text/event-stream", "application/json"):
-        for case, words in HOSTILE.items():
-            script.said = {"tools/list": words}
-            for server in cold:
-                for message in (_LIST, _ACT):
-                    _expect_fault(stage.ask(server, message), case)
+    for script.media_type, (case, words) in product(("application/json", "text/event-stream"), HOSTILE.items()):
+        script.said = dict.fromkeys(("initialize", "server/discover"), words)
+        for server, message in product(cold, (_LIST, _ACT, _BEGIN)):
+            _expect_fault(stage.ask(server, message), case)
+    for script.media_type, (case, words) in product(("text/event-stream", "application/json"), HOSTILE.items()):
+        script.said = {"tools/list": words}
+        for server, message in product(cold, (_LIST, _ACT)):
+            _expect_fault(stage.ask(server, message), case)
     script.said = {}
     for server in cold:
         assert stage.ask(server, _ACT).status == 200

@@ -18,7 +18,7 @@ from jotgate.core.mcp_messages import CAPABILITIES_KEY, CLIENT_KEY, SUBSCRIPTION
 from jotgate.core.mcp_reader import find_members, find_text
 from jotgate.core.routes import Upstream
 from jotgate.errors import UpstreamError, UpstreamTorn
-from jotgate.gateway.headers import content_type
+from jotgate.gateway.headers import content_type, has_coding
 from jotgate.gateway.mcp_asking import Asker
 from jotgate.gateway.mcp_means import Means, call_of
 from jotgate.gateway.mcp_peers import Peer, session_lines, stateless_lines
@@ -141,7 +141,7 @@ class Feed:
     def received(self, head: ResponseHead | None, piece: bytes, complete: bool) -> None:
         """Tell what the server says."""
         if head is not None:
-            told = head.status == _OK and content_type(head.headers) == EVENT_STREAM
+            told = head.status == _OK and content_type(head.headers) == EVENT_STREAM and not has_coding(head.headers)
             self._cutter = EventCutter(_EVENT_BYTES_MAX) if told else None
             if head.status == _MISSING and self.conversation is not None:
                 self.peer.forget(self.conversation)

@@ -37,6 +37,8 @@ class Script:
         self.media_type = "application/json"
         self.coding = ""
         self.status = 200
+        self.session = ""
+        """What a session is called, in place of a name of its own."""
         self.replayed: dict[str, bytes] = {}
         """What is said again, by `Last-Event-ID`."""
         self.heard: list[tuple[str, dict[str, str]]] = []
@@ -73,7 +75,7 @@ class Script:
         if old and method == "initialize":
             with self._lock:
                 self._sessions += 1
-                session = f"session-{self._sessions}"
+                session = self.session or f"session-{self._sessions}"
         return 200, _message(identity, result=result if old else {"resultType": "complete", **result}), session
 
 

@@ -101,7 +101,10 @@ def test_a_server_that_is_not_known_yet_is_told_to_be_none(stage: Stage) -> None
         script.said = {"tools/list": words}
         for server, message in product(cold, (_LIST, _ACT)):
             _expect_fault(stage.ask(server, message), case)
-    script.said = {}
+    script.said, script.media_type = {}, "application/json"
+    for script.session in ("s" * 5_000, "ses sion", "s\xe9"):
+        _expect_fault(stage.ask("old-cold", _BEGIN), script.session)
+    script.session = ""
     for server in cold:
         assert stage.ask(server, _ACT).status == 200
 

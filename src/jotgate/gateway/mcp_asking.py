@@ -18,6 +18,7 @@ from jotgate.gateway.world import Place
 from jotgate.ports import UpstreamExchange
 
 _ERRORS: Final = 400
+_SESSION: Final = re.compile(r"[\x21-\x7e]{0,4096}")
 _VERSION: Final = re.compile(r"[\x21-\x7e]{0,64}")
 
 
@@ -147,4 +148,7 @@ class _Gathering:
         assert self._head is not None, "a body follows a head"
         headers = tuple(self._head.headers)
         session = next((value.decode("latin-1") for name, value in headers if name == SESSION_FIELD), "")
+        if not _SESSION.fullmatch(session):
+            self.whole.set_exception(UpstreamTorn("the server's 'Mcp-Session-Id' is none"))
+            return
         self.whole.set_result(Reply(self._head.status, find_members(body), session, headers, body))

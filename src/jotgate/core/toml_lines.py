@@ -68,12 +68,12 @@ class _Walk:
 
     def _header(self, brackets: int) -> str:
         self._at += brackets
-        name = self._key(resolve=True) if brackets == 1 else self._key()
+        name = self._key(resolve=True, last=brackets == 1)
         self._at += brackets
         return name
 
-    def _key(self, *, resolve: bool = False) -> str:
-        """A dotted key; with `resolve`, a part that names an array of tables means its newest."""
+    def _key(self, *, resolve: bool = False, last: bool = False) -> str:
+        """A dotted key; with `resolve`, a part that names an array of tables means its newest; so does the `last`."""
         parts: list[str] = []
         while True:
             self._skip(_INDENT)
@@ -84,10 +84,11 @@ class _Walk:
             self._at = found.end()
             parts.append(found[0] if bare else found[0][1:-1])
             name = ".".join(parts)
-            if resolve and name in self._counts:
-                parts = [f"{name}[{self._counts[name]}]"]
             self._skip(_INDENT)
-            if not self._text.startswith(".", self._at):
+            more = self._text.startswith(".", self._at)
+            if resolve and (more or last) and name in self._counts:
+                parts = [f"{name}[{self._counts[name]}]"]
+            if not more:
                 return ".".join(parts)
             self._at += 1
 

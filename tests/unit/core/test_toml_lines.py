@@ -53,6 +53,14 @@ def test_each_setting_has_its_line() -> None:
     }
 
 
+def test_tables_of_an_array_within_another_belong_to_its_newest() -> None:
+    text = "[[a.b]]\nx = 1\n[[a.b.c]]\ny = 1\n[[a.b.c]]\n[a.b.c.d]\nz = 1\n[[a.b]]\n[[a.b.c]]\ny = 2\n"
+    tomllib.loads(text)
+    lines = find_lines(text)
+    assert (lines["a.b[0].c[0].y"], lines["a.b[0].c[1]"], lines["a.b[0].c[1].d.z"]) == (4, 5, 7)
+    assert (lines["a.b[1]"], lines["a.b[1].c[0].y"]) == (8, 10)
+
+
 def test_what_has_no_line_has_that_of_what_it_stands_in() -> None:
     lines = find_lines("[server]\n[[upstreams]]\nmodels = { a = 1 }\n")
     assert nearest_line(lines, "server.port") == 1

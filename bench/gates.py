@@ -47,6 +47,7 @@ GATES: Final = (
     Gate("first_s", "first start to ready", "s", 2.0),
     Gate("again_s", "start to the first answered completion", "s", 2.0),
     Gate("help_s", "`jotgate --help`", "s", 0.2),
+    Gate("orphans_s", "death of the supervisor to that of its last child", "s", 1.0),
 )
 
 

@@ -20,7 +20,6 @@ from jotgate.testing.running import Gateway, clean_environment, run_command, unt
 
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
-_ORPHANS_END_S = 1.0
 _UPSTREAM = '[[upstreams]]\nname = "a"\nkind = "openai"\nbase_url = "http://h/v1"\nmodels = ["m"]\n'
 
 StartGateway = Callable[..., Gateway]
@@ -123,7 +122,7 @@ def test_children_of_a_killed_supervisor_end_and_the_next_start_binds_the_same_p
     port = str(urlsplit(gateway.url).port)
     os.kill(pids["supervisor"], signal.SIGKILL)
     for name in set(pids) - {"supervisor"}:
-        until(lambda pid=pids[name]: gone(pid), f"{name} ended", _ORPHANS_END_S)  # type: ignore[misc]
+        until(lambda pid=pids[name]: gone(pid), f"{name} ended")  # type: ignore[misc]
     gateway.wait()
     again = Gateway(gateway.data, ("--port", port))
     try:
@@ -152,7 +151,7 @@ def test_children_end_even_when_they_have_a_call_under_way(start_gateway: StartG
         pids = gateway.pids
         os.kill(pids["supervisor"], signal.SIGKILL)
         for name in ("worker 0", "control"):
-            until(lambda pid=pids[name]: gone(pid), f"{name} ended", _ORPHANS_END_S)  # type: ignore[misc]
+            until(lambda pid=pids[name]: gone(pid), f"{name} ended")  # type: ignore[misc]
         gateway.wait()
         under_way.close()
         caller.close()

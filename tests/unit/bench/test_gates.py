@@ -40,7 +40,7 @@ def test_what_was_not_measured_does_not_hold() -> None:
 
 
 def test_every_gate_is_judged_by_its_own_figure() -> None:
-    starts = Starts(first_s=[0.9, 2.5, 1.0], again_s=[2.1, 0.5, 2.2], help_s=[0.1, 0.15])
+    starts = Starts(first_s=[0.9, 2.5, 1.0], again_s=[2.1, 0.5, 2.2], help_s=[0.1, 0.15], orphans_s=[0.2, 1.4])
     compared = {
         OVER_NGINX: {"request_cpu_us": summary(2.0), "chunk_cpu_us": summary(1.9)},
         OVER_ENVOY: {"request_cpu_us": summary(1.01)},
@@ -59,6 +59,7 @@ def test_every_gate_is_judged_by_its_own_figure() -> None:
         ("first start to ready", "holds"),
         ("start to the first answered completion", "BROKEN"),
         ("`jotgate --help`", "holds"),
+        ("death of the supervisor to that of its last child", "holds"),
     ]
 
 
@@ -86,5 +87,6 @@ def test_the_limits_are_those_that_were_promised() -> None:
         ("", "first_s", 2.0, None),
         ("", "again_s", 2.0, None),
         ("", "help_s", 0.2, None),
+        ("", "orphans_s", 1.0, None),
     ]
     assert [gate.key for gate in GATES if gate.worst] == ["reload_block_ms"]

@@ -77,7 +77,7 @@ POSSESSION = Possession({BARE_PROOF: [60.0], READ: [80.0], ASK: [10.0], JUDGE: [
 METERINGS = Meterings(1_000_000, [1.5, 2.0, 2.5])
 MCP = McpCost(1_000, 500, [150.0, 180.0, 170.0], 13.25)
 ADMISSIONS = Admissions({NONE: [6.0, 8.0], MANY: [6.3, 8.8]})
-STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1])
+STARTS = Starts(first_s=[1.0], again_s=[0.9], help_s=[0.1], orphans_s=[0.2])
 
 
 def test_each_gate_has_its_line() -> None:
@@ -187,7 +187,7 @@ def test_the_json_form_holds_every_sample() -> None:
         "standing": "holds",
     }
     assert found["ratios"]["jotgate-2 / jotgate"]["steady_cpu_us"]["median"] == 1.04
-    assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1]}
+    assert found["starts"] == {"first_s": [1.0], "again_s": [0.9], "help_s": [0.1], "orphans_s": [0.2]}
 
 
 def test_what_a_proof_costs_has_a_table_of_its_own() -> None:

@@ -261,12 +261,12 @@ class Reloader:
         self._expect_what_came()
         swap(read.effect.snapshot)
         say(f"the settings are reloaded: snapshot {version} is in effect", event="reloaded", level="info")
-        await asyncio.to_thread(self._keep, read)
         for warning in read.warnings:
             say(warning)
         for path in self.pending:
             if path not in before:
                 say(f"{path} has changed; that takes effect when jotgate is started again")
+        await asyncio.to_thread(self._keep, read)  # After the words, so that they are out when the snapshot is seen.
 
     def _expect_what_came(self) -> None:
         """Miss the awaited file from now on, if it came: its going takes nothing out of effect."""

@@ -80,6 +80,8 @@ def test_the_doctor_finds_nothing_wrong_with_what_is_right(
     assert found["upstream scripted"]["text"].endswith("answers and takes the credential")
     assert upstream.requests[-1].target == "/v1/models"
     assert upstream.requests[-1].headers["authorization"] == "Bearer canary-credential"
+    shown = run_command("doctor", "--config", str(gateway.config), data=gateway.data, environment=key)
+    assert shown.stderr == "  next  jotgate status\n", "what runs is not to be started"
 
 
 def test_the_doctor_says_what_mends_each_fault(start_gateway: StartGateway, upstream: UpstreamServer) -> None:

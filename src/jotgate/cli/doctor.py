@@ -67,7 +67,10 @@ def doctor(arguments: argparse.Namespace) -> int:
         return EXIT_OK if sound else EXIT_FAILED
     if not print_checks(checks):
         return EXIT_FAILED
-    say_next("jotgate up", arguments)
+    if find_status(directory) is None:
+        say_next("jotgate up", arguments)
+    else:
+        say_next("jotgate status", argparse.Namespace(data=arguments.data))
     return EXIT_OK
 
 

@@ -31,7 +31,7 @@ _MEANINGS: Final = {
     "family": "the refresh-token family that the token came of was revoked",
     "ancestors": "a token that this one was narrowed from was revoked",
     "client_id": "what was issued to the token's client was revoked",
-    "sub": "what was issued for whom the token speaks for was revoked",
+    "sub": "what was issued for the token's subject was revoked",
     "tenant": "what was issued in the token's tenant was revoked",
     "kid": "what the key that signed the token has signed was revoked",
     "sid": "the session that the token came of has ended",

@@ -36,6 +36,9 @@ _CLIENT_EVENTS: Final = frozenset(
 _NAMES_MODELS: Final = frozenset({"session.update", "transcription_session.update", CREATE})
 _PROMPT: Final = "prompt"
 _CANCEL: Final = b'{"type":"response.cancel"}'
+_DURATION: Final = "duration"
+_TRANSCRIPTION: Final = "transcription"
+_NULL: Final = Raw(b"null")
 
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -52,6 +55,7 @@ class ClientEvent(Struct, frozen=True):
 
 
 class _Usage(Struct, frozen=True):
+    type: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -68,6 +72,10 @@ class ServerEvent(Struct, frozen=True):
     type: str = ""
     response: _Response | None = None
     delta: Raw = Raw(b"")
+    item_id: str = ""
+    transcript: Raw = Raw(b"")
+    usage: _Usage | None = None
+    session: Raw = Raw(b"{}")
 
     @property
     def response_id(self) -> str:
@@ -82,8 +90,26 @@ class ServerEvent(Struct, frozen=True):
     @property
     def used(self) -> tuple[int, int] | None:
         """Tokens of input and output; None: it does not say."""
-        usage = None if self.response is None else self.response.usage
-        return None if usage is None else (max(0, usage.input_tokens), max(0, usage.output_tokens))
+        return None if self.response is None else _tokens(self.response.usage)
+
+    @property
+    def tokens(self) -> tuple[int, int] | None:
+        """Tokens of input and output of what is no response; None: it does not say, or tells seconds."""
+        return _tokens(self.usage)
+
+
+class _Input(Struct, frozen=True):
+    transcription: Raw = _NULL
+
+
+class _Audio(Struct, frozen=True):
+    input: _Input | None = None
+
+
+class _Session(Struct, frozen=True):
+    type: str = ""
+    audio: _Audio | None = None
+    input_audio_transcription: Raw = _NULL
 
 
 class _Kind(Struct, frozen=True):
@@ -92,6 +118,7 @@ class _Kind(Struct, frozen=True):
 
 _read_server: Final = msgspec.json.Decoder(ServerEvent).decode
 _read_kind: Final = msgspec.json.Decoder(_Kind).decode
+_read_session: Final = msgspec.json.Decoder(_Session).decode
 
 
 def read_client(message: bytes) -> ClientEvent:
@@ -181,6 +208,17 @@ def read_server(message: bytes) -> ServerEvent:
         return ServerEvent()
 
 
+def transcribes(event: ServerEvent) -> bool:
+    """Whether in the session that a server tells of what somebody says is written down; what is odd may be."""
+    try:
+        session = _read_session(event.session)
+    except (msgspec.DecodeError, RecursionError):
+        return True
+    heard = None if session.audio is None else session.audio.input
+    wanted = (session.input_audio_transcription, _NULL if heard is None else heard.transcription)
+    return session.type == _TRANSCRIPTION or any(bytes(one) != bytes(_NULL) for one in wanted)
+
+
 def write_error(error: JotgateError, event_id: str = "") -> bytes:
     """A refusal as the Realtime API tells one; `event_id` is the client's event that it is about."""
     param = error.param if isinstance(error, RequestMalformed) and error.param else None
@@ -203,6 +241,12 @@ def write_refreshed(expires_at_s: float) -> bytes:
 def write_cancel() -> bytes:
     """What ends a response that is under way."""
     return _CANCEL
+
+
+def _tokens(usage: _Usage | None) -> tuple[int, int] | None:
+    if usage is None or usage.type == _DURATION:
+        return None
+    return max(0, usage.input_tokens), max(0, usage.output_tokens)
 
 
 def objects_in(content: object) -> Iterator[dict[str, object]]:

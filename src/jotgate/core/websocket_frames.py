@@ -41,6 +41,7 @@ _CONTROL: Final = 0x8
 _OPCODES: Final[dict[Kind, int]] = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 _KINDS: Final[dict[int, Kind]] = {code: kind for kind, code in _OPCODES.items()}
 _CODE_BYTES: Final = 2
+_SMALL_BYTES: Final = 1_024
 # RFC 6455 s7.4 and its IANA registry: what may stand in a close frame.
 _SENDABLE: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _OWN_CODES: Final = range(3000, 5000)
@@ -65,14 +66,30 @@ class FrameRefused(Exception):
 
 
 class FrameReader:
-    """Gathers the frames of one end. Mutable: bytes that are no whole frame yet, the message that is not whole."""
+    """Gathers the frames of one end. Mutable: bytes that are no whole frame yet, the message that is not whole.
 
-    __slots__ = ("_buffer", "_key", "_kind", "_last", "_left", "_masked", "_message", "_message_max", "_opcode")
+    `small` counts, for whoever resets it, control frames and fragments of less than 1 KiB: what costs work and is no
+    message, nor many bytes.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_key",
+        "_kind",
+        "_last",
+        "_left",
+        "_masked",
+        "_message",
+        "_message_max",
+        "_opcode",
+        "small",
+    )
 
     def __init__(self, message_max: int, *, masked: bool) -> None:
         """`message_max` bounds a message, in bytes; `masked`: they are a client's."""
         self._message_max = message_max
         self._masked = masked
+        self.small = 0
         self._buffer = b""
         self._message: bytearray | None = None
         self._kind: Kind = "text"
@@ -133,12 +150,15 @@ class FrameReader:
             if len(buffer) < place + length:
                 return -1
             payload = buffer[place : place + length]
+            self.small += 1
             heard.append(_control(opcode, mask(payload, key) if key else payload))
             return place + length
         self._open(opcode, length)
         if len(buffer) < place:
             return -1
         self._last, self._key, self._left = bool(first & _FIN), key, length
+        if length < _SMALL_BYTES and (opcode == _CONTINUATION or not self._last):
+            self.small += 1
         if not length:
             self._take(b"", heard)
         return place

@@ -23,6 +23,8 @@ PONG_S: Final = 20.0
 """And so long it has to answer."""
 _FAREWELL_S: Final = 1.0
 """So long a client has to answer a close frame, and to read what it was sent before: a cut is one within 1.5 s."""
+_SMALL_SHARE: Final = 0.1
+"""Of a message, in what a client may send: a control frame, and a fragment of less than 1 KiB."""
 _PONGS_BYTES: Final = 4_096
 """A client that does not read has so much waiting at the most, and its pings go unanswered then."""
 
@@ -118,6 +120,11 @@ class ServerSocket(asyncio.Protocol):
             heard = self._reader.feed(data)
         except FrameRefused as refusal:
             self._end(refusal.code, refusal.reason)
+            return
+        self._allowed -= self._reader.small * _SMALL_SHARE
+        self._reader.small = 0
+        if self._allowed < -1:  # A few are forgiven: a client may ask whether we are there at any time.
+            self._end(POLICY_VIOLATION, f"more than {self._bounds.messages_per_s:g} messages a second, in small frames")
             return
         for one in heard:
             if one.kind == "ping":

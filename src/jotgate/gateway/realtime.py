@@ -44,6 +44,7 @@ from jotgate.gateway.admission import Call, expect, permit
 from jotgate.gateway.reserving import Quotas
 from jotgate.gateway.socket_relay import SocketRelay
 from jotgate.gateway.socket_renewal import renew
+from jotgate.gateway.transcriptions import Transcriptions
 from jotgate.gateway.world import World
 from jotgate.ports import Clock
 from jotgate.services.meter_reservations import Need, Reservation, Used
@@ -81,6 +82,7 @@ class RealtimeTalk:
         self._lacks = 0  # those of them that wait for units
         self._unpaid: list[tuple[int, int]] = []  # those of them that are done
         self._count = SocketCount(relay.call.route.metering)
+        self._transcriptions = Transcriptions(relay.call.route.metering, self._reserve_beside, self._settle)
         self._wanted: ClientEvent | None = None
         self._verdict: JotgateError | None = None
         self._waits_s = 0.0
@@ -142,6 +144,7 @@ class RealtimeTalk:
             while self._lacks:
                 self._reserve(None)
                 self._lacks -= 1
+            self._transcriptions.catch_up()
             if self._wanted is not None:
                 self._reserve(self._wanted)
         except UnitsUnresolved as unknown:
@@ -155,7 +158,8 @@ class RealtimeTalk:
         """Charge what was reserved for responses whose end nobody heard of."""
         self._wanted = None
         self._lacks = len(self._unpaid)
-        if not self._lacks:
+        self._transcriptions.end()
+        if not self._lacks and not self._transcriptions.unpaid:
             self._verdict = None
         while self._reservations:
             one = self._reservations.pop(0)
@@ -219,27 +223,35 @@ class RealtimeTalk:
 
     def _reserve(self, event: ClientEvent | None) -> None:
         """Reserve a response; `event` None: one that the upstream has begun. Raises as `Metering.reserve`."""
+        ceiling = self._relay.call.route.metering.output_ceiling
+        wanted = None if event is None else self._wanted_by(event)
+        reservation = self._reserve_tokens(self._input, min(ceiling, wanted or ceiling), placed=True)
+        if reservation is not None:
+            self._reservations.append(reservation)
+
+    def _reserve_beside(self, tokens_in: int, tokens_out: int) -> Reservation | None:
+        """Reserve what is no response; that has a place among the calls that run at once, and this needs no other."""
+        return self._reserve_tokens(tokens_in, tokens_out, placed=False)
+
+    def _reserve_tokens(self, tokens_in: int, tokens_out: int, *, placed: bool) -> Reservation | None:
         call = self._relay.call
         quotas = self._quotas(call)
         if quotas is None:
-            return
-        wanted = None if event is None else self._wanted_by(event)
-        output = min(call.route.metering.output_ceiling, wanted or call.route.metering.output_ceiling)
+            return None
         need = Need(
-            input_tokens=self._input,
-            output_tokens=output,
-            cost=self._cost(self._input, output),
-            output_least=1,
-            cost_least=self._cost(self._input, 1),
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            cost=self._cost(tokens_in, tokens_out),
+            output_least=min(1, tokens_out),
+            cost_least=self._cost(tokens_in, min(1, tokens_out)),
+            placed=placed,
         )
         now_s = self._clock.monotonic_s()
         reservation = quotas.metering.reserve(call.principal, call.route.alias, call.operation.name, need, now_s)
-        if reservation is None:
-            return
-        if self._price is None and any(one.quota.limit.unit == "cost" for one in reservation.meters):
+        if reservation is not None and self._price is None and _has_cost(reservation):
             reservation.void()
             raise PriceUnknown("a limit in money meets this call, and what its model costs is not known")
-        self._reservations.append(reservation)
+        return reservation
 
     def _hear(self, event: ServerEvent) -> None:
         """See what an event of the upstream says of responses."""
@@ -251,6 +263,18 @@ class RealtimeTalk:
             self._declined()
         else:
             self._count.say(event)
+            self._hear_transcription(event)
+
+    def _hear_transcription(self, event: ServerEvent) -> None:
+        """See what it says of what somebody has said, where the upstream writes that down."""
+        try:
+            told = self._transcriptions.hear(event)
+        except UnitsUnresolved as unknown:
+            self._wait(unknown)
+        except JotgateError as refusal:
+            self._give_up(refusal.with_traceback(None))
+        else:
+            self._tell_usage(told)
 
     def _begun(self) -> None:
         """A response has begun upstream."""
@@ -284,13 +308,17 @@ class RealtimeTalk:
         used = event.used
         tokens_in, tokens_out = used or (self._input + counted[0], counted[1])
         self._input = tokens_in + tokens_out  # What was said is input of the next one.
-        if used is not None:
-            told = self._relay.usage
-            self._relay.usage = Usage((told.prompt_tokens or 0) + tokens_in, (told.completion_tokens or 0) + tokens_out)
+        self._tell_usage(used)
         if reservation is not None:
             self._settle(reservation, tokens_in, tokens_out)
         elif self._lacks > len(self._unpaid):
             self._unpaid.append((tokens_in, tokens_out))  # It was done before there was anything to reserve it of.
+
+    def _tell_usage(self, used: tuple[int, int] | None) -> None:
+        """Add to what the upstream has told of the connection."""
+        if used is not None:
+            told = self._relay.usage
+            self._relay.usage = Usage((told.prompt_tokens or 0) + used[0], (told.completion_tokens or 0) + used[1])
 
     def _settle(self, reservation: Reservation, tokens_in: int, tokens_out: int) -> None:
         cost = self._cost(tokens_in, tokens_out)
@@ -334,6 +362,7 @@ class RealtimeTalk:
             self._hear_on()
             return
         self._lacks = 0
+        self._transcriptions.give_up()
         self._cancel()
         self._relay.end(refusal)
 
@@ -354,6 +383,10 @@ class RealtimeTalk:
     def _cancel(self) -> None:
         """Have the response that is under way ended."""
         self._relay.say_upstream(write_cancel())
+
+
+def _has_cost(reservation: Reservation) -> bool:
+    return any(one.quota.limit.unit == "cost" for one in reservation.meters)
 
 
 def _passes(refusal: JotgateError) -> bool:

@@ -66,11 +66,13 @@ class Talk(Protocol):
 
 
 class SocketRelay(Relay):
-    """Mutable, as every Relay: the two ends, what is said, which token it was warned of."""
+    """Mutable, as every Relay: the two ends, what is said, which token it was warned of, who has to wait."""
 
     __slots__ = (
         "_bounds",
         "_client",
+        "_held",
+        "_outrun",
         "_protocol",
         "_talk",
         "_upstream",
@@ -95,6 +97,8 @@ class SocketRelay(Relay):
         self._bounds = SocketBounds(16_777_216, 200.0, 400)
         self._protocol = b""
         self._warned_s = 0.0
+        self._held = False
+        self._outrun = False
 
     def begin(self, talk: Talk, bounds: SocketBounds, protocol: bytes) -> None:
         """Before it is sent: by what it is talked, within which bounds, and the subprotocol that is spoken."""
@@ -149,9 +153,9 @@ class SocketRelay(Relay):
             self._upstream.send(message, text=text)
 
     def hold(self, *, held: bool) -> None:
-        """Hear nothing more of the client, or hear on."""
-        if self._client is not None:
-            (self._client.pause if held else self._client.resume)()
+        """Hear nothing more of the client, or hear on, unless the upstream is to catch up with it yet."""
+        self._held = held
+        self._pace_client()
 
     def end(self, error: JotgateError) -> None:
         """Close both ends for what is wrong, and say what."""
@@ -198,9 +202,15 @@ class SocketRelay(Relay):
 
     def paced(self, *, client: bool, slow: bool) -> None:
         """One end reads more slowly than the other one writes, or has caught up."""
-        other = self._upstream if client else self._client
-        if other is not None:
-            (other.pause if slow else other.resume)()
+        if not client:
+            self._outrun = slow
+            self._pace_client()
+        elif self._upstream is not None:
+            (self._upstream.pause if slow else self._upstream.resume)()
+
+    def _pace_client(self) -> None:
+        if self._client is not None:
+            (self._client.pause if self._held or self._outrun else self._client.resume)()
 
     # What becomes of it
 

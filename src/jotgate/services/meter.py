@@ -92,7 +92,7 @@ class Metering:
             return None
         input_tokens, output_tokens = need.input_tokens, need.output_tokens
         tokens = input_tokens + output_tokens
-        amounts = (1, input_tokens, output_tokens, tokens, need.cost, need.tool_calls, 1)
+        amounts = (1, input_tokens, output_tokens, tokens, need.cost, need.tool_calls, int(need.placed))
         chains = []
         for holding, unit in plan.parts:
             chain = holding.chain

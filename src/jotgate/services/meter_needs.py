@@ -11,7 +11,7 @@ _GROWING = frozenset({_OUTPUT, _TOTAL, _COST})
 def amounts_of(need: Need, output_tokens: int, cost: int) -> Amounts:
     """All that a call needs, with so many output tokens at this cost."""
     tokens = need.input_tokens + output_tokens
-    return 1, need.input_tokens, output_tokens, tokens, cost, need.tool_calls, 1
+    return 1, need.input_tokens, output_tokens, tokens, cost, need.tool_calls, int(need.placed)
 
 
 def step_amounts(output_tokens: int, cost: int) -> Amounts:

@@ -23,6 +23,7 @@ _CONCURRENT: Final = UNITS["concurrent"]
 class Need(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a call may use at most. One request, and one of the calls that run at once, are meant by themselves.
 
+    `placed`: false is what is part of a call that has its place among those that run at once.
     `cost` is in nanodollars. `output_least`: if the quotas have less left than `output_tokens`, as much as they have
     will do, down to this many; `cost_least` is what the call costs with those. None: all or nothing.
     """
@@ -33,6 +34,7 @@ class Need(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     tool_calls: int = 0
     output_least: int | None = None
     cost_least: int = 0
+    placed: bool = True
 
 
 class Used(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -97,7 +99,7 @@ class Reservation:
         self._older: list[tuple[int, Chain, int]] = []
         self._more: _More | None = None
         self._open = True
-        if plan.slotted:
+        if plan.slotted and amounts[_CONCURRENT]:
             for chain, unit in zip(chains, plan.units, strict=True):
                 if unit == _CONCURRENT:
                     chain.slots.add(self)

@@ -13,6 +13,7 @@ from jotgate.core.audit import CallRecord, encode
 from jotgate.core.calls import Outbound, ResponseHead
 from jotgate.errors import UpstreamError
 from jotgate.ports import Stopping, UpstreamEvents
+from jotgate.socket_ports import Socket, SocketAsker, SocketEvents
 
 _decode_record: Final = msgspec.json.Decoder(CallRecord).decode
 
@@ -131,6 +132,11 @@ class ScriptedExchange:
 
     def resume(self) -> None:
         self.paused = False
+
+    def open(self, socket: Socket) -> SocketEvents:
+        """Grant the WebSocket that is asked for."""
+        assert isinstance(self._events, SocketAsker), "a WebSocket is asked for"
+        return self._events.opened(socket)
 
     def answer(self, status: int, body: bytes = b"", content_type: bytes = b"application/json") -> None:
         """Answer at once and completely."""

@@ -116,6 +116,8 @@ async def test_a_refused_handshake_is_a_real_answer() -> None:
         pytest.param(write_frame("text", b"\xff", KEY), 1007, id="no text"),
         pytest.param(write_frame("binary", bytes(100_001), KEY)[:12], 1009, id="too long"),
         pytest.param(write_frame("text", b"x", KEY) * 51, 1008, id="too many"),
+        pytest.param(write_frame("ping", b"", KEY) * 511, 1008, id="too many pings"),
+        pytest.param(b"\x01\x80" + KEY + (b"\x00\x80" + KEY) * 511, 1008, id="too many fragments"),
     ],
 )
 @on_loop
@@ -136,6 +138,15 @@ async def test_more_may_be_sent_as_time_passes() -> None:
                 await client.send("x")
                 await client.recv()
             edge.clock.advance(5)
+
+
+@on_loop
+async def test_pings_and_fragments_count_a_tenth_of_a_message_and_large_fragments_nothing() -> None:
+    async with listening() as edge, talking(edge) as (client, _):
+        pongs = [await client.ping() for _ in range(400)]
+        await client.send(["x" * 1_024] * 95)
+        assert await client.recv() == "x" * 1_024 * 95
+        assert await pongs[0] >= 0
 
 
 @on_loop

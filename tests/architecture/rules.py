@@ -5,6 +5,8 @@ They are pure, so that each can be shown to fail on a bad sample. What is allowe
 """
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -178,6 +180,15 @@ def no_print(source: Source) -> Iterator[Finding]:
             yield Finding(source.path, node.lineno, place, "`print`")
 
 
+def no_idle_name(source: Source) -> Iterator[Finding]:
+    """A private name of a module is used in it; what is decorated may be used by its decorator."""
+    words = Counter(re.findall(r"\w+", source.text))
+    for node in source.tree.body:
+        for name in _defined(node):
+            if name.startswith("_") and not name.startswith("__") and name != "_" and words[name] == 1:
+                yield Finding(source.path, node.lineno, "", f"`{name}` is used by nothing")
+
+
 def frozen_structs(found: Iterable[Source]) -> Iterator[Finding]:
     """Each Struct repeats `frozen=True`: mypy refuses writes only where it stands on the class itself."""
     classes = [
@@ -193,6 +204,13 @@ def frozen_structs(found: Iterable[Source]) -> Iterator[Finding]:
     for source, node in classes:
         if _bases(node) & structs and not _is_frozen(node):
             yield Finding(source.path, node.lineno, node.name, "a Struct without `frozen=True`")
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [] if node.decorator_list else [node.name]
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+    return [one.id for one in targets if isinstance(one, ast.Name)]
 
 
 def _is_frozen(node: ast.ClassDef) -> bool:

@@ -72,6 +72,8 @@ SAMPLES: list[tuple[Rule, str, str, str]] = [
     (rules.docstring, "src/jotgate/a/__init__.py", "x = 1", ""),
     (rules.empty_init, "src/jotgate/a/__init__.py", '"""A."""\nfrom a import b', '"""A."""'),
     (rules.no_print, "src/jotgate/core/a.py", "def f():\n    print(1)", "def f():\n    printed(1)"),
+    (rules.no_idle_name, "src/a.py", "_A: Final = 1\nb = 2", "_A: Final = 1\nb = _A"),
+    (rules.no_idle_name, "src/a.py", "def _f(): ...", "@fixture\ndef _f(): ..."),
 ]
 
 

@@ -25,6 +25,7 @@ EACH_FILE: list[Rule] = [
     rules.docstring,
     rules.empty_init,
     rules.no_print,
+    rules.no_idle_name,
 ]
 
 

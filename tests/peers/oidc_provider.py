@@ -40,7 +40,6 @@ APP: Final = "app"
 DESK: Final = "desk"
 """The same; it wants to know of which session somebody logs out, and its tokens name theirs (`sid`)."""
 _REDIRECT: Final = "https://app.example/callback"
-_START_S: Final = 20.0
 _ANSWER_S: Final = 10.0
 _STEPS_MAX: Final = 8
 

@@ -322,7 +322,3 @@ def _text(raw: Raw) -> str:
     if bytes(raw)[:1] not in (b'"', b"n"):
         return bytes(raw).decode()
     return _decode_text(raw) or ""
-
-
-def _is_nothing(raw: Raw) -> bool:
-    return bytes(raw) in (b'""', b"null")

@@ -50,7 +50,6 @@ _RPC_UNKNOWN: Final = -32601
 _RPC_PARAMS: Final = -32602
 _RPC_FAILED: Final = -32000
 _RPC_CODES: Final = {"INVALID_REQUEST": _RPC_PARAMS, "TOOL_NOT_FOUND": _RPC_PARAMS, "VALIDATION_ERROR": -32700}
-_NAME_CHARS_MAX: Final = 256
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode

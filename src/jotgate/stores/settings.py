@@ -44,7 +44,6 @@ from jotgate.stores.zones import check_quota_zones, read_zones
 _VARIABLE: Final = re.compile(r"JOTGATE_\w+|[A-Z][A-Z0-9_]*", re.ASCII)
 _TOML_LINE: Final = re.compile(r"\(at line (\d+),")
 _NOTHING: Final = Secret("")
-_NO_DOCUMENT: Final[Mapping[str, object]] = {}
 
 
 class Sources(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from jotgate.core.presets import Preset
 from jotgate.core.prompt_chain import PromptChainRules
 
 _OPENAI: Final = {"kind": "openai", "base_url": "https://h/v1"}
-_NO_CREDENTIAL: Final = {"models": ["m"]}
 
 
 def preset(tables: Mapping[str, object], name: str = "prompt-chain") -> Preset:

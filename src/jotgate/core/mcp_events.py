@@ -22,7 +22,7 @@ class EventCutter:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._held = b""
+        self._held = bytearray()  # A long event may come in many pieces: none of it is copied for each.
         self._from = 0
 
     @property
@@ -36,15 +36,16 @@ class EventCutter:
         Raises:
             UpstreamTorn: one is longer than it may be.
         """
-        held = self._held + piece if self._held else piece
+        held = self._held
+        held += piece
         events, start, found = [], 0, _END.search(held, max(0, self._from))
         while found is not None:
-            events.append(held[start : found.end()])
+            events.append(bytes(held[start : found.end()]))
             start = found.end()
             found = _END.search(held, start)
-        self._held = held[start:] if start else held
-        self._from = len(self._held) - 3
-        if len(self._held) > self._bytes_max:
+        del held[:start]
+        self._from = len(held) - 3
+        if len(held) > self._bytes_max:
             raise UpstreamTorn("an event of the upstream's answer is too large")
         return events
 

@@ -74,7 +74,7 @@ class McpRelay(Relay):
         super().__init__(call, caller, clock, next_attempt=_go_nowhere, settle=settle)
         self._plan = plan
         self._cutter: EventCutter | None = None
-        self._held: tuple[ResponseHead, list[bytes]] | None = None
+        self._held: tuple[ResponseHead, bytearray] | None = None
         self._between = True
         self._told_s = 0.0
         self.reached = True
@@ -176,7 +176,7 @@ class McpRelay(Relay):
                 self._cutter = EventCutter(self._plan.message_bytes)
                 head = ResponseHead(head.status, head.headers, None)
             else:
-                self._held = (head, [])
+                self._held = (head, bytearray())
         if self._cutter is None:
             self._gather(how, piece, complete)
         else:
@@ -193,18 +193,17 @@ class McpRelay(Relay):
     def _gather(self, how: Rewriting, piece: bytes, complete: bool) -> None:
         if self._held is None:
             raise UpstreamTorn("the server's answer has a body and no head")
-        head, pieces = self._held
+        head, text = self._held
         if piece and (fault := _fault_of(head.headers)):
             raise UpstreamTorn(fault)
-        pieces.append(piece)
+        text += piece
         self._touched_s = self._clock.monotonic_s()
-        if sum(map(len, pieces)) > self._plan.message_bytes:
+        if len(text) > self._plan.message_bytes:
             raise UpstreamTorn("the server's answer is too large")
         if not complete:
             return
         self._held = None
-        text = b"".join(pieces)
-        made = rewrite(text, how) if text else b""
+        made = rewrite(bytes(text), how) if text else b""
         if not isinstance(made, bytes):
             raise UpstreamTorn("the server's answer is no answer to what it was asked")
         self._pass(ResponseHead(head.status, head.headers, len(made)), made, complete=True)

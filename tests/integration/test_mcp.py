@@ -237,7 +237,7 @@ def test_what_is_no_message_of_mcp_is_refused(stage: Stage) -> None:
     assert (post(url, token, nothing).status, post(url, token, nothing).body["error"]["code"]) == (404, -32601)
     twice = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"big","name":"greet"}}'
     for body, code in (
-        (b"[]", -32700),
+        (b"[]", -32600),
         (b"{", -32700),
         (b'{"id":1,"method":"ping"}', -32600),
         (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600),

@@ -77,7 +77,7 @@ def read_message(raw: bytes) -> Message:
     Raises:
         McpMalformed: it is no JSON, or no single message of JSON-RPC 2.0; a member stands twice; it is nested too deep.
     """
-    members = _members(raw, RPC_PARSE, "the body is not a JSON object in UTF-8")
+    members = _members(raw)
     if bytes(members.get("jsonrpc", b"")) != _JSON_TWO:
         raise McpMalformed(RPC_INVALID_REQUEST, "'jsonrpc' is not \"2.0\"", param="jsonrpc")
     identity = members.get("id")
@@ -184,8 +184,7 @@ def _check_name(message: Message, field: bytes | None) -> None:
         raise McpHeaderMismatch("the header Mcp-Name is not the name in the body")
 
 
-def _members(raw: bytes | Raw, rpc_code: int, fault: str) -> Members:
-    body = bytes(raw)
+def _members(body: bytes) -> Members:
     try:
         if not body.isascii():
             str(body, "utf-8")
@@ -194,8 +193,10 @@ def _members(raw: bytes | Raw, rpc_code: int, fault: str) -> Members:
             require_unique(body, members)
         if opens_beyond(BODY_DEPTH_MAX, body):
             require_shallow(body)
+    except msgspec.ValidationError:
+        raise McpMalformed(RPC_INVALID_REQUEST, "the body is not one JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise McpMalformed(rpc_code, fault) from None
+        raise McpMalformed(RPC_PARSE, "the body is no JSON in UTF-8") from None
     except RequestMalformed as refusal:
         raise McpMalformed(RPC_INVALID_REQUEST, refusal.message) from None
     return members

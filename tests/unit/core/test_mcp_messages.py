@@ -62,8 +62,8 @@ def test_a_notification_and_a_response_are_no_requests() -> None:
     [
         (b"", -32700),
         (b"{", -32700),
-        (b"[]", -32700),
-        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32700),
+        (b"[]", -32600),
+        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping\xff"}', -32700),
         (b'{"id":1,"method":"ping"}', -32600),
         (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600),

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from jotgate.core.claim_values import is_name
 from jotgate.core.issuer_profiles import PROFILES
-from jotgate.core.issuers import Condition, Issuer
+from jotgate.core.issuers import ClaimMapping, Condition, Issuer
 from jotgate.core.principals import read_identity
 from jotgate.core.prompt_chain import Pages
 from jotgate.errors import ClaimRefused, RequestMalformed
@@ -78,8 +78,15 @@ class KongUser(Struct, frozen=True, kw_only=True):
 
 
 def let_in(issuer: Issuer, organization: str) -> Issuer:
-    """The issuer as this face trusts it: another organization's users may have the names of ours."""
-    return replace(issuer, equal=(*issuer.equal, Condition(("owner",), organization, optional=True)))
+    """The issuer as this face trusts it: another organization's users may have the names of ours.
+
+    A user is who `sub` says here, whatever the settings say: Casdoor is asked by it, and it is never given anew.
+    """
+    return replace(
+        issuer,
+        mapping=replace(issuer.mapping, subject=ClaimMapping().subject),
+        equal=(*issuer.equal, Condition(("owner",), organization, optional=True)),
+    )
 
 
 def read_user(claims: Mapping[str, object]) -> KongUser:

@@ -3,8 +3,9 @@
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
-from jotgate.core.issuers import Condition, Issuer
+from jotgate.core.issuers import ClaimMapping, Condition, Issuer
 from jotgate.core.kong_auth import KongUser, check_token_name, default_name, further_name, let_in, name_fault, read_user
 from jotgate.errors import ClaimRefused, RequestMalformed
 from jotgate.testing.casdoor import CasdoorServer
@@ -73,6 +74,8 @@ def test_users_of_one_organization_alone_are_let_in() -> None:
         jwks=None,
     )
     assert let_in(issuer, "sharif").equal == (*issuer.equal, Condition(("owner",), "sharif", optional=True))
+    named = replace(issuer, mapping=ClaimMapping(subject=(("owner",), ("name",)), client=("azp",)))
+    assert let_in(named, "sharif").mapping == ClaimMapping(client=("azp",)), "a user is who 'sub' says"
 
 
 def test_permissions_that_are_none_are_passed_over() -> None:

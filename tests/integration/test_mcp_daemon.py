@@ -117,6 +117,22 @@ async def test_a_hello_with_both_tokens_opens_a_session(stage: Stage) -> None:
         assert (await ask(connection, _CHAT))["result"]["content"][0]["text"] == "hello"
 
 
+@play
+async def test_a_hello_on_an_open_connection_is_as_good_as_what_that_was_opened_with(stage: Stage) -> None:
+    wrong: tuple[dict[str, str], ...] = (
+        {"jwt": signed("f" * 40)},
+        {"jwt": signed(sub="somebody-else")},
+        {"jwt": signed(), "token": "wrong"},
+    )
+    for members in wrong:
+        async with stage.open(signed()) as connection:
+            again = {"op": "hello", "token": _LEGACY, "jwt": signed(), "session_id": "mine-1"}
+            assert (await ask(connection, again))["ok"] is True
+            told = await ask(connection, {"op": "hello", **members})
+            assert (told["ok"], told["error"]) == (False, "unauthorized"), members
+            assert (await ending(connection))[0] == 4003, members
+
+
 @pytest.mark.parametrize(
     ("first", "code", "reason", "said"),
     [
@@ -374,6 +390,8 @@ async def test_each_error_has_what_its_question_had(stage: Stage) -> None:
         ({"jsonrpc": "2.0", "id": "7", "method": "tools/call", "params": {"name": "none"}}, {"id": "7"}),
         ({"jsonrpc": "2.0", "id": 8, "method": "resources/list"}, {"id": 8}),
         ({"jsonrpc": "1.0", "id": 9}, {"id": 9}),
+        ({"jsonrpc": "2.0", "id": None, "method": "ping"}, {"jsonrpc": "2.0", "id": None}),
+        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, {"jsonrpc": "2.0", "id": None}),
         ({"request_id": "10"}, {"op": "error", "request_id": "10"}),
         ({"tool": 11, "request_id": "11"}, {"request_id": "11"}),
         ([], {"op": "error"}),
@@ -383,6 +401,9 @@ async def test_each_error_has_what_its_question_had(stage: Stage) -> None:
             told = await ask(connection, frame)
             assert told.items() >= wanted.items(), frame
             assert told["error"]["message"], frame
+        unknown = await ask(connection, cases[6][0])
+        assert unknown["error"]["data"]["code"] == "TOOL_NOT_FOUND"
+        assert unknown["error"]["data"]["details"]["code"] == "request_malformed"
         assert (await ask(connection, {"op": "health", "request_id": "h"}))["status"] == "ok"
         started = await ask(connection, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}})
         assert started["result"]["serverInfo"]["name"] == "exai-mcp"

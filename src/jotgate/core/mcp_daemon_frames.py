@@ -154,10 +154,11 @@ def rpc_result(frame: Frame, result: object) -> bytes:
 def error_to(frame: Frame, error: ToldError, rpc_code: int = 0) -> bytes:
     """An error, in the form in which was asked."""
     if frame.rpc_id is not None or frame.kind == "notice":
+        data = {"code": error.code, "details": error.details} if error.details else {"code": error.code}
         told = {
             "code": rpc_code or _RPC_CODES.get(error.code, _RPC_FAILED),
             "message": error.message,
-            "data": {"code": error.code, **error.details},
+            "data": data,
         }
         return _encode({"jsonrpc": "2.0", "id": frame.rpc_id, "error": told})
     if frame.op or not frame.tool:
@@ -199,11 +200,10 @@ def _read_rpc(members: Members) -> Frame:
     identity, method = members.get("id"), _text(members.get("method"))
     frame = Frame("notice" if identity is None else "call", rpc_id=identity, members=members)
     if bytes(members["jsonrpc"]) != b'"2.0"' or not method or (identity is not None and not _is_id(identity)):
-        raise FrameFault(
-            msgspec.structs.replace(frame, rpc_id=identity if identity is not None and _is_id(identity) else None),
-            "INVALID_REQUEST",
-            "this is no request of JSON-RPC 2.0",
-        )
+        known = identity if identity is not None and _is_id(identity) else None
+        # What has no id that could be told is answered with one of null (JSON-RPC 2.0 s5).
+        unread = msgspec.structs.replace(frame, rpc_id=known, kind="call" if known is not None else "notice")
+        raise FrameFault(unread, "INVALID_REQUEST", "this is no request of JSON-RPC 2.0")
     params = _inner(frame, members.get("params"), "params")
     kind = _METHODS.get(method)
     if identity is None:

@@ -172,6 +172,21 @@ class DaemonSessions:
         self._hub.cuts.look_at([relay])
         return Opened(request, world, call.operation, principal, now_s, self._clock.monotonic_s())
 
+    def check_hello(self, relay: DaemonRelay, jwt: bytes, legacy: bytes) -> None:
+        """Look at what a `hello` on an open connection carries: it may be as good as what that was opened with.
+
+        Empty: it carries none. Raises TokenError, Unavailable: it is another's, or none that is good.
+        """
+        call, world = relay.call, self._hub.world
+        wanted = rules_in(world).legacy
+        if legacy and wanted is not None and not compare_digest(legacy, wanted.reveal().encode()):
+            raise TokenMalformed("'token' is not the one that this daemon was given")
+        if not jwt or world is None:
+            return
+        if call.request.vouched is not None:
+            raise TokenMalformed("this connection was let in without a jwt: open another one with it")
+        renew(call, world.of(MCP_DAEMON), jwt, self._clock.now_s())
+
 
 def _full(what: str) -> UpstreamBusy:
     return UpstreamBusy(f"Server overloaded - {what}", hint="Close connections that are not used, or try again later")
@@ -271,7 +286,14 @@ class DaemonTalk:
             self._relay.say(answer_to(frame, timestamp=self._clock.now_s()))
 
     def _hello(self, frame: Frame) -> None:
-        """It is known already who this is: the token came with the handshake."""
+        """It is known already who this is; whoever says something else is not heard on."""
+        jwt, legacy = (text_of(frame.members, name).encode() for name in ("jwt", "token"))
+        try:
+            self._sessions.check_hello(self._relay, jwt, legacy)
+        except JotgateError as refusal:
+            self._relay.say(answer_to(frame, ok=False, error="unauthorized", message=message_of(refusal)))
+            self._relay.end(refusal.with_traceback(None))
+            return
         wanted = text_of(frame.members, "session_id")
         session = wanted if _SESSION_ID.fullmatch(wanted) else self._opened.request.request_id
         self._relay.say(answer_to(frame, ok=True, session_id=session))

@@ -87,6 +87,9 @@ def main() -> int:
         hours = read_hours(ask(f"Enter token expiration (hours, default {HOURS_DEFAULT}): "))
         now_s = int(time.time())
         token = make_token(secret, user, hours, now_s)
+    except UnicodeError:
+        sys.stderr.write("ERROR: what was entered is no text in UTF-8\n")
+        return 1
     except Refused as refusal:
         sys.stderr.write(f"ERROR: {refusal}\n")
         return 1

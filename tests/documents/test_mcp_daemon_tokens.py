@@ -142,16 +142,30 @@ def test_24_hours_are_what_nobody_chooses(tmp_path: Path) -> None:
     claims = pyjwt.decode(token, options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 24 * 60 * 60
     assert "24 * 60 * 60" in excerpt("004", 554)
+    with pytest.raises(TypeError, match="is the variable with the daemon's secret set"):
+        TokenManager(os.environ.get("NO_SUCH_SECRET"), "me")  # type: ignore[arg-type]
     managed = pyjwt.decode(TokenManager(SECRET, "me").get_valid_token(), options={"verify_signature": False})
     assert managed["exp"] - managed["iat"] == 86_400
 
 
 def test_the_script_warns_and_refuses_what_is_no_secret(tmp_path: Path) -> None:
     fetched(tmp_path)
-    for stdin, fault in (("short\nme\n24\n", "no key of HS256"), (f"{SECRET}\nme\n99999\n", "from 1 to 2160")):
+    wrong = (
+        ("short\nme\n24\n", "no key of HS256"),
+        (f"{SECRET}\nme\n99999\n", "from 1 to 2160"),
+        ("\udcff" * 40 + "\nme\n24\n", "no text in UTF-8"),
+    )
+    for stdin, fault in wrong:
         command = [sys.executable, "-I", "setup_jwt_token.py"]
         done = subprocess.run(
-            command, cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=WITHIN_S, check=False
+            command,
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=WITHIN_S,
+            check=False,
         )
         assert done.returncode == 1
         assert fault in done.stderr

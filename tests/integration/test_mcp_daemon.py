@@ -3,118 +3,41 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from jotgate.stores.settings import Sources, load_settings
-from jotgate.testing.running import Gateway, run_command, running_gateway
-from jotgate.testing.upstream import Gate, UpstreamServer, chunked, unary, upstream_in_thread
+from jotgate.testing.running import run_command, running_gateway, until
+from jotgate.testing.upstream import Gate, chunked, unary
+from tests.daemon_stage import CHAT, LEGACY, SLOW, Stage, ask, daemon_stage, ending, play
 from tests.daemons import SECRET, WITHIN_S, signed
-from tests.mcp_stage import ToolServers, tool, tool_servers
 
-_LEGACY: Final = "the-older-token-of-the-daemon"
-_SETTINGS: Final = """
-[[upstreams]]
-name = "slow"
-kind = "openai"
-base_url = "{base_url}"
-models = ["slow-model"]
-[[mcp.servers]]
-name = "files"
-url = "{origin}/mcp/files"
-pins = "off"
-[cors]
-origins = ["https://console.example"]
-[mcp_daemon]
-model = "echo"
-connections_per_subject = 3
-connections_per_address = 6
-[mcp_daemon.roles]
-reader = ["chat", "files_read*"]
-"""
 _LISTED: Final = "https://console.example"
-_CHAT: Final = {"tool": "chat", "arguments": {"message": "hello"}}
-_SLOW: Final = {"message": "hello", "model": "slow-model"}
 
 
-class Stage:
-    """A daemon with an older token and a time of grace, a model that answers as told, and an MCP server."""
-
-    def __init__(self, gateway: Gateway, model: UpstreamServer, servers: ToolServers) -> None:
-        self.gateway = gateway
-        self.model = model
-        self.servers = servers
-        self.url = gateway.read_line_with("The preset mcp-daemon serves").split()[-1]
-
-    def open(self, token: str = "", *protocols: str) -> AbstractAsyncContextManager[ClientConnection]:
-        offered: Any = list(protocols) or None
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return connect(self.url.replace("http:", "ws:"), additional_headers=headers, subprotocols=offered)
-
-    def call(self, token: str, body: object) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {token}"}
-        found = httpx.post(self.url + "/call", headers=headers, json=body, timeout=WITHIN_S, trust_env=False)
-        return found.status_code, found.json()
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with daemon_stage() as found:
+        yield found
 
 
 def _offer(token: str) -> Any:
     return ["mcp", f"bearer.{token}"]
 
 
-async def ask(connection: ClientConnection, frame: object) -> Any:
-    await connection.send(json.dumps(frame))
-    return json.loads(await connection.recv())
-
-
-async def ending(connection: ClientConnection) -> tuple[int, str, list[Any]]:
-    """The code and the reason with which it is closed, and what was said before."""
-    said = []
-    try:
-        while True:
-            said.append(json.loads(await connection.recv()))
-    except ConnectionClosed:
-        return connection.close_code or 0, connection.close_reason or "", said
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    soon = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
-    with upstream_in_thread() as model, tool_servers() as (servers, origin):
-        servers.tools["files"] = [tool("read_file"), tool("write_file")]
-        environment = {
-            "EXAI_WS_PORT": "0",
-            "SUPABASE_JWT_SECRET": SECRET,
-            "EXAI_WS_HELLO_TIMEOUT": "1",
-            "EXAI_WS_TOKEN": _LEGACY,
-            "JWT_GRACE_UNTIL": soon,
-        }
-        settings = _SETTINGS.format(base_url=model.base_url, origin=origin)
-        with running_gateway(settings, "--preset", "mcp-daemon", "--workers", "2", environment=environment) as gateway:
-            yield Stage(gateway, model, servers)
-
-
-def play(test: Callable[[Stage], Coroutine[Any, Any, None]]) -> Callable[[Stage], None]:
-    def run(stage: Stage) -> None:
-        asyncio.run(asyncio.wait_for(test(stage), WITHIN_S))
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
-
-
 @play
 async def test_a_hello_with_both_tokens_opens_a_session(stage: Stage) -> None:
     async with stage.open() as connection:
-        said = await ask(connection, {"op": "hello", "token": _LEGACY, "jwt": signed(), "session_id": "mine-1"})
+        said = await ask(connection, {"op": "hello", "token": LEGACY, "jwt": signed(), "session_id": "mine-1"})
         assert said == {"op": "hello_ack", "ok": True, "session_id": "mine-1"}
-        assert (await ask(connection, _CHAT))["result"]["content"][0]["text"] == "hello"
+        assert (await ask(connection, CHAT))["result"]["content"][0]["text"] == "hello"
 
 
 @play
@@ -126,7 +49,7 @@ async def test_a_hello_on_an_open_connection_is_as_good_as_what_that_was_opened_
     )
     for members in wrong:
         async with stage.open(signed()) as connection:
-            again = {"op": "hello", "token": _LEGACY, "jwt": signed(), "session_id": "mine-1"}
+            again = {"op": "hello", "token": LEGACY, "jwt": signed(), "session_id": "mine-1"}
             assert (await ask(connection, again))["ok"] is True
             told = await ask(connection, {"op": "hello", **members})
             assert (told["ok"], told["error"]) == (False, "unauthorized"), members
@@ -144,12 +67,12 @@ async def test_a_hello_on_an_open_connection_is_as_good_as_what_that_was_opened_
         ),
         ({"op": "hello", "token": "wrong", "jwt": "good"}, 4003, "Invalid token", {"error": "unauthorized"}),
         ({"op": "hello", "token": "wrong"}, 4003, "Invalid token", {"error": "unauthorized"}),
-        ({"op": "hello", "token": _LEGACY, "jwt": "late"}, 4003, "Token has expired", {"error": "unauthorized"}),
-        ({"op": "hello", "token": _LEGACY, "jwt": "forged"}, 4003, "Invalid signature", {"error": "unauthorized"}),
+        ({"op": "hello", "token": LEGACY, "jwt": "late"}, 4003, "Token has expired", {"error": "unauthorized"}),
+        ({"op": "hello", "token": LEGACY, "jwt": "forged"}, 4003, "Invalid signature", {"error": "unauthorized"}),
         ({"op": "list_tools", "request_id": "a"}, 4003, "unauthorized", {"op": "hello_ack", "error": "missing_hello"}),
         ({"op": "nonsense", "request_id": "a"}, 4001, "Unknown operation", {"op": "error", "request_id": "a"}),
         ({"jsonrpc": "2.0", "id": 7, "method": "initialize"}, 4003, "unauthorized", {"jsonrpc": "2.0", "id": 7}),
-        (_CHAT, 4003, "unauthorized", {"tool": "chat"}),
+        (CHAT, 4003, "unauthorized", {"tool": "chat"}),
         ("no json", 4000, "Invalid JSON", {"op": "error"}),
         (None, 4002, "no hello in time", {"op": "hello_ack", "error": "missing_hello"}),
     ],
@@ -169,7 +92,7 @@ def test_who_has_not_said_who_it_is_is_told_so_and_closed(
             assert found_code == code
             assert found_reason.startswith(reason)
             assert heard[0].items() >= said.items()
-            assert not any(one in json.dumps(heard) for one in (_LEGACY, *tokens.values()))
+            assert not any(one in json.dumps(heard) for one in (LEGACY, *tokens.values()))
 
     asyncio.run(asyncio.wait_for(run(), WITHIN_S))
 
@@ -177,16 +100,16 @@ def test_who_has_not_said_who_it_is_is_told_so_and_closed(
 @play
 async def test_until_the_grace_is_over_the_older_token_alone_is_a_user(stage: Stage) -> None:
     async with stage.open() as connection:
-        assert (await ask(connection, {"op": "hello", "token": _LEGACY}))["ok"] is True
-        assert "result" in await ask(connection, _CHAT)
+        assert (await ask(connection, {"op": "hello", "token": LEGACY}))["ok"] is True
+        assert "result" in await ask(connection, CHAT)
         told = await ask(connection, {"op": "call_tool", "name": "files_read_file", "request_id": "t"})
         assert (told["op"], told["request_id"], told["error"]["code"]) == ("call_tool_res", "t", "FORBIDDEN")
-        refused = await ask(connection, {"op": "rotate_token", "old": _LEGACY, "new": signed(), "request_id": "u"})
+        refused = await ask(connection, {"op": "rotate_token", "old": LEGACY, "new": signed(), "request_id": "u"})
         assert refused["error"]["code"] == "UNAUTHORIZED"
 
 
 def test_the_grace_is_a_date_and_never_a_span_from_the_start() -> None:
-    base = {"SUPABASE_JWT_SECRET": SECRET, "EXAI_WS_TOKEN": _LEGACY}
+    base = {"SUPABASE_JWT_SECRET": SECRET, "EXAI_WS_TOKEN": LEGACY}
 
     def said(**more: str) -> str:
         found = load_settings(Sources(file=None, environment={**base, **more}, presets=("mcp-daemon",)))
@@ -209,7 +132,7 @@ async def test_the_handshake_is_refused_before_the_upgrade(stage: Stage) -> None
         assert json.loads(refused.value.response.body or b"")["error"]["code"] == "UNAUTHORIZED"
     async with stage.open("", "mcp", f"bearer.{signed()}") as connection:
         assert connection.subprotocol == "mcp"
-        assert "result" in await ask(connection, _CHAT)
+        assert "result" in await ask(connection, CHAT)
 
 
 @play
@@ -234,23 +157,23 @@ async def test_a_page_opens_one_connection_by_a_ticket(stage: Stage) -> None:
     status, told = await asyncio.to_thread(ticket)
     assert (status, told["path"], told["origin"]) == (200, "/ws", page)
     async with shown(told["ticket"]) as connection:
-        assert "result" in await ask(connection, _CHAT)
+        assert "result" in await ask(connection, CHAT)
         assert await code(shown(told["ticket"])) == (401, "ticket_refused")
         _, other = await asyncio.to_thread(ticket, "/ws")
         renewed = {"op": "rotate_token", "old": token, "new": signed(sub="page", role="admin"), "request_id": "r"}
         assert (await ask(connection, renewed))["ok"] is True
         async with shown(other["ticket"], "/ws") as again:
-            assert "result" in await ask(again, _CHAT)
+            assert "result" in await ask(again, CHAT)
     _, elsewhere = await asyncio.to_thread(ticket, origin="https://app.example")
     async with shown(elsewhere["ticket"], origin="https://app.example") as connection:
-        assert "result" in await ask(connection, _CHAT)
+        assert "result" in await ask(connection, CHAT)
     protocols, where = _offer(token), stage.url.replace("http:", "ws:")
     # A page that holds the token itself has to be listed.
     bearer = connect(where, origin=Origin("https://app.example"), subprotocols=protocols)
     assert await code(bearer) == (403, "origin_refused")
     listed = connect(where, origin=Origin(_LISTED), subprotocols=protocols)
     async with listed as connection:
-        assert "result" in await ask(connection, _CHAT)
+        assert "result" in await ask(connection, CHAT)
     _, stray = await asyncio.to_thread(ticket)
     assert await code(shown(stray["ticket"], origin="http://localhost:1")) == (401, "ticket_refused")
     assert token not in stage.gateway.errors
@@ -270,18 +193,18 @@ async def test_a_connection_ends_with_its_token_and_goes_on_with_another(stage: 
         assert (other["op"], other["request_id"], other["error"]["code"]) == ("rotate_token_res", "s", "UNAUTHORIZED")
         code, reason, _ = await ending(ends)
         assert (code, reason) == (4003, "Token has expired")
-        assert "result" in await ask(stays, _CHAT)
+        assert "result" in await ask(stays, CHAT)
 
 
 @play
 async def test_a_revocation_closes_the_connections_of_a_subject(stage: Stage) -> None:
     async with stage.open(signed(sub="revoked")) as mine, stage.open(signed(sub="other")) as theirs:
-        assert "result" in await ask(mine, _CHAT)
+        assert "result" in await ask(mine, CHAT)
         words = ("token", "revoke", "--subject", "revoked", "--issuer", "mcp-daemon", "--yes")
         done = await asyncio.to_thread(run_command, *words, data=stage.gateway.data)
         assert done.returncode == 0, done.stderr
         assert (await ending(mine))[0] == 4003
-        assert "result" in await ask(theirs, _CHAT)
+        assert "result" in await ask(theirs, CHAT)
 
 
 @play
@@ -289,7 +212,7 @@ async def test_cancel_stops_what_runs_and_equal_ids_are_two_calls(stage: Stage) 
     gate, answer = Gate(), b'{"choices":[{"message":{"content":"theirs"}}],"model":"slow-model"}'
     before = len(stage.model.requests)
     stage.model.script.extend([chunked(gate), unary(answer)])
-    frame = {"op": "call_tool", "name": "chat", "arguments": _SLOW, "request_id": "same"}
+    frame = {"op": "call_tool", "name": "chat", "arguments": SLOW, "request_id": "same"}
     async with stage.open(signed(sub="one")) as mine, stage.open(signed(sub="two")) as theirs:
         await mine.send(json.dumps(frame))
         await asyncio.to_thread(stage.model.do, stage.model.until_requests(before + 1))
@@ -298,7 +221,7 @@ async def test_cancel_stops_what_runs_and_equal_ids_are_two_calls(stage: Stage) 
         assert (said["request_id"], said["outputs"][0]["text"]) == ("same", "theirs")
         told = await ask(mine, {"op": "cancel", "request_id": "same"})
         assert (told["op"], told["was_running"]) == ("cancelled", True)
-        await asyncio.to_thread(stage.model.do, stage.model.until_connections(1))
+        await asyncio.to_thread(until, lambda: stage.model.answering == 0, "the model is left")
         assert (await ask(mine, {"op": "ping", "request_id": "p"}))["op"] == "pong", "nothing more is said of the call"
 
 
@@ -308,13 +231,13 @@ async def test_a_quota_is_exact_where_frames_run_side_by_side(stage: Stage) -> N
     async with stage.open(token) as one, stage.open(token) as two:
         for connection in (one, two):
             for _ in range(4):
-                await connection.send(json.dumps(_CHAT))
+                await connection.send(json.dumps(CHAT))
         answers = [json.loads(await connection.recv()) for connection in (one, two) for _ in range(4)]
     refused = [answer["error"] for answer in answers if "error" in answer]
     assert len(answers) - len(refused) == 3
     assert {(one["code"], one["message"]) for one in refused} == {("OVER_CAPACITY", "Token quota exceeded")}
-    assert stage.call(token, _CHAT)[0] == 429
-    status, told = stage.call(signed(sub="poor"), {**_CHAT, "request_id": "mine"})
+    assert stage.call(token, CHAT)[0] == 429
+    status, told = stage.call(signed(sub="poor"), {**CHAT, "request_id": "mine"})
     assert (status, told["request_id"]) == (200, "mine")
 
 
@@ -332,13 +255,40 @@ async def test_connections_of_a_subject_and_of_an_address_are_bounded(stage: Sta
         for _ in range(3):
             await stack.enter_async_context(stage.open(signed(sub="b")))
         assert await refused("c") == 503
+        with pytest.raises(InvalidStatus, match="503"):
+            await stage.open().__aenter__()  # Whoever has not said hello yet counts too.
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(stage.open(signed(sub="a")))
         late = await stack.enter_async_context(stage.open())
-        told = await ask(late, {"op": "hello", "token": _LEGACY, "jwt": signed(sub="c")})
-        assert told["ok"] is False
+        told = await ask(late, {"op": "hello", "token": LEGACY, "jwt": signed(sub="a")})
+        assert (told["ok"], told["error"]) == (False, "service_unavailable"), "its token is good"
         code, reason, _ = await ending(late)
-        assert (code, reason) == (1008, "Server overloaded - too many connections from this address")
+        assert (code, reason) == (1008, "Server overloaded - too many connections of this subject")
     async with stage.open(signed(sub="a")) as again:
-        assert "result" in await ask(again, _CHAT)
+        assert "result" in await ask(again, CHAT)
+
+
+def test_a_subject_has_so_many_calls_a_minute_over_all_its_tokens(stage: Stage) -> None:
+    answers = (stage.call(signed(sub="busy", quota=5_000), CHAT) for _ in range(600))
+    refused = next(told for status, told in answers if status == 429)
+    assert refused["error"]["details"]["quota"] == "mcp-daemon-calls"
+
+
+@play
+async def test_a_jwt_that_is_no_text_is_a_bad_one_in_the_grace_too(stage: Stage) -> None:
+    odd: tuple[object, ...] = (5, "", ["x"], {})
+    for jwt in odd:
+        async with stage.open() as connection:
+            told = await ask(connection, {"op": "hello", "token": LEGACY, "jwt": jwt})
+            assert (told["ok"], told["error"]) == (False, "unauthorized"), jwt
+            assert (await ending(connection))[0] == 4003
+
+
+@play
+async def test_a_token_in_the_query_is_refused_before_the_upgrade(stage: Stage) -> None:
+    with pytest.raises(InvalidStatus, match="401"):
+        await connect(f"{stage.url.replace('http:', 'ws:')}/ws?access_token={signed()}").__aenter__()
 
 
 @play
@@ -370,7 +320,7 @@ async def test_tools_of_mcp_servers_are_those_of_the_role(stage: Stage) -> None:
     heard = stage.servers.calls("files")[-1]
     assert (heard.body["params"]["arguments"], reader in heard.authorization) == ({"path": "a"}, False)
     assert stage.call(reader, {"tool": "files_write_file"})[1]["error"]["code"] == "FORBIDDEN"
-    assert stage.call(guest, _CHAT)[0] == 403
+    assert stage.call(guest, CHAT)[0] == 403
     for name in ("files_none", "none"):
         status, told = stage.call(admin, {"tool": name})
         assert (status, told["error"]["code"]) == (404, "TOOL_NOT_FOUND")

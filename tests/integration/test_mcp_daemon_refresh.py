@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 
 from jotgate.sdk.legacy import TokenManager
 from jotgate.testing.running import Gateway, run_command, running_gateway
+from tests.daemon_stage import ask, ending
 from tests.daemons import SECRET, WITHIN_S, signed
-from tests.integration.test_mcp_daemon import ask, ending
 
 _SETTINGS: Final = '[tokens]\nrefresh_grace = "4s"\n[mcp_daemon]\nmodel = "echo"\n'
 _CHAT: Final = {"tool": "chat", "arguments": {"message": "hello"}}

@@ -35,8 +35,8 @@ _MESSAGE: Final = ("message", "prompt")
 _PASSED: Final = ("temperature", "max_tokens")
 _KNOWN: Final = frozenset({*_MESSAGE, *_PASSED, "model", "system"})
 _TEXT_SCHEMA: Final = {"type": "string"}
-_CODES: Final = {503: "SERVICE_UNAVAILABLE", 504: "TIMEOUT"}
-"""What a server of MCP does not do, as this protocol calls it."""
+_CODES: Final = {429: "OVER_CAPACITY", 503: "SERVICE_UNAVAILABLE", 504: "TIMEOUT"}
+"""What a server of MCP, or of models, does not do, as this protocol calls it."""
 _TOOLS_CALL: Final = "tools/call"
 _TOOLS_LIST: Final = "tools/list"
 _encode: Final = msgspec.json.Encoder().encode
@@ -105,7 +105,18 @@ class _Rpc(Struct, frozen=True):
 
 
 class _Refused(Struct, frozen=True):
-    error: ToldError = ToldError("INTERNAL_ERROR", "the gateway did not answer")
+    """A refusal of the gateway's own, which has its code in `details`; an upstream's has another shape."""
+
+    request_id: str
+    error: ToldError
+
+
+class _Said(Struct, frozen=True):
+    message: str = ""
+
+
+class _Foreign(Struct, frozen=True):
+    error: _Said = _Said()
 
 
 def ask_tool(tool: str, arguments: Members, model: str) -> Asked:
@@ -210,6 +221,8 @@ def _refused(status: int, body: bytes) -> Outcome:
     try:
         error = msgspec.json.decode(body, type=_Refused).error
     except msgspec.DecodeError:
+        error = None
+    if error is None or "code" not in error.details:
         error = _error_in(status, body)
     return Outcome(404 if error.code == TOOL_NOT_FOUND else status, error=error)
 
@@ -222,10 +235,18 @@ def _error_in(status: int, body: bytes) -> ToldError:
     except msgspec.DecodeError:
         found = None
     if found is None or not found.message:
-        return ToldError(code, f"it was refused with {status}")
+        return ToldError(code, _message_in(body) or f"it was refused with {status}")
     try:
         details = msgspec.json.decode(found.data, type=_RpcData)
     except msgspec.DecodeError:  # A server's own data have whatever form.
         details = _RpcData()
     told = {name: text for name in ("code", "hint") if (text := getattr(details, name))}
     return ToldError(code, found.message, told)
+
+
+def _message_in(body: bytes) -> str:
+    """What a model's upstream says of what it refuses."""
+    try:
+        return msgspec.json.decode(body, type=_Foreign).error.message
+    except msgspec.DecodeError:
+        return ""

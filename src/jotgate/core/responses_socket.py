@@ -16,7 +16,7 @@ from jotgate.errors import JotgateError, RequestMalformed
 ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
 """The events of a server after which nothing more comes of a response."""
 _TYPES: Final = frozenset({CREATE, REFRESH})
-_KEPT: Final = ("background", "background_options", "conversation", "prompt", "stream_id")
+_KEPT: Final = ("background", "background_options", "conversation", "prompt", "response", "stream_id")
 _KEPT_KEYS: Final = frozenset({"file_id", "file_ids", "vector_store_ids", "connector_id"})
 _OWN_TOOLS: Final = frozenset({"function", "custom"})
 _PREVIOUS: Final = "previous_response_id"

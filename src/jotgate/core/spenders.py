@@ -131,7 +131,7 @@ def spending_of(spender: Spender, model: str, operation: str, around: Surroundin
         "clients": _some(spender.client_id) | had["clients"],
         "tenants": {tenant, *had["tenants"]},
         "roles": {*spender.roles, *had["roles"]},
-        "issuers": {spender.issuer, subject.issuer},
+        "issuers": {spender.issuer, subject.issuer, *_some(subject.name)},
         "operations": {operation},
         "routes": _some(route),
         "models": _some(model),

@@ -214,9 +214,10 @@ def _only(request: Request, found: tuple[tuple[str, bytes], ...], rules: Credent
     return token
 
 
-def shows_ticket(request: Request) -> bool:
-    """Whether the query of a handshake has a ticket."""
-    return any(pair.partition(b"=")[0] == _TICKET_NAME for pair in request.query.split(b"&"))
+def shows_credential(request: Request) -> bool:
+    """Whether the query of a handshake has a ticket, or a token, which nobody takes there."""
+    names = [pair.partition(b"=")[0] for pair in request.query.split(b"&")]
+    return any(name == _TICKET_NAME or unquote_to_bytes(name) == _QUERY_NAME for name in names)
 
 
 def ticket_of(request: Request) -> Secret:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from msgspec import structs
 
-from jotgate.core.calls import Body
+from jotgate.core.calls import Body, Request
 from jotgate.core.mcp_daemon import MCP_DAEMON, McpDaemonRules
 from jotgate.core.mcp_daemon_frames import (
     PROTOCOL,
@@ -145,9 +145,7 @@ class DaemonSessions:
         who, seats = opened.principal, self._hub.seats
         if sum(isinstance(one, DaemonRelay) for one in self._hub.live) >= rules.connections:
             raise _full("global connection limit reached")
-        of_address = seats.take("address", opened.request.peer, limit=rules.connections_per_address)
-        if of_address is None:
-            raise _full("too many connections from this address")
+        of_address = take_room_of_address(seats, rules, opened.request)
         of_subject = seats.take("subject", who.issuer, who.subject, limit=rules.connections_per_subject)
         if of_subject is None:
             of_address()
@@ -186,6 +184,14 @@ class DaemonSessions:
         if call.request.vouched is not None:
             raise TokenMalformed("this connection was let in without a jwt: open another one with it")
         renew(call, world.of(MCP_DAEMON), jwt, self._clock.now_s())
+
+
+def take_room_of_address(seats: Seats, rules: McpDaemonRules, request: Request) -> Callable[[], None]:
+    """Room for one more connection of an address; what gives it back. Raises UpstreamBusy."""
+    found = seats.take("address", request.peer, limit=rules.connections_per_address)
+    if found is None:
+        raise _full("too many connections from this address")
+    return found
 
 
 def _full(what: str) -> UpstreamBusy:

@@ -38,7 +38,12 @@ class TokenManager:
         lifetime_s: int = LIFETIME_S,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Raises KeyRefused for a secret that is no key of HS256, CommandError for a life that no token has."""
+        """Raises KeyRefused for a secret that is no key of HS256, CommandError for a life that no token has.
+
+        TypeError: the secret is no text, such as None where its variable is not set.
+        """
+        if not isinstance(jwt_secret, str):
+            raise TypeError("jwt_secret is no text: is the variable with the daemon's secret set?")
         if not 1 <= lifetime_s <= _PROFILE.lifetime_max_s:
             raise CommandError(f"a token lives from 1 to {_PROFILE.lifetime_max_s} seconds")
         self._key: SigningKey = hmac_key(Secret(jwt_secret).reveal().encode(), _ALGORITHM, "secret")

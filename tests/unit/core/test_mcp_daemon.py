@@ -125,6 +125,17 @@ def test_answers_that_are_none_are_the_provider_s_fault() -> None:
             assert read_answer("t", status, unreadable).status == 502
     cases = [read_answer("chat", 200, b"no"), read_answer("t", 200, b"[]"), read_answer("t", 500, b"no")]
     assert [one.error and one.error.code for one in cases] == ["PROVIDER_ERROR"] * 3
+    told = {
+        (400, '{"error":{"message":"context too long","code":null}}'): ("INVALID_REQUEST", "context too long"),
+        (429, '{"error":{"message":"slowly","code":"rate_limit"}}'): ("OVER_CAPACITY", "slowly"),
+        (503, '{"error":{"message":"no","code":"context_length_exceeded"}}'): ("SERVICE_UNAVAILABLE", "no"),
+        (400, '{"error":{"message":"odd","code":"TOOL_NOT_FOUND"}}'): ("INVALID_REQUEST", "odd"),
+        (402, '{"error":"pay"}'): ("INVALID_REQUEST", "it was refused with 402"),
+    }
+    for (status, body), wanted in told.items():
+        found = read_answer("chat", status, body.encode())
+        assert found.error is not None
+        assert (found.status, found.error.code, found.error.message) == (status, *wanted), body
     failed = read_answer("t", 200, b'{"error":{"code":-32000,"message":"it broke"}}')
     assert (failed.status, failed.error and failed.error.code) == (502, "TOOL_EXECUTION_ERROR")
     assert read_list(200, b'{"result":{"tools":[{"name":"a"},1]}}') == ({"name": "a"},)

@@ -51,6 +51,7 @@ def test_a_response_goes_on_from_one_of_this_connection() -> None:
     "members",
     [
         {"background": True},
+        {"response": {"store": True, "model": "other"}},
         {"conversation": {"id": "conv_1"}},
         {"prompt": {"id": "pmpt_1"}},
         {"stream_id": "two"},

@@ -28,7 +28,7 @@ from jotgate.errors import (
     RequestMalformed,
     UnknownOperation,
 )
-from jotgate.gateway.credentials import find_token, shows_ticket
+from jotgate.gateway.credentials import find_token, shows_credential
 from jotgate.gateway.daemon_calls import origin_of
 from jotgate.gateway.daemon_sessions import DaemonSessions
 from jotgate.gateway.headers import request_id_line
@@ -134,7 +134,7 @@ class McpDaemonSurface:
             handshake is None
             or b"authorization" in request.headers
             or tokens_offered(handshake)
-            or shows_ticket(request)
+            or shows_credential(request)
         ):
             return self._gateway.open(request)
         request.request_id = self.name(request)

@@ -16,8 +16,8 @@ from jotgate.core.mcp_daemon_frames import Frame, FrameFault, answer_to, error_t
 from jotgate.core.mcp_daemon_problems import ToldError, tell_error
 from jotgate.core.websocket_frames import GOING_AWAY, POLICY_VIOLATION
 from jotgate.core.websocket_handshake import grant_lines
-from jotgate.errors import JotgateError, TokenMalformed, TokenMissing
-from jotgate.gateway.daemon_sessions import UNAUTHORIZED
+from jotgate.errors import JotgateError, TokenMalformed, TokenMissing, UpstreamBusy
+from jotgate.gateway.daemon_sessions import UNAUTHORIZED, take_room_of_address
 from jotgate.gateway.headers import request_id_line
 from jotgate.gateway.pipeline import Gateway
 from jotgate.ports import Caller, Running
@@ -34,22 +34,31 @@ _UNKNOWN: Final = frozenset({"UNAUTHORIZED", "FORBIDDEN", "INVALID_REQUEST"})
 
 
 def greet(request: Request, rules: McpDaemonRules, gateway: Gateway, caller: Caller) -> None:
-    """Open a connection that has carried no credential."""
+    """Open a connection that has carried no credential; it counts among those of its address from now on."""
     handshake = request.handshake
     assert handshake is not None, "nothing else is greeted"
+    try:
+        leave = take_room_of_address(gateway.seats, rules, request)
+    except UpstreamBusy as refusal:
+        gateway.refuse(request, refusal, caller)
+        return
     spoken = _PROTOCOL if _PROTOCOL in handshake.protocols else b""
     lines = request_id_line(request.request_id) + grant_lines(handshake, spoken)
-    greeting = _Greeting(request, rules, gateway)
+    greeting = _Greeting(request, rules, gateway, leave)
     cast("SocketCaller", caller).switch(lines, BOUNDS, greeting.meet)
 
 
 class _Greeting:
-    """One such connection (socket_ports.SocketEvents). Mutable: its socket, and who talks on once it is known."""
+    """One such connection (socket_ports.SocketEvents). Mutable: its socket, and who talks on once it is known.
 
-    def __init__(self, request: Request, rules: McpDaemonRules, gateway: Gateway) -> None:
+    `leave` gives back its place among those of its address.
+    """
+
+    def __init__(self, request: Request, rules: McpDaemonRules, gateway: Gateway, leave: Callable[[], None]) -> None:
         self._request = request
         self._rules = rules
         self._gateway = gateway
+        self._leave = leave
         self._socket: Socket | None = None
         self._events: SocketEvents | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -87,6 +96,7 @@ class _Greeting:
 
     def ended(self, code: int) -> None:
         self._rest()
+        self._leave()
         self._socket = None
         if self._events is not None:
             self._events.ended(code)
@@ -113,8 +123,11 @@ class _Greeting:
     def _admit(self, frame: Frame) -> None:
         jwt, taker = text_of(frame.members, "jwt"), _Joining(self, frame)
         request = self._ask(jwt)
+        self._leave()  # Whoever is known takes it anew.
         try:
             self._gateway.attempts.require(request, self._gateway.world)
+            if not jwt and bytes(frame.members.get("jwt", b"null")) != b"null":
+                raise TokenMalformed("'jwt' is no text, or an empty one")
             self._require_legacy(text_of(frame.members, "token"))
             if not jwt:
                 self._require_grace(request)
@@ -154,8 +167,9 @@ class _Greeting:
 
     def refused(self, error: ToldError) -> None:
         """It is not let in."""
-        word = "jwt_required" if error.message == "jwt_required" else "unauthorized"
-        code = UNAUTHORIZED if error.code in _UNKNOWN else POLICY_VIOLATION
+        known = error.code not in _UNKNOWN
+        word = "jwt_required" if error.message == "jwt_required" else error.code.lower() if known else "unauthorized"
+        code = POLICY_VIOLATION if known else UNAUTHORIZED
         self._part(_refusal(word, error.message), code, error.message)
 
     # The end
@@ -170,6 +184,7 @@ class _Greeting:
 
     def _close(self, code: int, reason: str) -> None:
         self._rest()
+        self._leave()
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close(code, reason)

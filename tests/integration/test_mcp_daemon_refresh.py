@@ -130,7 +130,10 @@ def test_a_connection_goes_on_with_the_new_token_and_one_that_does_not_is_closed
 def test_a_refresh_token_that_is_used_again_ends_the_chain(stage: Stage) -> None:
     first = stage.refresh(signed(sub="robbed"))
     second = stage.refresh(refresh_token=first["refresh_token"])
-    assert stage.refresh(refresh_token=first["refresh_token"])["refresh_token"] == second["refresh_token"]
+    again = [stage.refresh(refresh_token=first["refresh_token"]) for _ in range(3)]
+    assert {(one["access_token"], one["refresh_token"]) for one in again} == {
+        (second["access_token"], second["refresh_token"])
+    }, "an answer may get lost"
 
     async def run() -> None:
         async with stage.open(first["access_token"]) as before, stage.open(second["access_token"]) as after:

@@ -26,7 +26,7 @@ from jotgate.core.mcp_daemon_tokens import (
 )
 from jotgate.core.opaque import opaque_digest
 from jotgate.core.principals import Principal
-from jotgate.core.refresh import Presentation, RefreshRules, Rotate
+from jotgate.core.refresh import Presentation, RefreshRules, Repeat, Rotate
 from jotgate.core.revocations import origins_for, refreshed_origins, token_handle
 from jotgate.core.senders import Sender
 from jotgate.core.values import Secret
@@ -43,7 +43,7 @@ from jotgate.services.revocation import PAGE, Revocable, RevokedSet, Revoker
 from jotgate.store_ports import Store
 
 RENEWED: Final = "renewed_token"
-"""The kind of what the store keeps of an access token that was renewed: what was answered, sealed by that token."""
+"""The kind of what the store keeps of a token that was renewed: what was answered, sealed by that token."""
 
 REFRESH: Final = "face_refresh"
 CHAIN_TOKENS_MAX: Final = 100
@@ -131,15 +131,34 @@ class Renewals:
                 presented = Presentation(Secret(text), RENEWED_CLIENT_ID, came_s, face=MCP_DAEMON)
                 decision = await means.families.present(presented)
                 live = await self._live(decision.family) if isinstance(decision, Rotate) else []
-                renewed = await self._issue(decision.family)
+                given = await self._given(text, decision) if isinstance(decision, Repeat) else None
+                renewed = given or await self._issue(decision.family)
                 successor = await means.families.carry_out(presented, decision)
+                renewed = replace(renewed, refresh_token=successor.reveal())
+                if isinstance(decision, Rotate):
+                    await self._keep(text, renewed)
                 await self._retire(live)
         except GrantRefused as refusal:
             refusal.known = known
             client_id = RENEWED_CLIENT_ID if known else ""
             means.refusals.note_grant(refusal, sender.peer, client_id=client_id, grant=REFRESH)
             raise
-        return replace(renewed, refresh_token=successor.reveal())
+        return renewed
+
+    async def _given(self, text: str, repeat: Repeat) -> Renewed | None:
+        """What this refresh token was given before, as long as nothing has come of that yet."""
+        handle = opaque_digest(text).hex()
+        sealed = await self._means.access.run(lambda store: _find(store, handle))
+        found = None if sealed is None else open_renewed(text.encode(), handle, sealed)
+        return found if found is not None and found.refresh_token == repeat.text.reveal() else None
+
+    async def _keep(self, text: str, renewed: Renewed) -> None:
+        """Keep an answer for whoever sends the same refresh token again within the grace."""
+        means, handle = self._means, opaque_digest(text).hex()
+        sealed = seal_renewed(text.encode(), handle, renewed, means.entropy.random_bytes(NONCE_BYTES))
+        now_s = int(means.clock.now_s())
+        mark = Mark(RENEWED, handle, now_s + means.rules().grace_s + 1, sealed)
+        await means.access.run(lambda store: store.mark(mark, now_s))
 
     def _read(self, token: bytes) -> tuple[Principal, str | None]:
         """Whom a good token speaks for, and the name that it says. Raises TokenError."""
